@@ -1,0 +1,270 @@
+//! The journal: what a run is about to do is written down before it is done.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AccessChange, NodeId, OperationId, PatchAction, PerNode, PowerState, Result, RunId,
+    SubmitToken, TagChange,
+};
+
+/// An append-only, write-ahead record of runs, with leases.
+///
+/// A run is owned by the holder of its lease; a node is claimed by at most one run. Every lease
+/// has a fencing token that grows with each new holder: a writer whose lease was taken over is
+/// refused, however late it wakes up.
+///
+/// # Behavior
+/// - What `append` has returned `Ok` for is read back by every later `events`, in order.
+/// - A batch of events is written whole or not at all.
+/// - Two holders never own one run at the same time.
+#[async_trait]
+pub trait Journal: fmt::Debug + Send + Sync + 'static {
+    /// Creates a run and takes its lease.
+    ///
+    /// # Errors
+    /// `Conflict` (the run exists), `Unexpected` (the store failed; nothing was begun).
+    async fn begin(&self, run: &RunId, holder: &str, term: Duration) -> Result<RunLease>;
+
+    /// Takes the lease of a run whose holder let it go or died.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` (another holder's term is not over).
+    async fn take_over(&self, run: &RunId, holder: &str, term: Duration) -> Result<RunLease>;
+
+    /// Prolongs a lease by its term from now.
+    ///
+    /// # Errors
+    /// `Conflict` (it was taken over).
+    async fn renew(&self, lease: &RunLease) -> Result<RunLease>;
+
+    /// Lets a run go, with the claims it still has on nodes. Twice is as good as once.
+    ///
+    /// # Errors
+    /// `Unexpected` (the store failed).
+    async fn release(&self, lease: &RunLease) -> Result<()>;
+
+    /// Writes events down.
+    ///
+    /// # Errors
+    /// `Conflict` (the lease was taken over), `Unexpected` (the store failed: do not act).
+    async fn append(&self, lease: &RunLease, events: &[Event]) -> Result<()>;
+
+    /// Reads a run's events from the beginning.
+    ///
+    /// # Errors
+    /// `NotFound`, `Malformed`, `Unexpected`.
+    fn events(&self, run: &RunId) -> BoxStream<'static, Result<Record>>;
+
+    /// Lists the runs, oldest first.
+    ///
+    /// # Errors
+    /// `Unexpected`.
+    fn runs(&self) -> BoxStream<'static, Result<RunId>>;
+
+    /// Claims nodes for a run: a node is never worked on by two runs.
+    ///
+    /// # Behavior
+    /// - A node that this run holds already is no error.
+    /// - A node that another run holds is `Conflict`, also when that run's lease is over: what it
+    ///   did to the node is not known until someone recovers it.
+    ///
+    /// # Errors
+    /// Per node: `Conflict`, with the other run's id in the message.
+    async fn claim(&self, lease: &RunLease, nodes: &[NodeId]) -> PerNode<NodeLease>;
+
+    /// Gives claimed nodes back. Nodes that are not claimed by this run are left alone.
+    ///
+    /// # Errors
+    /// `Conflict` (the run's lease was taken over), `Unexpected`.
+    async fn unclaim(&self, lease: &RunLease, nodes: &[NodeId]) -> Result<()>;
+}
+
+/// The ownership of a run, for a time.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RunLease {
+    /// The run.
+    pub run: RunId,
+    /// Who owns it.
+    pub holder: String,
+    /// The fencing token: greater than every earlier holder's.
+    pub fence: u64,
+    /// How long a renewal lasts.
+    pub term: Duration,
+    /// When the ownership ends, unless renewed.
+    pub expires_at: Timestamp,
+}
+
+impl RunLease {
+    /// A lease, as a journal hands it out.
+    pub fn new(
+        run: RunId,
+        holder: impl Into<String>,
+        fence: u64,
+        term: Duration,
+        expires_at: Timestamp,
+    ) -> Self {
+        Self { run, holder: holder.into(), fence, term, expires_at }
+    }
+}
+
+/// A run's claim on a node.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct NodeLease {
+    /// The node.
+    pub node: NodeId,
+    /// The run that holds it.
+    pub run: RunId,
+    /// The fencing token: greater than every earlier claim's on the node.
+    pub fence: u64,
+}
+
+impl NodeLease {
+    /// A claim, as a journal hands it out.
+    pub fn new(node: NodeId, run: RunId, fence: u64) -> Self {
+        Self { node, run, fence }
+    }
+}
+
+/// One event, with its place in the run.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Record {
+    /// Its number in the run, from 0, without gaps.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// The event.
+    pub event: Event,
+}
+
+impl Record {
+    /// A record, as a journal reads it back.
+    pub fn new(seq: u64, at: Timestamp, event: Event) -> Self {
+        Self { seq, at, event }
+    }
+}
+
+/// What a run writes down.
+///
+/// An `Intent` stands before the act, its answer after it. An intent without an answer is an act
+/// that may or may not have happened.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The run began, with its plan.
+    RunStarted {
+        /// The workflow's name.
+        workflow: String,
+        /// The plan's hash.
+        plan_hash: String,
+        /// The plan.
+        plan: serde_json::Value,
+    },
+    /// A node's state is about to be changed.
+    ChangeIntent {
+        /// The change.
+        change: Change,
+    },
+    /// A change was accepted.
+    ChangeDone {
+        /// The change, with what its undo needs.
+        change: Change,
+    },
+    /// A change was refused; nothing happened.
+    ChangeRefused {
+        /// The change.
+        change: Change,
+        /// Why.
+        error: String,
+    },
+    /// A change was taken back.
+    Undone {
+        /// The change.
+        change: Change,
+    },
+    /// A change could not be taken back: a person has to look.
+    UndoFailed {
+        /// The change.
+        change: Change,
+        /// Why.
+        error: String,
+    },
+    /// An act is about to be submitted.
+    SubmitIntent {
+        /// The mark by which it is found again.
+        token: SubmitToken,
+        /// The act.
+        action: PatchAction,
+        /// The nodes.
+        nodes: Vec<NodeId>,
+    },
+    /// An act was accepted.
+    Submitted {
+        /// Its mark.
+        token: SubmitToken,
+        /// Its id.
+        operation: OperationId,
+    },
+    /// An act was refused, or was never found again.
+    SubmitFailed {
+        /// Its mark.
+        token: SubmitToken,
+        /// Why.
+        error: String,
+    },
+    /// A node's part in the run is over.
+    NodeFinished {
+        /// The node.
+        node: NodeId,
+        /// How it ended, as the workflow's own outcome.
+        outcome: serde_json::Value,
+    },
+    /// The run is over.
+    RunFinished,
+}
+
+/// A change to a node that can be taken back.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Change {
+    /// It is started; it was off as `before` says.
+    Start {
+        /// The node.
+        node: NodeId,
+        /// Its power from before.
+        before: PowerState,
+    },
+    /// It is given access to its management service.
+    Access(AccessChange),
+    /// Its tags are set.
+    Tags(TagChange),
+}
+
+impl Change {
+    /// The node that is changed.
+    pub fn node(&self) -> &NodeId {
+        match self {
+            Self::Start { node, .. } => node,
+            Self::Access(change) => &change.node,
+            Self::Tags(change) => &change.node,
+        }
+    }
+
+    /// The step's name, as reports give it.
+    pub fn step(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Access(_) => "grant_access",
+            Self::Tags(_) => "merge_tags",
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! Managed nodes, their state as it was seen, and how to select them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, NodeId, OperatingSystem, PatchGroupName, Region};
+
+/// Tag names and values of a node, as the provider returns them.
+pub type Tags = BTreeMap<String, String>;
+
+/// The two tag names that put a node in a patch group; the spaced one is refused by AWS where tags
+/// are allowed in instance metadata (facts: "Patch Group" and "PatchGroup", case-sensitive).
+pub const PATCH_GROUP_TAGS: [&str; 2] = ["Patch Group", "PatchGroup"];
+
+/// A server under patch management, as it was at [`observed_at`](Self::observed_at).
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ManagedNode {
+    /// Its scope and id.
+    pub id: NodeId,
+    /// A name for people: the `Name` tag, the VM's or the computer's name.
+    pub name: Option<String>,
+    /// Where it comes from.
+    pub origin: NodeOrigin,
+    /// Its operating system, as patch baselines name it.
+    pub operating_system: OperatingSystem,
+    /// The vendor's version of it: `9.4`, `22.04`, `10.0.20348`.
+    pub platform_version: Option<String>,
+    /// On, off, or on the way.
+    pub power: PowerState,
+    /// Whether its agent answers.
+    pub reachability: Reachability,
+    /// The version of its agent, where one is known.
+    pub agent_version: Option<String>,
+    /// Its tags.
+    pub tags: Tags,
+    /// When all this was seen.
+    pub observed_at: Timestamp,
+}
+
+impl ManagedNode {
+    /// A node of which only the id and the operating system are known.
+    pub fn new(id: NodeId, operating_system: OperatingSystem, observed_at: Timestamp) -> Self {
+        Self {
+            id,
+            name: None,
+            origin: NodeOrigin::Cloud,
+            operating_system,
+            platform_version: None,
+            power: PowerState::Unknown,
+            reachability: Reachability::Unknown,
+            agent_version: None,
+            tags: Tags::new(),
+            observed_at,
+        }
+    }
+
+    /// The patch group its tags name.
+    ///
+    /// Which tag wins when a node carries both with different values is not documented by AWS, so
+    /// such a node is in no group that can be known: see [`GroupTag::Ambiguous`].
+    pub fn group_tag(&self) -> GroupTag {
+        group_tag(&self.tags)
+    }
+
+    /// The patch group, where exactly one is named.
+    pub fn patch_group(&self) -> Option<PatchGroupName> {
+        match self.group_tag() {
+            GroupTag::One(group) => Some(group),
+            GroupTag::None | GroupTag::Ambiguous(_) => None,
+        }
+    }
+}
+
+/// What a node's tags say of its patch group.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum GroupTag {
+    /// No patch group tag with a value.
+    None,
+    /// One group, by one or both tags.
+    One(PatchGroupName),
+    /// Both tags with different values, in the order of [`PATCH_GROUP_TAGS`].
+    Ambiguous([PatchGroupName; 2]),
+}
+
+/// Reads the patch group tags out of `tags`.
+pub fn group_tag(tags: &Tags) -> GroupTag {
+    let [spaced, joined] = PATCH_GROUP_TAGS
+        .map(|name| tags.get(name).and_then(|value| PatchGroupName::new(value).ok()));
+    match (spaced, joined) {
+        (None, None) => GroupTag::None,
+        (Some(group), None) | (None, Some(group)) => GroupTag::One(group),
+        (Some(a), Some(b)) if a == b => GroupTag::One(a),
+        (Some(a), Some(b)) => GroupTag::Ambiguous([a, b]),
+    }
+}
+
+/// Where a managed node comes from.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NodeOrigin {
+    /// The provider's own virtual machine; it can start and stop it.
+    Cloud,
+    /// Registered from elsewhere (`mi-…`, Arc): patched, but not started or stopped.
+    Hybrid,
+}
+
+/// Whether a node's agent answers.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reachability {
+    /// It answered lately.
+    Online,
+    /// It answered once, and does no more.
+    Lost,
+    /// It has not answered for long, or the node is off.
+    Inactive,
+    /// Nothing is known: no agent, or nobody asked.
+    Unknown,
+}
+
+/// The power of a node.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PowerState {
+    /// On.
+    Running,
+    /// Off. On Azure the hardware is still reserved and paid for.
+    Stopped,
+    /// Off, with the hardware given back (Azure).
+    Deallocated,
+    /// On the way up.
+    Starting,
+    /// On the way down.
+    Stopping,
+    /// Gone for ever.
+    Terminated,
+    /// Not known, or not the provider's to know (hybrid).
+    Unknown,
+}
+
+impl PowerState {
+    /// The target that brings a node back to this state, for the states in which a node can rest.
+    ///
+    /// A VM that was found stopped goes back to stopped, not to deallocated.
+    pub fn as_target(self) -> Option<PowerTarget> {
+        match self {
+            Self::Running => Some(PowerTarget::Running),
+            Self::Stopped => Some(PowerTarget::Stopped),
+            Self::Deallocated => Some(PowerTarget::Deallocated),
+            Self::Starting | Self::Stopping | Self::Terminated | Self::Unknown => None,
+        }
+    }
+
+    /// Whether the node is off and can be started.
+    pub fn is_off(self) -> bool {
+        matches!(self, Self::Stopped | Self::Deallocated)
+    }
+}
+
+/// The power that a caller can ask for.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PowerTarget {
+    /// On.
+    Running,
+    /// Off.
+    Stopped,
+    /// Off, with the hardware given back. A provider without the notion takes it as `Stopped`.
+    Deallocated,
+}
+
+impl PowerTarget {
+    /// The state that a node has when the target is reached.
+    pub fn state(self) -> PowerState {
+        match self {
+            Self::Running => PowerState::Running,
+            Self::Stopped => PowerState::Stopped,
+            Self::Deallocated => PowerState::Deallocated,
+        }
+    }
+}
+
+macro_rules! snake_display {
+    ($($name:ident { $($variant:ident => $text:literal),+ $(,)? })+) => {$(
+        impl $name {
+            /// The word used in reports and in JSON.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    )+};
+}
+pub(crate) use snake_display;
+
+snake_display! {
+    NodeOrigin { Cloud => "cloud", Hybrid => "hybrid" }
+    Reachability { Online => "online", Lost => "lost", Inactive => "inactive", Unknown => "unknown" }
+    PowerState {
+        Running => "running",
+        Stopped => "stopped",
+        Deallocated => "deallocated",
+        Starting => "starting",
+        Stopping => "stopping",
+        Terminated => "terminated",
+        Unknown => "unknown",
+    }
+    PowerTarget { Running => "running", Stopped => "stopped", Deallocated => "deallocated" }
+}
+
+/// The part of a node that changes while it is patched; cheap to ask for, again and again.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct NodeStatus {
+    /// On, off, or on the way.
+    pub power: PowerState,
+    /// Whether its agent answers.
+    pub reachability: Reachability,
+    /// The version of its agent, where one is known.
+    pub agent_version: Option<String>,
+    /// When it booted last, where the provider tells.
+    pub booted_at: Option<Timestamp>,
+    /// When this was seen.
+    pub observed_at: Timestamp,
+}
+
+impl NodeStatus {
+    /// What was seen of a node's power and agent.
+    pub fn new(power: PowerState, reachability: Reachability, observed_at: Timestamp) -> Self {
+        Self { power, reachability, agent_version: None, booted_at: None, observed_at }
+    }
+}
+
+/// Which nodes to take: every criterion given must hold; within one, any of its values.
+///
+/// An empty list of values selects nothing: a selector built from an empty query never widens to
+/// the whole fleet. [`NodeSelector::all`] is the only one that takes every node.
+///
+/// ```
+/// use patchkit_core::{NodeSelector, PowerState};
+///
+/// let selector = NodeSelector::all().with_tag("Environment", ["prod"]).with_power([PowerState::Stopped]);
+/// assert_eq!(selector.to_string(), "tag Environment=prod, power stopped");
+/// ```
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+#[serde(default)]
+pub struct NodeSelector {
+    /// These nodes only.
+    pub ids: Option<BTreeSet<NodeId>>,
+    /// Nodes that carry each of these tags with one of its values.
+    pub tags: BTreeMap<String, BTreeSet<String>>,
+    /// Nodes in one of these patch groups.
+    pub groups: Option<BTreeSet<PatchGroupName>>,
+    /// Nodes with one of these operating systems.
+    pub operating_systems: Option<BTreeSet<OperatingSystem>>,
+    /// Nodes in one of these power states.
+    pub power: Option<BTreeSet<PowerState>>,
+    /// Nodes in one of these accounts or subscriptions.
+    pub accounts: Option<BTreeSet<AccountId>>,
+    /// Nodes in one of these Regions.
+    pub regions: Option<BTreeSet<Region>>,
+}
+
+impl NodeSelector {
+    /// Every node.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// These nodes and no others.
+    pub fn ids(ids: impl IntoIterator<Item = NodeId>) -> Self {
+        Self::default().with_ids(ids)
+    }
+
+    /// Only these nodes.
+    #[must_use]
+    pub fn with_ids(mut self, ids: impl IntoIterator<Item = NodeId>) -> Self {
+        self.ids = Some(ids.into_iter().collect());
+        self
+    }
+
+    /// Only nodes whose tag `key` has one of `values`; several keys must all hold.
+    #[must_use]
+    pub fn with_tag<V: Into<String>>(
+        mut self,
+        key: impl Into<String>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.tags.insert(key.into(), values.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Only nodes in one of these patch groups.
+    #[must_use]
+    pub fn with_groups(mut self, groups: impl IntoIterator<Item = PatchGroupName>) -> Self {
+        self.groups = Some(groups.into_iter().collect());
+        self
+    }
+
+    /// Only nodes with one of these operating systems.
+    #[must_use]
+    pub fn with_operating_systems(
+        mut self,
+        systems: impl IntoIterator<Item = OperatingSystem>,
+    ) -> Self {
+        self.operating_systems = Some(systems.into_iter().collect());
+        self
+    }
+
+    /// Only nodes in one of these power states.
+    #[must_use]
+    pub fn with_power(mut self, states: impl IntoIterator<Item = PowerState>) -> Self {
+        self.power = Some(states.into_iter().collect());
+        self
+    }
+
+    /// Only nodes in one of these accounts.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: impl IntoIterator<Item = AccountId>) -> Self {
+        self.accounts = Some(accounts.into_iter().collect());
+        self
+    }
+
+    /// Only nodes in one of these Regions.
+    #[must_use]
+    pub fn with_regions(mut self, regions: impl IntoIterator<Item = Region>) -> Self {
+        self.regions = Some(regions.into_iter().collect());
+        self
+    }
+
+    /// Whether the selector takes `node`.
+    pub fn matches(&self, node: &ManagedNode) -> bool {
+        fn any<T: Ord>(wanted: Option<&BTreeSet<T>>, value: &T) -> bool {
+            wanted.is_none_or(|set| set.contains(value))
+        }
+        any(self.ids.as_ref(), &node.id)
+            && any(self.operating_systems.as_ref(), &node.operating_system)
+            && any(self.power.as_ref(), &node.power)
+            && any(self.accounts.as_ref(), node.id.scope().account())
+            && any(self.regions.as_ref(), node.id.scope().region())
+            && self
+                .tags
+                .iter()
+                .all(|(key, values)| node.tags.get(key).is_some_and(|value| values.contains(value)))
+            && self.groups.as_ref().is_none_or(|groups| {
+                node.patch_group().is_some_and(|group| groups.contains(&group))
+            })
+    }
+
+    /// Whether no criterion is set.
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for NodeSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn list<T: fmt::Display>(items: &BTreeSet<T>) -> String {
+            if items.is_empty() {
+                return "nothing".to_owned();
+            }
+            items.iter().map(ToString::to_string).collect::<Vec<_>>().join("|")
+        }
+        if self.is_all() {
+            return f.write_str("every node");
+        }
+        let mut parts = Vec::new();
+        if let Some(ids) = &self.ids {
+            parts.push(match ids.len() {
+                0..=3 => format!("ids {}", list(ids)),
+                n => format!("{n} ids"),
+            });
+        }
+        parts.extend(self.tags.iter().map(|(key, values)| format!("tag {key}={}", list(values))));
+        parts.extend(self.groups.as_ref().map(|set| format!("group {}", list(set))));
+        parts.extend(self.operating_systems.as_ref().map(|set| format!("os {}", list(set))));
+        parts.extend(self.power.as_ref().map(|set| format!("power {}", list(set))));
+        parts.extend(self.accounts.as_ref().map(|set| format!("account {}", list(set))));
+        parts.extend(self.regions.as_ref().map(|set| format!("region {}", list(set))));
+        f.write_str(&parts.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(tags: &[(&str, &str)]) -> ManagedNode {
+        let id = "aws/111122223333/eu-west-1/i-01".parse().unwrap();
+        let mut node = ManagedNode::new(id, OperatingSystem::Ubuntu, Timestamp::UNIX_EPOCH);
+        node.tags = tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        node
+    }
+
+    #[test]
+    fn an_empty_list_selects_nothing() {
+        let node = node(&[("Patch Group", "web")]);
+        assert!(NodeSelector::all().matches(&node));
+        assert!(!NodeSelector::ids([]).matches(&node));
+        assert!(!NodeSelector::all().with_groups([]).matches(&node));
+        assert!(!NodeSelector::all().with_tag("Patch Group", [""; 0]).matches(&node));
+    }
+
+    #[test]
+    fn both_group_tags_with_different_values_are_ambiguous() {
+        assert_eq!(
+            node(&[("PatchGroup", "web")]).patch_group(),
+            Some(PatchGroupName::new("web").unwrap())
+        );
+        assert!(node(&[("PatchGroup", "web"), ("Patch Group", "web")]).patch_group().is_some());
+        let both = node(&[("PatchGroup", "web"), ("Patch Group", "db")]);
+        assert!(matches!(both.group_tag(), GroupTag::Ambiguous(_)));
+        assert_eq!(both.patch_group(), None);
+        assert_eq!(node(&[("patch group", "web")]).group_tag(), GroupTag::None);
+    }
+
+    #[test]
+    fn tag_values_are_alternatives_and_keys_are_not() {
+        let node = node(&[("env", "prod"), ("app", "a")]);
+        assert!(NodeSelector::all().with_tag("env", ["dev", "prod"]).matches(&node));
+        assert!(
+            !NodeSelector::all().with_tag("env", ["prod"]).with_tag("app", ["b"]).matches(&node)
+        );
+    }
+}

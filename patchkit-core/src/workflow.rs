@@ -1,0 +1,265 @@
+//! The workflows: scan, access check, tag check, patch, remediate, and the recovery of a run that died.
+//!
+//! They are written against the traits alone. Each of them reads, plans, writes its intent to the
+//! journal, acts, and reports an outcome for every node.
+
+mod access;
+mod act;
+mod log;
+mod outcome;
+mod patch;
+mod plan;
+mod power;
+mod recover;
+mod remediate;
+mod scan;
+mod tags;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+pub use self::{
+    access::{AccessFinding, AccessMode, AccessOutcome, AccessReport},
+    outcome::{NodeOutcome, NodeReport, Outcome, RunReport, UndoFailure},
+    plan::{PatchOptions, PatchPlan, PlanStep, PlannedNode, SkippedNode},
+    recover::Recovery,
+    scan::{ScanOutcome, ScanReport, ScannedNode},
+    tags::{RequiredTags, TagFinding, TagMode, TagOutcome, TagReport},
+};
+use crate::{Clock, ComplianceReport, Error, ErrorKind, Fleet, Journal, NodeId, PollPolicy};
+
+/// Runs workflows over a fleet, its compliance and a journal.
+///
+/// # Example
+/// ```
+/// use std::sync::Arc;
+/// use patchkit_core::{
+///     NodeSelector, RunId, VirtualClock,
+///     memory::{MemoryCloud, MemoryJournal},
+///     workflow::{PatchOptions, Runner},
+/// };
+///
+/// # futures::executor::block_on(async {
+/// let clock = VirtualClock::automatic("2026-11-24T02:00:00Z".parse().unwrap());
+/// let cloud = MemoryCloud::builder().seed(7).nodes(12).clock(clock.clone()).build();
+/// let journal = MemoryJournal::new(clock.clone());
+/// let runner = Runner::new(cloud.clone(), cloud, journal, clock);
+///
+/// let plan = runner.plan_patch(&PatchOptions::new(NodeSelector::all())).await?;
+/// println!("{plan}");
+/// let report = runner.patch(&RunId::new("2026-11-24")?, &plan).await?;
+/// assert!(report.undo_failed.is_empty());
+/// # Ok::<(), patchkit_core::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Runner {
+    fleet: Arc<dyn Fleet>,
+    compliance: Arc<dyn ComplianceReport>,
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    cancel: CancelToken,
+    holder: String,
+    term: Duration,
+    limits: Limits,
+    parallel: usize,
+}
+
+impl Runner {
+    /// A runner with the usual limits, no observer, and a holder name of `patchkit`.
+    pub fn new(
+        fleet: impl Fleet,
+        compliance: impl ComplianceReport,
+        journal: impl Journal,
+        clock: impl Clock,
+    ) -> Self {
+        Self {
+            fleet: Arc::new(fleet),
+            compliance: Arc::new(compliance),
+            journal: Arc::new(journal),
+            clock: Arc::new(clock),
+            observer: Arc::new(Silent),
+            cancel: CancelToken::new(),
+            holder: "patchkit".to_owned(),
+            term: Duration::from_secs(300),
+            limits: Limits::default(),
+            parallel: 8,
+        }
+    }
+
+    /// Tells `observer` what happens, as it happens.
+    #[must_use]
+    pub fn with_observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Arc::new(observer);
+        self
+    }
+
+    /// Stops the run's submissions, and undoes, when `token` is cancelled.
+    #[must_use]
+    pub fn with_cancel(mut self, token: CancelToken) -> Self {
+        self.cancel = token;
+        self
+    }
+
+    /// Names the holder of the leases: one name for each process.
+    #[must_use]
+    pub fn with_holder(mut self, holder: impl Into<String>) -> Self {
+        self.holder = holder.into();
+        self
+    }
+
+    /// Sets how long each kind of step may take.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how many calls are under way at once.
+    #[must_use]
+    pub fn with_parallel(mut self, calls: usize) -> Self {
+        self.parallel = calls.max(1);
+        self
+    }
+
+    fn tell(&self, progress: Progress<'_>) {
+        self.observer.progress(&progress);
+    }
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner")
+            .field("fleet", &self.fleet)
+            .field("holder", &self.holder)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long each kind of step may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Until a started node runs.
+    pub start: Duration,
+    /// Until a running node's agent answers. Agents retry their registration for half an hour.
+    pub reachable: Duration,
+    /// Until a scan is over.
+    pub scan: Duration,
+    /// Until an agent update is over.
+    pub update_agent: Duration,
+    /// Until an install, its reboot included, is over.
+    pub install: Duration,
+    /// Until a stopped node is off.
+    pub stop: Duration,
+    /// Until a service that tells late shows what it accepted.
+    pub consistency: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Self {
+            start: 10 * minute,
+            reachable: 30 * minute,
+            scan: 30 * minute,
+            update_agent: 15 * minute,
+            install: 180 * minute,
+            stop: 20 * minute,
+            consistency: 2 * minute,
+        }
+    }
+}
+
+impl Limits {
+    fn policy(limit: Duration) -> PollPolicy {
+        PollPolicy::new(limit)
+    }
+}
+
+/// A switch that stops runs: no new submission after the next poll, and what was started is undone.
+///
+/// Clones share one switch.
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// A switch that is off.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stops the runs that hold this switch.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether someone asked to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+fn cancelled(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Cancelled, "core", operation, "the run was cancelled")
+}
+
+/// Follows a run, for progress bars and logs. Called often: return quickly.
+pub trait Observer: Send + Sync + 'static {
+    /// Something happened.
+    fn progress(&self, progress: &Progress<'_>);
+}
+
+impl<F: Fn(&Progress<'_>) + Send + Sync + 'static> Observer for F {
+    fn progress(&self, progress: &Progress<'_>) {
+        self(progress);
+    }
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn progress(&self, _: &Progress<'_>) {}
+}
+
+/// Something that happened in a run.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Progress<'a> {
+    /// A wave begins.
+    WaveStarted {
+        /// Its name.
+        wave: &'a str,
+        /// How many nodes it has.
+        nodes: usize,
+    },
+    /// A node enters a step.
+    Step {
+        /// The node.
+        node: &'a NodeId,
+        /// The step.
+        step: PlanStep,
+    },
+    /// A node's part in the run is over.
+    NodeFinished {
+        /// How it ended.
+        report: &'a NodeReport,
+    },
+    /// Some nodes were scanned, checked or tagged.
+    Checked {
+        /// How many more.
+        nodes: usize,
+    },
+}
+
+fn unexpected(operation: &'static str, message: String) -> Error {
+    Error::new(ErrorKind::Unexpected, "core", operation, message)
+}

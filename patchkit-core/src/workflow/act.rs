@@ -1,0 +1,287 @@
+//! Submits an act once, and follows it to its end on each node.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::{StreamExt, stream};
+
+use super::{
+    Limits, Runner, cancelled,
+    log::{Lost, RunLog},
+};
+use crate::{
+    Error, ErrorKind, Event, FleetExt, NodeId, NodeOperation, OperationId, OperationStatus,
+    PatchAction, PatchRequest, Polled, Result, Retry, SubmitToken, WaitError, wait_until,
+};
+
+/// How often a submission that was refused without effect is made again.
+const SUBMIT_TRIES: u32 = 5;
+
+/// How an act ended on one node.
+#[derive(Clone, Debug)]
+pub(super) enum Acted {
+    /// The provider's own last word.
+    Ended(NodeOperation),
+    /// It was not begun.
+    NotBegun(String),
+    /// It may have happened, or may be going on.
+    Unknown(String),
+}
+
+impl Acted {
+    pub(super) fn succeeded(&self) -> bool {
+        matches!(self, Self::Ended(end) if end.status == OperationStatus::Succeeded)
+    }
+
+    /// The reason, where it did not succeed.
+    pub(super) fn problem(&self) -> Option<String> {
+        match self {
+            Self::Ended(end) if end.status == OperationStatus::Succeeded => None,
+            Self::Ended(end) => Some(match &end.detail {
+                Some(detail) => format!("{}: {detail}", end.status),
+                None => end.status.to_string(),
+            }),
+            Self::NotBegun(reason) | Self::Unknown(reason) => Some(reason.clone()),
+        }
+    }
+}
+
+enum Sent {
+    Accepted(OperationId),
+    Refused(Error),
+    Lost(String),
+}
+
+impl Runner {
+    /// Carries `action` out on `nodes`; every node gets an answer.
+    ///
+    /// `label` makes the submissions' tokens, so it must be unique in the run.
+    pub(super) async fn act(
+        &self,
+        log: &RunLog,
+        label: &str,
+        action: PatchAction,
+        nodes: &[NodeId],
+        limit: Duration,
+    ) -> BTreeMap<NodeId, Acted> {
+        let chunks = self.fleet.chunks(nodes);
+        let answers: Vec<_> = stream::iter(chunks.into_iter().enumerate())
+            .map(|(at, chunk)| {
+                let label = format!("{}-{label}-{at}", log.run());
+                async move { self.act_on_chunk(log, &label, action, chunk, limit).await }
+            })
+            .buffer_unordered(self.parallel)
+            .collect()
+            .await;
+        answers.into_iter().flatten().collect()
+    }
+
+    async fn act_on_chunk(
+        &self,
+        log: &RunLog,
+        label: &str,
+        action: PatchAction,
+        mut nodes: Vec<NodeId>,
+        limit: Duration,
+    ) -> Vec<(NodeId, Acted)> {
+        let mut answers = Vec::with_capacity(nodes.len());
+        // One node that does not exist refuses the whole submission; it is made again without it,
+        // as a new one. Each round takes at least one node away.
+        for round in 0.. {
+            if nodes.is_empty() {
+                break;
+            }
+            let token = match SubmitToken::new(format!("{label}-{round}")) {
+                Ok(token) => token,
+                Err(error) => {
+                    return not_begun(answers, nodes, &error.report());
+                }
+            };
+            match self.send(log, &token, action, &nodes).await {
+                Sent::Accepted(id) => {
+                    let ends = self.follow(log, &id, &nodes, limit).await;
+                    answers.extend(ends);
+                    return answers;
+                }
+                Sent::Lost(reason) => {
+                    answers.extend(
+                        nodes.into_iter().map(|node| (node, Acted::Unknown(reason.clone()))),
+                    );
+                    return answers;
+                }
+                Sent::Refused(error) => {
+                    let named = error.node().and_then(|bad| nodes.iter().position(|n| n == bad));
+                    match named {
+                        Some(at) if error.kind() != ErrorKind::Cancelled => {
+                            let bad = nodes.remove(at);
+                            answers.push((bad, Acted::NotBegun(error.report())));
+                        }
+                        _ => return not_begun(answers, nodes, &error.report()),
+                    }
+                }
+            }
+        }
+        answers
+    }
+
+    /// Submits once. The same token is sent again only after an answer which says that nothing was
+    /// begun.
+    async fn send(
+        &self,
+        log: &RunLog,
+        token: &SubmitToken,
+        action: PatchAction,
+        nodes: &[NodeId],
+    ) -> Sent {
+        if self.cancel.is_cancelled() {
+            return Sent::Refused(cancelled("submit"));
+        }
+        if let Err(error) = log.keep().await {
+            return Sent::Refused(error);
+        }
+        let intent = Event::SubmitIntent { token: token.clone(), action, nodes: nodes.to_vec() };
+        if let Err(error) = log.append(&[intent]).await {
+            return Sent::Refused(error);
+        }
+        let mut pause = Duration::from_secs(5);
+        for attempt in 1.. {
+            let request = PatchRequest::new(token.clone(), nodes.to_vec(), action);
+            let error = match self.fleet.submit(request).await {
+                Ok(operation) => {
+                    log.note(&[Event::Submitted {
+                        token: token.clone(),
+                        operation: operation.clone(),
+                    }])
+                    .await;
+                    return Sent::Accepted(operation);
+                }
+                Err(error) => error,
+            };
+            match error.kind() {
+                ErrorKind::Throttled
+                    if attempt < SUBMIT_TRIES
+                        && error.is_retryable()
+                        && !self.cancel.is_cancelled() =>
+                {
+                    if let Retry::After(delay) = error.retry() {
+                        pause = pause.max(delay);
+                    }
+                    self.clock.sleep(pause).await;
+                    pause *= 2;
+                }
+                ErrorKind::Throttled
+                | ErrorKind::NotFound
+                | ErrorKind::PermissionDenied
+                | ErrorKind::Unauthenticated
+                | ErrorKind::InvalidInput
+                | ErrorKind::Unsupported
+                | ErrorKind::NodeUnreachable
+                | ErrorKind::Conflict => {
+                    let failed =
+                        Event::SubmitFailed { token: token.clone(), error: error.report() };
+                    log.note(&[failed]).await;
+                    return Sent::Refused(error);
+                }
+                // The answer was lost or makes no sense: the act may be going on.
+                _ => return self.find_lost(log, token, &error).await,
+            }
+        }
+        Sent::Refused(cancelled("submit"))
+    }
+
+    /// Looks for an act whose submission had no answer; never sends it again.
+    async fn find_lost(&self, log: &RunLog, token: &SubmitToken, error: &Error) -> Sent {
+        let policy = Limits::policy(self.limits.consistency);
+        let found = wait_until(&*self.clock, &policy, async || {
+            Ok(match self.fleet.find_operation(token).await? {
+                Some(id) => Polled::Ready(id),
+                None => Polled::Pending,
+            })
+        })
+        .await;
+        match found {
+            Ok(operation) => {
+                log.note(&[Event::Submitted {
+                    token: token.clone(),
+                    operation: operation.clone(),
+                }])
+                .await;
+                Sent::Accepted(operation)
+            }
+            Err(_) => {
+                let reason = format!("the answer to the submission was lost ({})", error.report());
+                log.note(&[Event::SubmitFailed { token: token.clone(), error: reason.clone() }])
+                    .await;
+                Sent::Lost(reason)
+            }
+        }
+    }
+
+    /// Follows an accepted act until it has ended on every node, or `limit` is over; then it is
+    /// cancelled, and what has not ended is unknown.
+    pub(super) async fn follow(
+        &self,
+        log: &RunLog,
+        id: &OperationId,
+        nodes: &[NodeId],
+        limit: Duration,
+    ) -> Vec<(NodeId, Acted)> {
+        let mut seen: BTreeMap<NodeId, NodeOperation> = BTreeMap::new();
+        let policy = Limits::policy(limit);
+        // A cancelled run waits for what is under way: half an install is worse than a whole one.
+        let ended = wait_until(&*self.clock, &policy, async || {
+            for node in self.ask(log, id).await?.nodes {
+                seen.insert(node.node.clone(), node);
+            }
+            let over = |node| seen.get(node).is_some_and(|at| at.status.is_final());
+            Ok(if nodes.iter().all(over) { Polled::Ready(()) } else { Polled::Pending })
+        })
+        .await;
+        let reason = match &ended {
+            Ok(()) => String::new(),
+            Err(WaitError::Exceeded { .. }) if log.lost() == Lost::No => {
+                let cancelled = self.fleet.cancel(id).await;
+                let note = match cancelled {
+                    Ok(()) => "it was cancelled".to_owned(),
+                    Err(error) => format!("cancelling failed: {}", error.report()),
+                };
+                format!("not over after {} min; {note}", limit.as_secs() / 60)
+            }
+            Err(WaitError::Poll(error)) => error.report(),
+            Err(error) => error.to_string(),
+        };
+        nodes
+            .iter()
+            .map(|node| {
+                let acted = match seen.remove(node) {
+                    Some(end) if end.status.is_final() => Acted::Ended(end),
+                    Some(end) => Acted::Unknown(format!("last seen {}: {reason}", end.status)),
+                    None => {
+                        Acted::Unknown(format!("the provider never told of the node: {reason}"))
+                    }
+                };
+                (node.clone(), acted)
+            })
+            .collect()
+    }
+
+    async fn ask(&self, log: &RunLog, id: &OperationId) -> Result<crate::PatchOperation> {
+        // A lease that is lost does not stop the watching: it changes nothing.
+        let _ = log.keep().await;
+        match self.fleet.operation(id).await {
+            // Services tell late of what they have accepted.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(error.with_retry(Retry::Backoff))
+            }
+            other => other,
+        }
+    }
+}
+
+fn not_begun(
+    mut answers: Vec<(NodeId, Acted)>,
+    nodes: Vec<NodeId>,
+    reason: &str,
+) -> Vec<(NodeId, Acted)> {
+    answers.extend(nodes.into_iter().map(|node| (node, Acted::NotBegun(reason.to_owned()))));
+    answers
+}

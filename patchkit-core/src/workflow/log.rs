@@ -1,0 +1,144 @@
+//! A run's pen: writes to the journal under the run's lease.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use super::Runner;
+use crate::{
+    Clock, ErrorKind, Event, Journal, NodeId, PerNode, Result, RunId, RunLease, clock::later,
+};
+
+/// The journal of one run, and the lease under which it is written.
+pub(super) struct RunLog {
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    lease: Mutex<RunLease>,
+    problems: Mutex<Vec<String>>,
+    lost: Mutex<Lost>,
+    pub(super) started_at: Timestamp,
+}
+
+/// Whether the run may still act.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Lost {
+    /// It may.
+    No,
+    /// The journal cannot be written: nothing new may be begun, but what was begun is undone.
+    Journal,
+    /// Another holder owns the run: it undoes, not we.
+    Lease,
+}
+
+impl RunLog {
+    pub(super) async fn begin(runner: &Runner, run: &RunId) -> Result<Self> {
+        let lease = runner.journal.begin(run, &runner.holder, runner.term).await?;
+        Ok(Self::new(runner, lease))
+    }
+
+    pub(super) async fn take_over(runner: &Runner, run: &RunId) -> Result<Self> {
+        let lease = runner.journal.take_over(run, &runner.holder, runner.term).await?;
+        Ok(Self::new(runner, lease))
+    }
+
+    fn new(runner: &Runner, lease: RunLease) -> Self {
+        Self {
+            journal: Arc::clone(&runner.journal),
+            clock: Arc::clone(&runner.clock),
+            lease: Mutex::new(lease),
+            problems: Mutex::new(Vec::new()),
+            lost: Mutex::new(Lost::No),
+            started_at: runner.clock.now(),
+        }
+    }
+
+    pub(super) fn run(&self) -> RunId {
+        self.lease().run
+    }
+
+    pub(super) fn lost(&self) -> Lost {
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn problems(&self) -> Vec<String> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn problem(&self, problem: String) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+
+    /// Writes events down; after an error nothing new may be begun.
+    pub(super) async fn append(&self, events: &[Event]) -> Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let lease = self.lease();
+        let result = self.journal.append(&lease, events).await;
+        if let Err(error) = &result {
+            self.fail(error);
+        }
+        result
+    }
+
+    /// Writes down what has happened already. The run goes on without it: the intent stands, and a
+    /// recovery looks at the fleet itself.
+    pub(super) async fn note(&self, events: &[Event]) {
+        // `append` keeps the error among the run's problems.
+        let _ = self.append(events).await;
+    }
+
+    /// Prolongs the lease when less than half of its term is left.
+    pub(super) async fn keep(&self) -> Result<()> {
+        let lease = self.lease();
+        if later(self.clock.now(), lease.term / 2) < lease.expires_at {
+            return Ok(());
+        }
+        match self.journal.renew(&lease).await {
+            Ok(renewed) => {
+                *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
+                Ok(())
+            }
+            Err(error) => {
+                self.fail(&error);
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) async fn claim(&self, nodes: &[NodeId]) -> PerNode<()> {
+        let claims = self.journal.claim(&self.lease(), nodes).await;
+        claims.into_iter().map(|(node, claim)| (node, claim.map(drop))).collect()
+    }
+
+    /// Gives nodes and run back. A lease that stays is over after its term.
+    pub(super) async fn close(&self, nodes: &[NodeId]) {
+        if self.lost() == Lost::Lease {
+            return;
+        }
+        let lease = self.lease();
+        if let Err(error) = self.journal.unclaim(&lease, nodes).await {
+            self.problem(error.report());
+        }
+        if let Err(error) = self.journal.release(&lease).await {
+            self.problem(error.report());
+        }
+    }
+
+    fn fail(&self, error: &crate::Error) {
+        let lost = if error.kind() == ErrorKind::Conflict { Lost::Lease } else { Lost::Journal };
+        let mut state = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        if *state != Lost::Lease {
+            *state = lost;
+        }
+        drop(state);
+        self.problem(error.report());
+    }
+
+    fn lease(&self) -> RunLease {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,529 @@
+//! Patch: start what is off, update agents, install in waves, rescan, stop only what was started.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    Limits, NodeOutcome, NodeReport, Outcome, PatchPlan, PlanStep, PlannedNode, Progress,
+    RunReport, Runner, UndoFailure,
+    act::Acted,
+    log::{Lost, RunLog},
+    power::{Patience, Started, is_online},
+    unexpected,
+};
+use crate::{
+    AssignedWave, ComplianceStatus, Error, ErrorKind, Event, NodeCompliance, NodeId, PatchAction,
+    Polled, PowerState, Result, RunId, wait_until,
+};
+
+/// What is known of the nodes of a run while it goes on.
+struct Progressing<'a> {
+    plan: &'a PatchPlan,
+    log: &'a RunLog,
+    reports: BTreeMap<NodeId, NodeReport>,
+    /// Nodes whose part is not over.
+    open: BTreeSet<NodeId>,
+    undo_failed: Vec<UndoFailure>,
+    failures: usize,
+}
+
+/// Why no further node is begun.
+type Stop = Option<String>;
+
+impl Runner {
+    /// Carries a plan out.
+    ///
+    /// # Guarantees
+    /// - What is done is written to the journal before it is done; no act is submitted twice.
+    /// - A node is worked on only while this run has claimed it.
+    /// - Nodes that this run started are put back to the power they had, whatever went wrong in
+    ///   between, also when the run is cancelled; those that could not be are in `undo_failed`.
+    /// - `Patched` is claimed on the evidence of a scan made after the install.
+    /// - Failed nodes stay counted in the disruption budget.
+    ///
+    /// # Assumptions
+    /// - The plan's nodes are as they were when it was made. A node whose power is another is
+    ///   skipped.
+    ///
+    /// # Errors
+    /// `Conflict` (the run exists), and what the journal answers before the first act. From then on
+    /// errors are in the report.
+    ///
+    /// # Cancellation
+    /// A dropped future leaves nodes as they are at that moment, claimed and journaled:
+    /// [`recover`](Self::recover) puts them back. To stop a run, cancel its
+    /// [`CancelToken`](super::CancelToken) instead.
+    pub async fn patch(&self, run: &RunId, plan: &PatchPlan) -> Result<RunReport> {
+        let log = RunLog::begin(self, run).await?;
+        let json = serde_json::to_value(plan).map_err(|error| {
+            unexpected("patch", "the plan is not JSON".to_owned()).with_source(error)
+        })?;
+        let begun = log
+            .append(&[Event::RunStarted {
+                workflow: plan.workflow.clone(),
+                plan_hash: plan.hash(),
+                plan: json,
+            }])
+            .await;
+        if let Err(error) = begun {
+            log.close(&[]).await;
+            return Err(error);
+        }
+        let reports = plan.nodes.iter().map(|node| (node.id.clone(), untouched(node))).collect();
+        let mut going = Progressing {
+            plan,
+            log: &log,
+            reports,
+            open: plan.nodes.iter().map(|node| node.id.clone()).collect(),
+            undo_failed: Vec::new(),
+            failures: 0,
+        };
+        for skipped in &plan.skipped {
+            let mut report = untouched(&skipped.node);
+            report.outcome = NodeOutcome::new(skipped.outcome).because(&skipped.reason);
+            self.finished(&report);
+            going.reports.insert(skipped.node.id.clone(), report);
+        }
+
+        let claimed = self.claim(&mut going).await;
+        self.waves(&mut going, &claimed).await;
+        self.close(going, &claimed).await
+    }
+
+    /// Claims the plan's nodes; those that cannot be claimed are skipped.
+    async fn claim(&self, going: &mut Progressing<'_>) -> Vec<NodeId> {
+        let ids: Vec<NodeId> = going.plan.nodes.iter().map(|node| node.id.clone()).collect();
+        let mut claimed = Vec::with_capacity(ids.len());
+        for (node, claim) in going.log.claim(&ids).await {
+            match claim {
+                Ok(()) => claimed.push(node),
+                Err(error) => {
+                    let outcome = NodeOutcome::new(Outcome::Skipped).because(error.report());
+                    self.finish(going, &node, outcome).await;
+                }
+            }
+        }
+        claimed
+    }
+
+    async fn waves(&self, going: &mut Progressing<'_>, claimed: &[NodeId]) {
+        let claimed: BTreeSet<&NodeId> = claimed.iter().collect();
+        let mut stop: Stop = None;
+        let waves = &going.plan.waves;
+        for (at, wave) in waves.iter().enumerate() {
+            let nodes: Vec<NodeId> =
+                wave.nodes.iter().filter(|node| claimed.contains(node)).cloned().collect();
+            if stop.is_none() {
+                self.tell(Progress::WaveStarted { wave: &wave.name, nodes: nodes.len() });
+                stop = self.wave(going, at, wave, &nodes).await;
+            }
+            for node in nodes {
+                if let Some(reason) = &stop
+                    && going.open.contains(&node)
+                {
+                    let outcome = NodeOutcome::new(Outcome::Skipped).because(reason);
+                    self.finish(going, &node, outcome).await;
+                }
+            }
+            if stop.is_none() && at + 1 < waves.len() {
+                self.bake(going, wave.bake).await;
+            }
+        }
+    }
+
+    /// Works through a wave, as many nodes at once as the budget has room for.
+    async fn wave(
+        &self,
+        going: &mut Progressing<'_>,
+        at: usize,
+        wave: &AssignedWave,
+        nodes: &[NodeId],
+    ) -> Stop {
+        let budget = going.plan.disruption(wave.nodes.len());
+        let errors = going.plan.options.rollout.errors.0.of(going.plan.nodes.len());
+        let mut left = nodes;
+        let mut out_of_work = 0;
+        let mut round = 0;
+        while !left.is_empty() {
+            if let Some(reason) = self.must_stop(going) {
+                return Some(reason);
+            }
+            if going.failures > errors {
+                return Some(format!("the error budget of {errors} is used up"));
+            }
+            let room = budget.saturating_sub(out_of_work).min(left.len());
+            if room == 0 {
+                return Some(format!("failed nodes fill the disruption budget of {budget}"));
+            }
+            let (now, later) = left.split_at(room);
+            left = later;
+            let label = format!("w{at}r{round}");
+            out_of_work += self.round(going, &label, now).await;
+            round += 1;
+        }
+        (going.failures > errors).then(|| format!("the error budget of {errors} is used up"))
+    }
+
+    fn must_stop(&self, going: &Progressing<'_>) -> Stop {
+        if self.cancel.is_cancelled() {
+            return Some("the run was cancelled".to_owned());
+        }
+        match going.log.lost() {
+            Lost::No => {}
+            Lost::Journal => return Some("the journal cannot be written".to_owned()),
+            Lost::Lease => return Some("the run's lease was lost".to_owned()),
+        }
+        let window = going.plan.options.window.as_ref()?;
+        let now = self.clock.now();
+        (!window.admits(now))
+            .then(|| format!("the maintenance window does not admit work at {now}"))
+    }
+
+    async fn bake(&self, going: &Progressing<'_>, bake: Duration) {
+        let slice = Duration::from_secs(60);
+        let mut left = bake;
+        while left > Duration::ZERO && self.must_stop(going).is_none() {
+            let pause = left.min(slice);
+            self.clock.sleep(pause).await;
+            left -= pause;
+            let _ = going.log.keep().await;
+        }
+    }
+
+    /// Takes some nodes through all steps, and puts back those it started. Returns how many are
+    /// out of work afterwards.
+    async fn round(&self, going: &mut Progressing<'_>, label: &str, nodes: &[NodeId]) -> usize {
+        let mut started = Started::new();
+        let open = self.make_reachable(going, nodes, &mut started).await;
+        let open = self.update_agents(going, label, open, &started).await;
+        let installed = self.install(going, label, open).await;
+        let verdicts = self.verify(going, label, installed).await;
+
+        for node in started.keys() {
+            self.tell(Progress::Step { node, step: PlanStep::RestorePower });
+        }
+        let failed = self.restore(going.log, &started).await;
+        for failure in &failed {
+            if let Some(report) = going.reports.get_mut(&failure.node) {
+                report.outcome.notes.push(failure.error.clone());
+            }
+        }
+        going.undo_failed.extend(failed);
+
+        for (node, outcome) in verdicts {
+            self.finish(going, &node, outcome).await;
+        }
+        nodes.iter().filter(|node| going.is_failed(node)).count()
+    }
+
+    /// Starts what is off and waits for the agents.
+    async fn make_reachable(
+        &self,
+        going: &mut Progressing<'_>,
+        nodes: &[NodeId],
+        started: &mut Started,
+    ) -> Vec<NodeId> {
+        let (mut open, mut off) = (Vec::new(), Vec::new());
+        for (node, status) in self.statuses(nodes).await {
+            let Some(planned) = going.plan.node(&node) else { continue };
+            match status {
+                Err(error) => {
+                    let outcome = NodeOutcome::new(Outcome::Failed).because(error.report());
+                    self.finish(going, &node, outcome).await;
+                }
+                Ok(status) if status.power != planned.power => {
+                    let drift = format!(
+                        "its power was {} when the plan was made and is {} now",
+                        planned.power, status.power
+                    );
+                    let outcome = NodeOutcome::new(Outcome::Skipped).because(drift);
+                    self.finish(going, &node, outcome).await;
+                }
+                Ok(status) if status.power.is_off() => off.push((node, status.power)),
+                Ok(_) => open.push(node),
+            }
+        }
+        for (node, _) in &off {
+            self.tell(Progress::Step { node, step: PlanStep::Start });
+        }
+        if !off.is_empty() {
+            let (now_on, refused) = self.start(going.log, &off).await;
+            open.extend(now_on.keys().cloned());
+            started.extend(now_on);
+            for (node, reason) in refused {
+                let outcome = NodeOutcome::new(Outcome::Failed).because(reason);
+                self.finish(going, &node, outcome).await;
+            }
+        }
+        for node in &open {
+            self.tell(Progress::Step { node, step: PlanStep::WaitReachable });
+        }
+        let limit = self.limits.start + self.limits.reachable;
+        let lost =
+            self.wait_nodes(going.log, &open, limit, Patience::UntilCancelled, is_online).await;
+        for (node, word) in &lost {
+            let outcome = NodeOutcome::new(Outcome::Unreachable).because(word);
+            self.finish(going, node, outcome).await;
+        }
+        open.retain(|node| !lost.contains_key(node));
+        open
+    }
+
+    /// Updates the agents of the nodes that were off. An agent that cannot be updated is noted; the
+    /// install tells whether it mattered.
+    async fn update_agents(
+        &self,
+        going: &mut Progressing<'_>,
+        label: &str,
+        open: Vec<NodeId>,
+        started: &Started,
+    ) -> Vec<NodeId> {
+        let old: Vec<NodeId> =
+            open.iter().filter(|node| started.contains_key(*node)).cloned().collect();
+        if old.is_empty() || !self.fleet.capabilities().update_agent {
+            return open;
+        }
+        if self.must_stop(going).is_some() {
+            return open;
+        }
+        for node in &old {
+            self.tell(Progress::Step { node, step: PlanStep::UpdateAgent });
+        }
+        let label = format!("{label}-agent");
+        let limit = self.limits.update_agent;
+        let acted = self.act(going.log, &label, PatchAction::UpdateAgent, &old, limit).await;
+        for (node, acted) in acted {
+            if let Some(problem) = acted.problem() {
+                going.note(&node, format!("agent not updated: {problem}"));
+            }
+        }
+        // An agent that updates itself goes away for a moment.
+        let lost = self
+            .wait_nodes(going.log, &old, self.limits.reachable, Patience::UntilCancelled, is_online)
+            .await;
+        for (node, word) in &lost {
+            let outcome = NodeOutcome::new(Outcome::Unreachable)
+                .because(format!("after the agent update: {word}"));
+            self.finish(going, node, outcome).await;
+        }
+        open.into_iter().filter(|node| !lost.contains_key(node)).collect()
+    }
+
+    /// Installs. Returns the nodes whose evidence a rescan can give, with what the install said.
+    async fn install(
+        &self,
+        going: &mut Progressing<'_>,
+        label: &str,
+        open: Vec<NodeId>,
+    ) -> Vec<(NodeId, Option<String>)> {
+        if let Some(reason) = self.must_stop(going) {
+            for node in open {
+                let outcome = NodeOutcome::new(Outcome::Skipped).because(&reason);
+                self.finish(going, &node, outcome).await;
+            }
+            return Vec::new();
+        }
+        for node in &open {
+            self.tell(Progress::Step { node, step: PlanStep::Install });
+        }
+        let action = PatchAction::Install(going.plan.options.reboot);
+        let label = format!("{label}-install");
+        let acted = self.act(going.log, &label, action, &open, self.limits.install).await;
+        let mut verify = Vec::with_capacity(acted.len());
+        for (node, acted) in acted {
+            match acted {
+                Acted::NotBegun(reason) => {
+                    let outcome =
+                        if self.cancel.is_cancelled() { Outcome::Skipped } else { Outcome::Failed };
+                    let outcome = NodeOutcome::new(outcome).because(reason);
+                    self.finish(going, &node, outcome).await;
+                }
+                // Whatever goes on there, a second act would be on top of it.
+                Acted::Unknown(reason) => {
+                    let outcome = NodeOutcome::new(Outcome::Unknown).because(reason);
+                    self.finish(going, &node, outcome).await;
+                }
+                Acted::Ended(_) => verify.push((node, acted.problem())),
+            }
+        }
+        verify
+    }
+
+    /// Waits for the nodes to come back, scans them again, and judges by what the scan found.
+    async fn verify(
+        &self,
+        going: &mut Progressing<'_>,
+        label: &str,
+        installed: Vec<(NodeId, Option<String>)>,
+    ) -> Vec<(NodeId, NodeOutcome)> {
+        let ids: Vec<NodeId> = installed.iter().map(|(node, _)| node.clone()).collect();
+        let reachable = self.limits.reachable;
+        let lost = self.wait_nodes(going.log, &ids, reachable, Patience::ToTheEnd, is_online).await;
+        let back: Vec<NodeId> = ids.into_iter().filter(|node| !lost.contains_key(node)).collect();
+        for node in &back {
+            self.tell(Progress::Step { node, step: PlanStep::Rescan });
+        }
+        let since = self.clock.now();
+        // A scan changes nothing on the node, so a cancelled run still looks at what it did.
+        let label = format!("{label}-rescan");
+        let scanned = self.act(going.log, &label, PatchAction::Scan, &back, self.limits.scan).await;
+        let mut verdicts = Vec::with_capacity(installed.len());
+        for (node, install) in installed {
+            let note = install.map(|problem| format!("install: {problem}"));
+            let mut outcome = if let Some(word) = lost.get(&node) {
+                NodeOutcome::new(Outcome::Unreachable).because(format!("after the install: {word}"))
+            } else {
+                match scanned.get(&node) {
+                    Some(acted) if acted.succeeded() => self.judge(going, &node, since).await,
+                    Some(acted) => NodeOutcome::new(Outcome::Unknown).because(format!(
+                        "not scanned again: {}",
+                        acted.problem().unwrap_or_default()
+                    )),
+                    None => NodeOutcome::new(Outcome::Unknown).because("not scanned again"),
+                }
+            };
+            outcome.notes.extend(note);
+            verdicts.push((node, outcome));
+        }
+        verdicts
+    }
+
+    /// The verdict on a node that was scanned after `since`.
+    async fn judge(
+        &self,
+        going: &mut Progressing<'_>,
+        node: &NodeId,
+        since: jiff::Timestamp,
+    ) -> NodeOutcome {
+        let policy = Limits::policy(self.limits.consistency);
+        let seen = wait_until(&*self.clock, &policy, async || {
+            let summary = self.compliance.summary(node).await?;
+            Ok(match summary.observed_at {
+                Some(at) if at >= since => Polled::Ready(summary),
+                _ => Polled::Pending,
+            })
+        })
+        .await;
+        let summary = match seen {
+            Ok(summary) => summary,
+            Err(error) => {
+                let error: Error = error.into_error("core", "judge");
+                return NodeOutcome::new(Outcome::Unknown)
+                    .because(format!("the scan's result was not there: {}", error.report()));
+            }
+        };
+        if let Some(report) = going.reports.get_mut(node) {
+            report.status_after = summary.status;
+        }
+        verdict(going.plan.node(node), &summary)
+    }
+
+    fn finished(&self, report: &NodeReport) {
+        self.tell(Progress::NodeFinished { report });
+    }
+
+    /// Writes a node's outcome down, with the notes that it has already.
+    async fn finish(&self, going: &mut Progressing<'_>, node: &NodeId, outcome: NodeOutcome) {
+        let Some(report) = going.reports.get_mut(node) else { return };
+        let mut notes = outcome.notes;
+        notes.append(&mut report.outcome.notes);
+        report.outcome = NodeOutcome { outcome: outcome.outcome, notes };
+        going.open.remove(node);
+        if matches!(outcome.outcome, Outcome::Failed | Outcome::Unreachable | Outcome::Unknown) {
+            going.failures += 1;
+        }
+        let outcome = serde_json::to_value(&report.outcome).unwrap_or_default();
+        let event = Event::NodeFinished { node: node.clone(), outcome };
+        self.tell(Progress::NodeFinished { report });
+        going.log.note(&[event]).await;
+    }
+
+    /// Reads how the nodes ended, and gives run and nodes back.
+    async fn close(&self, going: Progressing<'_>, claimed: &[NodeId]) -> Result<RunReport> {
+        let Progressing { log, mut reports, mut undo_failed, .. } = going;
+        let ids: Vec<NodeId> = reports.keys().cloned().collect();
+        for (node, status) in self.statuses(&ids).await {
+            let Some(report) = reports.get_mut(&node) else { continue };
+            match status {
+                Ok(status) => report.power_after = status.power,
+                Err(error) => {
+                    report.power_after = PowerState::Unknown;
+                    if error.kind() != ErrorKind::Unsupported {
+                        report
+                            .outcome
+                            .notes
+                            .push(format!("its power is unknown: {}", error.report()));
+                    }
+                }
+            }
+        }
+        log.note(&[Event::RunFinished]).await;
+        // A node that could not be put back stays claimed, until someone recovers the run.
+        let stuck: BTreeSet<&NodeId> = undo_failed.iter().map(|failure| &failure.node).collect();
+        let free: Vec<NodeId> =
+            claimed.iter().filter(|node| !stuck.contains(node)).cloned().collect();
+        log.close(&free).await;
+        undo_failed.sort_by(|a, b| a.node.cmp(&b.node));
+        Ok(RunReport {
+            run: log.run(),
+            started_at: log.started_at,
+            ended_at: self.clock.now(),
+            nodes: reports.into_values().collect(),
+            undo_failed,
+            problems: log.problems(),
+        })
+    }
+}
+
+impl Progressing<'_> {
+    fn is_failed(&self, node: &NodeId) -> bool {
+        self.reports.get(node).is_some_and(|report| {
+            matches!(
+                report.outcome.outcome,
+                Outcome::Failed | Outcome::Unreachable | Outcome::Unknown
+            )
+        })
+    }
+
+    fn note(&mut self, node: &NodeId, note: String) {
+        if let Some(report) = self.reports.get_mut(node) {
+            report.outcome.notes.push(note);
+        }
+    }
+}
+
+fn untouched(node: &PlannedNode) -> NodeReport {
+    NodeReport {
+        node: node.id.clone(),
+        group: node.group.clone(),
+        power_before: node.power,
+        power_after: node.power,
+        status_before: node.status,
+        status_after: node.status,
+        outcome: NodeOutcome::new(Outcome::Skipped),
+    }
+}
+
+/// Judges by evidence: the scan after the install, not the install's exit status.
+fn verdict(planned: Option<&PlannedNode>, scan: &NodeCompliance) -> NodeOutcome {
+    let counts = &scan.counts;
+    if counts.installed_pending_reboot > 0 {
+        return NodeOutcome::new(Outcome::Failed)
+            .because(format!("{} patches wait for a reboot", counts.installed_pending_reboot));
+    }
+    match scan.status {
+        ComplianceStatus::Compliant => {
+            let before = planned.is_some_and(|node| {
+                node.status == ComplianceStatus::Compliant && node.missing == 0
+            });
+            NodeOutcome::new(if before { Outcome::AlreadyCompliant } else { Outcome::Patched })
+        }
+        ComplianceStatus::NonCompliant => NodeOutcome::new(Outcome::Failed).because(format!(
+            "the rescan found {} missing, {} failed, {} rejected",
+            counts.missing, counts.failed, counts.installed_rejected
+        )),
+        _ => NodeOutcome::new(Outcome::Unknown).because("the rescan gave no verdict"),
+    }
+}

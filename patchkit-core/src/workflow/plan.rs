@@ -1,0 +1,392 @@
+//! What a patch run is going to do, as data that can be printed, saved and held against the fleet.
+
+use std::{collections::BTreeMap, fmt, fmt::Write as _, time::Duration};
+
+use futures::{StreamExt, TryStreamExt};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Outcome, Runner};
+use crate::{
+    AssignedWave, BaselineId, ComplianceStatus, FleetExt, MaintenanceWindow, ManagedNode,
+    NodeCompliance, NodeId, NodeOrigin, NodeSelector, OperatingSystem, PatchGroupName, PowerState,
+    Reachability, RebootPolicy, Result, Rollout,
+};
+
+/// What to patch, and how.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PatchOptions {
+    /// The nodes.
+    pub selector: NodeSelector,
+    /// Which of them are started when they are off, and stopped again afterwards; none by default.
+    pub start: Option<NodeSelector>,
+    /// The order, and the budgets.
+    pub rollout: Rollout,
+    /// Whether nodes reboot.
+    pub reboot: RebootPolicy,
+    /// When work may begin; at any time by default.
+    pub window: Option<MaintenanceWindow>,
+    /// A node that a scan no older than this found compliant is left alone.
+    pub fresh: Duration,
+}
+
+impl PatchOptions {
+    /// Patches the running nodes of `selector` in one wave.
+    pub fn new(selector: NodeSelector) -> Self {
+        Self {
+            selector,
+            start: None,
+            rollout: Rollout::default(),
+            reboot: RebootPolicy::default(),
+            window: None,
+            fresh: Duration::from_secs(24 * 3600),
+        }
+    }
+
+    /// Also starts the stopped nodes that `selector` takes, and stops them again afterwards.
+    #[must_use]
+    pub fn with_start(mut self, selector: NodeSelector) -> Self {
+        self.start = Some(selector);
+        self
+    }
+
+    /// Sets the order and the budgets.
+    #[must_use]
+    pub fn with_rollout(mut self, rollout: Rollout) -> Self {
+        self.rollout = rollout;
+        self
+    }
+
+    /// Sets whether nodes reboot.
+    #[must_use]
+    pub fn with_reboot(mut self, reboot: RebootPolicy) -> Self {
+        self.reboot = reboot;
+        self
+    }
+
+    /// Begins work in this window only.
+    #[must_use]
+    pub fn with_window(mut self, window: MaintenanceWindow) -> Self {
+        self.window = Some(window);
+        self
+    }
+
+    /// Sets how old a scan may be that lets a compliant node alone; zero patches every node.
+    #[must_use]
+    pub fn with_fresh(mut self, fresh: Duration) -> Self {
+        self.fresh = fresh;
+        self
+    }
+}
+
+/// A step of a node's part in a run.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PlanStep {
+    /// It is started.
+    Start,
+    /// Its agent is waited for.
+    WaitReachable,
+    /// Its agent is updated.
+    UpdateAgent,
+    /// Patches are installed, and it reboots.
+    Install,
+    /// It is scanned again.
+    Rescan,
+    /// It is put back to the power it had.
+    RestorePower,
+}
+
+impl fmt::Display for PlanStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Start => "start",
+            Self::WaitReachable => "wait reachable",
+            Self::UpdateAgent => "update agent",
+            Self::Install => "install",
+            Self::Rescan => "rescan",
+            Self::RestorePower => "restore power",
+        })
+    }
+}
+
+/// A node that a run will patch, with the evidence for it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PlannedNode {
+    /// The node.
+    pub id: NodeId,
+    /// A name for people; untrusted: escape before showing.
+    pub name: Option<String>,
+    /// Its patch group.
+    pub group: Option<PatchGroupName>,
+    /// Its operating system.
+    pub operating_system: OperatingSystem,
+    /// Its power when the plan was made.
+    pub power: PowerState,
+    /// Whether its agent answered.
+    pub reachability: Reachability,
+    /// Its compliance as far as known.
+    pub status: ComplianceStatus,
+    /// How many patches it lacked or failed.
+    pub missing: u32,
+    /// The baseline it was held against.
+    pub baseline: Option<BaselineId>,
+    /// When its compliance was found out.
+    pub scanned_at: Option<Timestamp>,
+    /// What will be done, in order.
+    pub steps: Vec<PlanStep>,
+}
+
+/// A node that a run will leave alone, and why.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct SkippedNode {
+    /// The node as it is.
+    #[serde(flatten)]
+    pub node: PlannedNode,
+    /// Its outcome.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a patch run is going to do.
+///
+/// # Guarantees
+/// - Plain data: the same fleet, compliance and options make the same plan, but for `created_at`.
+/// - The hash covers all of it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PatchPlan {
+    /// The workflow: `patch` or `remediate`.
+    pub workflow: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// What was asked for.
+    pub options: PatchOptions,
+    /// The nodes to patch, by id.
+    pub nodes: Vec<PlannedNode>,
+    /// Their order.
+    pub waves: Vec<AssignedWave>,
+    /// The nodes to leave alone, by id.
+    pub skipped: Vec<SkippedNode>,
+}
+
+impl PatchPlan {
+    /// The SHA-256 of the plan's JSON, in hex: names this plan and no other.
+    pub fn hash(&self) -> String {
+        // Every field is plain data with string keys, which JSON always takes.
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        Sha256::digest(json).iter().fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+
+    /// How many nodes may be out of work at once in a wave of `nodes`.
+    pub fn disruption(&self, nodes: usize) -> usize {
+        self.options.rollout.disruption.0.of(nodes).max(1)
+    }
+
+    pub(super) fn node(&self, id: &NodeId) -> Option<&PlannedNode> {
+        self.nodes.binary_search_by(|node| node.id.cmp(id)).ok().map(|at| &self.nodes[at])
+    }
+}
+
+impl Runner {
+    /// Plans to patch what `options` select.
+    ///
+    /// # Guarantees
+    /// - Reads only.
+    /// - A node is skipped, with the reason, when it is off and not to be started, gone, hybrid and
+    ///   unreachable, or compliant by a fresh scan.
+    ///
+    /// # Errors
+    /// The first error of a listing: a plan over half a fleet would look like a whole one.
+    pub async fn plan_patch(&self, options: &PatchOptions) -> Result<PatchPlan> {
+        self.plan("patch", options, |options, node, known, now| {
+            if known.status != ComplianceStatus::Compliant || !is_fresh(known, options.fresh, now) {
+                return None;
+            }
+            Some((
+                Outcome::AlreadyCompliant,
+                format!("compliant by a scan {} ago", age(known, now)),
+            ))
+            .filter(|_| node.power == PowerState::Running)
+        })
+        .await
+    }
+
+    pub(super) async fn plan(
+        &self,
+        workflow: &str,
+        options: &PatchOptions,
+        leave: impl Fn(
+            &PatchOptions,
+            &ManagedNode,
+            &NodeCompliance,
+            Timestamp,
+        ) -> Option<(Outcome, String)>,
+    ) -> Result<PatchPlan> {
+        let now = self.clock.now();
+        let found = self.fleet.collect_nodes(&options.selector).await?;
+        let known = self.known(&options.selector).await?;
+        let (mut nodes, mut skipped, mut chosen) = (Vec::new(), Vec::new(), Vec::new());
+        for node in found {
+            let none = NodeCompliance::unknown(node.id.clone());
+            let compliance = known.get(&node.id).unwrap_or(&none);
+            let planned = planned(&node, compliance);
+            let reason = cannot(options, &node).or_else(|| leave(options, &node, compliance, now));
+            match reason {
+                Some((outcome, reason)) => {
+                    skipped.push(SkippedNode { node: planned, outcome, reason });
+                }
+                None => {
+                    nodes.push(planned);
+                    chosen.push(node);
+                }
+            }
+        }
+        let waves = options.rollout.assign(&chosen);
+        Ok(PatchPlan {
+            workflow: workflow.to_owned(),
+            created_at: now,
+            options: options.clone(),
+            nodes,
+            waves,
+            skipped,
+        })
+    }
+
+    pub(super) async fn known(
+        &self,
+        selector: &NodeSelector,
+    ) -> Result<BTreeMap<NodeId, NodeCompliance>> {
+        self.compliance
+            .summaries(selector)
+            .map(|summary| summary.map(|summary| (summary.node.clone(), summary)))
+            .try_collect()
+            .await
+    }
+}
+
+/// Why a node cannot be patched now, whatever its compliance.
+fn cannot(options: &PatchOptions, node: &ManagedNode) -> Option<(Outcome, String)> {
+    let starts = options.start.as_ref().is_some_and(|selector| selector.matches(node));
+    let skipped = |reason: &str| Some((Outcome::Skipped, reason.to_owned()));
+    match node.power {
+        PowerState::Terminated => skipped("terminated"),
+        PowerState::Stopping | PowerState::Starting => {
+            skipped("its power is changing: someone else is at work on it")
+        }
+        PowerState::Stopped | PowerState::Deallocated if !starts => {
+            skipped("off, and not among the nodes to start")
+        }
+        PowerState::Stopped | PowerState::Deallocated | PowerState::Running => None,
+        PowerState::Unknown if node.reachability == Reachability::Online => None,
+        PowerState::Unknown => Some((
+            Outcome::Unreachable,
+            match node.origin {
+                NodeOrigin::Hybrid => {
+                    "its agent does not answer, and its power is not ours".to_owned()
+                }
+                NodeOrigin::Cloud => {
+                    "its power is unknown and its agent does not answer".to_owned()
+                }
+            },
+        )),
+    }
+}
+
+fn planned(node: &ManagedNode, known: &NodeCompliance) -> PlannedNode {
+    let mut steps = Vec::with_capacity(6);
+    if node.power.is_off() {
+        steps.extend([PlanStep::Start, PlanStep::WaitReachable, PlanStep::UpdateAgent]);
+    } else if node.reachability != Reachability::Online {
+        steps.push(PlanStep::WaitReachable);
+    }
+    steps.extend([PlanStep::Install, PlanStep::Rescan]);
+    if node.power.is_off() {
+        steps.push(PlanStep::RestorePower);
+    }
+    PlannedNode {
+        id: node.id.clone(),
+        name: node.name.clone(),
+        group: node.patch_group(),
+        operating_system: node.operating_system.clone(),
+        power: node.power,
+        reachability: node.reachability,
+        status: known.status,
+        missing: known.counts.missing + known.counts.failed,
+        baseline: known.baseline.clone(),
+        scanned_at: known.observed_at,
+        steps,
+    }
+}
+
+pub(super) fn is_fresh(known: &NodeCompliance, fresh: Duration, now: Timestamp) -> bool {
+    let most = SignedDuration::try_from(fresh).unwrap_or(SignedDuration::MAX);
+    known.age(now).is_some_and(|age| age < most)
+}
+
+fn age(known: &NodeCompliance, now: Timestamp) -> String {
+    known.age(now).map_or_else(
+        || "never".to_owned(),
+        |age| format!("{:#}", SignedDuration::from_mins(age.as_mins())),
+    )
+}
+
+impl fmt::Display for PatchPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rollout = &self.options.rollout;
+        writeln!(f, "{} plan {}", self.workflow, &self.hash()[..12])?;
+        writeln!(f, "  made      {}", self.created_at)?;
+        writeln!(f, "  nodes     {} ({} skipped)", self.nodes.len(), self.skipped.len())?;
+        writeln!(f, "  selector  {}", self.options.selector)?;
+        match &self.options.start {
+            Some(start) => writeln!(f, "  starts    off nodes of: {start}")?,
+            None => writeln!(f, "  starts    nothing")?,
+        }
+        writeln!(f, "  reboot    {}", self.options.reboot)?;
+        writeln!(
+            f,
+            "  budgets   {} of a wave out of work at once, {} failures",
+            rollout.disruption.0, rollout.errors.0
+        )?;
+        if let Some(window) = &self.options.window {
+            writeln!(f, "  window    {} to {}", window.opens, window.closes())?;
+        }
+        for (at, wave) in self.waves.iter().enumerate() {
+            write!(f, "wave {} {:?}: {} nodes", at + 1, wave.name, wave.nodes.len())?;
+            write!(f, ", {} at once", self.disruption(wave.nodes.len()))?;
+            if wave.bake > Duration::ZERO {
+                write!(f, ", then {} s of watching", wave.bake.as_secs())?;
+            }
+            writeln!(f)?;
+            for id in &wave.nodes {
+                let Some(node) = self.node(id) else { continue };
+                let steps: Vec<String> = node.steps.iter().map(ToString::to_string).collect();
+                writeln!(
+                    f,
+                    "  {}  {} {}, {} missing: {}",
+                    node.id,
+                    node.power,
+                    node.status,
+                    node.missing,
+                    steps.join(" → ")
+                )?;
+            }
+        }
+        if !self.skipped.is_empty() {
+            writeln!(f, "skipped:")?;
+        }
+        for skipped in &self.skipped {
+            writeln!(f, "  {}  {}: {}", skipped.node.id, skipped.outcome, skipped.reason)?;
+        }
+        Ok(())
+    }
+}

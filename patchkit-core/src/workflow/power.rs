@@ -1,0 +1,228 @@
+//! Starts nodes, waits for them, and puts them back.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+
+use super::{
+    Limits, Runner, UndoFailure,
+    log::{Lost, RunLog},
+};
+use crate::{
+    Change, ErrorKind, Event, FleetExt, NodeId, NodeStatus, PerNode, Polled, PowerState,
+    PowerTarget, Reachability, wait_until,
+};
+
+/// A node that may have been started by this run, and the power it had.
+pub(super) type Started = BTreeMap<NodeId, PowerState>;
+
+impl Runner {
+    /// Starts nodes. Returns those that may be running because of it, and those that were refused.
+    pub(super) async fn start(
+        &self,
+        log: &RunLog,
+        nodes: &[(NodeId, PowerState)],
+    ) -> (Started, BTreeMap<NodeId, String>) {
+        let change = |(node, before): &(NodeId, PowerState)| Change::Start {
+            node: node.clone(),
+            before: *before,
+        };
+        let intents: Vec<Event> =
+            nodes.iter().map(|node| Event::ChangeIntent { change: change(node) }).collect();
+        if let Err(error) = log.append(&intents).await {
+            let reason = format!("not started: {}", error.report());
+            return (
+                Started::new(),
+                nodes.iter().map(|(n, _)| (n.clone(), reason.clone())).collect(),
+            );
+        }
+        let ids: Vec<NodeId> = nodes.iter().map(|(node, _)| node.clone()).collect();
+        let answers: BTreeMap<_, _> =
+            self.set_power(&ids, PowerTarget::Running).await.into_iter().collect();
+        let (mut started, mut refused, mut events) = (Started::new(), BTreeMap::new(), Vec::new());
+        for node in nodes {
+            match answers.get(&node.0) {
+                Some(Ok(())) => {
+                    started.insert(node.0.clone(), node.1);
+                    events.push(Event::ChangeDone { change: change(node) });
+                }
+                Some(Err(error)) if is_refusal(error.kind()) => {
+                    refused.insert(node.0.clone(), format!("not started: {}", error.report()));
+                    events
+                        .push(Event::ChangeRefused { change: change(node), error: error.report() });
+                }
+                // No clear answer: it may be starting, so it is waited for and put back.
+                Some(Err(_)) | None => {
+                    started.insert(node.0.clone(), node.1);
+                }
+            }
+        }
+        log.note(&events).await;
+        (started, refused)
+    }
+
+    async fn set_power(&self, nodes: &[NodeId], target: PowerTarget) -> PerNode<()> {
+        stream::iter(self.fleet.chunks(nodes))
+            .map(|chunk| async move { self.fleet.set_power(&chunk, target).await })
+            .buffer_unordered(self.parallel)
+            .concat()
+            .await
+    }
+
+    pub(super) async fn statuses(&self, nodes: &[NodeId]) -> PerNode<NodeStatus> {
+        stream::iter(self.fleet.chunks(nodes))
+            .map(|chunk| async move { self.fleet.statuses(&chunk).await })
+            .buffer_unordered(self.parallel)
+            .concat()
+            .await
+    }
+
+    /// Waits until `there` holds for each node, or the limit is over, or the run is cancelled and
+    /// `patience` allows to stop. Returns the nodes for which it never held, with the last word.
+    pub(super) async fn wait_nodes(
+        &self,
+        log: &RunLog,
+        nodes: &[NodeId],
+        limit: Duration,
+        patience: Patience,
+        there: impl Fn(&NodeStatus) -> bool,
+    ) -> BTreeMap<NodeId, String> {
+        let mut left: BTreeMap<NodeId, String> =
+            nodes.iter().map(|node| (node.clone(), "never asked".to_owned())).collect();
+        if left.is_empty() {
+            return left;
+        }
+        let policy = Limits::policy(limit);
+        let waited = wait_until(&*self.clock, &policy, async || {
+            let _ = log.keep().await;
+            let ids: Vec<NodeId> = left.keys().cloned().collect();
+            for (node, status) in self.statuses(&ids).await {
+                match status {
+                    Ok(status) if there(&status) => {
+                        left.remove(&node);
+                    }
+                    Ok(status) => {
+                        let word = format!("power {}, agent {}", status.power, status.reachability);
+                        left.insert(node, word);
+                    }
+                    Err(error) => {
+                        left.insert(node, error.report());
+                    }
+                }
+            }
+            Ok(if left.is_empty() {
+                Polled::Ready(())
+            } else if patience == Patience::UntilCancelled && self.cancel.is_cancelled() {
+                Polled::Failed("the run was cancelled".to_owned())
+            } else {
+                Polled::Pending
+            })
+        })
+        .await;
+        if let Err(error) = waited {
+            for word in left.values_mut() {
+                *word = format!("{word}; {error}");
+            }
+        }
+        left
+    }
+
+    /// Puts nodes back to the power they had. Never gives up half-way: every node gets a try, and
+    /// those that cannot be put back are named.
+    pub(super) async fn restore(&self, log: &RunLog, started: &Started) -> Vec<UndoFailure> {
+        let mut failures = Vec::new();
+        if started.is_empty() {
+            return failures;
+        }
+        if log.lost() == Lost::Lease {
+            let why = "another holder took the run over; it puts the node back";
+            failures
+                .extend(started.keys().map(|node| UndoFailure::new(node.clone(), "start", why)));
+            return failures;
+        }
+        let mut by_target: BTreeMap<PowerTarget, Vec<NodeId>> = BTreeMap::new();
+        for (node, before) in started {
+            by_target
+                .entry(before.as_target().unwrap_or(PowerTarget::Stopped))
+                .or_default()
+                .push(node.clone());
+        }
+        for (target, nodes) in by_target {
+            failures.extend(self.restore_to(log, target, &nodes).await);
+        }
+        let failed: BTreeSet<&NodeId> = failures.iter().map(|failure| &failure.node).collect();
+        let mut events = Vec::with_capacity(started.len());
+        for (node, before) in started {
+            let change = Change::Start { node: node.clone(), before: *before };
+            if !failed.contains(node) {
+                events.push(Event::Undone { change });
+            }
+        }
+        for failure in &failures {
+            let before = started.get(&failure.node).copied().unwrap_or(PowerState::Unknown);
+            let change = Change::Start { node: failure.node.clone(), before };
+            events.push(Event::UndoFailed { change, error: failure.error.clone() });
+        }
+        log.note(&events).await;
+        failures
+    }
+
+    async fn restore_to(
+        &self,
+        log: &RunLog,
+        target: PowerTarget,
+        nodes: &[NodeId],
+    ) -> Vec<UndoFailure> {
+        let mut left: Vec<NodeId> = nodes.to_vec();
+        let mut words: BTreeMap<NodeId, String> = BTreeMap::new();
+        // Setting power is idempotent, so unlike an install it is simply asked for again.
+        for pause in RESTORE_PAUSES {
+            self.clock.sleep(Duration::from_secs(pause)).await;
+            words = self
+                .set_power(&left, target)
+                .await
+                .into_iter()
+                .filter_map(|(node, answer)| answer.err().map(|error| (node, error.report())))
+                .collect();
+            let accepted: Vec<NodeId> =
+                left.iter().filter(|node| !words.contains_key(*node)).cloned().collect();
+            let rests = |status: &NodeStatus| status.power == target.state();
+            let late =
+                self.wait_nodes(log, &accepted, self.limits.stop, Patience::ToTheEnd, rests).await;
+            words.extend(late);
+            left.retain(|node| words.contains_key(node));
+            if left.is_empty() {
+                break;
+            }
+        }
+        words
+            .into_iter()
+            .map(|(node, word)| {
+                UndoFailure::new(node, "start", format!("not {target} again: {word}"))
+            })
+            .collect()
+    }
+}
+
+/// Seconds before each try to put nodes back.
+const RESTORE_PAUSES: [u64; 3] = [0, 30, 120];
+
+/// Whether a wait ends when the run is cancelled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Patience {
+    UntilCancelled,
+    ToTheEnd,
+}
+
+pub(super) fn is_online(status: &NodeStatus) -> bool {
+    status.reachability == Reachability::Online
+        && matches!(status.power, PowerState::Running | PowerState::Unknown)
+}
+
+/// Whether an error of a write says that nothing happened.
+fn is_refusal(kind: ErrorKind) -> bool {
+    !matches!(kind, ErrorKind::Timeout | ErrorKind::Unexpected | ErrorKind::Malformed)
+}

@@ -1,0 +1,28 @@
+//! Remediate: patch only what is known to be not compliant.
+
+use super::{Outcome, PatchOptions, PatchPlan, Runner};
+use crate::{ComplianceStatus, Result};
+
+impl Runner {
+    /// Plans to patch those nodes of `options` that are not compliant; carry it out with
+    /// [`patch`](Self::patch).
+    ///
+    /// # Guarantees
+    /// - Reads only.
+    /// - A node whose compliance is unknown is skipped and named: scan it first.
+    ///
+    /// # Errors
+    /// The first error of a listing.
+    pub async fn plan_remediation(&self, options: &PatchOptions) -> Result<PatchPlan> {
+        self.plan("remediate", options, |_, _, known, _| match known.status {
+            ComplianceStatus::NonCompliant => None,
+            ComplianceStatus::Compliant => {
+                Some((Outcome::AlreadyCompliant, "compliant by its last scan".to_owned()))
+            }
+            ComplianceStatus::Unknown => {
+                Some((Outcome::Skipped, "its compliance is unknown: scan it first".to_owned()))
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,162 @@
+//! Scan: ask every node that can answer to compare itself with its baseline.
+
+use std::{collections::BTreeMap, fmt};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Progress, Runner,
+    act::Acted,
+    log::{Lost, RunLog},
+};
+use crate::{
+    ComplianceStatus, Event, FleetExt, NodeCompliance, NodeId, NodeSelector, PatchAction,
+    PowerState, Reachability, Result, RunId,
+};
+
+/// How a node's scan ended.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ScanOutcome {
+    /// It was scanned.
+    Scanned,
+    /// It is off: what is known of it is old.
+    Off,
+    /// Its agent did not answer.
+    Unreachable,
+    /// Another run holds it.
+    Busy,
+    /// The scan failed, or its end is not known.
+    Failed,
+}
+
+impl fmt::Display for ScanOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Scanned => "scanned",
+            Self::Off => "off",
+            Self::Unreachable => "unreachable",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// One node of a scan.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ScannedNode {
+    /// The node.
+    pub node: NodeId,
+    /// How its scan ended.
+    pub outcome: ScanOutcome,
+    /// Why it was not scanned. Holds providers' words: escape before showing.
+    pub reason: Option<String>,
+    /// What is known of it now, with the time of that knowledge.
+    pub compliance: NodeCompliance,
+}
+
+/// How a scan ended.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ScanReport {
+    /// The run.
+    pub run: RunId,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Every node, by id.
+    pub nodes: Vec<ScannedNode>,
+    /// What went wrong without belonging to one node.
+    pub problems: Vec<String>,
+}
+
+impl ScanReport {
+    /// The nodes that are not compliant, as far as known.
+    pub fn non_compliant(&self) -> impl Iterator<Item = &ScannedNode> {
+        self.nodes.iter().filter(|node| node.compliance.status == ComplianceStatus::NonCompliant)
+    }
+}
+
+impl Runner {
+    /// Scans the running nodes of `selector`, and reports what is known of all of them.
+    ///
+    /// # Guarantees
+    /// - Changes nothing on a node but what is known of it.
+    /// - A node that was not scanned is reported with the reason, and with the age of what is known.
+    ///
+    /// # Errors
+    /// `Conflict` (the run exists); the first error of a listing.
+    pub async fn scan(&self, run: &RunId, selector: &NodeSelector) -> Result<ScanReport> {
+        let nodes = self.fleet.collect_nodes(selector).await?;
+        let log = RunLog::begin(self, run).await?;
+        let plan = serde_json::json!({ "selector": selector });
+        let begun = log
+            .append(&[Event::RunStarted {
+                workflow: "scan".to_owned(),
+                plan_hash: String::new(),
+                plan,
+            }])
+            .await;
+        if let Err(error) = begun {
+            log.close(&[]).await;
+            return Err(error);
+        }
+
+        let mut outcomes: BTreeMap<NodeId, (ScanOutcome, Option<String>)> = BTreeMap::new();
+        let mut able = Vec::new();
+        for node in &nodes {
+            let reason = match (node.power, node.reachability) {
+                (PowerState::Running | PowerState::Unknown, Reachability::Online) => {
+                    able.push(node.id.clone());
+                    continue;
+                }
+                (PowerState::Running | PowerState::Unknown, other) => {
+                    (ScanOutcome::Unreachable, Some(format!("its agent is {other}")))
+                }
+                (power, _) => (ScanOutcome::Off, Some(format!("its power is {power}"))),
+            };
+            outcomes.insert(node.id.clone(), reason);
+        }
+        let (claimed, busy): (Vec<_>, Vec<_>) =
+            log.claim(&able).await.into_iter().partition(|(_, claim)| claim.is_ok());
+        for (node, claim) in busy {
+            let reason = claim.err().map(|error| error.report());
+            outcomes.insert(node, (ScanOutcome::Busy, reason));
+        }
+        let claimed: Vec<NodeId> = claimed.into_iter().map(|(node, _)| node).collect();
+        let acted = self.act(&log, "scan", PatchAction::Scan, &claimed, self.limits.scan).await;
+        for (node, acted) in acted {
+            self.tell(Progress::Checked { nodes: 1 });
+            let outcome = match &acted {
+                acted if acted.succeeded() => ScanOutcome::Scanned,
+                Acted::Ended(end) if end.status == crate::OperationStatus::Undeliverable => {
+                    ScanOutcome::Unreachable
+                }
+                _ => ScanOutcome::Failed,
+            };
+            outcomes.insert(node, (outcome, acted.problem()));
+        }
+        if log.lost() == Lost::No {
+            log.note(&[Event::RunFinished]).await;
+        }
+        log.close(&claimed).await;
+
+        let mut known = self.known(selector).await?;
+        let nodes = outcomes
+            .into_iter()
+            .map(|(node, (outcome, reason))| {
+                let compliance =
+                    known.remove(&node).unwrap_or_else(|| NodeCompliance::unknown(node.clone()));
+                ScannedNode { node, outcome, reason, compliance }
+            })
+            .collect();
+        Ok(ScanReport {
+            run: run.clone(),
+            started_at: log.started_at,
+            nodes,
+            problems: log.problems(),
+        })
+    }
+}
