@@ -1,1 +1,8 @@
-//! patchkit-testkit
+//! For those who write or embed a PatchKit provider: conformance suite, fault injection, sample lakes.
+
+pub mod cases;
+pub mod fault;
+mod harness;
+mod macros;
+
+pub use harness::{Harness, NodeSeed, PatchSeed, Scanned, Trouble, TroubleKind};

@@ -1,0 +1,56 @@
+//! The macros that turn suites into tests.
+
+/// Runs the whole conformance suite against a harness, each case as a test of its own.
+///
+/// The expression is evaluated for every case, inside an async function. The tests are
+/// `#[tokio::test]`s in modules named after what they are about (`fleet::lists_every_node_once`),
+/// so filters and failure names work; the crate needs `tokio` with `macros` and `rt` among its
+/// dev-dependencies. Put each invocation in a module of its own.
+///
+/// With `faulty` before it the harness's provider is reached through faults that a patient caller
+/// bears: see [`FaultyHarness`](crate::fault::FaultyHarness).
+///
+/// ```
+/// mod harness {
+///     // The provider's own harness; here the one over the memory provider.
+/// #   include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/memory/mod.rs"));
+/// }
+///
+/// mod plain {
+///     patchkit_testkit::conformance!(super::harness::MemoryHarness::full());
+/// }
+///
+/// mod behind_faults {
+///     patchkit_testkit::conformance!(faulty super::harness::MemoryHarness::full());
+/// }
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! conformance {
+    (faulty $harness:expr $(,)?) => {
+        $crate::conformance!($crate::fault::FaultyHarness::bearable($harness));
+    };
+    ($harness:expr $(,)?) => {
+        $crate::__conformance_cases!([$crate::__conformance_tests] $harness);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_tests {
+    ({ $harness:expr } $($module:ident { $($case:ident)* })*) => {$(
+        mod $module {
+            // The harness's expression speaks of what the caller has in scope.
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use super::*;
+
+            $(
+                #[::tokio::test]
+                async fn $case() {
+                    let harness = $harness;
+                    $crate::cases::$module::$case(&harness).await;
+                }
+            )*
+        }
+    )*};
+}
