@@ -1,16 +1,17 @@
-//! The four traits for `Arc<T>` and `Box<T>`.
+//! The four traits, and the journal's, for `Arc<T>` and `Box<T>`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::{
     AccessChange, AccessGrant, Baseline, BaselineId, BaselineSelector, Capabilities,
-    ComplianceReport, Fleet, GroupRegistration, ManagedNode, NodeAccess, NodeCompliance, NodeId,
-    NodeSelector, NodeStatus, OperatingSystem, OperationId, Patch, PatchBaseline, PatchCompliance,
-    PatchGroup, PatchGroupName, PatchOperation, PatchRequest, PerNode, PowerTarget, Result,
-    SubmitToken, TagChange, Tags,
+    ComplianceReport, Event, Fleet, GroupRegistration, Journal, ManagedNode, NodeAccess,
+    NodeCompliance, NodeId, NodeLease, NodeSelector, NodeStatus, OperatingSystem, OperationId,
+    Patch, PatchBaseline, PatchCompliance, PatchGroup, PatchGroupName, PatchOperation,
+    PatchRequest, PerNode, PowerTarget, Record, Result, RunId, RunLease, SubmitToken, TagChange,
+    Tags,
 };
 
 macro_rules! forward {
@@ -127,9 +128,42 @@ macro_rules! forward {
                 (**self).patches(node)
             }
         }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: Journal + ?Sized> Journal for $pointer<T> {
+            async fn begin(&self, run: &RunId, holder: &str, term: Duration) -> Result<RunLease> {
+                (**self).begin(run, holder, term).await
+            }
+            async fn take_over(&self, run: &RunId, holder: &str, term: Duration) -> Result<RunLease> {
+                (**self).take_over(run, holder, term).await
+            }
+            async fn renew(&self, lease: &RunLease) -> Result<RunLease> {
+                (**self).renew(lease).await
+            }
+            async fn release(&self, lease: &RunLease) -> Result<()> {
+                (**self).release(lease).await
+            }
+            async fn append(&self, lease: &RunLease, events: &[Event]) -> Result<()> {
+                (**self).append(lease, events).await
+            }
+            fn events(&self, run: &RunId) -> BoxStream<'static, Result<Record>> {
+                (**self).events(run)
+            }
+            fn runs(&self) -> BoxStream<'static, Result<RunId>> {
+                (**self).runs()
+            }
+            async fn claim(&self, lease: &RunLease, nodes: &[NodeId]) -> PerNode<NodeLease> {
+                (**self).claim(lease, nodes).await
+            }
+            async fn unclaim(&self, lease: &RunLease, nodes: &[NodeId]) -> Result<()> {
+                (**self).unclaim(lease, nodes).await
+            }
+        }
     )+};
 }
 
 forward!(Arc Box);
 
-const _: fn(&dyn Fleet, &dyn Baseline, &dyn PatchGroup, &dyn ComplianceReport) = |_, _, _, _| {};
+const _: fn(&dyn Fleet, &dyn Baseline, &dyn PatchGroup, &dyn ComplianceReport, &dyn Journal) =
+    |_, _, _, _, _| {};
