@@ -61,7 +61,7 @@ pub mod baseline;
 pub mod compliance;
 pub mod fleet;
 pub mod group;
-mod support;
+pub(crate) mod support;
 
 /// Calls a macro with what it is handed and the list of all cases.
 #[doc(hidden)]

@@ -20,6 +20,7 @@ use patchkit_core::{
     Clock, Error, ErrorKind, NodeId, OperationId, PatchAction, PowerTarget, Retry, SubmitToken,
 };
 
+pub(crate) use self::call::turn;
 pub use self::{harness::FaultyHarness, journal::FaultyJournal, provider::Faulty};
 
 /// What happens to a call.
@@ -257,6 +258,11 @@ impl Faults {
             state: Arc::default(),
             log: Arc::clone(&self.log),
         }
+    }
+
+    /// The caller's name.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// How many calls were made.

@@ -4,5 +4,6 @@ pub mod cases;
 pub mod fault;
 mod harness;
 mod macros;
+pub mod workflow;
 
 pub use harness::{Harness, NodeSeed, PatchSeed, Scanned, Trouble, TroubleKind};

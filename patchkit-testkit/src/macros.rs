@@ -54,3 +54,34 @@ macro_rules! __conformance_tests {
         }
     )*};
 }
+
+/// Runs the whole workflow suite, each case as a test of its own.
+///
+/// The expression makes a fresh [`World`](crate::workflow::World), and is evaluated again and
+/// again. It may `await`. The tests are in modules as those of
+/// [`conformance!`](crate::conformance): `patch::dropped_at_each_await`.
+#[macro_export]
+macro_rules! workflows {
+    ($world:expr $(,)?) => {
+        $crate::__workflow_cases!([$crate::__workflow_tests] $world);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __workflow_tests {
+    ({ $world:expr } $($module:ident { $($case:ident)* })*) => {$(
+        mod $module {
+            // The world's expression speaks of what the caller has in scope.
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use super::*;
+
+            $(
+                #[::tokio::test]
+                async fn $case() {
+                    $crate::workflow::$module::$case(&async || $world).await;
+                }
+            )*
+        }
+    )*};
+}

@@ -16,7 +16,7 @@ const TRIES: u32 = 20;
 const LOOKS: u32 = 600;
 
 /// Makes a call, again and again while its error says that it may be.
-pub(super) async fn patiently<T>(
+pub(crate) async fn patiently<T>(
     h: &dyn Harness,
     mut call: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
@@ -34,7 +34,7 @@ pub(super) async fn patiently<T>(
 
 /// As [`patiently`], for an answer that must be good.
 #[track_caller]
-pub(super) fn good<T>(answer: Result<T>, what: &str) -> T {
+pub(crate) fn good<T>(answer: Result<T>, what: &str) -> T {
     match answer {
         Ok(value) => value,
         Err(error) => panic!("{what}: {}", error.report()),
@@ -43,7 +43,7 @@ pub(super) fn good<T>(answer: Result<T>, what: &str) -> T {
 
 /// The answer must be an error of this kind.
 #[track_caller]
-pub(super) fn bad<T: fmt::Debug>(answer: Result<T>, kind: ErrorKind, what: &str) -> Error {
+pub(crate) fn bad<T: fmt::Debug>(answer: Result<T>, kind: ErrorKind, what: &str) -> Error {
     match answer {
         Err(error) if error.kind() == kind => error,
         Err(error) => {
@@ -54,7 +54,7 @@ pub(super) fn bad<T: fmt::Debug>(answer: Result<T>, kind: ErrorKind, what: &str)
 }
 
 /// Makes a call about several nodes, until no answer says that it may be made again.
-pub(super) async fn patiently_each<T>(
+pub(crate) async fn patiently_each<T>(
     h: &dyn Harness,
     mut call: impl AsyncFnMut() -> PerNode<T>,
 ) -> PerNode<T> {
@@ -73,7 +73,7 @@ pub(super) async fn patiently_each<T>(
 }
 
 /// Reads a listing whole, from its beginning again when it breaks in a way that allows it.
-pub(super) async fn list<T>(
+pub(crate) async fn list<T>(
     h: &dyn Harness,
     mut listing: impl FnMut() -> BoxStream<'static, Result<T>>,
 ) -> Result<Vec<T>> {
@@ -82,7 +82,7 @@ pub(super) async fn list<T>(
 }
 
 /// Reads a listing to its end or to the first error that says not to try again.
-pub(super) async fn list_until_error<T>(
+pub(crate) async fn list_until_error<T>(
     h: &dyn Harness,
     mut listing: impl FnMut() -> BoxStream<'static, Result<T>>,
 ) -> (Vec<T>, Option<Error>) {
@@ -113,7 +113,7 @@ pub(super) async fn list_until_error<T>(
 
 /// The items as a set; none may come twice.
 #[track_caller]
-pub(super) fn each_once<T: Ord + Clone + fmt::Debug>(
+pub(crate) fn each_once<T: Ord + Clone + fmt::Debug>(
     items: impl IntoIterator<Item = T>,
 ) -> BTreeSet<T> {
     let mut set = BTreeSet::new();
@@ -125,14 +125,14 @@ pub(super) fn each_once<T: Ord + Clone + fmt::Debug>(
 
 /// The answer about one node.
 #[track_caller]
-pub(super) fn answer_of<T>(answers: PerNode<T>, node: &NodeId) -> Result<T> {
+pub(crate) fn answer_of<T>(answers: PerNode<T>, node: &NodeId) -> Result<T> {
     let found = answers.into_iter().find(|(id, _)| id == node);
     assert!(found.is_some(), "no answer about {node}");
     found.map_or_else(|| Err(Error::not_found("testkit", "answer", node)), |(_, answer)| answer)
 }
 
 /// A node's power and reachability.
-pub(super) async fn status(h: &dyn Harness, node: &NodeId) -> NodeStatus {
+pub(crate) async fn status(h: &dyn Harness, node: &NodeId) -> NodeStatus {
     let fleet = h.fleet();
     let answers =
         patiently_each(h, async || fleet.statuses(std::slice::from_ref(node)).await).await;
@@ -140,7 +140,7 @@ pub(super) async fn status(h: &dyn Harness, node: &NodeId) -> NodeStatus {
 }
 
 /// Waits until a node rests in this power.
-pub(super) async fn wait_power(h: &dyn Harness, node: &NodeId, power: PowerState) {
+pub(crate) async fn wait_power(h: &dyn Harness, node: &NodeId, power: PowerState) {
     for _ in 0..LOOKS {
         if status(h, node).await.power == power {
             return;
@@ -151,7 +151,7 @@ pub(super) async fn wait_power(h: &dyn Harness, node: &NodeId, power: PowerState
 }
 
 /// Follows an act to its end.
-pub(super) async fn wait_end(h: &dyn Harness, id: &OperationId) -> PatchOperation {
+pub(crate) async fn wait_end(h: &dyn Harness, id: &OperationId) -> PatchOperation {
     let fleet = h.fleet();
     for _ in 0..LOOKS {
         let seen = patiently(h, async || fleet.operation(id).await).await;
@@ -168,13 +168,13 @@ pub(super) async fn wait_end(h: &dyn Harness, id: &OperationId) -> PatchOperatio
 }
 
 /// The first of the harness's operating systems.
-pub(super) fn first_os(h: &dyn Harness) -> OperatingSystem {
+pub(crate) fn first_os(h: &dyn Harness) -> OperatingSystem {
     let [os, _] = h.systems();
     os
 }
 
 /// Enough nodes for three pages and a rest.
-pub(super) async fn three_pages(h: &dyn Harness) -> BTreeSet<NodeId> {
+pub(crate) async fn three_pages(h: &dyn Harness) -> BTreeSet<NodeId> {
     let mut nodes = BTreeSet::new();
     for _ in 0..=3 * h.page_size() {
         nodes.insert(h.add_node(NodeSeed::new(first_os(h))).await);
@@ -183,22 +183,22 @@ pub(super) async fn three_pages(h: &dyn Harness) -> BTreeSet<NodeId> {
     nodes
 }
 
-pub(super) fn token(text: &str) -> SubmitToken {
+pub(crate) fn token(text: &str) -> SubmitToken {
     good(SubmitToken::new(text), "a token")
 }
 
-pub(super) fn patch(name: &str, state: PatchState) -> PatchSeed {
+pub(crate) fn patch(name: &str, state: PatchState) -> PatchSeed {
     PatchSeed::new(good(PatchId::new(name), "a patch id"), state)
 }
 
 /// A custom baseline of the first operating system that approves what its own defaults would.
-pub(super) fn custom(h: &dyn Harness, name: &str) -> PatchBaseline {
+pub(crate) fn custom(h: &dyn Harness, name: &str) -> PatchBaseline {
     PatchBaseline::new(name, first_os(h))
 }
 
 /// Every answer must say that the provider cannot do it.
 #[track_caller]
-pub(super) fn all_unsupported<T: fmt::Debug>(answers: PerNode<T>, what: &str) {
+pub(crate) fn all_unsupported<T: fmt::Debug>(answers: PerNode<T>, what: &str) {
     for (_, answer) in answers {
         bad(answer, ErrorKind::Unsupported, what);
     }

@@ -23,7 +23,7 @@ pub(super) enum Answer {
 }
 
 /// Gives the executor, and whoever may drop the future, a turn.
-pub(super) async fn turn() {
+pub(crate) async fn turn() {
     let mut waited = false;
     poll_fn(|cx| {
         if std::mem::replace(&mut waited, true) {
