@@ -24,8 +24,10 @@ pub use access::{AccessChange, AccessGrant, AccessStatus, NodeAccess, TagChange,
 #[cfg(feature = "mock")]
 pub use baseline::MockBaseline;
 pub use baseline::{
-    ApprovalRule, AutoApproval, AvailableUpdates, Baseline, BaselineOwner, BaselineSelector,
-    PatchBaseline, PatchFilter, PatchFilterKey, PatchRepository, RejectedAction, UpdateScope,
+    Approval, ApprovalBoundary, ApprovalRule, AutoApproval, AvailableUpdates, Baseline,
+    BaselineOwner, BaselineSelector, CompiledBaseline, DecidedBy, Decision, PatchBaseline,
+    PatchFilter, PatchFilterKey, PatchRepository, RejectedAction, RuleOutcome, UpdateScope,
+    Violation, evaluate,
 };
 #[cfg(feature = "tokio")]
 pub use clock::SystemClock;
