@@ -25,9 +25,11 @@ pub use access::{AccessChange, AccessGrant, AccessStatus, NodeAccess, TagChange,
 pub use baseline::MockBaseline;
 pub use baseline::{
     Approval, ApprovalBoundary, ApprovalRule, AutoApproval, AvailableUpdates, Baseline,
-    BaselineOwner, BaselineSelector, CompiledBaseline, DecidedBy, Decision, PatchBaseline,
-    PatchFilter, PatchFilterKey, PatchRepository, RejectedAction, RuleOutcome, UpdateScope,
-    Violation, evaluate,
+    BaselineOwner, BaselineSelector, CompiledBaseline, DecidedBy, Decision, EntryVerdict,
+    Explanation, FilterVerdict, InstallChoice, JudgedPatch, NodePatch, NodeVerdict, OperationKind,
+    PatchBaseline, PatchFilter, PatchFilterKey, PatchRepository, Presence, RejectedAction,
+    RuleOutcome, RuleVerdict, UpdateScope, Violation, evaluate, explain, judge_node, patch_state,
+    predefined, predefined_default,
 };
 #[cfg(feature = "tokio")]
 pub use clock::SystemClock;

@@ -237,6 +237,11 @@ impl CompiledBaseline {
         &self.baseline
     }
 
+    /// When in the last day of its delay a patch is approved.
+    pub fn boundary(&self) -> ApprovalBoundary {
+        self.boundary
+    }
+
     /// Decides on one patch at a time.
     ///
     /// # Behavior
