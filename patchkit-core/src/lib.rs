@@ -24,8 +24,12 @@ pub use access::{AccessChange, AccessGrant, AccessStatus, NodeAccess, TagChange,
 #[cfg(feature = "mock")]
 pub use baseline::MockBaseline;
 pub use baseline::{
-    ApprovalRule, AutoApproval, AvailableUpdates, Baseline, BaselineOwner, BaselineSelector,
-    PatchBaseline, PatchFilter, PatchFilterKey, PatchRepository, RejectedAction, UpdateScope,
+    Approval, ApprovalBoundary, ApprovalRule, AutoApproval, AvailableUpdates, Baseline,
+    BaselineOwner, BaselineSelector, CompiledBaseline, DecidedBy, Decision, EntryVerdict,
+    Explanation, FilterVerdict, InstallChoice, JudgedPatch, NodePatch, NodeVerdict, OperationKind,
+    PatchBaseline, PatchFilter, PatchFilterKey, PatchRepository, Presence, RejectedAction,
+    RuleOutcome, RuleVerdict, UpdateScope, Violation, evaluate, explain, judge_node, patch_state,
+    predefined, predefined_default,
 };
 #[cfg(feature = "tokio")]
 pub use clock::SystemClock;

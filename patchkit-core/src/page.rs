@@ -137,26 +137,26 @@ mod tests {
         (items, error, calls.load(Ordering::Relaxed))
     }
 
-    fn token(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     #[test]
     fn an_empty_page_with_a_token_goes_on() {
-        let (items, error, calls) =
-            run(vec![Ok((vec![1], token("a"))), Ok((vec![], token("b"))), Ok((vec![2], None))]);
+        let (items, error, calls) = run(vec![
+            Ok((vec![1], Some("a".to_owned()))),
+            Ok((vec![], Some("b".to_owned()))),
+            Ok((vec![2], None)),
+        ]);
         assert_eq!((items, error.is_none(), calls), (vec![1, 2], true, 3));
     }
 
     #[test]
     fn an_empty_token_is_the_end() {
-        let (items, error, calls) = run(vec![Ok((vec![1], token("")))]);
+        let (items, error, calls) = run(vec![Ok((vec![1], Some(String::new())))]);
         assert_eq!((items, error.is_none(), calls), (vec![1], true, 1));
     }
 
     #[test]
     fn an_error_on_page_two_comes_after_the_items_of_page_one() {
-        let (items, error, _) = run(vec![Ok((vec![1, 2], token("a"))), Err("rate exceeded")]);
+        let (items, error, _) =
+            run(vec![Ok((vec![1, 2], Some("a".to_owned()))), Err("rate exceeded")]);
         assert_eq!(items, [1, 2]);
         assert_eq!(error.unwrap().kind(), ErrorKind::Throttled);
     }
@@ -164,9 +164,9 @@ mod tests {
     #[test]
     fn a_repeated_page_token_ends_in_an_error() {
         let (items, error, calls) = run(vec![
-            Ok((vec![1], token("a"))),
-            Ok((vec![2], token("b"))),
-            Ok((vec![1], token("a"))),
+            Ok((vec![1], Some("a".to_owned()))),
+            Ok((vec![2], Some("b".to_owned()))),
+            Ok((vec![1], Some("a".to_owned()))),
         ]);
         assert_eq!((items, calls), (vec![1, 2], 3));
         assert_eq!(error.unwrap().kind(), ErrorKind::Malformed);

@@ -25,7 +25,7 @@ impl PollPolicy {
     pub fn new(limit: Duration) -> Self {
         Self {
             initial: Duration::from_secs(5),
-            longest: Duration::from_secs(60),
+            longest: Duration::from_mins(1),
             limit,
             max_errors: 5,
         }
@@ -228,7 +228,7 @@ mod tests {
             let first = asked.get() == 1;
             async move {
                 if first {
-                    return Err(throttled().with_retry(Retry::After(Duration::from_secs(60))));
+                    return Err(throttled().with_retry(Retry::After(Duration::from_mins(1))));
                 }
                 Ok(Polled::Ready(()))
             }

@@ -88,7 +88,7 @@ impl Runner {
             observer: Arc::new(Silent),
             cancel: CancelToken::new(),
             holder: "patchkit".to_owned(),
-            term: Duration::from_secs(300),
+            term: Duration::from_mins(5),
             limits: Limits::default(),
             parallel: 8,
         }
@@ -166,7 +166,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         Self {
             start: 10 * minute,
             reachable: 30 * minute,
@@ -231,7 +231,7 @@ impl Observer for Silent {
 }
 
 /// Something that happened in a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Progress<'a> {
     /// A wave begins.

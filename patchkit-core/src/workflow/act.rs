@@ -198,21 +198,14 @@ impl Runner {
             })
         })
         .await;
-        match found {
-            Ok(operation) => {
-                log.note(&[Event::Submitted {
-                    token: token.clone(),
-                    operation: operation.clone(),
-                }])
+        if let Ok(operation) = found {
+            log.note(&[Event::Submitted { token: token.clone(), operation: operation.clone() }])
                 .await;
-                Sent::Accepted(operation)
-            }
-            Err(_) => {
-                let reason = format!("the answer to the submission was lost ({})", error.report());
-                log.note(&[Event::SubmitFailed { token: token.clone(), error: reason.clone() }])
-                    .await;
-                Sent::Lost(reason)
-            }
+            Sent::Accepted(operation)
+        } else {
+            let reason = format!("the answer to the submission was lost ({})", error.report());
+            log.note(&[Event::SubmitFailed { token: token.clone(), error: reason.clone() }]).await;
+            Sent::Lost(reason)
         }
     }
 

@@ -182,7 +182,7 @@ impl Runner {
     }
 
     async fn bake(&self, going: &Progressing<'_>, bake: Duration) {
-        let slice = Duration::from_secs(60);
+        let slice = Duration::from_mins(1);
         let mut left = bake;
         while left > Duration::ZERO && self.must_stop(going).is_none() {
             let pause = left.min(slice);

@@ -41,7 +41,7 @@ impl PatchOptions {
             rollout: Rollout::default(),
             reboot: RebootPolicy::default(),
             window: None,
-            fresh: Duration::from_secs(24 * 3600),
+            fresh: Duration::from_hours(24),
         }
     }
 
@@ -241,14 +241,11 @@ impl Runner {
             let compliance = known.get(&node.id).unwrap_or(&none);
             let planned = planned(&node, compliance);
             let reason = cannot(options, &node).or_else(|| leave(options, &node, compliance, now));
-            match reason {
-                Some((outcome, reason)) => {
-                    skipped.push(SkippedNode { node: planned, outcome, reason });
-                }
-                None => {
-                    nodes.push(planned);
-                    chosen.push(node);
-                }
+            if let Some((outcome, reason)) = reason {
+                skipped.push(SkippedNode { node: planned, outcome, reason });
+            } else {
+                nodes.push(planned);
+                chosen.push(node);
             }
         }
         let waves = options.rollout.assign(&chosen);

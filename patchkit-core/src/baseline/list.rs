@@ -1,0 +1,343 @@
+//! The lists of patches approved and rejected by name.
+//!
+//! What an entry may look like differs per operating system: AWS user guide, "Package name formats
+//! for approved and rejected patch lists".
+
+use std::borrow::Cow;
+
+use crate::{PackageFamily, Patch};
+
+/// Which of a baseline's two lists.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ListKind {
+    Approved,
+    Rejected,
+}
+
+/// A list with its entries read once.
+#[derive(Clone, Debug)]
+pub(super) struct CompiledList {
+    family: PackageFamily,
+    entries: Vec<Entry>,
+}
+
+/// One entry of a list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Entry {
+    /// A Bugzilla ticket that the patch closes.
+    Ticket(Box<str>),
+    /// One of the patch's names or, where they are allowed, its advisories and vulnerabilities.
+    Exact { text: Box<str>, ids: Ids },
+    /// Names that begin and end so.
+    Glob(Glob),
+    /// A KB number, without `KB`.
+    Kb(Box<str>),
+    /// A Microsoft bulletin.
+    Bulletin(Box<str>),
+    /// Not in a format of its list: it matches nothing.
+    Unusable,
+}
+
+/// Whether an entry may also name an advisory or a vulnerability.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Ids {
+    Taken,
+    Ignored,
+}
+
+/// A text with one `*`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Glob {
+    prefix: Box<str>,
+    suffix: Box<str>,
+}
+
+/// All that entries are compared with, of one patch.
+#[derive(Debug)]
+pub(super) struct Subject<'a> {
+    patch: &'a Patch,
+    names: Vec<Cow<'a, str>>,
+}
+
+impl CompiledList {
+    pub(super) fn new(texts: &[String], kind: ListKind, family: PackageFamily) -> Self {
+        let entries = texts
+            .iter()
+            .map(|text| Entry::parse(text, kind, family).unwrap_or(Entry::Unusable))
+            .collect();
+        Self { family, entries }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The place of the first entry that matches.
+    pub(super) fn first_match(&self, subject: Option<&Subject<'_>>) -> Option<usize> {
+        self.matches(subject?).next()
+    }
+
+    /// The places of all entries that match.
+    pub(super) fn matches<'a>(&'a self, subject: &'a Subject<'_>) -> impl Iterator<Item = usize> {
+        let matching = move |(index, entry): (usize, &Entry)| {
+            entry.matches(subject, self.family).then_some(index)
+        };
+        self.entries.iter().enumerate().filter_map(matching)
+    }
+
+    /// The places of all entries that can match nothing.
+    pub(super) fn unusable(&self) -> impl Iterator<Item = usize> {
+        let unusable =
+            |(index, entry): (usize, &Entry)| (*entry == Entry::Unusable).then_some(index);
+        self.entries.iter().enumerate().filter_map(unusable)
+    }
+}
+
+impl Entry {
+    /// Reads an entry, or says which rule of the format it breaks.
+    pub(super) fn parse(
+        text: &str,
+        kind: ListKind,
+        family: PackageFamily,
+    ) -> Result<Self, &'static str> {
+        if text.is_empty() {
+            return Err("is empty");
+        }
+        if text.chars().any(char::is_control) {
+            return Err("has a control character");
+        }
+        match family {
+            PackageFamily::Rpm => Self::rpm(text, kind),
+            PackageFamily::Zypper => Self::name(text, Ids::Taken),
+            PackageFamily::Apt => Self::apt(text),
+            PackageFamily::MacOs => Self::macos(text),
+            PackageFamily::Windows => Self::windows(text),
+            PackageFamily::Other => Self::name(text, Ids::Taken),
+        }
+    }
+
+    fn rpm(text: &str, kind: ListKind) -> Result<Self, &'static str> {
+        let number = text.bytes().all(|b| b.is_ascii_digit());
+        match kind {
+            // "The system processes numbers-only strings as Bugzilla IDs": never a package's name.
+            ListKind::Approved if number => Ok(Self::Ticket(text.into())),
+            ListKind::Approved => Self::name(text, Ids::Taken),
+            ListKind::Rejected if number || is_cve(text) || is_advisory(text) => {
+                Err("names no package; rejected lists take only package names, with one * at most")
+            }
+            ListKind::Rejected => Self::name(text, Ids::Ignored),
+        }
+    }
+
+    fn name(text: &str, ids: Ids) -> Result<Self, &'static str> {
+        if text.contains(char::is_whitespace) {
+            return Err("has a space; package and patch names have none");
+        }
+        match text.split_once('*') {
+            None => Ok(Self::Exact { text: text.into(), ids }),
+            Some((_, suffix)) if suffix.contains('*') => Err("has more than one *"),
+            Some((prefix, suffix)) => {
+                Ok(Self::Glob(Glob { prefix: prefix.into(), suffix: suffix.into() }))
+            }
+        }
+    }
+
+    fn apt(text: &str) -> Result<Self, &'static str> {
+        let bare = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+        if !text.bytes().all(bare) || without_arch(text, DEB_ARCHS) != text {
+            return Err("is not a bare package name; APT lists take no version, architecture or *");
+        }
+        Ok(Self::Exact { text: text.into(), ids: Ids::Ignored })
+    }
+
+    fn macos(text: &str) -> Result<Self, &'static str> {
+        if text.contains('*') {
+            return Err("has a *; macOS lists take only full names");
+        }
+        Ok(Self::Exact { text: text.into(), ids: Ids::Ignored })
+    }
+
+    fn windows(text: &str) -> Result<Self, &'static str> {
+        if let Some(number) = kb_number(text) {
+            Ok(Self::Kb(number.into()))
+        } else if is_bulletin(text) {
+            Ok(Self::Bulletin(text.into()))
+        } else {
+            Err("is neither a KB id (KB2032276) nor a bulletin id (MS10-048)")
+        }
+    }
+
+    fn matches(&self, subject: &Subject<'_>, family: PackageFamily) -> bool {
+        let Subject { patch, names } = subject;
+        let among = |ids: &[String], text: &str| ids.iter().any(|id| id.eq_ignore_ascii_case(text));
+        match self {
+            Self::Ticket(number) => patch.bugzilla.iter().any(|ticket| **ticket == **number),
+            Self::Exact { text, ids } => {
+                names.iter().any(|name| **name == **text)
+                    || *ids == Ids::Taken
+                        && (among(&patch.advisories, text) || among(&patch.cves, text))
+                    || family == PackageFamily::Other && among(&patch.bugzilla, text)
+            }
+            Self::Glob(glob) => names.iter().any(|name| glob.matches(name)),
+            Self::Kb(number) => kb_number(patch.id.as_str()) == Some(number),
+            Self::Bulletin(id) => {
+                patch.id.as_str().eq_ignore_ascii_case(id) || among(&patch.advisories, id)
+            }
+            Self::Unusable => false,
+        }
+    }
+}
+
+impl Glob {
+    pub(super) fn matches(&self, text: &str) -> bool {
+        // Without the length check `a*a` would match `a`.
+        text.len() >= self.prefix.len() + self.suffix.len()
+            && text.starts_with(&*self.prefix)
+            && text.ends_with(&*self.suffix)
+    }
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn new(patch: &'a Patch, family: PackageFamily) -> Self {
+        let names = match family {
+            PackageFamily::Windows => Vec::new(),
+            PackageFamily::Apt => vec![Cow::Borrowed(bare_name(patch, DEB_ARCHS))],
+            PackageFamily::MacOs => macos_names(patch),
+            PackageFamily::Rpm => rpm_names(patch),
+            PackageFamily::Zypper => zypper_names(patch),
+            PackageFamily::Other => {
+                let mut names = rpm_names(patch);
+                names.extend(patch.title.as_deref().map(Cow::Borrowed));
+                names
+            }
+        };
+        Self { patch, names }
+    }
+}
+
+/// The package's name without its architecture.
+fn bare_name<'a>(patch: &'a Patch, archs: &[&str]) -> &'a str {
+    match &patch.package {
+        Some(package) if !package.name.is_empty() => &package.name,
+        _ => without_arch(patch.id.as_str(), archs),
+    }
+}
+
+/// The ways in which yum and dnf write a package, and the one of an install override list.
+fn rpm_names(patch: &Patch) -> Vec<Cow<'_, str>> {
+    let mut names = vec![Cow::Borrowed(patch.id.as_str())];
+    let bare = bare_name(patch, RPM_ARCHS);
+    if bare != patch.id.as_str() {
+        names.push(bare.into());
+    }
+    // A title without spaces is the package's full version; with them it is prose.
+    names.extend(
+        patch.title.as_deref().filter(|it| !it.contains(char::is_whitespace)).map(Cow::Borrowed),
+    );
+    let Some(package) = patch.package.as_ref().filter(|package| !package.name.is_empty()) else {
+        return names;
+    };
+    let (name, arch, version) = (&package.name, &package.arch, &package.version);
+    // RPM takes an absent epoch for 0.
+    let epoch = if package.epoch.is_empty() { "0" } else { &package.epoch };
+    let mut push_with_arch = |text: String| {
+        if !arch.is_empty() {
+            names.push(format!("{text}.{arch}").into());
+        }
+        names.push(text.into());
+    };
+    push_with_arch(name.clone());
+    if !version.is_empty() {
+        let dash = if package.release.is_empty() { "" } else { "-" };
+        let full = format!("{version}{dash}{}", package.release);
+        push_with_arch(format!("{name}-{full}"));
+        push_with_arch(format!("{name}-{epoch}:{full}"));
+        push_with_arch(format!("{epoch}:{name}-{full}"));
+        names.push(format!("{name}.{arch}:{epoch}:{full}").into());
+    }
+    names
+}
+
+/// Zypper installs patches, which have names of their own, and lists write packages as files.
+fn zypper_names(patch: &Patch) -> Vec<Cow<'_, str>> {
+    let mut names = rpm_names(patch);
+    let files: Vec<Cow<'_, str>> = names.iter().map(|name| format!("{name}.rpm").into()).collect();
+    names.extend(files);
+    names.extend(patch.advisories.iter().map(|it| Cow::Borrowed(it.as_str())));
+    names
+}
+
+fn macos_names(patch: &Patch) -> Vec<Cow<'_, str>> {
+    let mut names = vec![Cow::Borrowed(patch.id.as_str())];
+    names.extend(patch.title.as_deref().map(Cow::Borrowed));
+    if let Some(package) = patch.package.as_ref().filter(|package| !package.name.is_empty()) {
+        names.push(Cow::Borrowed(&package.name));
+        names.push(format!("{}-{}", package.name, package.version).into());
+    }
+    names
+}
+
+fn without_arch<'a>(id: &'a str, archs: &[&str]) -> &'a str {
+    match id.rsplit_once(['.', ':']) {
+        Some((name, arch)) if !name.is_empty() && archs.contains(&arch) => name,
+        _ => id,
+    }
+}
+
+/// The digits of `KB123`, `kb123` or `123`.
+pub(super) fn kb_number(text: &str) -> Option<&str> {
+    let digits = match text.split_at_checked(2) {
+        Some((head, rest)) if head.eq_ignore_ascii_case("KB") => rest,
+        _ => text,
+    };
+    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then_some(digits)
+}
+
+/// `MS10-048`.
+fn is_bulletin(text: &str) -> bool {
+    let digits =
+        |text: &str, count| text.len() == count && text.bytes().all(|b: u8| b.is_ascii_digit());
+    text.split_at_checked(2).is_some_and(|(head, rest)| {
+        head.eq_ignore_ascii_case("MS")
+            && rest
+                .split_once('-')
+                .is_some_and(|(year, number)| digits(year, 2) && digits(number, 3))
+    })
+}
+
+/// `CVE-2018-1234567`.
+fn is_cve(text: &str) -> bool {
+    text.split_at_checked(4).is_some_and(|(head, rest)| {
+        head.eq_ignore_ascii_case("CVE-") && rest.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+    })
+}
+
+/// `RHSA-2017:0864`, `ALAS-2018-123`, `ALAS2LIVEPATCH-2021-039`.
+fn is_advisory(text: &str) -> bool {
+    let Some((issuer, rest)) = text.split_once('-') else {
+        return false;
+    };
+    let Some((year, number)) = rest.split_once([':', '-']) else {
+        return false;
+    };
+    issuer.len() >= 3
+        && issuer.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        && issuer.starts_with(|c: char| c.is_ascii_uppercase())
+        && year.len() == 4
+        && year.bytes().all(|b| b.is_ascii_digit())
+        && !number.is_empty()
+        && number.bytes().all(|b| b.is_ascii_digit())
+}
+
+const RPM_ARCHS: &[&str] = &[
+    "aarch64", "armv7hl", "i386", "i486", "i586", "i686", "noarch", "ppc64", "ppc64le", "s390x",
+    "src", "x86_64",
+];
+
+const DEB_ARCHS: &[&str] = &[
+    "all", "amd64", "arm64", "armel", "armhf", "i386", "mips64el", "noarch", "ppc64el", "riscv64",
+    "s390x",
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! `cargo xtask lint`: what the compiler, rustfmt and rustdoc say.
+
+use anyhow::Result;
+
+use crate::{
+    deny, house,
+    step::{Report, cargo, works},
+    tree,
+    workspace::{Scope, Workspace},
+};
+
+/// Every lint, the quick ones first.
+pub(crate) fn all(workspace: &Workspace, report: &mut Report) -> Result<()> {
+    fmt(workspace, report);
+    report.findings("house", &house::check(workspace)?);
+    report.findings("tree", &tree::check(workspace)?);
+    deny::check(workspace, report);
+    clippy(workspace, report);
+    docs(workspace, report);
+    Ok(())
+}
+
+/// Formatting, of the fuzz crates too.
+pub(crate) fn fmt(workspace: &Workspace, report: &mut Report) {
+    if !works(&mut cargo(["fmt", "--version"])) {
+        return report.unstarted("fmt", "rustfmt is missing: rustup component add rustfmt");
+    }
+    report.run("fmt", &mut cargo(["fmt", "--all", "--check"]));
+    for manifest in workspace.fuzz_manifests() {
+        let mut command = cargo(["fmt", "--check", "--manifest-path"]);
+        report.run("fmt", command.arg(manifest));
+    }
+}
+
+/// Clippy over three feature sets: each light library alone without features, every crate with its
+/// default ones, and the light libraries with all.
+pub(crate) fn clippy(workspace: &Workspace, report: &mut Report) {
+    if !works(&mut cargo(["clippy", "--version"])) {
+        return report.unstarted("clippy", "clippy is missing: rustup component add clippy");
+    }
+    let strict = ["--all-targets", "--", "-D", "warnings"];
+    for library in workspace.light_libraries() {
+        let mut alone = cargo(["clippy", "--package", &library.name, "--no-default-features"]);
+        report.run("clippy", alone.args(strict));
+    }
+    if workspace.scope == Scope::Whole {
+        report.run("clippy", cargo(["clippy", "--workspace"]).args(strict));
+    }
+    report.run("clippy", cargo(["clippy"]).args(workspace.selection()).args(strict));
+}
+
+/// The documentation, in which a broken link is an error.
+pub(crate) fn docs(workspace: &Workspace, report: &mut Report) {
+    let mut command = cargo(["doc", "--no-deps"]);
+    report.run("docs", command.args(workspace.selection()).env("RUSTDOCFLAGS", "-D warnings"));
+}
