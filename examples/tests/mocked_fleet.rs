@@ -3,6 +3,8 @@
 //! The code under test opens a ticket for nodes that nobody has looked at for too long. It needs no
 //! cloud, no clock and no network to be tested: the traits are mocked, the time is an argument.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};

@@ -162,7 +162,7 @@ pub(crate) fn tables(out: &mut impl Write, ended: &RunReport) -> std::io::Result
     Ok(())
 }
 
-fn arrow<T: PartialEq + ToString>(before: T, after: T) -> String {
+fn arrow<T: Copy + PartialEq + ToString>(before: T, after: T) -> String {
     if before == after {
         before.to_string()
     } else {
