@@ -1,1 +1,11 @@
-//! Shared by the example binaries.
+//! What the example binaries share: exit codes, safe text, quiet broken pipes.
+//!
+//! The binaries are examples of embedding PatchKit:
+//! - `patch-cycle` runs the whole patch cycle on a cloud in memory;
+//! - `fleet-report` reports on a data-sync lake, on disk or in S3.
+
+mod exit;
+mod text;
+
+pub use exit::{Exit, Failure};
+pub use text::{percent, printable, table};

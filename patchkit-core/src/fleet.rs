@@ -128,7 +128,8 @@ pub trait Fleet: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Behavior
     /// - The same token twice is one act: the second call returns the first one's id.
-    /// - More nodes than `Capabilities::max_nodes_per_operation`, or none, is `InvalidInput`.
+    /// - More nodes than `Capabilities::max_nodes_per_operation`, none, or nodes of more than one
+    ///   scope are `InvalidInput`.
     /// - An unknown node is `NotFound`, and nothing is started on the others.
     /// - A call whose answer is lost is `Timeout`, never retryable: see
     ///   [`find_operation`](Self::find_operation).

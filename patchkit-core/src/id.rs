@@ -283,6 +283,11 @@ impl NodeId {
         &self.0.resource
     }
 
+    /// The last part of the provider's id: `i-…`, or the name of an Azure machine.
+    pub fn name(&self) -> &str {
+        self.0.resource.rsplit('/').next().unwrap_or(&self.0.resource)
+    }
+
     fn key(&self) -> (Option<&Scope>, &str) {
         match &self.0.folded {
             Some(folded) => (None, folded),

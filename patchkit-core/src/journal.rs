@@ -42,7 +42,7 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// `Conflict` (it was taken over).
     async fn renew(&self, lease: &RunLease) -> Result<RunLease>;
 
-    /// Lets a run go, with the claims it still has on nodes. Twice is as good as once.
+    /// Lets a run go; the claims it still has on nodes stay. Twice is as good as once.
     ///
     /// # Errors
     /// `Unexpected` (the store failed).

@@ -10,6 +10,9 @@ mod forward;
 mod group;
 mod id;
 mod journal;
+pub mod memory;
+#[cfg(feature = "mock")]
+pub mod mock;
 mod node;
 mod operation;
 mod page;
@@ -21,8 +24,6 @@ mod schedule;
 pub mod workflow;
 
 pub use access::{AccessChange, AccessGrant, AccessStatus, NodeAccess, TagChange, TagEdit};
-#[cfg(feature = "mock")]
-pub use baseline::MockBaseline;
 pub use baseline::{
     Approval, ApprovalBoundary, ApprovalRule, AutoApproval, AvailableUpdates, Baseline,
     BaselineOwner, BaselineSelector, CompiledBaseline, DecidedBy, Decision, EntryVerdict,
@@ -34,15 +35,9 @@ pub use baseline::{
 #[cfg(feature = "tokio")]
 pub use clock::SystemClock;
 pub use clock::{Clock, VirtualClock};
-#[cfg(feature = "mock")]
-pub use compliance::MockComplianceReport;
 pub use compliance::{ComplianceReport, NodeCompliance, PatchCompliance, PatchCounts};
 pub use error::{Error, ErrorKind, Result, Retry};
-#[cfg(feature = "mock")]
-pub use fleet::MockFleet;
 pub use fleet::{Capabilities, Fleet, FleetExt};
-#[cfg(feature = "mock")]
-pub use group::MockPatchGroup;
 pub use group::{GroupRegistration, PatchGroup};
 pub use id::{
     AccountId, BaselineId, NodeId, OperationId, PatchGroupName, PatchId, Region, RunId, Scope,

@@ -134,7 +134,8 @@ impl Rollout {
         for wave in &self.waves {
             let taken: BTreeSet<NodeId> = match &wave.members {
                 WaveMembers::Amount(amount) => {
-                    left.iter().take(amount.of(total)).map(|node| node.id.clone()).collect()
+                    let count = amount.of(total).min(left.len());
+                    (0..count).map(|at| left[at * left.len() / count].id.clone()).collect()
                 }
                 WaveMembers::Selector(selector) => left
                     .iter()
@@ -196,7 +197,8 @@ impl Wave {
 )]
 #[non_exhaustive]
 pub enum WaveMembers {
-    /// So many of all the run's nodes, by id.
+    /// So many of all the run's nodes, spread evenly over those that are left in the order of their
+    /// ids: a canary wave then touches every account, not the first one alone.
     Amount(Amount),
     /// The nodes a selector takes.
     Selector(NodeSelector),

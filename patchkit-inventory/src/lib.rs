@@ -1,1 +1,5 @@
 //! patchkit-inventory
+
+mod version;
+
+pub use version::{Below, PackageVersion, VersionScheme};

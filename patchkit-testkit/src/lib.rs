@@ -3,6 +3,7 @@
 pub mod cases;
 pub mod fault;
 mod harness;
+pub mod lake;
 mod macros;
 pub mod workflow;
 

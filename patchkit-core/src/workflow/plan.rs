@@ -208,15 +208,12 @@ impl Runner {
     /// # Errors
     /// The first error of a listing: a plan over half a fleet would look like a whole one.
     pub async fn plan_patch(&self, options: &PatchOptions) -> Result<PatchPlan> {
-        self.plan("patch", options, |options, node, known, now| {
+        self.plan("patch", options, |options, known, now| {
             if known.status != ComplianceStatus::Compliant || !is_fresh(known, options.fresh, now) {
                 return None;
             }
-            Some((
-                Outcome::AlreadyCompliant,
-                format!("compliant by a scan {} ago", age(known, now)),
-            ))
-            .filter(|_| node.power == PowerState::Running)
+            let reason = format!("compliant by a scan {} ago", age(known, now));
+            Some((Outcome::AlreadyCompliant, reason))
         })
         .await
     }
@@ -225,12 +222,7 @@ impl Runner {
         &self,
         workflow: &str,
         options: &PatchOptions,
-        leave: impl Fn(
-            &PatchOptions,
-            &ManagedNode,
-            &NodeCompliance,
-            Timestamp,
-        ) -> Option<(Outcome, String)>,
+        leave: impl Fn(&PatchOptions, &NodeCompliance, Timestamp) -> Option<(Outcome, String)>,
     ) -> Result<PatchPlan> {
         let now = self.clock.now();
         let found = self.fleet.collect_nodes(&options.selector).await?;
@@ -240,7 +232,7 @@ impl Runner {
             let none = NodeCompliance::unknown(node.id.clone());
             let compliance = known.get(&node.id).unwrap_or(&none);
             let planned = planned(&node, compliance);
-            let reason = cannot(options, &node).or_else(|| leave(options, &node, compliance, now));
+            let reason = cannot(options, &node).or_else(|| leave(options, compliance, now));
             if let Some((outcome, reason)) = reason {
                 skipped.push(SkippedNode { node: planned, outcome, reason });
             } else {
@@ -364,13 +356,18 @@ impl fmt::Display for PatchPlan {
                 write!(f, ", then {} s of watching", wave.bake.as_secs())?;
             }
             writeln!(f)?;
+            let mut scope = None;
             for id in &wave.nodes {
                 let Some(node) = self.node(id) else { continue };
+                if scope != Some(id.scope()) {
+                    writeln!(f, "  {}", id.scope())?;
+                    scope = Some(id.scope());
+                }
                 let steps: Vec<String> = node.steps.iter().map(ToString::to_string).collect();
                 writeln!(
                     f,
-                    "  {}  {} {}, {} missing: {}",
-                    node.id,
+                    "    {:20} {:11} {:13} {:>3} missing  {}",
+                    id.name(),
                     node.power,
                     node.status,
                     node.missing,
@@ -382,7 +379,9 @@ impl fmt::Display for PatchPlan {
             writeln!(f, "skipped:")?;
         }
         for skipped in &self.skipped {
-            writeln!(f, "  {}  {}: {}", skipped.node.id, skipped.outcome, skipped.reason)?;
+            let id = &skipped.node.id;
+            let place = format!("{} {}", id.scope(), id.name());
+            writeln!(f, "  {place}  {}: {}", skipped.outcome, skipped.reason)?;
         }
         Ok(())
     }

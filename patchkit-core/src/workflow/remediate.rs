@@ -14,7 +14,7 @@ impl Runner {
     /// # Errors
     /// The first error of a listing.
     pub async fn plan_remediation(&self, options: &PatchOptions) -> Result<PatchPlan> {
-        self.plan("remediate", options, |_, _, known, _| match known.status {
+        self.plan("remediate", options, |_, known, _| match known.status {
             ComplianceStatus::NonCompliant => None,
             ComplianceStatus::Compliant => {
                 Some((Outcome::AlreadyCompliant, "compliant by its last scan".to_owned()))

@@ -1,0 +1,54 @@
+//! The whole patch cycle on a cloud in memory: scan, access check, tag check, plan, patch in two
+//! waves, rescan, remediate, report.
+//!
+//! To run it on a real fleet, replace `MemoryCloud` by a provider: nothing else changes.
+
+mod cycle;
+mod progress;
+mod report;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::{Parser, ValueEnum};
+use patchkit_examples::Exit;
+
+/// Patches a fleet in memory: scan, access check, plan, two waves, rescan, report.
+///
+/// Exit codes: 0 done; 1 done, and a node is not compliant or something failed; 2 bad usage. With
+/// --plan-only nothing is done to the fleet, and the exit code is 0.
+#[derive(Debug, Parser)]
+#[command(name = "patch-cycle", version)]
+struct Args {
+    /// What the fleet is made from: the same seed makes the same fleet and the same run
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// How many nodes the fleet has
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    nodes: u32,
+    /// Stop after printing the plan
+    #[arg(long)]
+    plan_only: bool,
+    /// What goes to standard output; progress goes to standard error
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Format {
+    /// The plan and tables
+    Table,
+    /// One object: plan, nodes, undo_failed
+    Json,
+}
+
+fn main() -> ExitCode {
+    Exit::report(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> Result<Exit, Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut out = std::io::stdout().lock();
+    let exit = runtime.block_on(cycle::run(args, &mut out))?;
+    out.flush()?;
+    Ok(exit)
+}

@@ -1,0 +1,324 @@
+//! The state that all four traits share, and how time passes in it.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+
+use super::{
+    act::{Act, Step},
+    call::{Fault, Hook, MemoryCall},
+    life::System,
+    node::{Behavior, MemoryNode},
+    world::MemoryCloudBuilder,
+};
+use crate::{
+    BaselineId, Capabilities, Clock, CompiledBaseline, Error, ErrorKind, ManagedNode, NodeId,
+    OperatingSystem, OperationId, OperationKind, OperationStatus, Patch, PatchBaseline,
+    PatchGroupName, PowerState, Reachability, Result, SubmitToken, paginate,
+};
+
+pub(super) const PROVIDER: &str = "memory";
+
+/// A cloud in memory; clones share one state.
+///
+/// # Behavior
+/// - Time passes on the builder's clock only. Nothing happens by itself: what has come due is
+///   brought about by the next call that looks.
+/// - Every call is logged, and can be given a [`Fault`].
+#[derive(Clone)]
+pub struct MemoryCloud {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) capabilities: Capabilities,
+    pub(super) page_size: usize,
+    pub(super) state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) nodes: BTreeMap<NodeId, MemoryNode>,
+    pub(super) acts: BTreeMap<OperationId, Act>,
+    pub(super) tokens: BTreeMap<SubmitToken, OperationId>,
+    pub(super) baselines: BTreeMap<BaselineId, Kept>,
+    pub(super) defaults: BTreeMap<OperatingSystem, BaselineId>,
+    pub(super) registrations: BTreeMap<(PatchGroupName, OperatingSystem), BaselineId>,
+    /// What `approved_patches` chooses from.
+    pub(super) catalogue: Vec<(OperatingSystem, Patch)>,
+    /// Numbers for baselines and operations.
+    pub(super) counter: u64,
+    calls: Vec<MemoryCall>,
+    hook: Option<Hook>,
+}
+
+/// A baseline and whose it is.
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub(super) baseline: PatchBaseline,
+    pub(super) owner: crate::BaselineOwner,
+}
+
+impl MemoryCloud {
+    /// Sets a cloud up; without nodes unless asked for.
+    pub fn builder() -> MemoryCloudBuilder {
+        MemoryCloudBuilder::new()
+    }
+
+    /// Puts a node in, or replaces it. A scan it was given is made at once.
+    pub fn insert(&self, mut node: MemoryNode) {
+        let mut state = self.state();
+        if let Some(at) = node.scanned
+            && let Some(baseline) = state.baseline_of(&node)
+        {
+            node.look(&CompiledBaseline::new(&baseline), OperationKind::Scan, at);
+        }
+        state.nodes.insert(node.id().clone(), node);
+    }
+
+    /// Changes a node as someone else would, behind the back of those who use the cloud.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn update(&self, id: &NodeId, change: impl FnOnce(MemoryNode) -> MemoryNode) -> Result<()> {
+        let mut state = self.state();
+        let node = state.nodes.remove(id).ok_or_else(|| unknown_node("update", id))?;
+        let node = change(node);
+        state.nodes.insert(node.id().clone(), node);
+        Ok(())
+    }
+
+    /// Makes a node's agent answer or not, from now on.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn set_reachability(&self, id: &NodeId, reachability: Reachability) -> Result<()> {
+        self.update(id, |node| node.with_reachability(reachability))
+    }
+
+    /// The ids of all nodes, in order.
+    pub fn node_ids(&self) -> Vec<NodeId> {
+        self.state().nodes.keys().cloned().collect()
+    }
+
+    /// A node's power, without a call.
+    pub fn power(&self, id: &NodeId) -> Option<PowerState> {
+        self.peek(id).map(|node| node.power)
+    }
+
+    /// A node as it is now, without a call.
+    pub fn peek(&self, id: &NodeId) -> Option<ManagedNode> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.settle(id, now);
+        let system = state.system(id, now);
+        state.nodes.get(id).map(|node| node.seen(now, system))
+    }
+
+    /// Every call so far, in order.
+    pub fn calls(&self) -> Vec<MemoryCall> {
+        self.state().calls.clone()
+    }
+
+    /// Has `hook` decide about every call from now on.
+    pub fn on_call(&self, hook: impl Fn(&MemoryCall) -> Fault + Send + Sync + 'static) {
+        self.state().hook = Some(Hook(Arc::new(hook)));
+    }
+
+    /// Adds patches that `approved_patches` chooses from.
+    pub fn add_to_catalogue(&self, os: &OperatingSystem, patches: impl IntoIterator<Item = Patch>) {
+        let patches = patches.into_iter().map(|patch| (os.clone(), patch));
+        self.state().catalogue.extend(patches);
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs a call and returns what happens to it; a refusal is an error already.
+    pub(super) async fn enter(&self, mut call: MemoryCall) -> Result<Fault> {
+        pause().await;
+        call.at = self.clock.now();
+        let hook = {
+            let mut state = self.state();
+            call.seq = state.calls.len();
+            state.calls.push(call.clone());
+            state.hook.clone()
+        };
+        match hook.map_or(Fault::Pass, |hook| hook.0(&call)) {
+            Fault::Refuse(error) => Err(error),
+            fault => Ok(fault),
+        }
+    }
+
+    /// A listing in pages; `find` returns the items after a key, in the order of their keys.
+    pub(super) fn list<T, F>(
+        &self,
+        operation: &'static str,
+        find: F,
+    ) -> BoxStream<'static, Result<T>>
+    where
+        T: Send + 'static,
+        F: Fn(&mut State, Timestamp) -> Result<Vec<(String, T)>> + Send + Sync + 'static,
+    {
+        let cloud = self.clone();
+        let find = Arc::new(find);
+        paginate(PROVIDER, operation, move |token| {
+            let (cloud, find) = (cloud.clone(), Arc::clone(&find));
+            async move {
+                let (page, after) = match token.as_deref().and_then(|token| token.split_once(' ')) {
+                    Some((page, after)) => (page.parse().unwrap_or(0), Some(after.to_owned())),
+                    None => (0, None),
+                };
+                let call = MemoryCall { page: Some(page), ..MemoryCall::new(operation) };
+                let fault = cloud.enter(call).await?;
+                let now = cloud.clock.now();
+                let mut items = find(&mut cloud.state(), now)?;
+                items.sort_by(|a, b| a.0.cmp(&b.0));
+                if let Some(after) = after {
+                    items.retain(|(key, _)| *key > after);
+                }
+                let more = items.len() > cloud.page_size;
+                items.truncate(cloud.page_size);
+                let token =
+                    items.last().filter(|_| more).map(|(key, _)| format!("{} {key}", page + 1));
+                fault.answer((items.into_iter().map(|(_, item)| item).collect(), token))
+            }
+        })
+    }
+}
+
+impl fmt::Debug for MemoryCloud {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemoryCloud({} nodes)", self.state().nodes.len())
+    }
+}
+
+impl State {
+    /// Brings about what has come due on a node by `now`, in the order of time.
+    pub(super) fn settle(&mut self, id: &NodeId, now: Timestamp) {
+        while self.settle_one(id, now) {}
+    }
+
+    fn settle_one(&mut self, id: &NodeId, now: Timestamp) -> bool {
+        let Some(node) = self.nodes.get(id) else { return false };
+        let front = node.life.acts.front().and_then(|act| self.acts.get(act));
+        let step = front.and_then(|act| act.next(node));
+        let change = node.life.change;
+        match (change, step) {
+            (Some((at, power)), step) if at <= now && step.is_none_or(|(next, _)| at <= next) => {
+                self.power_changes(id, at, power);
+            }
+            (_, Some((at, step))) if at <= now => self.act_steps(id, at, step),
+            _ => return false,
+        }
+        true
+    }
+
+    fn power_changes(&mut self, id: &NodeId, at: Timestamp, power: PowerState) {
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        node.change_power(at, power);
+        // What was under way dies with the node; what waits for it goes on waiting.
+        let Some(act) = node.life.acts.front().and_then(|act| self.acts.get_mut(act)) else {
+            return;
+        };
+        if let Some(act) = act.nodes.get_mut(id)
+            && act.started_at.is_some()
+        {
+            let detail = format!("the node went {power}");
+            act.end(at, OperationStatus::Failed, Some(detail));
+            node.life.acts.pop_front();
+        }
+    }
+
+    fn act_steps(&mut self, id: &NodeId, at: Timestamp, step: Step) {
+        let baseline = self.nodes.get(id).and_then(|node| self.baseline_of(node));
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        let Some(act) = node.life.acts.front().cloned().and_then(|act| self.acts.get_mut(&act))
+        else {
+            return;
+        };
+        let action = act.action;
+        let Some(act) = act.nodes.get_mut(id) else { return };
+        match step {
+            Step::Start => {
+                act.status = OperationStatus::InProgress;
+                act.started_at = Some(at);
+                return;
+            }
+            Step::End => node.finish(action, at, baseline.as_ref(), act),
+            Step::TimeOut => {
+                act.end(at, OperationStatus::TimedOut, Some("execution timed out".to_owned()));
+            }
+            Step::Undeliverable => {
+                let detail = "the agent did not answer".to_owned();
+                act.end(at, OperationStatus::Undeliverable, Some(detail));
+            }
+        }
+        node.life.free_from = at;
+        node.life.acts.pop_front();
+    }
+
+    pub(super) fn settle_all(&mut self, now: Timestamp) {
+        let ids: Vec<NodeId> = self.nodes.keys().cloned().collect();
+        for id in &ids {
+            self.settle(id, now);
+        }
+    }
+
+    pub(super) fn system(&self, id: &NodeId, now: Timestamp) -> System {
+        let Some(node) = self.nodes.get(id) else { return System::Up };
+        match node.life.acts.front().and_then(|act| self.acts.get(act)) {
+            Some(act) if node.behavior != Behavior::InstallHangs => act.system(id, now),
+            _ => System::Up,
+        }
+    }
+
+    /// The baseline of a node: its group's for its operating system, else the default.
+    pub(super) fn baseline_of(&self, node: &MemoryNode) -> Option<PatchBaseline> {
+        let os = &node.node.operating_system;
+        let group = node.node.patch_group();
+        let id = group
+            .and_then(|group| self.registrations.get(&(group, os.clone())))
+            .or_else(|| self.defaults.get(os))?;
+        self.baselines.get(id).map(|kept| kept.baseline.clone())
+    }
+
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+}
+
+pub(super) fn unknown_node(operation: &'static str, id: &NodeId) -> Error {
+    Error::new(ErrorKind::NotFound, PROVIDER, operation, "the node does not exist")
+        .with_node(id.clone())
+}
+
+/// Gives way once, as a call over a network would.
+pub(super) fn pause() -> impl Future<Output = ()> + Send {
+    struct Pause(Stage);
+    enum Stage {
+        Fresh,
+        Waited,
+    }
+    impl Future for Pause {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+            match self.0 {
+                Stage::Waited => Poll::Ready(()),
+                Stage::Fresh => {
+                    self.0 = Stage::Waited;
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+            }
+        }
+    }
+    Pause(Stage::Fresh)
+}

@@ -1,0 +1,64 @@
+//! What the last scans found.
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use super::{
+    call::MemoryCall,
+    cloud::{MemoryCloud, unknown_node},
+    node::MemoryNode,
+};
+use crate::{ComplianceReport, NodeCompliance, NodeId, NodeSelector, PatchCompliance, Result};
+
+#[async_trait]
+impl ComplianceReport for MemoryCloud {
+    fn summaries(&self, selector: &NodeSelector) -> BoxStream<'static, Result<NodeCompliance>> {
+        let selector = selector.clone();
+        self.list("summaries", move |state, now| {
+            state.settle_all(now);
+            Ok(state
+                .nodes
+                .iter()
+                .filter(|(id, node)| selector.matches(&node.seen(now, state.system(id, now))))
+                .map(|(id, node)| (id.to_string(), known(node)))
+                .collect())
+        })
+    }
+
+    async fn summary(&self, node: &NodeId) -> Result<NodeCompliance> {
+        let fault = self.enter(MemoryCall::on("summary", std::slice::from_ref(node))).await?;
+        let now = self.clock.now();
+        let summary = {
+            let mut state = self.state();
+            state.settle(node, now);
+            state.nodes.get(node).map(known)
+        };
+        fault.answer(summary.ok_or_else(|| unknown_node("summary", node))?)
+    }
+
+    fn patches(&self, node: &NodeId) -> BoxStream<'static, Result<PatchCompliance>> {
+        let id = node.clone();
+        self.list("patches", move |state, now| {
+            state.settle(&id, now);
+            let node = state.nodes.get(&id).ok_or_else(|| unknown_node("patches", &id))?;
+            let patches = node.scan.iter().flat_map(|scan| &scan.patches).enumerate();
+            Ok(patches.map(|(at, patch)| (format!("{at:06}"), patch.clone())).collect())
+        })
+    }
+}
+
+fn known(node: &MemoryNode) -> NodeCompliance {
+    let mut known = NodeCompliance::unknown(node.id().clone());
+    known.group = node.node.patch_group();
+    if let Some(status) = node.associations {
+        known.others.insert("Association".to_owned(), status);
+    }
+    if let Some(scan) = &node.scan {
+        known.status = scan.verdict.status;
+        known.level = scan.verdict.level;
+        known.counts = scan.verdict.counts;
+        known.baseline.clone_from(&scan.baseline);
+        known.observed_at = Some(scan.at);
+    }
+    known
+}
