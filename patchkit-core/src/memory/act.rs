@@ -270,10 +270,14 @@ impl MemoryNode {
                 seen.cves.clone_from(&patch.cves);
                 seen
             })
+            .chain(self.reported.iter().cloned())
             .collect();
         let states =
             judged.into_iter().map(|(patch, judged)| (patch.classification.as_ref(), judged));
-        let verdict = judge_node(baseline, states);
+        let mut verdict = judge_node(baseline, states);
+        for patch in &self.reported {
+            verdict.counts.count(&patch.state);
+        }
         let baseline = baseline.baseline().id.clone();
         self.scan = Some(Scan { at, baseline, verdict, patches });
     }

@@ -69,6 +69,13 @@ impl MemoryCloud {
         MemoryCloudBuilder::new()
     }
 
+    /// The same cloud for a caller to whom it offers no more than `capabilities`.
+    #[must_use]
+    pub fn with_capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
     /// Puts a node in, or replaces it. A scan it was given is made at once.
     pub fn insert(&self, mut node: MemoryNode) {
         let mut state = self.state();

@@ -74,6 +74,10 @@ impl Fleet for MemoryCloud {
         if !self.capabilities.power {
             return every(nodes, &Error::unsupported(PROVIDER, "set_power"));
         }
+        let target = match target {
+            PowerTarget::Deallocated if !self.capabilities.deallocate => PowerTarget::Stopped,
+            other => other,
+        };
         let now = self.clock.now();
         let answers = {
             let mut state = self.state();

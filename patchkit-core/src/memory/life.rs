@@ -92,9 +92,9 @@ impl MemoryNode {
                 "a hybrid node's power is not the provider's".to_owned(),
             );
         }
-        // Only Azure-like nodes give their hardware back.
+        // AWS-like nodes do not give their hardware back.
         let rest = match target {
-            PowerTarget::Deallocated if self.node.id.scope().provider() != "azure" => {
+            PowerTarget::Deallocated if self.node.id.scope().provider() == "aws" => {
                 PowerState::Stopped
             }
             other => other.state(),

@@ -28,6 +28,7 @@ pub struct MemoryNode {
     pub(super) policies: BTreeSet<String>,
     pub(super) associations: Option<ComplianceStatus>,
     pub(super) patches: Vec<NodePatch>,
+    pub(super) reported: Vec<PatchCompliance>,
     pub(super) scan: Option<Scan>,
     /// The state in which the scan made on insertion finds it.
     pub(super) scanned: Option<Timestamp>,
@@ -95,6 +96,7 @@ impl MemoryNode {
             policies: BTreeSet::from([CORE_POLICY.to_owned()]),
             associations: None,
             patches: Vec::new(),
+            reported: Vec::new(),
             scan: None,
             scanned: None,
             life: Life {
@@ -178,6 +180,13 @@ impl MemoryNode {
     #[must_use]
     pub fn with_patch(mut self, patch: NodePatch) -> Self {
         self.patches.push(patch);
+        self
+    }
+
+    /// Has every scan report a patch just so, as an agent does that knows more states than PatchKit.
+    #[must_use]
+    pub fn with_reported(mut self, patch: PatchCompliance) -> Self {
+        self.reported.push(patch);
         self
     }
 
