@@ -232,7 +232,9 @@ impl Runner {
             let none = NodeCompliance::unknown(node.id.clone());
             let compliance = known.get(&node.id).unwrap_or(&none);
             let planned = planned(&node, compliance);
-            let reason = cannot(options, &node).or_else(|| leave(options, compliance, now));
+            let reason = cannot(options, &node)
+                .or_else(|| self.cannot_start(&node))
+                .or_else(|| leave(options, compliance, now));
             if let Some((outcome, reason)) = reason {
                 skipped.push(SkippedNode { node: planned, outcome, reason });
             } else {
@@ -249,6 +251,11 @@ impl Runner {
             waves,
             skipped,
         })
+    }
+
+    fn cannot_start(&self, node: &ManagedNode) -> Option<(Outcome, String)> {
+        (node.power.is_off() && !self.fleet.capabilities().power)
+            .then(|| (Outcome::Skipped, "off, and its provider cannot start it".to_owned()))
     }
 
     pub(super) async fn known(

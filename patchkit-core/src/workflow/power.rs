@@ -185,7 +185,11 @@ impl Runner {
                 .set_power(&left, target)
                 .await
                 .into_iter()
-                .filter_map(|(node, answer)| answer.err().map(|error| (node, error.report())))
+                // Who cannot set a node's power has not started it: its status has the last word.
+                .filter_map(|(node, answer)| {
+                    let error = answer.err().filter(|at| at.kind() != ErrorKind::Unsupported)?;
+                    Some((node, error.report()))
+                })
                 .collect();
             let accepted: Vec<NodeId> =
                 left.iter().filter(|node| !words.contains_key(*node)).cloned().collect();
