@@ -89,7 +89,7 @@ impl Runner {
 
         let claimed = self.claim(&mut going).await;
         self.waves(&mut going, &claimed).await;
-        self.close(going, &claimed).await
+        self.close(going).await
     }
 
     /// Claims the plan's nodes; those that cannot be claimed are skipped.
@@ -441,8 +441,8 @@ impl Runner {
     }
 
     /// Reads how the nodes ended, and gives run and nodes back.
-    async fn close(&self, going: Progressing<'_>, claimed: &[NodeId]) -> Result<RunReport> {
-        let Progressing { log, mut reports, mut undo_failed, .. } = going;
+    async fn close(&self, going: Progressing<'_>) -> Result<RunReport> {
+        let Progressing { plan, log, mut reports, mut undo_failed, .. } = going;
         let ids: Vec<NodeId> = reports.keys().cloned().collect();
         for (node, status) in self.statuses(&ids).await {
             let Some(report) = reports.get_mut(&node) else { continue };
@@ -460,10 +460,11 @@ impl Runner {
             }
         }
         log.note(&[Event::RunFinished]).await;
-        // A node that could not be put back stays claimed, until someone recovers the run.
+        // A node that could not be put back stays claimed, until someone recovers the run. Those
+        // whose claim had no clear answer go as well; what another run holds is left alone.
         let stuck: BTreeSet<&NodeId> = undo_failed.iter().map(|failure| &failure.node).collect();
-        let free: Vec<NodeId> =
-            claimed.iter().filter(|node| !stuck.contains(node)).cloned().collect();
+        let ids = plan.nodes.iter().map(|node| &node.id);
+        let free: Vec<NodeId> = ids.filter(|node| !stuck.contains(node)).cloned().collect();
         log.close(&free).await;
         undo_failed.sort_by(|a, b| a.node.cmp(&b.node));
         Ok(RunReport {

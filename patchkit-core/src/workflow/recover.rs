@@ -32,6 +32,7 @@ struct Left {
     open: BTreeMap<NodeId, String>,
     acts: BTreeMap<SubmitToken, (PatchAction, Vec<NodeId>, Option<OperationId>)>,
     nodes: BTreeSet<NodeId>,
+    problems: Vec<String>,
     finished: bool,
 }
 
@@ -49,6 +50,11 @@ impl Left {
             Event::RunStarted { plan, .. } => {
                 if let Ok(plan) = serde_json::from_value::<super::PatchPlan>(plan.clone()) {
                     self.nodes.extend(plan.nodes.into_iter().map(|node| node.id));
+                } else if let Some(nodes) = plan.get("nodes") {
+                    match serde_json::from_value::<Vec<NodeId>>(nodes.clone()) {
+                        Ok(nodes) => self.nodes.extend(nodes),
+                        Err(error) => self.problems.push(format!("the run's nodes: {error}")),
+                    }
                 }
             }
             Event::ChangeIntent { change } => {
@@ -117,7 +123,7 @@ impl Runner {
             restored: Vec::new(),
             undo_failed: Vec::new(),
             unknown: left.open.into_iter().collect(),
-            problems: Vec::new(),
+            problems: left.problems,
         };
         for (token, (action, nodes, operation)) in left.acts {
             if nodes.is_empty() {

@@ -90,20 +90,6 @@ impl Runner {
     /// `Conflict` (the run exists); the first error of a listing.
     pub async fn scan(&self, run: &RunId, selector: &NodeSelector) -> Result<ScanReport> {
         let nodes = self.fleet.collect_nodes(selector).await?;
-        let log = RunLog::begin(self, run).await?;
-        let plan = serde_json::json!({ "selector": selector });
-        let begun = log
-            .append(&[Event::RunStarted {
-                workflow: "scan".to_owned(),
-                plan_hash: String::new(),
-                plan,
-            }])
-            .await;
-        if let Err(error) = begun {
-            log.close(&[]).await;
-            return Err(error);
-        }
-
         let mut outcomes: BTreeMap<NodeId, (ScanOutcome, Option<String>)> = BTreeMap::new();
         let mut able = Vec::new();
         for node in &nodes {
@@ -118,6 +104,20 @@ impl Runner {
                 (power, _) => (ScanOutcome::Off, Some(format!("its power is {power}"))),
             };
             outcomes.insert(node.id.clone(), reason);
+        }
+        let log = RunLog::begin(self, run).await?;
+        // With the nodes that it is about to claim: a recovery gives them back.
+        let plan = serde_json::json!({ "selector": selector, "nodes": able });
+        let begun = log
+            .append(&[Event::RunStarted {
+                workflow: "scan".to_owned(),
+                plan_hash: String::new(),
+                plan,
+            }])
+            .await;
+        if let Err(error) = begun {
+            log.close(&[]).await;
+            return Err(error);
         }
         let (claimed, busy): (Vec<_>, Vec<_>) =
             log.claim(&able).await.into_iter().partition(|(_, claim)| claim.is_ok());
@@ -141,7 +141,8 @@ impl Runner {
         if log.lost() == Lost::No {
             log.note(&[Event::RunFinished]).await;
         }
-        log.close(&claimed).await;
+        // Also those whose claim had no clear answer; what another run holds is left alone.
+        log.close(&able).await;
 
         let mut known = self.known(selector).await?;
         let nodes = outcomes
