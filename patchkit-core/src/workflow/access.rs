@@ -5,7 +5,7 @@ use std::fmt;
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{Progress, Runner, UndoFailure, log::RunLog};
+use super::{Progress, Runner, UndoFailure, log::RunLog, power::is_refusal};
 use crate::{
     AccessChange, AccessGrant, AccessStatus, Change, Event, FleetExt, NodeId, NodeSelector, Result,
     RunId,
@@ -182,11 +182,16 @@ impl Runner {
                 };
                 AccessFinding { change: Some(change), ..finding(outcome, findings) }
             }
-            Err(error) => {
+            Err(error) if is_refusal(error.kind()) => {
                 let report = error.report();
                 log.note(&[Event::ChangeRefused { change: intent, error: report.clone() }]).await;
                 findings.push(report);
                 finding(AccessOutcome::Failed, findings)
+            }
+            // No clear answer: it may have been granted. The intent stands, for a recovery to name.
+            Err(error) => {
+                findings.push(format!("access may have been granted: {}", error.report()));
+                finding(AccessOutcome::Unknown, findings)
             }
         }
     }

@@ -227,6 +227,6 @@ pub(super) fn is_online(status: &NodeStatus) -> bool {
 }
 
 /// Whether an error of a write says that nothing happened.
-fn is_refusal(kind: ErrorKind) -> bool {
+pub(super) fn is_refusal(kind: ErrorKind) -> bool {
     !matches!(kind, ErrorKind::Timeout | ErrorKind::Unexpected | ErrorKind::Malformed)
 }

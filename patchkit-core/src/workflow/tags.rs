@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{Progress, Runner, UndoFailure, log::RunLog};
+use super::{Progress, Runner, UndoFailure, log::RunLog, power::is_refusal};
 use crate::{
     Change, Event, FleetExt, ManagedNode, NodeId, NodeSelector, Result, RunId, TagChange, Tags,
 };
@@ -71,6 +71,8 @@ pub enum TagOutcome {
     Missing,
     /// The merge failed.
     Failed,
+    /// Whether some were merged in could not be found out.
+    Unknown,
 }
 
 impl fmt::Display for TagOutcome {
@@ -80,6 +82,7 @@ impl fmt::Display for TagOutcome {
             Self::Merged => "merged",
             Self::Missing => "missing",
             Self::Failed => "failed",
+            Self::Unknown => "unknown",
         })
     }
 }
@@ -94,7 +97,7 @@ pub struct TagFinding {
     pub outcome: TagOutcome,
     /// The required tags that are missing now.
     pub missing: Vec<String>,
-    /// All its tags now. Untrusted: escape before showing.
+    /// All its tags now; as before where the outcome is unknown. Untrusted: escape before showing.
     pub tags: Tags,
     /// What was changed, as [`Runner::revert_tags`] takes it back.
     pub change: Option<TagChange>,
@@ -225,11 +228,16 @@ impl Runner {
                 };
                 finding.change = Some(change);
             }
-            Err(error) => {
+            Err(error) if is_refusal(error.kind()) => {
                 let report = error.report();
                 log.note(&[Event::ChangeRefused { change: intent, error: report.clone() }]).await;
                 finding.outcome = TagOutcome::Failed;
                 finding.error = Some(report);
+            }
+            // No clear answer: it may have been merged. The intent stands, for a recovery to name.
+            Err(error) => {
+                finding.outcome = TagOutcome::Unknown;
+                finding.error = Some(error.report());
             }
         }
         finding
