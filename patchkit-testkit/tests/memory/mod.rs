@@ -1,0 +1,243 @@
+//! A harness over the memory provider.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use patchkit_core::{
+    Baseline, BaselineId, Capabilities, Clock, ComplianceReport, ComplianceStatus, Error,
+    ErrorKind, Fleet, NodeId, NodeOrigin, NodePatch, OperationId, Patch, PatchBaseline,
+    PatchCompliance, PatchGroup, PatchGroupName, PatchSource, PatchState, Presence, Reachability,
+    Retry, Severity, VirtualClock,
+    memory::{Fault, MemoryCall, MemoryCloud, MemoryNode},
+};
+use patchkit_testkit::{Harness, NodeSeed, PatchSeed, Scanned, Trouble, TroubleKind};
+
+const PAGE: usize = 3;
+const SCOPE: &str = "memory/111122223333/eu-west-1";
+
+/// A memory cloud, and the same cloud with all capabilities for seeding it.
+#[derive(Debug)]
+pub(crate) struct MemoryHarness {
+    cloud: MemoryCloud,
+    seeder: MemoryCloud,
+    clock: VirtualClock,
+    seeds: Mutex<BTreeMap<NodeId, NodeSeed>>,
+    next: AtomicU32,
+    hook: Arc<Hook>,
+}
+
+#[derive(Debug, Default)]
+struct Hook {
+    seeding: AtomicBool,
+    requests: AtomicUsize,
+    troubles: Mutex<Vec<Trouble>>,
+}
+
+impl MemoryHarness {
+    /// A cloud that can do everything.
+    #[allow(dead_code, reason = "each test crate takes what it needs")]
+    pub(crate) fn full() -> Self {
+        Self::with(Capabilities::full(), VirtualClock::automatic(beginning()))
+    }
+
+    /// A cloud that only reads, and scans and installs.
+    #[allow(dead_code, reason = "each test crate takes what it needs")]
+    pub(crate) fn read_only() -> Self {
+        Self::with(Capabilities::read_only(), VirtualClock::automatic(beginning()))
+    }
+
+    /// A cloud on a clock that others share.
+    pub(crate) fn with(mut capabilities: Capabilities, clock: VirtualClock) -> Self {
+        // Small, so that one node too many is soon there.
+        capabilities.max_nodes_per_operation = NonZeroUsize::new(7).expect("seven is not zero");
+        let seeder = MemoryCloud::builder().page_size(PAGE).clock(clock.clone()).build();
+        let hook: Arc<Hook> = Arc::default();
+        let of_call = Arc::clone(&hook);
+        seeder.on_call(move |call| of_call.fault(call));
+        Self {
+            cloud: seeder.clone().with_capabilities(capabilities),
+            seeder,
+            clock,
+            seeds: Mutex::default(),
+            next: AtomicU32::new(1),
+            hook,
+        }
+    }
+
+    async fn seeding<T>(&self, work: impl Future<Output = patchkit_core::Result<T>>) -> T {
+        self.hook.seeding.store(true, Ordering::Relaxed);
+        let done = work.await;
+        self.hook.seeding.store(false, Ordering::Relaxed);
+        done.expect("the memory cloud takes every seed")
+    }
+
+    fn put(&self, id: &NodeId, seed: &NodeSeed) {
+        let mut node = MemoryNode::new(id.clone(), seed.operating_system.clone())
+            .with_access(seed.access)
+            .with_reachability(seed.agent)
+            .with_origin(seed.origin);
+        if seed.origin == NodeOrigin::Cloud {
+            node = node.with_power(seed.power);
+        }
+        for (key, value) in &seed.tags {
+            node = node.with_tag(key, value);
+        }
+        for patch in &seed.patches {
+            node = match presence(patch) {
+                Some(presence) => node.with_patch(NodePatch::new(published(patch), presence)),
+                None => node.with_reported(PatchCompliance::new(
+                    patch.patch.clone(),
+                    patch.state.clone(),
+                    ComplianceStatus::Unknown,
+                )),
+            };
+        }
+        if seed.scanned == Scanned::Now {
+            node = node.with_scan(self.clock.now());
+        }
+        self.seeder.insert(node);
+    }
+}
+
+/// A Tuesday night.
+pub(crate) fn beginning() -> Timestamp {
+    "2026-11-24T02:00:00Z".parse().expect("a timestamp")
+}
+
+fn published(seed: &PatchSeed) -> Patch {
+    Patch::new(seed.patch.clone())
+        .with_released_at("2026-06-01T00:00:00Z".parse().expect("a timestamp"))
+        .with_classification(seed.classification.clone())
+        .with_severity(Severity::Important)
+        .with_source(PatchSource::Security)
+}
+
+fn presence(seed: &PatchSeed) -> Option<Presence> {
+    Some(match &seed.state {
+        PatchState::Missing => Presence::Absent,
+        PatchState::Installed => Presence::Installed,
+        PatchState::InstalledPendingReboot => Presence::InstalledPendingReboot,
+        PatchState::Failed => Presence::InstallFailed,
+        PatchState::Other(_) => return None,
+        other => panic!("the memory harness does not seed {other:?}"),
+    })
+}
+
+impl Hook {
+    fn fault(&self, call: &MemoryCall) -> Fault {
+        if self.seeding.load(Ordering::Relaxed) {
+            return Fault::Pass;
+        }
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let hits = |trouble: &Trouble| {
+            trouble.page.is_none_or(|page| call.page == Some(page - 1))
+                && (trouble.kind != TroubleKind::AnswerLost || call.operation == "submit")
+        };
+        let Some(at) = troubles.iter().position(hits) else { return Fault::Pass };
+        let kind = troubles[at].kind;
+        troubles[at].times -= 1;
+        if troubles[at].times == 0 {
+            troubles.remove(at);
+        }
+        let error = |kind, message| {
+            Error::new(kind, "memory", call.operation, message).with_request_id("req-1")
+        };
+        match kind {
+            TroubleKind::Denied => Fault::Refuse(error(ErrorKind::PermissionDenied, "not for you")),
+            TroubleKind::Throttled => Fault::Refuse(
+                error(ErrorKind::Throttled, "rate exceeded").with_retry(Retry::Backoff),
+            ),
+            TroubleKind::AnswerLost => {
+                Fault::LoseAnswer(error(ErrorKind::Timeout, "no answer in time"))
+            }
+            other => panic!("the memory harness does not make {other:?}"),
+        }
+    }
+}
+
+#[async_trait]
+impl Harness for MemoryHarness {
+    fn fleet(&self) -> Arc<dyn Fleet> {
+        Arc::new(self.cloud.clone())
+    }
+
+    fn baseline(&self) -> Arc<dyn Baseline> {
+        Arc::new(self.cloud.clone())
+    }
+
+    fn group(&self) -> Arc<dyn PatchGroup> {
+        Arc::new(self.cloud.clone())
+    }
+
+    fn compliance(&self) -> Arc<dyn ComplianceReport> {
+        Arc::new(self.cloud.clone())
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(self.clock.clone())
+    }
+
+    fn page_size(&self) -> usize {
+        PAGE
+    }
+
+    fn requests(&self) -> usize {
+        self.hook.requests.load(Ordering::Relaxed)
+    }
+
+    fn unknown_node(&self) -> NodeId {
+        format!("{SCOPE}/i-unknown").parse().expect("a node id")
+    }
+
+    fn unknown_operation(&self) -> OperationId {
+        "op-unknown".parse().expect("an operation id")
+    }
+
+    fn unknown_baseline(&self) -> BaselineId {
+        "pb-0fffffffffffffffff".parse().expect("a baseline id")
+    }
+
+    async fn add_node(&self, seed: NodeSeed) -> NodeId {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let id: NodeId = format!("{SCOPE}/i-{number:04}").parse().expect("a node id");
+        self.put(&id, &seed);
+        self.seeds.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), seed);
+        id
+    }
+
+    async fn lose_agent(&self, node: &NodeId) {
+        self.seeder.set_reachability(node, Reachability::Lost).expect("the node is there");
+    }
+
+    async fn set_patches(&self, node: &NodeId, patches: Vec<PatchSeed>) {
+        let seed = {
+            let mut seeds = self.seeds.lock().unwrap_or_else(PoisonError::into_inner);
+            let seed = seeds.get_mut(node).expect("the node is there");
+            seed.patches = patches;
+            seed.scanned = Scanned::Now;
+            seed.clone()
+        };
+        self.put(node, &seed);
+    }
+
+    async fn add_baseline(&self, baseline: &PatchBaseline) -> BaselineId {
+        self.seeding(self.seeder.create_baseline(baseline)).await
+    }
+
+    async fn add_registration(&self, group: &PatchGroupName, baseline: &BaselineId) {
+        self.seeding(self.seeder.register(group, baseline)).await;
+    }
+
+    async fn make_trouble(&self, trouble: Trouble) {
+        self.hook.troubles.lock().unwrap_or_else(PoisonError::into_inner).push(trouble);
+    }
+}
