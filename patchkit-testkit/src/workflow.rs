@@ -147,6 +147,7 @@ macro_rules! __workflow_cases {
                 an_outage_from_each_step_of_a_recovery_on
                 dropped_at_each_await_of_a_recovery
                 a_finished_run_is_left_alone
+                an_unsupported_start_leaves_nothing_to_undo
             }
             claims {
                 two_runs_never_work_on_one_node

@@ -87,3 +87,23 @@ pub async fn a_finished_run_is_left_alone(new: &impl AsyncFn() -> World) {
     let work: Vec<Call> = scene.calls().split_off(from).into_iter().filter(Call::is_work).collect();
     assert!(work.is_empty(), "{work:?}");
 }
+
+/// A run that died after a start which the provider does not support left nothing to undo, though
+/// the provider cannot stop the node either.
+pub async fn an_unsupported_start_leaves_nothing_to_undo(new: &impl AsyncFn() -> World) {
+    let scene = Scene::new(new().await, "a start that is not supported").await;
+    let unsupported = Fault::Refuse(Failure::new(ErrorKind::Unsupported));
+    let rule = FaultPlan::new().on("set_power").from(0, unsupported);
+    let plan = scene.plan().await;
+    let worker = scene.runner(&scene.faults("worker", rule.clone()));
+    let asked = || scene.calls().iter().any(|call| call.target.is_some());
+    let over = interrupted(asked, worker.patch(&scene.run, &plan)).await;
+    let starts = plan.nodes.iter().any(|node| node.power.is_off());
+    assert_eq!(over.is_none(), starts, "only a plan with a start asks for power");
+    scene.outlive_the_lease().await;
+    let medic = scene.runner(&scene.faults("medic", rule));
+    let recovery = good(medic.recover(&scene.run).await, "a recovery");
+    assert!(recovery.undo_failed.is_empty(), "{recovery:?}");
+    scene.power_is_back(&[], "after the recovery").await;
+    scene.hold(None).await;
+}

@@ -103,7 +103,7 @@ impl Scene {
         limits.reachable = Duration::from_mins(10);
         limits.scan = Duration::from_mins(15);
         limits.update_agent = Duration::from_mins(15);
-        limits.install = Duration::from_mins(60);
+        limits.install = Duration::from_hours(1);
         limits.stop = Duration::from_mins(5);
         limits.consistency = Duration::from_mins(1);
         Runner::new(
