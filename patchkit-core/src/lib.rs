@@ -1,4 +1,40 @@
 //! Patch management across clouds: the domain, the four provider traits, and the workflows.
+//!
+//! A provider is one value that implements [`Fleet`], [`Baseline`], [`PatchGroup`] and
+//! [`ComplianceReport`]: ids go in, plain data that serialises comes out. The
+//! [workflows](workflow) are written against the traits alone; [`memory`] is a complete provider to
+//! try them on.
+//!
+//! ```
+//! use patchkit_core::{
+//!     NodeSelector, RunId, VirtualClock,
+//!     memory::{MemoryCloud, MemoryJournal},
+//!     workflow::{PatchOptions, Runner},
+//! };
+//!
+//! # futures::executor::block_on(async {
+//! let clock = VirtualClock::automatic("2026-11-24T02:00:00Z".parse().unwrap());
+//! let fleet = MemoryCloud::builder().seed(7).nodes(20).clock(clock.clone()).build();
+//! let runner = Runner::new(fleet.clone(), fleet, MemoryJournal::new(clock.clone()), clock);
+//!
+//! let scan = runner.scan(&RunId::new("weekly-scan")?, &NodeSelector::all()).await?;
+//! println!("{} nodes are not compliant", scan.non_compliant().count());
+//!
+//! let plan = runner.plan_remediation(&PatchOptions::new(NodeSelector::all())).await?;
+//! println!("{plan}");
+//! # Ok::<(), patchkit_core::Error>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # What it promises
+//! - What is not known is `Unknown`, with its age; success is judged by a scan, not by an exit
+//!   status.
+//! - A write is journaled before it is sent and never sent twice.
+//! - A run stops again only what it started; what it could not put back is named.
+//!
+//! # Features
+//! - `tokio`: `SystemClock`, the machine's clock on tokio's timer.
+//! - `mock`: mockall mocks of the four traits, in `mock`.
 
 mod access;
 mod baseline;

@@ -1,11 +1,11 @@
 //! What the Systems Manager API takes as a patch baseline, checked before it is asked.
 
-use std::{collections::HashSet, fmt};
+use std::{collections::HashSet, fmt, ops::RangeInclusive};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AutoApproval, AvailableUpdates, PatchBaseline, PatchFilter, UpdateScope,
+    AutoApproval, AvailableUpdates, PatchBaseline, PatchFilter, PatchFilterKey, UpdateScope,
     filter::legal_keys,
     list::{Entry, ListKind, kb_number},
 };
@@ -80,13 +80,7 @@ impl PatchBaseline {
     }
 
     fn check_head(&self, found: &mut Found) {
-        let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-        if !(3..=128).contains(&self.name.len()) || !self.name.bytes().all(named) {
-            found.add(
-                "name",
-                format!("is {}, not 3 to 128 of A-Z a-z 0-9 _ - .", quoted(&self.name)),
-            );
-        }
+        found.name(3..=128, &self.name, "name");
         if let Some(description) = &self.description {
             found.length(1..=1024, description, "description");
         }
@@ -128,9 +122,10 @@ impl PatchBaseline {
     }
 
     fn check_list(&self, found: &mut Found, field: &str, kind: ListKind) {
-        let (list, family) = match kind {
-            ListKind::Approved => (&self.approved_patches, self.operating_system.family()),
-            ListKind::Rejected => (&self.rejected_patches, self.operating_system.family()),
+        let family = self.operating_system.family();
+        let list = match kind {
+            ListKind::Approved => &self.approved_patches,
+            ListKind::Rejected => &self.rejected_patches,
         };
         found.at_most(MAX_PATCHES, list.len(), field);
         let mut seen = HashSet::new();
@@ -158,13 +153,7 @@ impl PatchBaseline {
         let mut seen = HashSet::new();
         for (index, source) in self.sources.iter().enumerate() {
             let path = format!("sources[{index}]");
-            let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-            if !(3..=50).contains(&source.name.len()) || !source.name.bytes().all(named) {
-                found.add(
-                    &format!("{path}.name"),
-                    format!("is {}, not 3 to 50 of A-Z a-z 0-9 _ - .", quoted(&source.name)),
-                );
-            }
+            found.name(3..=50, &source.name, &format!("{path}.name"));
             if !seen.insert(&source.name) {
                 found
                     .add(&format!("{path}.name"), format!("{} stands twice", quoted(&source.name)));
@@ -187,7 +176,7 @@ impl FilterLimits {
             if let Some(keys) = legal_keys(self.family)
                 && !keys.contains(&filter.key)
             {
-                let legal: Vec<&str> = keys.iter().map(super::PatchFilterKey::as_str).collect();
+                let legal: Vec<&str> = keys.iter().map(PatchFilterKey::as_str).collect();
                 found.add(
                     &format!("{field}[{index}].key"),
                     format!("is {}, not one of {}", quoted(filter.key.as_str()), legal.join(", ")),
@@ -211,11 +200,20 @@ impl Found {
         }
     }
 
-    fn length(&mut self, limits: std::ops::RangeInclusive<usize>, text: &str, field: &str) {
+    fn length(&mut self, limits: RangeInclusive<usize>, text: &str, field: &str) {
         let have = text.chars().count();
         if !limits.contains(&have) {
             let (min, max) = limits.into_inner();
             self.add(field, format!("has {have} characters, not {min} to {max}"));
+        }
+    }
+
+    fn name(&mut self, limits: RangeInclusive<usize>, name: &str, field: &str) {
+        let taken = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+        if !limits.contains(&name.len()) || !name.bytes().all(taken) {
+            let (min, max) = limits.into_inner();
+            let problem = format!("is {}, not {min} to {max} of A-Z a-z 0-9 _ - .", quoted(name));
+            self.add(field, problem);
         }
     }
 

@@ -108,11 +108,10 @@ impl Entry {
         }
         match family {
             PackageFamily::Rpm => Self::rpm(text, kind),
-            PackageFamily::Zypper => Self::name(text, Ids::Taken),
+            PackageFamily::Zypper | PackageFamily::Other => Self::name(text, Ids::Taken),
             PackageFamily::Apt => Self::apt(text),
             PackageFamily::MacOs => Self::macos(text),
             PackageFamily::Windows => Self::windows(text),
-            PackageFamily::Other => Self::name(text, Ids::Taken),
         }
     }
 

@@ -160,6 +160,7 @@ proptest! {
                 },
                 DecidedBy::Nothing => {}
             }
+            prop_assert!(told.rejected_by.iter().all(|entry| entry.counts));
             for rule in &told.rules {
                 let passed = rule.filters.iter().all(|filter| filter.passed);
                 prop_assert_eq!(passed, rule.outcome != RuleOutcome::Filtered);

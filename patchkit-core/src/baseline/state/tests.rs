@@ -214,6 +214,17 @@ fn available_security_updates_count_as_the_baseline_says() {
 }
 
 #[test]
+fn an_available_security_update_is_security_also_without_its_classification() {
+    let baseline = PatchBaseline::new("web", OperatingSystem::Windows)
+        .with_available_updates(AvailableUpdates::NonCompliant);
+    let compiled = CompiledBaseline::new(&baseline);
+    let state = PatchState::AvailableSecurityUpdate;
+    let judged = JudgedPatch::new(&compiled, state, ComplianceLevel::Unspecified);
+    let counts = judge_node(&compiled, [(None, judged)]).counts;
+    assert_eq!((counts.security_non_compliant, counts.other_non_compliant), (1, 0));
+}
+
+#[test]
 fn a_patch_can_be_critical_and_security_at_once() {
     use ComplianceLevel::{Critical, High, Low};
     use PatchState::{Installed, Missing};
