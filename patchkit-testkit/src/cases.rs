@@ -26,7 +26,7 @@
 //! | `revert_tags` restores the values from before. | [`fleet::reverting_tags_restores_the_values_from_before`] |
 //! | `revert_tags`: Twice is as good as once. | [`fleet::reverting_tags_twice_is_as_good_as_once`] |
 //! | `submit`: The same token twice is one act: the second call returns the first one's id. | [`acts::the_same_token_is_one_act`] |
-//! | More nodes than `Capabilities::max_nodes_per_operation`, or none, is `InvalidInput`. | [`acts::too_many_nodes_or_none_are_invalid`] |
+//! | More nodes than `Capabilities::max_nodes_per_operation`, none, or nodes of more than one scope are `InvalidInput`. | [`acts::too_many_nodes_none_or_two_scopes_are_invalid`] |
 //! | An unknown node is `NotFound`, and nothing is started on the others. | [`acts::an_unknown_node_starts_nothing`] |
 //! | A call whose answer is lost is `Timeout`, never retryable: see `find_operation`. | [`acts::a_lost_answer_is_a_timeout_and_never_retryable`] |
 //! | `find_operation`: `None` when the provider knows of none; services tell late, so ask again before believing. | [`acts::an_unknown_token_finds_nothing`] |
@@ -95,7 +95,7 @@ macro_rules! __conformance_cases {
             }
             acts {
                 the_same_token_is_one_act
-                too_many_nodes_or_none_are_invalid
+                too_many_nodes_none_or_two_scopes_are_invalid
                 an_unknown_node_starts_nothing
                 a_lost_answer_is_a_timeout_and_never_retryable
                 an_act_the_provider_lacks_is_unsupported

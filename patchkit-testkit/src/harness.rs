@@ -51,6 +51,9 @@ pub trait Harness: fmt::Debug + Send + Sync + 'static {
     /// A well-formed id of a node that does not exist.
     fn unknown_node(&self) -> NodeId;
 
+    /// A well-formed id of a node in another scope than all of the harness's own, there or not.
+    fn node_elsewhere(&self) -> NodeId;
+
     /// A well-formed id of an act that does not exist.
     fn unknown_operation(&self) -> OperationId;
 

@@ -5,6 +5,7 @@ pub mod fault;
 mod harness;
 pub mod lake;
 mod macros;
+pub mod memory;
 pub mod workflow;
 
 pub use harness::{Harness, NodeSeed, PatchSeed, Scanned, Trouble, TroubleKind};

@@ -11,17 +11,14 @@
 /// bears: see [`FaultyHarness`](crate::fault::FaultyHarness).
 ///
 /// ```
-/// mod harness {
-///     // The provider's own harness; here the one over the memory provider.
-/// #   include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/memory/mod.rs"));
-/// }
+/// use patchkit_testkit::memory::MemoryHarness;
 ///
 /// mod plain {
-///     patchkit_testkit::conformance!(super::harness::MemoryHarness::full());
+///     patchkit_testkit::conformance!(crate::MemoryHarness::full());
 /// }
 ///
 /// mod behind_faults {
-///     patchkit_testkit::conformance!(faulty super::harness::MemoryHarness::full());
+///     patchkit_testkit::conformance!(faulty crate::MemoryHarness::full());
 /// }
 /// # fn main() {}
 /// ```
@@ -60,6 +57,23 @@ macro_rules! __conformance_tests {
 /// The expression makes a fresh [`World`](crate::workflow::World), and is evaluated again and
 /// again. It may `await`. The tests are in modules as those of
 /// [`conformance!`](crate::conformance): `patch::dropped_at_each_await`.
+///
+/// ```
+/// use patchkit_core::memory::MemoryJournal;
+/// use patchkit_testkit::{memory::MemoryHarness, workflow::World};
+///
+/// fn world() -> World {
+///     let clock = MemoryHarness::virtual_clock();
+///     // Here a journal of your own, on the same clock.
+///     let journal = MemoryJournal::new(clock.clone());
+///     World::new(MemoryHarness::new(patchkit_core::Capabilities::full(), clock), journal)
+/// }
+///
+/// mod workflows {
+///     patchkit_testkit::workflows!(crate::world());
+/// }
+/// # fn main() {}
+/// ```
 #[macro_export]
 macro_rules! workflows {
     ($world:expr $(,)?) => {

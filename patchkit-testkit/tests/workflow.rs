@@ -1,14 +1,12 @@
 //! The workflows hold their guarantees on the memory provider, whatever goes wrong where.
 
-mod memory;
-
-use patchkit_core::{Capabilities, VirtualClock, memory::MemoryJournal};
-use patchkit_testkit::workflow::World;
+use patchkit_core::{Capabilities, memory::MemoryJournal};
+use patchkit_testkit::{memory::MemoryHarness, workflow::World};
 
 fn world(capabilities: Capabilities) -> World {
-    let clock = VirtualClock::automatic(memory::beginning());
+    let clock = MemoryHarness::virtual_clock();
     let journal = MemoryJournal::new(clock.clone());
-    World::new(memory::MemoryHarness::with(capabilities, clock), journal)
+    World::new(MemoryHarness::new(capabilities, clock), journal)
 }
 
 mod full {

@@ -23,15 +23,21 @@ pub async fn the_same_token_is_one_act(h: &dyn Harness) {
     assert_ne!(submit("conformance-2").await, first, "another token is another act");
 }
 
-/// `submit`: more nodes than the provider takes, or none, is `InvalidInput`.
-pub async fn too_many_nodes_or_none_are_invalid(h: &dyn Harness) {
+/// `submit`: more nodes than the provider takes, none, or nodes of more than one scope are
+/// `InvalidInput`.
+pub async fn too_many_nodes_none_or_two_scopes_are_invalid(h: &dyn Harness) {
     let fleet = h.fleet();
     let most = fleet.capabilities().max_nodes_per_operation.get();
     let mut nodes = Vec::with_capacity(most + 1);
     for _ in 0..=most {
         nodes.push(h.add_node(NodeSeed::new(first_os(h))).await);
     }
-    for (mark, nodes) in [("conformance-none", Vec::new()), ("conformance-many", nodes.clone())] {
+    let apart = vec![nodes[0].clone(), h.node_elsewhere()];
+    for (mark, nodes) in [
+        ("conformance-none", Vec::new()),
+        ("conformance-many", nodes.clone()),
+        ("conformance-apart", apart),
+    ] {
         let request = PatchRequest::new(token(mark), nodes, PatchAction::Scan);
         let answer = patiently(h, async || fleet.submit(request.clone()).await).await;
         let error = bad(answer, ErrorKind::InvalidInput, mark);

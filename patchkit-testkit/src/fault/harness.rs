@@ -81,6 +81,10 @@ impl<H: Harness> Harness for FaultyHarness<H> {
         self.inner.unknown_node()
     }
 
+    fn node_elsewhere(&self) -> NodeId {
+        self.inner.node_elsewhere()
+    }
+
     fn unknown_operation(&self) -> OperationId {
         self.inner.unknown_operation()
     }

@@ -29,7 +29,8 @@ use super::{Call, Faults, call::Answer};
 /// };
 /// use patchkit_testkit::fault::{Failure, Fault, FaultPlan, Faults, Faulty};
 ///
-/// # futures::executor::block_on(async {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
 /// let clock = VirtualClock::automatic(Timestamp::UNIX_EPOCH);
 /// let plan = FaultPlan::new().at(0, Fault::Refuse(Failure::throttled()));
 /// let faults = Faults::new(Arc::new(clock.clone()), plan);
@@ -39,7 +40,7 @@ use super::{Call, Faults, call::Answer};
 /// let error = fleet.collect_nodes(&NodeSelector::all()).await.unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Throttled);
 /// assert_eq!(fleet.collect_nodes(&NodeSelector::all()).await.unwrap().len(), 3);
-/// # });
+/// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Faulty<P> {

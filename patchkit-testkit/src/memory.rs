@@ -1,4 +1,7 @@
-//! A harness over the memory provider.
+//! A harness over the memory provider: for suites of other things than providers, such as a
+//! journal that the workflow suite runs on, and as a model for harnesses of real providers.
+
+#![expect(clippy::missing_panics_doc, reason = "a harness panics on what its provider lacks")]
 
 use std::{
     collections::BTreeMap,
@@ -9,6 +12,7 @@ use std::{
     },
 };
 
+use crate::{Harness, NodeSeed, PatchSeed, Scanned, Trouble, TroubleKind};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use patchkit_core::{
@@ -18,15 +22,15 @@ use patchkit_core::{
     Retry, Severity, VirtualClock,
     memory::{Fault, MemoryCall, MemoryCloud, MemoryNode},
 };
-use patchkit_testkit::{Harness, NodeSeed, PatchSeed, Scanned, Trouble, TroubleKind};
 
 const PAGE: usize = 3;
 const SCOPE: &str = "memory/111122223333/eu-west-1";
 
-/// A memory cloud, and the same cloud with all capabilities for seeding it.
+/// A [`MemoryCloud`] on virtual time, with pages of three items and seven nodes to an act.
 #[derive(Debug)]
-pub(crate) struct MemoryHarness {
+pub struct MemoryHarness {
     cloud: MemoryCloud,
+    /// The same cloud with all capabilities.
     seeder: MemoryCloud,
     clock: VirtualClock,
     seeds: Mutex<BTreeMap<NodeId, NodeSeed>>,
@@ -43,19 +47,22 @@ struct Hook {
 
 impl MemoryHarness {
     /// A cloud that can do everything.
-    #[allow(dead_code, reason = "each test crate takes what it needs")]
-    pub(crate) fn full() -> Self {
-        Self::with(Capabilities::full(), VirtualClock::automatic(beginning()))
+    pub fn full() -> Self {
+        Self::new(Capabilities::full(), Self::virtual_clock())
     }
 
     /// A cloud that only reads, and scans and installs.
-    #[allow(dead_code, reason = "each test crate takes what it needs")]
-    pub(crate) fn read_only() -> Self {
-        Self::with(Capabilities::read_only(), VirtualClock::automatic(beginning()))
+    pub fn read_only() -> Self {
+        Self::new(Capabilities::read_only(), Self::virtual_clock())
     }
 
-    /// A cloud on a clock that others share.
-    pub(crate) fn with(mut capabilities: Capabilities, clock: VirtualClock) -> Self {
+    /// A virtual clock as the other constructors use it; it begins on a Tuesday night.
+    pub fn virtual_clock() -> VirtualClock {
+        VirtualClock::automatic(time("2026-11-24T02:00:00Z"))
+    }
+
+    /// A cloud that can do this, on a clock that others may share.
+    pub fn new(mut capabilities: Capabilities, clock: VirtualClock) -> Self {
         // Small, so that one node too many is soon there.
         capabilities.max_nodes_per_operation = NonZeroUsize::new(7).expect("seven is not zero");
         let seeder = MemoryCloud::builder().page_size(PAGE).clock(clock.clone()).build();
@@ -107,14 +114,13 @@ impl MemoryHarness {
     }
 }
 
-/// A Tuesday night.
-pub(crate) fn beginning() -> Timestamp {
-    "2026-11-24T02:00:00Z".parse().expect("a timestamp")
+fn time(text: &str) -> Timestamp {
+    text.parse().expect("written below")
 }
 
 fn published(seed: &PatchSeed) -> Patch {
     Patch::new(seed.patch.clone())
-        .with_released_at("2026-06-01T00:00:00Z".parse().expect("a timestamp"))
+        .with_released_at(time("2026-06-01T00:00:00Z"))
         .with_classification(seed.classification.clone())
         .with_severity(Severity::Important)
         .with_source(PatchSource::Security)
@@ -159,7 +165,6 @@ impl Hook {
             TroubleKind::AnswerLost => {
                 Fault::LoseAnswer(error(ErrorKind::Timeout, "no answer in time"))
             }
-            other => panic!("the memory harness does not make {other:?}"),
         }
     }
 }
@@ -196,6 +201,10 @@ impl Harness for MemoryHarness {
 
     fn unknown_node(&self) -> NodeId {
         format!("{SCOPE}/i-unknown").parse().expect("a node id")
+    }
+
+    fn node_elsewhere(&self) -> NodeId {
+        "memory/444455556666/us-east-1/i-0001".parse().expect("a node id")
     }
 
     fn unknown_operation(&self) -> OperationId {
