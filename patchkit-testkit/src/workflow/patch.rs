@@ -80,12 +80,26 @@ pub async fn an_error_while_planning_changes_nothing(new: &impl AsyncFn() -> Wor
     }
 }
 
+/// Whether a run must put back what it started by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Undo {
+    /// It must: the provider takes its orders, and nobody else owns the run.
+    Due,
+    /// Where it cannot, it says so.
+    OrNamed,
+}
+
 /// Makes a run with `plan` in a fresh world and holds the rules against it.
-async fn with_faults(world: World, label: String, plan: FaultPlan) {
+async fn with_faults(world: World, label: String, plan: FaultPlan, undo: Undo) {
     let scene = Scene::new(world, label).await;
     let faults = scene.faults("worker", plan);
     let report = scene.patch(&faults).await;
     scene.hold(Some(&report)).await;
+    if let Ok(report) = report
+        && undo == Undo::Due
+    {
+        assert!(report.undo_failed.is_empty(), "{}: {report}", scene.label);
+    }
 }
 
 /// Each kind of error, in each call of the run, one at a time.
@@ -93,7 +107,7 @@ pub async fn an_error_at_each_step(new: &impl AsyncFn() -> World) {
     for (at, call) in clean(new().await).await.iter().enumerate() {
         for fault in faults_of(call) {
             let label = format!("{fault:?} in call {at}, {}", call.operation);
-            with_faults(new().await, label, FaultPlan::new().at(at, fault)).await;
+            with_faults(new().await, label, FaultPlan::new().at(at, fault), Undo::Due).await;
         }
     }
 }
@@ -134,14 +148,19 @@ pub async fn an_outage_from_each_step_on(new: &impl AsyncFn() -> World) {
     for (at, call) in calls.iter().enumerate() {
         let whole = FaultPlan::new().from(at, unexpected);
         let label = format!("everything is out from call {at}, {}, on", call.operation);
-        with_faults(new().await, label, whole).await;
+        with_faults(new().await, label, whole, Undo::OrNamed).await;
         // The provider alone, or the journal alone; counted by its own calls.
         let of_kind = |other: &&Call| other.operation == call.operation;
         let before = calls[..at].iter().filter(of_kind).count();
         let fault = if is_journal(call) { unexpected } else { denied };
         let label = format!("{} is out from its call {before} on", call.operation);
-        with_faults(new().await, label, FaultPlan::new().on(call.operation).from(before, fault))
-            .await;
+        let plan = FaultPlan::new().on(call.operation).from(before, fault);
+        let undo = if matches!(call.operation, "set_power" | "statuses") {
+            Undo::OrNamed
+        } else {
+            Undo::Due
+        };
+        with_faults(new().await, label, plan, undo).await;
     }
 }
 
@@ -151,7 +170,8 @@ pub async fn a_lease_lost_at_each_step(new: &impl AsyncFn() -> World) {
     for (at, call) in clean(new().await).await.iter().enumerate() {
         if is_journal(call) {
             let label = format!("the lease is lost in call {at}, {}", call.operation);
-            with_faults(new().await, label, FaultPlan::new().at(at, conflict)).await;
+            let plan = FaultPlan::new().at(at, conflict);
+            with_faults(new().await, label, plan, Undo::OrNamed).await;
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use futures::TryStreamExt;
 use patchkit_core::{
-    ComplianceStatus, ErrorKind, NodeId, OperationId, PatchAction, PerNode, Result, RunId,
-    SubmitToken,
+    ComplianceStatus, ErrorKind, Event, NodeId, OperationId, PatchAction, PerNode, Record, Result,
+    RunId, SubmitToken,
     workflow::{Outcome, Recovery, RunReport, UndoFailure},
 };
 
@@ -137,7 +138,12 @@ impl Scene {
         let calls_before = self.calls().len();
         let rescuer = self.healthy("rescuer");
         match rescuer.recover(&self.run).await {
-            Ok(recovery) => self.recovery_is_whole(&recovery),
+            Ok(recovery) => {
+                self.recovery_is_whole(&recovery);
+                if report.is_none() {
+                    self.installs_are_told(&recovery).await;
+                }
+            }
             // There is no run to recover where none was begun.
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::NotFound, "{label}: {}", error.report());
@@ -171,6 +177,34 @@ impl Scene {
         let mut problems = recovery.problems.iter();
         let problem = problems.find(|problem| finds || !problem.contains("find_operation"));
         assert!(problem.is_none(), "{label}: {problem:?}");
+    }
+
+    /// An install of a run that died is waited for, and its nodes are named, unless their end is in
+    /// the journal.
+    async fn installs_are_told(&self, recovery: &Recovery) {
+        let events: Vec<Record> =
+            good(self.world.journal().events(&self.run).try_collect().await, "the run's events");
+        let ended = |node: &NodeId| {
+            events.iter().any(|record| {
+                matches!(&record.event, Event::NodeFinished { node: other, .. } if other == node)
+            })
+        };
+        let fleet = self.h().fleet();
+        for call in self.calls() {
+            let Some((_, PatchAction::Install(_))) = call.act else { continue };
+            let Some(operation) = &call.accepted else { continue };
+            for node in &call.nodes {
+                assert!(
+                    ended(node) || recovery.unknown.iter().any(|(other, _)| other == node),
+                    "{}: {node} was given an install and nobody tells",
+                    self.label
+                );
+            }
+            if fleet.capabilities().find_operation {
+                let seen = good(fleet.operation(operation).await, "an act");
+                assert!(seen.status.is_final(), "{}: {operation} is under way", self.label);
+            }
+        }
     }
 
     /// Claims nodes as another run would, and gives them back.
