@@ -85,6 +85,8 @@ pub enum RepairReason {
     UnknownField(Box<str>),
     /// A row that says it is of another resource than its key; the key counts.
     OtherResource,
+    /// More reasons than are told apart in one object.
+    Further,
 }
 
 impl From<KeyProblem> for SkipReason {
@@ -125,11 +127,14 @@ impl fmt::Display for RepairReason {
             Self::BlankLine => f.write_str("blank lines"),
             Self::NulBytes => f.write_str("NUL bytes around the rows"),
             Self::NotUtf8 => f.write_str("not UTF-8; read with replacement characters"),
-            Self::DuplicateField(name) => write!(f, "the field {name} comes twice; the last counts"),
+            Self::DuplicateField(name) => {
+                write!(f, "the field {name} comes twice; the last counts")
+            }
             Self::TypeDrift(name) => write!(f, "the field {name} is not of its documented kind"),
             Self::NullField(name) => write!(f, "the field {name} is null; read as absent"),
             Self::UnknownField(name) => write!(f, "the field {name} is not documented; kept"),
             Self::OtherResource => f.write_str("the row names another resource than its key"),
+            Self::Further => f.write_str("further fields like these"),
         }
     }
 }

@@ -127,7 +127,11 @@ impl InventoryKey {
 }
 
 /// Takes a partition's value, once.
-fn set<'a>(slot: &mut Option<&'a str>, name: &'static str, value: &'a str) -> Result<(), KeyProblem> {
+fn set<'a>(
+    slot: &mut Option<&'a str>,
+    name: &'static str,
+    value: &'a str,
+) -> Result<(), KeyProblem> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(KeyProblem::Repeated(name)),
@@ -262,7 +266,10 @@ mod tests {
             ("AWS:Tag/region=r/i.json", KeyProblem::Missing("accountid")),
             ("AWS:Tag/accountid=111122223333/i.json", KeyProblem::Missing("region")),
             ("AWS:Tag/accountid=1/region=r/i.json", KeyProblem::BadAccount),
-            ("AWS:Tag/accountid=111122223333/region=a/region=b/i.json", KeyProblem::Repeated("region")),
+            (
+                "AWS:Tag/accountid=111122223333/region=a/region=b/i.json",
+                KeyProblem::Repeated("region"),
+            ),
             ("AWS:Tag/accountid=111122223333/region=r/x/i.json", KeyProblem::StraySegment),
             ("AWS:Tag/accountid=111122223333/region=r/i.csv", KeyProblem::NotJson),
             ("AWS:Tag/accountid=111122223333/region=r/.json", KeyProblem::BadText),

@@ -339,7 +339,10 @@ mod tests {
         let row = parse(
             r#"{"a":"7","b":7,"c":"x","d":-1,"e":7.0,"t":"2026-07-29T03:01:15.250Z","u":"soon"}"#,
         );
-        assert_eq!(["a", "b", "c", "d", "e"].map(|f| row.count(f)), [Some(7), Some(7), None, None, Some(7)]);
+        assert_eq!(
+            ["a", "b", "c", "d", "e"].map(|f| row.count(f)),
+            [Some(7), Some(7), None, None, Some(7)]
+        );
         assert_eq!(row.time("t").unwrap().to_string(), "2026-07-29T03:01:15.25Z");
         assert_eq!(row.time("u"), None);
     }
