@@ -1,1 +1,3 @@
 //! patchkit-testkit
+
+pub mod lake;
