@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, ValueEnum, builder::PossibleValuesParser, builder::TypedValueParser as _};
 use patchkit_examples::Failure;
-use patchkit_inventory::{Dimension, NodesWanted};
+use patchkit_inventory::{Dimension, NodesWanted, PatchDetails};
 
 /// Reports on a data-sync lake: compliance by group, the worst nodes, the patches that most nodes
 /// lack, packages below a version, and what of the lake could not be read.
@@ -40,6 +40,12 @@ pub(crate) struct Args {
     /// Packages of nodes that are not live, too
     #[arg(long, requires = "app")]
     all: bool,
+    /// Read every node's patches, for the most-missing ones; tables of groups do so anyway
+    #[arg(long)]
+    patches: bool,
+    /// Read the types that the report does not need too, to list what is lost of them
+    #[arg(long)]
+    pub(crate) check: bool,
     /// What goes to standard output
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
@@ -71,7 +77,7 @@ pub(crate) enum Place<'a> {
     /// Nowhere yet.
     Sample,
     Directory(&'a OsString),
-    /// In a bucket: what comes behind `s3://`.
+    /// In a bucket: `s3://bucket/prefix`.
     Bucket(&'a str),
 }
 
@@ -91,14 +97,20 @@ impl Args {
         if self.all { NodesWanted::All } else { NodesWanted::Live }
     }
 
+    /// Patches are most of a lake's bytes: they are read where they are shown.
+    pub(crate) fn patches(&self) -> PatchDetails {
+        let is_shown = self.format == Format::Table && self.app.is_none() && !self.non_compliant;
+        if self.patches || is_shown { PatchDetails::Loaded } else { PatchDetails::OnDemand }
+    }
+
     /// Tells a bucket from a directory.
     pub(crate) fn place(&self) -> Result<Place<'_>, Failure> {
         let Some(lake) = &self.lake else {
             return self.without_s3_flags("without LAKE").map(|()| Place::Sample);
         };
         let text = lake.to_str().unwrap_or_default();
-        if let Some(bucket) = text.strip_prefix("s3://") {
-            return Ok(Place::Bucket(bucket));
+        if text.starts_with("s3://") {
+            return Ok(Place::Bucket(text));
         }
         if text.contains("://") {
             return Err(Failure::new(format!(
