@@ -12,6 +12,14 @@ use super::{
 
 /// Writes the groups or the rows.
 pub(crate) fn write(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
+    // As an I/O error a reader that went away is recognised.
+    sheet(out, answer).map_err(|error| match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    })
+}
+
+fn sheet(out: &mut impl Write, answer: &Answer) -> csv::Result<()> {
     let mut sheet = csv::Writer::from_writer(out);
     match &answer.rows {
         Rows::None => groups(&mut sheet, answer)?,
@@ -33,10 +41,11 @@ pub(crate) fn write(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
             }
         }
     }
-    sheet.flush()
+    sheet.flush()?;
+    Ok(())
 }
 
-fn groups(sheet: &mut csv::Writer<impl Write>, answer: &Answer) -> io::Result<()> {
+fn groups(sheet: &mut csv::Writer<impl Write>, answer: &Answer) -> csv::Result<()> {
     const COUNTS: [&str; 5] = ["compliant", "non_compliant", "unknown", "nodes", "not_live"];
     let names = answer.by.iter().map(|dimension| dimension.as_str());
     sheet.write_record(names.chain(COUNTS))?;

@@ -27,7 +27,7 @@ pub(crate) fn write(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
             let nodes = answer.non_compliant();
             let live = answer.report.totals().nodes();
             writeln!(out, "{} of {live} nodes are not compliant, worst first", nodes.len())?;
-            section(out, &node_table(&nodes))?;
+            long(out, &nodes, node_table)?;
         }
         Rows::Packages(question, found) => packages(out, answer, question, found)?,
     }
@@ -182,14 +182,14 @@ fn packages(
         }
         rows
     };
-    section(out, &list(&found.rows))?;
+    long(out, &found.rows, list)?;
     if !found.not_comparable.is_empty() {
         writeln!(
             out,
             "{} packages more may be below: their version has no number in it",
             found.not_comparable.len(),
         )?;
-        section(out, &list(&found.not_comparable))?;
+        long(out, &found.not_comparable, list)?;
     }
     Ok(())
 }
@@ -258,6 +258,16 @@ fn read(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
 fn section(out: &mut impl Write, table: &Table) -> io::Result<()> {
     if table.row_count() > 0 {
         writeln!(out, "{}", table.trim_fmt())?;
+    }
+    writeln!(out)
+}
+
+/// A table of any length, in parts with a header each, so that it need not be laid out at once.
+fn long<T>(out: &mut impl Write, rows: &[T], make: impl Fn(&[T]) -> Table) -> io::Result<()> {
+    /// A few MB of cells.
+    const PART: usize = 5_000;
+    for part in rows.chunks(PART) {
+        writeln!(out, "{}", make(part).trim_fmt())?;
     }
     writeln!(out)
 }
