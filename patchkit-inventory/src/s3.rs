@@ -131,7 +131,7 @@ impl S3Source {
     /// # Errors
     /// `InvalidInput` where no Region is known. A custom endpoint needs none.
     pub async fn connect(location: S3Location, options: &S3Options) -> Result<Self> {
-        let mut loader = aws_config::defaults(BehaviorVersion::v2025_08_07());
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
         if let Some(region) = &options.region {
             loader = loader.region(Region::new(region.clone()));
         }
