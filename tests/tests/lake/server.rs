@@ -4,7 +4,9 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
 };
 
 use aws_sdk_s3::{
@@ -12,7 +14,11 @@ use aws_sdk_s3::{
     config::{BehaviorVersion, Credentials, Region},
 };
 use futures::StreamExt;
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, service::service_fn};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Frame, Incoming},
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use s3s::{Body, auth::SimpleAuth, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
@@ -152,5 +158,30 @@ async fn cut(answer: Response<Body>) -> Response<Body> {
     let (head, mut body) = answer.into_parts();
     let whole = body.store_all_limited(1 << 24).await.unwrap();
     let half = whole.slice(..whole.len() / 2);
-    Response::from_parts(head, Body::from(half))
+    Response::from_parts(head, Body::http_body(Half { piece: Some(half), waited: false }))
+}
+
+/// A body that gives what it has, waits until that is sent, and then fails.
+struct Half {
+    piece: Option<Bytes>,
+    waited: bool,
+}
+
+impl hyper::body::Body for Half {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Some(piece) = self.piece.take() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        if !std::mem::replace(&mut self.waited, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(std::io::Error::other("cut on purpose"))))
+    }
 }
