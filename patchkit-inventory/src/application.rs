@@ -91,7 +91,7 @@ impl LakeReport {
         query: &ApplicationQuery,
         each: impl Fn(&ApplicationRow<'_>) + Send + Sync + 'static,
     ) -> Result<LakeReading> {
-        let options = self.options().scan_options([InventoryType::Application]);
+        let options = self.options().scan_options().with_types([InventoryType::Application]);
         let search = Arc::new(Search {
             report: self.clone(),
             nodes: query.nodes,

@@ -35,7 +35,7 @@ pub use key::{InventoryKey, KeyProblem, MAX_KEY_BYTES};
 pub use node::{Disagreement, LakeNode, Liveness, NodeInfo};
 pub use reader::{Consider, MAX_LINE_BYTES, ObjectReader, ObjectReading, RowSink};
 pub use record::{Field, InventoryRecord, MAX_FIELDS, MAX_NESTING, Rows, Value};
-pub use report::{LakeReport, LoadOptions, PatchDetails};
+pub use report::{Checked, LakeReport, LoadOptions, PatchDetails};
 #[cfg(feature = "s3")]
 pub use s3::{S3Location, S3Options, S3Source};
 pub use scan::{ScanOptions, Visitor, read_object, scan};

@@ -1,7 +1,7 @@
 //! The compliance of a fleet, read off a lake.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     num::NonZeroUsize,
     sync::Arc,
 };
@@ -31,8 +31,8 @@ use crate::{
 pub struct LoadOptions {
     /// Whether the patches of every node are read too.
     pub patches: PatchDetails,
-    /// Types that are read besides, only for their findings.
-    pub also_check: Vec<InventoryType>,
+    /// What is read besides, only for its findings.
+    pub checked: Checked,
     /// How many threads parse; as many as the machine has cores where none is given.
     pub workers: Option<NonZeroUsize>,
     /// How many objects are open at once; as many as suit the source where none is given.
@@ -50,6 +50,20 @@ pub enum PatchDetails {
     Loaded,
 }
 
+/// Which types are read besides those that a report needs, so that what is wrong with them is listed
+/// too.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Checked {
+    /// None.
+    #[default]
+    Needed,
+    /// These.
+    Types(Vec<InventoryType>),
+    /// Every type in the lake.
+    All,
+}
+
 impl LoadOptions {
     /// Says whether patches are read at loading.
     #[must_use]
@@ -58,10 +72,10 @@ impl LoadOptions {
         self
     }
 
-    /// Reads these types too, so that what is wrong with them is listed.
+    /// Says what is read besides, only for its findings.
     #[must_use]
-    pub fn with_also_check(mut self, types: impl IntoIterator<Item = InventoryType>) -> Self {
-        self.also_check = types.into_iter().collect();
+    pub fn with_checked(mut self, checked: Checked) -> Self {
+        self.checked = checked;
         self
     }
 
@@ -79,13 +93,29 @@ impl LoadOptions {
         self
     }
 
-    pub(crate) fn scan_options(
-        &self,
-        types: impl IntoIterator<Item = InventoryType>,
-    ) -> ScanOptions {
-        let mut options = ScanOptions::default().with_types(types);
+    pub(crate) fn scan_options(&self) -> ScanOptions {
+        let mut options = ScanOptions::default();
         (options.workers, options.in_flight) = (self.workers, self.in_flight);
         options
+    }
+
+    /// The types that a report reads; `None` for all.
+    fn types(&self) -> Option<BTreeSet<InventoryType>> {
+        let mut types = BTreeSet::from([
+            InventoryType::InstanceInformation,
+            InventoryType::ComplianceSummary,
+            InventoryType::PatchSummary,
+            InventoryType::Tag,
+        ]);
+        if self.patches == PatchDetails::Loaded {
+            types.insert(InventoryType::ComplianceItem);
+        }
+        match &self.checked {
+            Checked::Needed => {}
+            Checked::Types(others) => types.extend(others.iter().cloned()),
+            Checked::All => return None,
+        }
+        Some(types)
     }
 }
 
@@ -146,17 +176,8 @@ impl LakeReport {
     /// # Cancellation
     /// Dropping the future stops the reading.
     pub async fn load(source: Arc<dyn ObjectSource>, options: LoadOptions) -> Result<Self> {
-        let mut types = vec![
-            InventoryType::InstanceInformation,
-            InventoryType::ComplianceSummary,
-            InventoryType::PatchSummary,
-            InventoryType::Tag,
-        ];
-        if options.patches == PatchDetails::Loaded {
-            types.push(InventoryType::ComplianceItem);
-        }
-        types.extend(options.also_check.iter().cloned());
-        let scan_options = options.scan_options(types);
+        let mut scan_options = options.scan_options();
+        scan_options.types = options.types();
         let patches = options.patches;
         let make = || Fold { patches, ..Fold::default() };
         let (folds, reading) = scan(Arc::clone(&source), scan_options, make).await?;

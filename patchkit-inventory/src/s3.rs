@@ -17,7 +17,7 @@ use futures::{
 };
 use patchkit_core::{Error, ErrorKind, Result, Retry, paginate};
 
-use crate::{ListEntry, ObjectBody, ObjectSource};
+use crate::{ListEntry, ObjectBody, ObjectSource, finding::shown};
 
 /// How many objects are read at once where the caller does not say. A GET takes some 30 ms whatever
 /// its size, so 64 give 2,000 objects a second; a prefix of S3 serves 5,500.
@@ -131,7 +131,7 @@ impl S3Source {
     /// # Errors
     /// `InvalidInput` where no Region is known. A custom endpoint needs none.
     pub async fn connect(location: S3Location, options: &S3Options) -> Result<Self> {
-        let mut loader = aws_config::defaults(BehaviorVersion::v2025_08_07());
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
         if let Some(region) = &options.region {
             loader = loader.region(Region::new(region.clone()));
         }
@@ -309,20 +309,23 @@ where
         SdkError::ResponseError(_) => (ErrorKind::Malformed, Retry::Never),
         _ => (ErrorKind::Unexpected, Retry::Never),
     };
-    let said = match &error {
+    let request_id = error.request_id().map(str::to_owned);
+    let ours = match &error {
+        // Code, message and request id are all that the answer holds.
         SdkError::ServiceError(answer) => {
             let meta = answer.err().meta();
             let code = meta.code().unwrap_or("an error without a code");
-            format!("{what}: {code}")
+            let message = shown(meta.message().unwrap_or_default());
+            let colon = if message.is_empty() { "" } else { ": " };
+            Error::new(kind, "s3", operation, format!("{what}: {code}{colon}{message}"))
         }
-        _ => what.to_owned(),
+        _ => Error::new(kind, "s3", operation, what.to_owned()).with_source(error),
     };
-    let request_id = error.request_id().map(str::to_owned);
-    let mut ours = Error::new(kind, "s3", operation, said).with_retry(retry);
-    if let Some(id) = request_id {
-        ours = ours.with_request_id(id);
+    let ours = ours.with_retry(retry);
+    match request_id {
+        Some(id) => ours.with_request_id(id),
+        None => ours,
     }
-    ours.with_source(error)
 }
 
 fn of_code(code: &str) -> (ErrorKind, Retry) {

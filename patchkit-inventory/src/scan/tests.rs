@@ -218,7 +218,7 @@ fn a_visitor_that_panics_ends_in_an_error() {
 }
 
 #[test]
-fn numbers_are_drift_only_where_most_objects_write_strings() {
+fn numbers_are_drift_only_in_the_odd_object_out() {
     let lake = |strings: usize, numbers: usize| {
         let mut source = FakeSource::default();
         for node in 0..strings + numbers {
@@ -228,8 +228,9 @@ fn numbers_are_drift_only_where_most_objects_write_strings() {
         }
         run(source, ScanOptions::default()).unwrap().1.repaired.total()
     };
-    assert_eq!(lake(5, 1), 1);
-    assert_eq!(lake(1, 5), 0);
+    assert_eq!(lake(20, 1), 1);
+    assert_eq!(lake(5, 5), 0);
+    assert_eq!(lake(0, 5), 0);
 }
 
 #[tokio::test]
