@@ -1,7 +1,7 @@
 //! The rows of a report, as JSON and CSV name their fields.
 
 use jiff::Timestamp;
-use patchkit_core::{ComplianceLevel, ComplianceStatus};
+use patchkit_core::{BaselineId, ComplianceLevel, ComplianceStatus};
 use patchkit_inventory::{Dimension, LakeNode, LakeReport};
 use serde::Serialize;
 
@@ -62,7 +62,7 @@ impl<'a> NodeRow<'a> {
             region: node.id.scope().region().as_str(),
             platform: Dimension::Platform.value(node),
             patch_group: Dimension::PatchGroup.value(node),
-            baseline: node.last.baseline.as_ref().map(|baseline| baseline.as_str()),
+            baseline: node.last.baseline.as_ref().map(BaselineId::as_str),
             liveness: node.liveness.as_str(),
             status: node.status(),
             level: node.last.level,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use comfy_table::{CellAlignment, Table};
+use patchkit_core::Classification;
 use patchkit_examples::{percent, printable, table};
 use patchkit_inventory::{LakeNode, StatusCounts};
 
@@ -75,7 +76,7 @@ fn groups(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
         writeln!(
             out,
             "On {contradictions} nodes AWS:ComplianceSummary and AWS:PatchSummary contradict each \
-             other; the newer one was taken."
+             other; the newer one counts."
         )?;
     }
     if not_live.total() > 0 || contradictions > 0 {
@@ -107,7 +108,7 @@ fn missing(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
         patches.add_row([
             printable(gap.patch.as_str()),
             gap.level.to_string(),
-            shown(gap.classification.as_ref().map(|kind| kind.as_str())),
+            shown(gap.classification.as_ref().map(Classification::as_str)),
             gap.missing.to_string(),
             gap.failed.to_string(),
             clipped(title.unwrap_or_default(), 60),
