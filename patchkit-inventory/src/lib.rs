@@ -1,5 +1,44 @@
-//! patchkit-inventory
+//! The S3 lake that Systems Manager's Resource Data Sync writes: its keys and rows, one fast pass over
+//! all of it, and the fleet's compliance read off it.
+//!
+//! - [`LakeReport`] is the [`ComplianceReport`](patchkit_core::ComplianceReport) of a lake: nodes
+//!   joined with their liveness, grouped, and with what was lost or repaired in reading.
+//! - [`LocalSource`] reads a directory; with the feature `s3`, `S3Source` reads a bucket.
+//! - [`scan`] shows every row to a [`Visitor`], on all cores and in bounded memory.
+//! - [`InventoryKey`], [`InventoryRecord`] and [`ObjectReader`] are the parts.
+//!
+//! Everything in a lake was written by the nodes themselves and is not trusted: no input panics, what
+//! is read of one object is bounded, and what is lost has its key, its line and a reason.
 
+mod application;
+mod finding;
+mod group;
+mod key;
+mod node;
+mod reader;
+mod record;
+mod report;
+#[cfg(feature = "s3")]
+mod s3;
+mod scan;
+mod schema;
+mod source;
+mod tally;
 mod version;
 
+pub use application::{ApplicationQuery, ApplicationRow, NodesWanted};
+pub use finding::{
+    LakeReading, Listed, MAX_LISTED, RepairReason, Repaired, SkipReason, Skipped, TypeReading,
+};
+pub use group::{Dimension, Group, NotLive, PatchGap, StatusCounts};
+pub use key::{InventoryKey, KeyProblem, MAX_KEY_BYTES};
+pub use node::{Disagreement, LakeNode, Liveness, NodeInfo};
+pub use reader::{Consider, MAX_LINE_BYTES, ObjectReader, ObjectReading, RowSink};
+pub use record::{Field, InventoryRecord, MAX_FIELDS, MAX_NESTING, Rows, Value};
+pub use report::{Checked, LakeReport, LoadOptions, PatchDetails};
+#[cfg(feature = "s3")]
+pub use s3::{S3Location, S3Options, S3Source};
+pub use scan::{ScanOptions, Visitor, read_object, scan};
+pub use schema::{Attribute, AttributeKind, InventoryType};
+pub use source::{ListEntry, LocalSource, ObjectBody, ObjectSource};
 pub use version::{Below, PackageVersion, VersionScheme};

@@ -1,0 +1,449 @@
+//! One pass over a lake, on all cores and in bounded memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    sync::Arc,
+    thread,
+};
+
+use bytes::Bytes;
+use futures::{
+    StreamExt,
+    channel::oneshot,
+    future::{AbortHandle, Abortable},
+    stream::FuturesUnordered,
+};
+use patchkit_core::{Error, ErrorKind, Result};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, mpsc},
+};
+
+use crate::{
+    Consider, InventoryKey, InventoryRecord, InventoryType, LakeReading, ListEntry, Listed,
+    ObjectBody, ObjectReader, ObjectReading, ObjectSource, RepairReason, Repaired, RowSink,
+    SkipReason, Skipped,
+};
+
+/// Takes the rows of a lake on one worker; each worker has its own, so none is shared or locked.
+pub trait Visitor: Send + 'static {
+    /// What is kept of one object while its rows come. Objects overlap, rows of one do not.
+    type Object: Send;
+
+    /// Takes note of an object that the lake lists, whether it is read or not.
+    fn listed(&mut self, path: &Arc<str>, key: &InventoryKey) {
+        let _ = (path, key);
+    }
+
+    /// Begins an object that is read.
+    fn begin(&mut self, key: &InventoryKey) -> Self::Object;
+
+    /// Says whether a line can matter; see [`RowSink::consider`].
+    fn consider(&self, object: &Self::Object, line: &[u8]) -> Consider {
+        let _ = (object, line);
+        Consider::Parse
+    }
+
+    /// Takes one row.
+    fn row(&mut self, object: &mut Self::Object, line: u64, row: &InventoryRecord<'_>);
+
+    /// Ends an object, read to its end or to where it could not be read; `reading` says what of it
+    /// was lost.
+    fn end(&mut self, object: Self::Object, reading: &ObjectReading) {
+        let _ = (object, reading);
+    }
+}
+
+/// What to read of a lake, and with how much at once.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ScanOptions {
+    /// The types to read; every type where none is given.
+    pub types: Option<BTreeSet<InventoryType>>,
+    /// How many threads parse; as many as the machine has cores where none is given.
+    pub workers: Option<NonZeroUsize>,
+    /// How many objects are open at once; as many as suit the source where none is given.
+    pub in_flight: Option<NonZeroUsize>,
+}
+
+impl ScanOptions {
+    /// Reads these types only.
+    #[must_use]
+    pub fn with_types(mut self, types: impl IntoIterator<Item = InventoryType>) -> Self {
+        self.types = Some(types.into_iter().collect());
+        self
+    }
+
+    /// Parses on so many threads.
+    #[must_use]
+    pub fn with_workers(mut self, workers: NonZeroUsize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Keeps so many objects open at once.
+    #[must_use]
+    pub fn with_in_flight(mut self, objects: NonZeroUsize) -> Self {
+        self.in_flight = Some(objects);
+        self
+    }
+}
+
+/// How many listed objects are handed to a worker at once: enough to make the hand-over cheap, few
+/// enough to share the end of the lake fairly.
+const BATCH: usize = 64;
+
+/// How many batches wait for a worker; the listing stops while so many wait.
+const QUEUE: usize = 64;
+
+type Batch = Vec<ListEntry>;
+type Queue = Arc<Mutex<mpsc::Receiver<Batch>>>;
+
+/// Reads every object of the wanted types once and shows its rows to a visitor.
+///
+/// # Behavior
+/// - Objects are spread over worker threads of its own, each with the visitor that `make` gives it;
+///   the visitors come back when all is read. No async runtime is blocked, and a local lake needs
+///   none.
+/// - The memory used does not grow with the lake: the listing waits for the readers, and of each
+///   open object one piece and one line are held.
+/// - An object that cannot be read is listed in [`LakeReading::skipped`], and costs no other.
+///
+/// # Errors
+/// What made the listing end before its time. `Unexpected` where a visitor panicked.
+///
+/// # Cancellation
+/// Dropping the future stops the workers at the next piece they read.
+pub async fn scan<V: Visitor>(
+    source: Arc<dyn ObjectSource>,
+    options: ScanOptions,
+    mut make: impl FnMut() -> V,
+) -> Result<(Vec<V>, LakeReading)> {
+    let workers = options.workers.map_or_else(cores, NonZeroUsize::get);
+    let in_flight = options.in_flight.map_or_else(|| source.in_flight(), NonZeroUsize::get);
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let queue: Queue = Arc::new(Mutex::new(receiver));
+    let types = Arc::new(options.types);
+    let mut running = Running::new();
+
+    let listing = running.start("lake-list", list(Arc::clone(&source), sender))?;
+    let mut readers = Vec::with_capacity(workers);
+    for _ in 0..workers {
+        let worker = Worker {
+            source: Arc::clone(&source),
+            types: Arc::clone(&types),
+            visitor: make(),
+            reading: LakeReading::default(),
+            natives: BTreeMap::new(),
+        };
+        let limit = in_flight.div_ceil(workers);
+        readers.push(running.start("lake-read", worker.run(Arc::clone(&queue), limit))?);
+    }
+    // Only the workers hold the queue: when they are gone, the listing stops too.
+    drop(queue);
+
+    let (mut visitors, mut reading, mut natives) =
+        (Vec::new(), LakeReading::default(), BTreeMap::new());
+    for reader in readers {
+        let worker = reader.await.map_err(|_| lost_thread())?;
+        visitors.push(worker.visitor);
+        reading.merge(worker.reading);
+        for (ty, list) in worker.natives {
+            natives.entry(ty).or_insert_with(Listed::default).merge(list);
+        }
+    }
+    listing.await.map_err(|_| lost_thread())??;
+    add_native_drift(&mut reading, natives);
+    reading.skipped.sort();
+    reading.repaired.sort();
+    Ok((visitors, reading))
+}
+
+/// Does work of a source on a thread of its own, so that reading files or parsing blocks no runtime.
+pub(crate) async fn on_thread<T: Send + 'static>(
+    name: &str,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T> {
+    let mut running = Running::new();
+    let answer = running.start(name, work)?;
+    answer.await.map_err(|_| lost_thread())
+}
+
+/// Reads one object and shows its rows to a sink.
+///
+/// # Errors
+/// What [`ObjectSource::get`] and its body say.
+pub async fn read_object<S: RowSink + ?Sized + Send>(
+    source: &dyn ObjectSource,
+    path: &str,
+    key: &InventoryKey,
+    sink: &mut S,
+) -> Result<ObjectReading> {
+    let mut body = source.get(path).await?;
+    let mut reader = ObjectReader::new(path, key);
+    while let Some(piece) = body.next().await {
+        reader.feed(&piece?, sink);
+    }
+    Ok(reader.finish(sink))
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+fn lost_thread() -> Error {
+    Error::new(
+        ErrorKind::Unexpected,
+        "lake",
+        "scan",
+        "a thread of the scan ended without an answer",
+    )
+}
+
+/// The service is seen to write numbers as strings, and documents them as numbers: both are normal,
+/// and only the odd object out, fewer than one in ten of its type, is drift.
+fn add_native_drift(reading: &mut LakeReading, natives: BTreeMap<Box<str>, Listed<Repaired>>) {
+    for (ty, list) in natives {
+        let objects = reading.types.get(&ty).map_or(0, |ty| ty.objects);
+        if list.total() * 10 < objects {
+            reading.repaired.merge(list);
+        }
+    }
+}
+
+/// The threads of one scan; they are told to stop when it is dropped.
+struct Running {
+    runtime: Option<Handle>,
+    stop: Vec<AbortHandle>,
+}
+
+impl Running {
+    fn new() -> Self {
+        Self { runtime: Handle::try_current().ok(), stop: Vec::new() }
+    }
+
+    /// Runs a future on a thread of its own. Its requests are driven by the caller's runtime, where
+    /// there is one; a local lake never waits for any.
+    fn start<T: Send + 'static>(
+        &mut self,
+        name: &str,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<oneshot::Receiver<T>> {
+        let (answer, receiver) = oneshot::channel();
+        let (stop, registration) = AbortHandle::new_pair();
+        let work = Abortable::new(work, registration);
+        let runtime = self.runtime.clone();
+        let run = move || {
+            let done = match runtime {
+                Some(runtime) => runtime.block_on(work),
+                None => futures::executor::block_on(work),
+            };
+            if let Ok(done) = done {
+                // The scan was dropped where nobody waits for the answer any more.
+                let _ = answer.send(done);
+            }
+        };
+        thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|error| {
+            let message = "no thread could be started";
+            Error::new(ErrorKind::Unexpected, "lake", "scan", message).with_source(error)
+        })?;
+        self.stop.push(stop);
+        Ok(receiver)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Hands the listing to the workers, batch by batch.
+async fn list(source: Arc<dyn ObjectSource>, sender: mpsc::Sender<Batch>) -> Result<()> {
+    let mut entries = source.list();
+    let mut batch = Vec::with_capacity(BATCH);
+    while let Some(entry) = entries.next().await {
+        batch.push(entry?);
+        if batch.len() == BATCH {
+            let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+            if sender.send(full).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    // Where no worker is left, the scan has failed already.
+    let _ = sender.send(batch).await;
+    Ok(())
+}
+
+struct Worker<V: Visitor> {
+    source: Arc<dyn ObjectSource>,
+    types: Arc<Option<BTreeSet<InventoryType>>>,
+    visitor: V,
+    reading: LakeReading,
+    natives: BTreeMap<Box<str>, Listed<Repaired>>,
+}
+
+/// An object that is being read.
+struct Open<O> {
+    path: Arc<str>,
+    ty: InventoryType,
+    object: O,
+    reader: ObjectReader,
+    body: Option<ObjectBody>,
+}
+
+impl<O> Open<O> {
+    /// Waits for the next piece; opens the object first.
+    async fn advance(
+        mut self: Box<Self>,
+        source: Arc<dyn ObjectSource>,
+    ) -> (Box<Self>, Option<Result<Bytes>>) {
+        let mut body = match self.body.take() {
+            Some(body) => body,
+            None => match source.get(&self.path).await {
+                Ok(body) => body,
+                Err(error) => return (self, Some(Err(error))),
+            },
+        };
+        let piece = body.next().await;
+        self.body = Some(body);
+        (self, piece)
+    }
+}
+
+impl<V: Visitor> Worker<V> {
+    async fn run(mut self, queue: Queue, limit: usize) -> Self {
+        let mut open = FuturesUnordered::new();
+        let mut waiting: std::vec::IntoIter<ListEntry> = Vec::new().into_iter();
+        let mut ended = false;
+        loop {
+            while !ended && open.len() < limit {
+                if let Some(entry) = waiting.next() {
+                    if let Some(object) = self.open(entry) {
+                        open.push(object.advance(Arc::clone(&self.source)));
+                    }
+                } else if open.is_empty() {
+                    match queue.lock().await.recv().await {
+                        Some(batch) => waiting = batch.into_iter(),
+                        None => ended = true,
+                    }
+                } else {
+                    // Whoever has objects open reads on rather than wait for the listing.
+                    match queue.try_lock().ok().and_then(|mut queue| queue.try_recv().ok()) {
+                        Some(batch) => waiting = batch.into_iter(),
+                        None => break,
+                    }
+                }
+            }
+            match open.next().await {
+                None => return self,
+                Some((object, piece)) => {
+                    if let Some(object) = self.take(object, piece) {
+                        open.push(object.advance(Arc::clone(&self.source)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn skip(&mut self, key: Arc<str>, reason: SkipReason) {
+        self.reading.skipped.push_with(|| Skipped { key, line: None, reason });
+    }
+
+    /// Begins an object, where it is one that is wanted.
+    fn open(&mut self, entry: ListEntry) -> Option<Box<Open<V::Object>>> {
+        let (path, size) = match entry {
+            ListEntry::Object { key, size } => (key, size),
+            ListEntry::Unreadable { key, problem } => {
+                self.skip(key, SkipReason::Unreadable(problem.into()));
+                return None;
+            }
+        };
+        self.reading.listed += 1;
+        let key: InventoryKey = match path.parse() {
+            Ok(key) => key,
+            Err(problem) if crate::KeyProblem::is_expected(&problem) => {
+                self.reading.ignored += 1;
+                return None;
+            }
+            Err(problem) => {
+                self.skip(path, problem.into());
+                return None;
+            }
+        };
+        self.visitor.listed(&path, &key);
+        let ty = key.inventory_type();
+        if self.types.as_ref().as_ref().is_some_and(|types| !types.contains(ty)) {
+            return None;
+        }
+        if size == Some(0) {
+            self.skip(path, SkipReason::EmptyObject);
+            return None;
+        }
+        let object = self.visitor.begin(&key);
+        let reader = ObjectReader::new(Arc::clone(&path), &key);
+        Some(Box::new(Open { path, ty: ty.clone(), object, reader, body: None }))
+    }
+
+    /// Takes a piece of an object, and gives it back where more is to come.
+    fn take(
+        &mut self,
+        mut open: Box<Open<V::Object>>,
+        piece: Option<Result<Bytes>>,
+    ) -> Option<Box<Open<V::Object>>> {
+        if let Some(Ok(piece)) = &piece {
+            let mut feed = Feed { visitor: &mut self.visitor, object: &mut open.object };
+            open.reader.feed(piece, &mut feed);
+            return Some(open);
+        }
+        let Open { path, ty, mut object, reader, .. } = *open;
+        let done = match piece {
+            Some(Err(error)) => reader.fail(&error.report()),
+            _ => reader.finish(&mut Feed { visitor: &mut self.visitor, object: &mut object }),
+        };
+        self.visitor.end(object, &done);
+        let name = ty.as_str();
+        if !self.reading.types.contains_key(name) {
+            self.reading.types.insert(name.into(), crate::TypeReading::default());
+        }
+        if let Some(ty) = self.reading.types.get_mut(name) {
+            ty.objects += 1;
+            ty.add(done.reading);
+        }
+        self.reading.skipped.merge(done.skipped);
+        for repaired in done.repaired {
+            self.reading.repaired.push(repaired);
+        }
+        if let Some((line, field)) = done.native_number {
+            let list = self.natives.entry(name.into()).or_default();
+            list.push_with(|| Repaired {
+                key: path,
+                line: Some(line),
+                reason: RepairReason::TypeDrift(field),
+                lines: 1,
+            });
+        }
+        None
+    }
+}
+
+/// Leads the rows of one object to the visitor.
+struct Feed<'a, V: Visitor> {
+    visitor: &'a mut V,
+    object: &'a mut V::Object,
+}
+
+impl<V: Visitor> RowSink for Feed<'_, V> {
+    fn consider(&mut self, line: &[u8]) -> Consider {
+        self.visitor.consider(self.object, line)
+    }
+
+    fn row(&mut self, line: u64, row: &InventoryRecord<'_>) {
+        self.visitor.row(self.object, line, row);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! A real S3 server on loopback, with signature checks, over a temporary folder.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+};
+
+use aws_sdk_s3::{
+    Client,
+    config::{BehaviorVersion, Credentials, Region},
+};
+use futures::StreamExt;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Frame, Incoming},
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use s3s::{Body, auth::SimpleAuth, service::S3ServiceBuilder};
+use s3s_fs::FileSystem;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+pub(crate) const BUCKET: &str = "central-inventory";
+const ACCESS_KEY: &str = "AKIATESTTESTTEST";
+const SECRET: &str = "not-a-secret";
+
+/// What goes wrong with the GETs of one object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fault {
+    /// Every GET is denied.
+    Denied,
+    /// Every GET fails inside the server.
+    Broken,
+    /// The first GET breaks off half-way.
+    CutOnce,
+    /// Every GET breaks off after a few bytes.
+    CutAlways,
+}
+
+type Faults = Arc<Mutex<HashMap<String, Fault>>>;
+
+pub(crate) struct S3Server {
+    address: SocketAddr,
+    faults: Faults,
+    accepting: JoinHandle<()>,
+    _root: tempfile::TempDir,
+}
+
+impl S3Server {
+    pub(crate) async fn start() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let mut builder = S3ServiceBuilder::new(FileSystem::new(root.path()).unwrap());
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET));
+        let service = builder.build();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let faults = Faults::default();
+        let shared = Arc::clone(&faults);
+        let accepting = tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (service, faults) = (service.clone(), Arc::clone(&shared));
+                let answer = service_fn(move |request: Request<Incoming>| {
+                    let (service, faults) = (service.clone(), Arc::clone(&faults));
+                    async move {
+                        let fault = fault_of(&faults, &request);
+                        if let Some(refusal) = fault.and_then(refusal) {
+                            return Ok::<_, Infallible>(refusal);
+                        }
+                        let answer = hyper::service::Service::call(&service, request).await;
+                        let answer = answer.expect("the S3 service answers every request");
+                        Ok(if fault.is_some() { cut(answer).await } else { answer })
+                    }
+                });
+                let connection = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(socket), answer);
+                // A connection that is cut on purpose ends in an error.
+                tokio::spawn(async move { drop(connection.await) });
+            }
+        });
+        let server = Self { address, faults, accepting, _root: root };
+        server.client().create_bucket().bucket(BUCKET).send().await.unwrap();
+        server
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        self.client_with(SECRET)
+    }
+
+    pub(crate) fn client_with(&self, secret: &str) -> Client {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .credentials_provider(Credentials::new(ACCESS_KEY, secret, None, None, "test"))
+            .endpoint_url(self.endpoint())
+            .force_path_style(true)
+            .region(Region::new("eu-west-1"))
+            .build();
+        Client::from_conf(config)
+    }
+
+    /// Puts objects into the bucket, many at once.
+    pub(crate) async fn upload(&self, objects: impl IntoIterator<Item = (String, Vec<u8>)>) {
+        let client = self.client();
+        futures::stream::iter(objects)
+            .for_each_concurrent(64, |(key, bytes)| {
+                let put = client.put_object().bucket(BUCKET).key(key).body(bytes.into());
+                async { drop(put.send().await.unwrap()) }
+            })
+            .await;
+    }
+
+    /// Spoils the GETs of one object from now on.
+    pub(crate) fn spoil(&self, key: &str, fault: Fault) {
+        self.faults.lock().unwrap().insert(key.to_owned(), fault);
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+fn fault_of(faults: &Faults, request: &Request<Incoming>) -> Option<Fault> {
+    if request.method() != Method::GET {
+        return None;
+    }
+    let path = request.uri().path().replace("%3A", ":").replace("%3D", "=");
+    let key = path.strip_prefix(&format!("/{BUCKET}/"))?;
+    let mut faults = faults.lock().unwrap();
+    let fault = *faults.get(key)?;
+    if fault == Fault::CutOnce {
+        faults.remove(key);
+    }
+    Some(fault)
+}
+
+fn refusal(fault: Fault) -> Option<Response<Body>> {
+    let (status, code) = match fault {
+        Fault::Denied => (StatusCode::FORBIDDEN, "AccessDenied"),
+        Fault::Broken => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+        Fault::CutOnce | Fault::CutAlways => return None,
+    };
+    let body = format!("<Error><Code>{code}</Code><Message>on purpose</Message></Error>");
+    let answer = Response::builder().status(status).header("content-type", "application/xml");
+    Some(answer.body(body.into()).unwrap())
+}
+
+/// The answer with half of its body, under the length of the whole.
+async fn cut(answer: Response<Body>) -> Response<Body> {
+    let (head, mut body) = answer.into_parts();
+    let whole = body.store_all_limited(1 << 24).await.unwrap();
+    let half = whole.slice(..whole.len() / 2);
+    Response::from_parts(head, Body::http_body(Half { piece: Some(half), waited: false }))
+}
+
+/// A body that gives what it has, waits until that is sent, and then fails.
+struct Half {
+    piece: Option<Bytes>,
+    waited: bool,
+}
+
+impl hyper::body::Body for Half {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Some(piece) = self.piece.take() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        if !std::mem::replace(&mut self.waited, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(std::io::Error::other("cut on purpose"))))
+    }
+}
