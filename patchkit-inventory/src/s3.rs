@@ -219,7 +219,7 @@ impl ObjectSource for S3Source {
             etag,
             length,
             offset: 0,
-            body: object.body,
+            pieces: object.body,
             resumes: RESUMES,
         };
         let pieces = stream::unfold(Some(body), |body| async {
@@ -245,14 +245,14 @@ struct Body {
     etag: Option<String>,
     length: Option<u64>,
     offset: u64,
-    body: ByteStream,
+    pieces: ByteStream,
     resumes: u8,
 }
 
 impl Body {
     async fn next(&mut self) -> Result<Option<bytes::Bytes>> {
         loop {
-            let broken = match self.body.next().await {
+            let broken = match self.pieces.next().await {
                 Some(Ok(piece)) => {
                     self.offset += piece.len() as u64;
                     return Ok(Some(piece));
@@ -270,7 +270,7 @@ impl Body {
             // why it broke off is the better answer.
             let object = self.source.open(&self.full_key, Some(&rest)).await;
             let at = format!("bytes {}-", self.offset);
-            self.body = match object {
+            self.pieces = match object {
                 Ok(object) if object.content_range().is_some_and(|r| r.starts_with(&at)) => {
                     object.body
                 }

@@ -378,13 +378,11 @@ impl<V: Visitor> Worker<V> {
         if self.types.as_ref().as_ref().is_some_and(|types| !types.contains(ty)) {
             return None;
         }
-        if size == Some(0) {
-            self.skip(path, SkipReason::EmptyObject);
-            return None;
-        }
         let object = self.visitor.begin(&key);
         let reader = ObjectReader::new(Arc::clone(&path), &key);
-        Some(Box::new(Open { path, ty: ty.clone(), object, reader, body: None }))
+        let open = Box::new(Open { path, ty: ty.clone(), object, reader, body: None });
+        // What the listing says is empty costs no request.
+        if size == Some(0) { self.take(open, None) } else { Some(open) }
     }
 
     /// Takes a piece of an object, and gives it back where more is to come.

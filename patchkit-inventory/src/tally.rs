@@ -338,7 +338,8 @@ impl NodeTally {
             }
             _ => None,
         };
-        let from_items = self.items.as_ref().map(ItemTally::verdict);
+        let seen = |items: &&ItemTally| items.counts != PatchCounts::default();
+        let from_items = self.items.as_ref().filter(seen).map(ItemTally::verdict);
         let counts = [&self.patch_summary, &from_items, &self.compliance_summary]
             .into_iter()
             .find_map(|verdict| verdict.as_ref().map(|verdict| verdict.counts));

@@ -1,5 +1,7 @@
 //! Lakes read from disk and from a real S3 server, held against the answers of their generator.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
 mod server;
 
 use std::{
