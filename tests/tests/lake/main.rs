@@ -101,7 +101,7 @@ async fn two_thousand_nodes_are_the_same_from_disk_and_from_s3_and_as_the_answer
     let folder = tempfile::tempdir().unwrap();
     let key = lake.write(folder.path()).unwrap();
     let server = S3Server::start().await;
-    server.upload(lake.objects().map(|object| (object.key, object.bytes))).await;
+    lake.write(&server.folder()).unwrap();
 
     let disk = load(local(&folder), LoadOptions::default()).await;
     let s3 = load(remote(&server), LoadOptions::default()).await;

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     net::SocketAddr,
+    path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
@@ -47,7 +48,7 @@ pub(crate) struct S3Server {
     address: SocketAddr,
     faults: Faults,
     accepting: JoinHandle<()>,
-    _root: tempfile::TempDir,
+    root: tempfile::TempDir,
 }
 
 impl S3Server {
@@ -81,7 +82,7 @@ impl S3Server {
                 tokio::spawn(async move { drop(connection.await) });
             }
         });
-        let server = Self { address, faults, accepting, _root: root };
+        let server = Self { address, faults, accepting, root };
         server.client().create_bucket().bucket(BUCKET).send().await.unwrap();
         server
     }
@@ -103,6 +104,11 @@ impl S3Server {
             .region(Region::new("eu-west-1"))
             .build();
         Client::from_conf(config)
+    }
+
+    /// The bucket's folder on the server's disk; what is written there is served.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.root.path().join(BUCKET)
     }
 
     /// Puts objects into the bucket, many at once.
