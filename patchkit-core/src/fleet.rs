@@ -249,10 +249,12 @@ pub trait FleetExt: Fleet {
         }
     }
 
-    /// All nodes of a selector, sorted by id; stops at the first error.
+    /// All nodes of a selector, each once, sorted by id; stops at the first error.
     async fn collect_nodes(&self, selector: &NodeSelector) -> Result<Vec<ManagedNode>> {
         let mut nodes: Vec<ManagedNode> = self.nodes(selector).try_collect().await?;
         nodes.sort_by(|a, b| a.id.cmp(&b.id));
+        // A fleet that changes while it is paged through can show a node twice.
+        nodes.dedup_by(|a, b| a.id == b.id);
         Ok(nodes)
     }
 

@@ -12,8 +12,8 @@ use super::{
     log::{Lost, RunLog},
 };
 use crate::{
-    Change, ErrorKind, Event, FleetExt, NodeId, NodeStatus, PerNode, Polled, PowerState,
-    PowerTarget, Reachability, wait_until,
+    Change, Error, ErrorKind, Event, FleetExt, NodeId, NodeStatus, PerNode, Polled, PowerState,
+    PowerTarget, Reachability, Result, wait_until,
 };
 
 /// A node that may have been started by this run, and the power it had.
@@ -65,19 +65,21 @@ impl Runner {
     }
 
     async fn set_power(&self, nodes: &[NodeId], target: PowerTarget) -> PerNode<()> {
-        stream::iter(self.fleet.chunks(nodes))
+        let answers = stream::iter(self.fleet.chunks(nodes))
             .map(|chunk| async move { self.fleet.set_power(&chunk, target).await })
             .buffer_unordered(self.parallel)
             .concat()
-            .await
+            .await;
+        whole(self.fleet.provider(), "set_power", nodes, answers)
     }
 
     pub(super) async fn statuses(&self, nodes: &[NodeId]) -> PerNode<NodeStatus> {
-        stream::iter(self.fleet.chunks(nodes))
+        let answers = stream::iter(self.fleet.chunks(nodes))
             .map(|chunk| async move { self.fleet.statuses(&chunk).await })
             .buffer_unordered(self.parallel)
             .concat()
-            .await
+            .await;
+        whole(self.fleet.provider(), "statuses", nodes, answers)
     }
 
     /// Waits until `there` holds for each node, or the limit is over, or the run is cancelled and
@@ -220,6 +222,28 @@ pub(super) enum Patience {
 pub(super) fn is_online(status: &NodeStatus) -> bool {
     status.reachability == Reachability::Online
         && matches!(status.power, PowerState::Running | PowerState::Unknown)
+}
+
+/// The answers for `nodes`, one for each: a node that is left out has an error, never silence.
+pub(super) fn whole<T>(
+    provider: &'static str,
+    operation: &'static str,
+    nodes: &[NodeId],
+    answers: PerNode<T>,
+) -> PerNode<T> {
+    let mut answers: BTreeMap<NodeId, Result<T>> = answers.into_iter().collect();
+    let nodes: BTreeSet<&NodeId> = nodes.iter().collect();
+    nodes
+        .into_iter()
+        .map(|node| {
+            let answer = answers.remove(node).unwrap_or_else(|| {
+                let message = "the answer leaves out the node";
+                Err(Error::new(ErrorKind::Malformed, provider, operation, message)
+                    .with_node(node.clone()))
+            });
+            (node.clone(), answer)
+        })
+        .collect()
 }
 
 /// Whether an error of a write says that nothing happened.
