@@ -2,15 +2,26 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{
-    id, node, options, outcome, report, run_id, says, world,
+    error, id, node, off, options, outcome, report, run_id, says, world,
     wrap::{Faulty, Forgetful},
 };
-use futures::executor::block_on;
+use futures::{FutureExt, executor::block_on};
 use patchkit_core::{
-    Amount, NodeSelector, PowerState, Rollout,
-    workflow::{Outcome, PatchOptions, Runner, ScanOutcome},
+    Amount, ErrorKind, Journal, NodeSelector, PowerState, PowerTarget, Rollout, VirtualClock,
+    memory::{Behavior, Fault, MemoryCall, MemoryJournal},
+    workflow::{CancelToken, Outcome, PatchOptions, PlanStep, Progress, Runner, ScanOutcome},
 };
+
+/// Lets the holder of `run` sleep through its term, and has another take the run over.
+fn take_over(clock: &VirtualClock, journal: &MemoryJournal) {
+    clock.advance(Duration::from_mins(10));
+    let run = run_id("run");
+    let mut taking = journal.take_over(&run, "another", Duration::from_mins(5));
+    while let None = (&mut taking).now_or_never() {}
+}
 
 fn all_at_once() -> PatchOptions {
     let rollout =
@@ -56,4 +67,52 @@ fn a_node_whose_claim_is_left_out_is_skipped_and_reported() {
         assert_eq!(outcome(&ended, &id("i-02")), Outcome::Skipped);
         assert!(says(&ended, &id("i-02"), "leaves out the node"));
     });
+}
+
+#[test]
+fn a_node_that_is_still_starting_is_stopped_as_soon_as_it_lets_itself() {
+    let slow = id("i-01");
+    let behavior = Behavior::LateStart(Duration::from_mins(8));
+    let mut world = world([off(slow.clone(), PowerState::Stopped).with_behavior(behavior)]);
+    let cancel = CancelToken::new();
+    let token = cancel.clone();
+    world.runner =
+        world.runner.clone().with_cancel(cancel).with_observer(move |progress: &Progress<'_>| {
+            if matches!(progress, Progress::Step { step: PlanStep::WaitReachable, .. }) {
+                token.cancel();
+            }
+        });
+    let ended = block_on(world.patch(&options()));
+    assert!(ended.undo_failed.is_empty(), "{ended}");
+    assert_eq!(world.cloud.power(&slow), Some(PowerState::Stopped));
+}
+
+#[test]
+fn a_stop_whose_answers_are_lost_is_judged_by_the_node() {
+    let stopped = id("i-01");
+    let world = world([off(stopped.clone(), PowerState::Stopped)]);
+    world.cloud.on_call(|call| match call.target {
+        Some(PowerTarget::Stopped) => Fault::LoseAnswer(error(ErrorKind::Timeout)),
+        _ => Fault::Pass,
+    });
+    let ended = block_on(world.patch(&options()));
+    assert!(ended.undo_failed.is_empty(), "{ended}");
+    assert_eq!(report(&ended, &stopped).power_after, PowerState::Stopped);
+}
+
+#[test]
+fn a_holder_that_slept_through_its_lease_stops_nothing() {
+    let started = id("i-01");
+    let mut world = world([off(started.clone(), PowerState::Stopped)]);
+    let (clock, journal) = (world.clock.clone(), world.journal.clone());
+    world.runner = world.runner.clone().with_observer(move |progress: &Progress<'_>| {
+        if matches!(progress, Progress::Step { step: PlanStep::RestorePower, .. }) {
+            take_over(&clock, &journal);
+        }
+    });
+    let ended = block_on(world.patch(&options()));
+    let stops = |call: &MemoryCall| call.target == Some(PowerTarget::Stopped);
+    assert!(!world.cloud.calls().iter().any(stops));
+    assert_eq!(ended.undo_failed.len(), 1);
+    assert!(ended.undo_failed[0].error.contains("another holder"));
 }

@@ -139,12 +139,6 @@ impl Runner {
         if started.is_empty() {
             return failures;
         }
-        if log.lost() == Lost::Lease {
-            let why = "another holder took the run over; it puts the node back";
-            failures
-                .extend(started.keys().map(|node| UndoFailure::new(node.clone(), "start", why)));
-            return failures;
-        }
         let mut by_target: BTreeMap<PowerTarget, Vec<NodeId>> = BTreeMap::new();
         for (node, before) in started {
             by_target
@@ -172,6 +166,12 @@ impl Runner {
         failures
     }
 
+    /// Whether another holder has the run, as the journal says when there is any doubt.
+    async fn is_taken_over(&self, log: &RunLog) -> bool {
+        let _ = log.keep().await;
+        log.lost() == Lost::Lease
+    }
+
     async fn restore_to(
         &self,
         log: &RunLog,
@@ -180,21 +180,44 @@ impl Runner {
     ) -> Vec<UndoFailure> {
         let mut left: Vec<NodeId> = nodes.to_vec();
         let mut words: BTreeMap<NodeId, String> = BTreeMap::new();
+        let rests = |status: &NodeStatus| status.power == target.state();
         // Setting power is idempotent, so unlike an install it is simply asked for again.
         for pause in RESTORE_PAUSES {
             self.clock.sleep(Duration::from_secs(pause)).await;
-            words = self
-                .set_power(&left, target)
-                .await
-                .into_iter()
-                .filter_map(|(node, answer)| answer.err().map(|error| (node, error.report())))
-                .collect();
-            let accepted: Vec<NodeId> =
-                left.iter().filter(|node| !words.contains_key(*node)).cloned().collect();
-            let rests = |status: &NodeStatus| status.power == target.state();
-            let late =
-                self.wait_nodes(log, &accepted, self.limits.stop, Patience::ToTheEnd, rests).await;
-            words.extend(late);
+            // A node on its way up refuses to be stopped.
+            let up = |status: &NodeStatus| status.power != PowerState::Starting;
+            self.wait_nodes(log, &left, self.limits.start, Patience::ToTheEnd, up).await;
+            if self.is_taken_over(log).await {
+                let word = "another holder took the run over; it puts the node back";
+                words = left.into_iter().map(|node| (node, word.to_owned())).collect();
+                break;
+            }
+            let (mut accepted, mut unclear, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+            let mut errors: BTreeMap<NodeId, String> = BTreeMap::new();
+            for (node, answer) in self.set_power(&left, target).await {
+                let Err(error) = answer else {
+                    accepted.push(node);
+                    continue;
+                };
+                errors.insert(node.clone(), error.report());
+                if is_refusal(error.kind()) { &mut refused } else { &mut unclear }.push(node);
+            }
+            // Whatever was answered, what the node is like has the last word.
+            words.clear();
+            for (nodes, limit) in [
+                (accepted, self.limits.stop),
+                (unclear, self.limits.consistency),
+                (refused, Duration::ZERO),
+            ] {
+                let late = self.wait_nodes(log, &nodes, limit, Patience::ToTheEnd, rests).await;
+                words.extend(late.into_iter().map(|(node, word)| {
+                    let word = match errors.remove(&node) {
+                        Some(error) => format!("{error}; {word}"),
+                        None => word,
+                    };
+                    (node, word)
+                }));
+            }
             left.retain(|node| words.contains_key(node));
             if left.is_empty() {
                 break;
