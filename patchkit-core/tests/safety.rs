@@ -2,7 +2,10 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use common::{
     error, id, node, off, options, outcome, report, run_id, says, world,
@@ -10,7 +13,8 @@ use common::{
 };
 use futures::{FutureExt, executor::block_on};
 use patchkit_core::{
-    Amount, ErrorKind, Journal, NodeSelector, PowerState, PowerTarget, Rollout, VirtualClock,
+    Amount, ErrorKind, Journal, NodeSelector, PatchAction, PowerState, PowerTarget, Retry, Rollout,
+    VirtualClock,
     memory::{Behavior, Fault, MemoryCall, MemoryJournal},
     workflow::{CancelToken, Outcome, PatchOptions, PlanStep, Progress, Runner, ScanOutcome},
 };
@@ -115,4 +119,51 @@ fn a_holder_that_slept_through_its_lease_stops_nothing() {
     assert!(!world.cloud.calls().iter().any(stops));
     assert_eq!(ended.undo_failed.len(), 1);
     assert!(ended.undo_failed[0].error.contains("another holder"));
+}
+
+fn is_install(call: &MemoryCall) -> bool {
+    matches!(call.action, Some(PatchAction::Install(_)))
+}
+
+#[test]
+fn a_throttled_submission_is_not_made_again_by_a_holder_that_lost_its_lease() {
+    let world = world([node(id("i-01"))]);
+    let (clock, journal) = (world.clock.clone(), world.journal.clone());
+    let throttled = AtomicBool::new(false);
+    world.cloud.on_call(move |call| {
+        if is_install(call) && !throttled.swap(true, Ordering::Relaxed) {
+            take_over(&clock, &journal);
+            Fault::Refuse(error(ErrorKind::Throttled).with_retry(Retry::Backoff))
+        } else {
+            Fault::Pass
+        }
+    });
+    let ended = block_on(world.patch(&options()));
+    assert_eq!(world.installs().len(), 1);
+    assert_ne!(outcome(&ended, &id("i-01")), Outcome::Patched);
+}
+
+#[test]
+fn a_service_that_asks_for_a_long_pause_does_not_cost_the_lease() {
+    let world = world([node(id("i-01"))]);
+    let throttled = AtomicBool::new(false);
+    world.cloud.on_call(move |call| {
+        if is_install(call) && !throttled.swap(true, Ordering::Relaxed) {
+            let never = Retry::After(Duration::MAX);
+            Fault::Refuse(error(ErrorKind::Throttled).with_retry(never))
+        } else {
+            Fault::Pass
+        }
+    });
+    let began = world.now();
+    let plan = block_on(world.runner.plan_patch(&options())).unwrap();
+    let run = run_id("run");
+    let mut running = Box::pin(world.runner.patch(&run, &plan));
+    block_on(async {
+        while futures::poll!(&mut running).is_pending() {
+            let taking = world.journal.take_over(&run, "another", Duration::from_mins(5));
+            assert!(taking.await.is_err(), "the lease was over at {}", world.now());
+        }
+    });
+    assert!(world.now().duration_since(began).as_hours() < 1);
 }

@@ -16,6 +16,9 @@ use crate::{
 /// How often a submission that was refused without effect is made again.
 const SUBMIT_TRIES: u32 = 5;
 
+/// The longest wait before such a submission, whatever the service asks for.
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+
 /// How an act ended on one node.
 #[derive(Clone, Debug)]
 pub(super) enum Acted {
@@ -163,10 +166,13 @@ impl Runner {
                         && !self.cancel.is_cancelled() =>
                 {
                     if let Retry::After(delay) = error.retry() {
-                        pause = pause.max(delay);
+                        pause = pause.max(delay.min(LONGEST_PAUSE));
                     }
-                    self.clock.sleep(pause).await;
-                    pause *= 2;
+                    // Its time may be over by now, and another may have looked for the act.
+                    if let Err(lost) = self.pause(log, pause).await {
+                        return Sent::Refused(lost);
+                    }
+                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 ErrorKind::Throttled
                 | ErrorKind::NotFound
@@ -186,6 +192,18 @@ impl Runner {
             }
         }
         Sent::Refused(cancelled("submit"))
+    }
+
+    /// Waits, and keeps the run's lease meanwhile.
+    async fn pause(&self, log: &RunLog, pause: Duration) -> Result<()> {
+        let mut left = pause;
+        while left > Duration::ZERO {
+            let slice = left.min(Duration::from_mins(1));
+            self.clock.sleep(slice).await;
+            left -= slice;
+            log.keep().await?;
+        }
+        Ok(())
     }
 
     /// Looks for an act whose submission had no answer; never sends it again.
