@@ -3,7 +3,10 @@
 mod common;
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,6 +15,7 @@ use common::{
     wrap::{Faulty, Forgetful},
 };
 use futures::{FutureExt, executor::block_on};
+use jiff::Timestamp;
 use patchkit_core::{
     Amount, ErrorKind, Journal, NodeSelector, PatchAction, PowerState, PowerTarget, Retry, Rollout,
     VirtualClock,
@@ -166,4 +170,28 @@ fn a_service_that_asks_for_a_long_pause_does_not_cost_the_lease() {
         }
     });
     assert!(world.now().duration_since(began).as_hours() < 1);
+}
+
+#[test]
+fn a_node_is_not_stopped_under_an_install_that_cannot_be_watched_for_a_while() {
+    for kind in [ErrorKind::Throttled, ErrorKind::Unauthenticated] {
+        let started = id("i-01");
+        let world = world([off(started.clone(), PowerState::Stopped)]);
+        let installed_at = Mutex::new(None);
+        world.cloud.on_call(move |call| {
+            let mut at = installed_at.lock().unwrap();
+            if is_install(call) {
+                *at = Some(call.at);
+            }
+            let blind = |at: Timestamp| call.at.duration_since(at).as_mins() < 10;
+            if call.operation == "operation" && at.is_some_and(blind) {
+                Fault::Refuse(error(kind))
+            } else {
+                Fault::Pass
+            }
+        });
+        let ended = block_on(world.patch(&options()));
+        assert_eq!(outcome(&ended, &started), Outcome::Patched, "{kind:?}");
+        assert_eq!(world.cloud.power(&started), Some(PowerState::Stopped));
+    }
 }

@@ -237,8 +237,9 @@ impl Runner {
         limit: Duration,
     ) -> Vec<(NodeId, Acted)> {
         let mut seen: BTreeMap<NodeId, NodeOperation> = BTreeMap::new();
-        let policy = Limits::policy(limit);
         // A cancelled run waits for what is under way: half an install is worse than a whole one.
+        // For the same reason no error of asking ends the wait: the nodes would be stopped under it.
+        let policy = Limits::policy(limit).with_max_errors(u32::MAX);
         let ended = wait_until(&*self.clock, &policy, async || {
             for node in self.ask(log, id).await?.nodes {
                 seen.insert(node.node.clone(), node);
@@ -249,13 +250,15 @@ impl Runner {
         .await;
         let reason = match &ended {
             Ok(()) => String::new(),
-            Err(WaitError::Exceeded { .. }) if log.lost() == Lost::No => {
+            Err(WaitError::Exceeded { last, .. }) if log.lost() != Lost::Lease => {
                 let cancelled = self.fleet.cancel(id).await;
                 let note = match cancelled {
                     Ok(()) => "it was cancelled".to_owned(),
                     Err(error) => format!("cancelling failed: {}", error.report()),
                 };
-                format!("not over after {} min; {note}", limit.as_secs() / 60)
+                let asked = last.as_ref().map(|error| format!(" ({})", error.report()));
+                let asked = asked.unwrap_or_default();
+                format!("not over after {} min{asked}; {note}", limit.as_secs() / 60)
             }
             Err(WaitError::Poll(error)) => error.report(),
             Err(error) => error.to_string(),
@@ -278,13 +281,11 @@ impl Runner {
     async fn ask(&self, log: &RunLog, id: &OperationId) -> Result<crate::PatchOperation> {
         // A lease that is lost does not stop the watching: it changes nothing.
         let _ = log.keep().await;
-        match self.fleet.operation(id).await {
-            // Services tell late of what they have accepted.
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                Err(error.with_retry(Retry::Backoff))
-            }
-            other => other,
-        }
+        // Services tell late of what they have accepted, and credentials are renewed.
+        self.fleet.operation(id).await.map_err(|error| match error.retry() {
+            Retry::Never => error.with_retry(Retry::Backoff),
+            _ => error,
+        })
     }
 }
 
