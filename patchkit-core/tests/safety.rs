@@ -5,7 +5,7 @@ mod common;
 use std::{
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -194,4 +194,63 @@ fn a_node_is_not_stopped_under_an_install_that_cannot_be_watched_for_a_while() {
         assert_eq!(outcome(&ended, &started), Outcome::Patched, "{kind:?}");
         assert_eq!(world.cloud.power(&started), Some(PowerState::Stopped));
     }
+}
+
+/// Goes on with `run` until `there`, and drops it: the process died.
+async fn die(run: impl Future, there: impl Fn() -> bool) {
+    let mut run = Box::pin(run);
+    while !there() {
+        assert!(futures::poll!(&mut run).is_pending());
+    }
+}
+
+#[test]
+fn an_install_whose_submission_was_lost_is_named_by_a_recovery() {
+    let lost = id("i-01");
+    let world = world([off(lost.clone(), PowerState::Stopped)]);
+    // It is accepted, and nobody is told of it.
+    world.cloud.on_call(|call| match call.operation {
+        "submit" if is_install(call) => Fault::LoseAnswer(error(ErrorKind::Timeout)),
+        "find_operation" => Fault::Refuse(error(ErrorKind::PermissionDenied)),
+        _ => Fault::Pass,
+    });
+    let recovery = block_on(async {
+        let plan = world.runner.plan_patch(&options()).await.unwrap();
+        let run = run_id("run");
+        let stopping = || {
+            let calls = world.cloud.calls();
+            calls.iter().any(|call| call.target == Some(PowerTarget::Stopped))
+        };
+        die(world.runner.patch(&run, &plan), stopping).await;
+        world.clock.advance(Duration::from_mins(10));
+        world.runner.recover(&run).await.unwrap()
+    });
+    assert!(recovery.unknown.iter().any(|(node, what)| *node == lost && what.contains("install")));
+}
+
+#[test]
+fn a_recovery_asks_again_for_an_act_of_which_services_tell_late() {
+    let late = id("i-01");
+    let world = world([node(late.clone())]);
+    let asked = AtomicUsize::new(0);
+    world.cloud.on_call(move |call| {
+        let refused =
+            call.operation == "find_operation" && asked.fetch_add(1, Ordering::Relaxed) < 3;
+        if is_install(call) {
+            Fault::LoseAnswer(error(ErrorKind::Timeout))
+        } else if refused {
+            Fault::Refuse(error(ErrorKind::Throttled).with_retry(Retry::Backoff))
+        } else {
+            Fault::Pass
+        }
+    });
+    let recovery = block_on(async {
+        let plan = world.runner.plan_patch(&options()).await.unwrap();
+        let run = run_id("run");
+        die(world.runner.patch(&run, &plan), || !world.installs().is_empty()).await;
+        world.clock.advance(Duration::from_mins(10));
+        world.runner.recover(&run).await.unwrap()
+    });
+    let (_, word) = recovery.unknown.iter().find(|(node, _)| *node == late).unwrap();
+    assert!(word.contains("succeeded, not verified"), "{word}");
 }

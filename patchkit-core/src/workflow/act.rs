@@ -208,23 +208,36 @@ impl Runner {
 
     /// Looks for an act whose submission had no answer; never sends it again.
     async fn find_lost(&self, log: &RunLog, token: &SubmitToken, error: &Error) -> Sent {
-        let policy = Limits::policy(self.limits.consistency);
-        let found = wait_until(&*self.clock, &policy, async || {
+        match self.find(log, token).await {
+            Ok(operation) => {
+                let submitted =
+                    Event::Submitted { token: token.clone(), operation: operation.clone() };
+                log.note(&[submitted]).await;
+                Sent::Accepted(operation)
+            }
+            // The intent stands without an answer, for a recovery to name.
+            Err(_) => {
+                Sent::Lost(format!("the answer to the submission was lost ({})", error.report()))
+            }
+        }
+    }
+
+    /// Asks for the act of `token` until the provider must have told of it.
+    pub(super) async fn find(
+        &self,
+        log: &RunLog,
+        token: &SubmitToken,
+    ) -> Result<OperationId, WaitError> {
+        let policy = Limits::policy(self.limits.consistency).with_max_errors(u32::MAX);
+        wait_until(&*self.clock, &policy, async || {
+            // A lease that is lost does not stop the looking: it changes nothing.
+            let _ = log.keep().await;
             Ok(match self.fleet.find_operation(token).await? {
                 Some(id) => Polled::Ready(id),
                 None => Polled::Pending,
             })
         })
-        .await;
-        if let Ok(operation) = found {
-            log.note(&[Event::Submitted { token: token.clone(), operation: operation.clone() }])
-                .await;
-            Sent::Accepted(operation)
-        } else {
-            let reason = format!("the answer to the submission was lost ({})", error.report());
-            log.note(&[Event::SubmitFailed { token: token.clone(), error: reason.clone() }]).await;
-            Sent::Lost(reason)
-        }
+        .await
     }
 
     /// Follows an accepted act until it has ended on every node, or `limit` is over; then it is

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::{Runner, UndoFailure, log::RunLog, power::Started};
-use crate::{Change, Event, NodeId, OperationId, PatchAction, Record, Result, RunId, SubmitToken};
+use super::{NodeOutcome, Outcome, Runner, UndoFailure, log::RunLog, power::Started};
+use crate::{
+    Change, Event, NodeId, OperationId, PatchAction, Record, Result, RunId, SubmitToken, WaitError,
+};
 
 /// What a recovery found and did.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -27,6 +29,8 @@ pub struct Recovery {
 /// What the journal says of a run that is not over.
 #[derive(Default)]
 struct Left {
+    /// Nodes whose part is over.
+    ended: BTreeSet<NodeId>,
     started: Started,
     /// Changes that are no power changes, begun and not known to be done.
     open: BTreeMap<NodeId, String>,
@@ -42,6 +46,12 @@ impl Left {
             left.take(&record.event);
         }
         left
+    }
+
+    fn forget_acts(&mut self, on: impl Fn(&NodeId) -> bool) {
+        for (_, nodes, _) in self.acts.values_mut() {
+            nodes.retain(|node| !on(node));
+        }
     }
 
     fn take(&mut self, event: &Event) {
@@ -86,12 +96,19 @@ impl Left {
             Event::SubmitFailed { token, .. } => {
                 self.acts.remove(token);
             }
-            Event::NodeFinished { node, .. } => {
-                for (_, nodes, _) in self.acts.values_mut() {
-                    nodes.retain(|at| at != node);
+            Event::NodeFinished { node, outcome } => {
+                self.ended.insert(node.clone());
+                let outcome: Option<NodeOutcome> = serde_json::from_value(outcome.clone()).ok();
+                // A run that dies before its report has told nobody of those.
+                if outcome.is_none_or(|end| end.outcome != Outcome::Unknown) {
+                    self.forget_acts(|at| at == node);
                 }
             }
-            Event::RunFinished => self.finished = true,
+            Event::RunFinished => {
+                self.finished = true;
+                let ended = std::mem::take(&mut self.ended);
+                self.forget_acts(|node| ended.contains(node));
+            }
         }
     }
 }
@@ -125,9 +142,11 @@ impl Runner {
             }
             let operation = match operation {
                 Some(operation) => Some(operation),
-                None => match self.fleet.find_operation(&token).await {
-                    Ok(found) => found,
+                None => match self.find(&log, &token).await {
+                    Ok(found) => Some(found),
+                    Err(WaitError::Exceeded { last: None, .. }) => None,
                     Err(error) => {
+                        let error = error.into_error("core", "recover");
                         recovery.problems.push(error.report());
                         None
                     }
