@@ -11,14 +11,14 @@ use std::{
 };
 
 use common::{
-    error, id, node, off, options, outcome, report, run_id, says, world,
+    World, error, id, node, off, options, outcome, report, run_id, says, world,
     wrap::{Faulty, Forgetful},
 };
 use futures::{FutureExt, executor::block_on};
 use jiff::Timestamp;
 use patchkit_core::{
-    Amount, ErrorKind, Journal, NodeSelector, PatchAction, PowerState, PowerTarget, Retry, Rollout,
-    VirtualClock,
+    Amount, Clock, ErrorKind, Journal, NodeSelector, PatchAction, PowerState, PowerTarget, Retry,
+    Rollout, VirtualClock,
     memory::{Behavior, Fault, MemoryCall, MemoryJournal},
     workflow::{CancelToken, Outcome, PatchOptions, PlanStep, Progress, Runner, ScanOutcome},
 };
@@ -28,7 +28,7 @@ fn take_over(clock: &VirtualClock, journal: &MemoryJournal) {
     clock.advance(Duration::from_mins(10));
     let run = run_id("run");
     let mut taking = journal.take_over(&run, "another", Duration::from_mins(5));
-    while let None = (&mut taking).now_or_never() {}
+    while (&mut taking).now_or_never().is_none() {}
 }
 
 fn all_at_once() -> PatchOptions {
@@ -60,7 +60,7 @@ fn a_node_that_an_answer_leaves_out_is_reported_and_its_power_is_not_guessed() {
 #[test]
 fn a_node_whose_claim_is_left_out_is_skipped_and_reported() {
     let world = world([node(id("i-01")), node(id("i-02"))]);
-    let mut journal = Faulty::new(world.journal.clone(), |_, _| Default::default());
+    let mut journal = Faulty::new(world.journal.clone(), |_, _| Fault::Pass);
     journal.forgets = |node| node.name() == "i-02";
     let (cloud, clock) = (world.cloud.clone(), world.clock.clone());
     let runner = Runner::new(cloud.clone(), cloud, journal, clock);
@@ -82,14 +82,7 @@ fn a_node_that_is_still_starting_is_stopped_as_soon_as_it_lets_itself() {
     let slow = id("i-01");
     let behavior = Behavior::LateStart(Duration::from_mins(8));
     let mut world = world([off(slow.clone(), PowerState::Stopped).with_behavior(behavior)]);
-    let cancel = CancelToken::new();
-    let token = cancel.clone();
-    world.runner =
-        world.runner.clone().with_cancel(cancel).with_observer(move |progress: &Progress<'_>| {
-            if matches!(progress, Progress::Step { step: PlanStep::WaitReachable, .. }) {
-                token.cancel();
-            }
-        });
+    cancelled_at(&mut world, PlanStep::WaitReachable);
     let ended = block_on(world.patch(&options()));
     assert!(ended.undo_failed.is_empty(), "{ended}");
     assert_eq!(world.cloud.power(&slow), Some(PowerState::Stopped));
@@ -253,4 +246,60 @@ fn a_recovery_asks_again_for_an_act_of_which_services_tell_late() {
     });
     let (_, word) = recovery.unknown.iter().find(|(node, _)| *node == late).unwrap();
     assert!(word.contains("succeeded, not verified"), "{word}");
+}
+
+/// The world, with a runner that is cancelled at the first `step`.
+fn cancelled_at(world: &mut World, step: PlanStep) {
+    let cancel = CancelToken::new();
+    let token = cancel.clone();
+    let runner = world.runner.clone().with_cancel(cancel);
+    world.runner = runner.with_observer(move |progress: &Progress<'_>| {
+        if matches!(progress, Progress::Step { step: at, .. } if *at == step) {
+            token.cancel();
+        }
+    });
+}
+
+#[test]
+fn a_cancelled_run_still_looks_at_what_it_installed() {
+    let mut world = world([node(id("i-01"))]);
+    cancelled_at(&mut world, PlanStep::Rescan);
+    let ended = block_on(world.patch(&options()));
+    assert_eq!(outcome(&ended, &id("i-01")), Outcome::Patched);
+}
+
+#[test]
+fn a_node_that_a_cancelled_run_did_not_wait_for_is_not_called_unreachable() {
+    let mut world = world([off(id("i-01"), PowerState::Stopped)]);
+    cancelled_at(&mut world, PlanStep::WaitReachable);
+    let ended = block_on(world.patch(&options()));
+    assert_eq!(outcome(&ended, &id("i-01")), Outcome::Skipped);
+    assert!(says(&ended, &id("i-01"), "cancelled"));
+}
+
+#[test]
+fn a_throttled_submission_is_not_made_again_by_a_cancelled_run() {
+    let mut world = world([node(id("i-01"))]);
+    let cancel = CancelToken::new();
+    world.runner = world.runner.clone().with_cancel(cancel.clone());
+    let (clock, plan) = (world.clock.clone(), block_on(world.runner.plan_patch(&options())));
+    world.cloud.on_call(|call| {
+        if is_install(call) {
+            Fault::Refuse(error(ErrorKind::Throttled).with_retry(Retry::Backoff))
+        } else {
+            Fault::Pass
+        }
+    });
+    let (run, plan) = (run_id("run"), plan.unwrap());
+    block_on(async {
+        let stop = async {
+            while world.installs().is_empty() {
+                clock.sleep(Duration::from_secs(1)).await;
+            }
+            cancel.cancel();
+        };
+        let (ended, ()) = futures::join!(world.runner.patch(&run, &plan), stop);
+        assert_eq!(outcome(&ended.unwrap(), &id("i-01")), Outcome::Skipped);
+    });
+    assert_eq!(world.installs().len(), 1);
 }

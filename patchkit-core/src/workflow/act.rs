@@ -7,6 +7,7 @@ use futures::{StreamExt, stream};
 use super::{
     Limits, Runner, cancelled,
     log::{Lost, RunLog},
+    power::Patience,
 };
 use crate::{
     Error, ErrorKind, Event, FleetExt, NodeId, NodeOperation, OperationId, OperationStatus,
@@ -57,7 +58,8 @@ enum Sent {
 impl Runner {
     /// Carries `action` out on `nodes`; every node gets an answer.
     ///
-    /// `label` makes the submissions' tokens, so it must be unique in the run.
+    /// `label` makes the submissions' tokens, so it must be unique in the run. A cancelled run
+    /// submits nothing, unless `patience` is to the end: what was done has to be looked at.
     pub(super) async fn act(
         &self,
         log: &RunLog,
@@ -65,12 +67,13 @@ impl Runner {
         action: PatchAction,
         nodes: &[NodeId],
         limit: Duration,
+        patience: Patience,
     ) -> BTreeMap<NodeId, Acted> {
         let chunks = self.fleet.chunks(nodes);
         let answers: Vec<_> = stream::iter(chunks.into_iter().enumerate())
             .map(|(at, chunk)| {
                 let label = format!("{}-{label}-{at}", log.run());
-                async move { self.act_on_chunk(log, &label, action, chunk, limit).await }
+                async move { self.act_on_chunk(log, &label, action, chunk, limit, patience).await }
             })
             .buffer_unordered(self.parallel)
             .collect()
@@ -85,6 +88,7 @@ impl Runner {
         action: PatchAction,
         mut nodes: Vec<NodeId>,
         limit: Duration,
+        patience: Patience,
     ) -> Vec<(NodeId, Acted)> {
         let mut answers = Vec::with_capacity(nodes.len());
         // One node that does not exist refuses the whole submission; it is made again without it,
@@ -99,7 +103,7 @@ impl Runner {
                     return not_begun(answers, nodes, &error.report());
                 }
             };
-            match self.send(log, &token, action, &nodes).await {
+            match self.send(log, &token, action, &nodes, patience).await {
                 Sent::Accepted(id) => {
                     let ends = self.follow(log, &id, &nodes, limit).await;
                     answers.extend(ends);
@@ -134,8 +138,10 @@ impl Runner {
         token: &SubmitToken,
         action: PatchAction,
         nodes: &[NodeId],
+        patience: Patience,
     ) -> Sent {
-        if self.cancel.is_cancelled() {
+        let over = || patience == Patience::UntilCancelled && self.cancel.is_cancelled();
+        if over() {
             return Sent::Refused(cancelled("submit"));
         }
         if let Err(error) = log.keep().await {
@@ -161,9 +167,7 @@ impl Runner {
             };
             match error.kind() {
                 ErrorKind::Throttled
-                    if attempt < SUBMIT_TRIES
-                        && error.is_retryable()
-                        && !self.cancel.is_cancelled() =>
+                    if attempt < SUBMIT_TRIES && error.is_retryable() && !over() =>
                 {
                     if let Retry::After(delay) = error.retry() {
                         pause = pause.max(delay.min(LONGEST_PAUSE));
@@ -173,6 +177,12 @@ impl Runner {
                         return Sent::Refused(lost);
                     }
                     pause = (pause * 2).min(LONGEST_PAUSE);
+                    if over() {
+                        let failed =
+                            Event::SubmitFailed { token: token.clone(), error: error.report() };
+                        log.note(&[failed]).await;
+                        break;
+                    }
                 }
                 ErrorKind::Throttled
                 | ErrorKind::NotFound

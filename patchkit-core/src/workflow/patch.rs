@@ -264,7 +264,7 @@ impl Runner {
         let lost =
             self.wait_nodes(going.log, &open, limit, Patience::UntilCancelled, is_online).await;
         for (node, word) in &lost {
-            let outcome = NodeOutcome::new(Outcome::Unreachable).because(word);
+            let outcome = NodeOutcome::new(self.not_reached()).because(word);
             self.finish(going, node, outcome).await;
         }
         open.retain(|node| !lost.contains_key(node));
@@ -293,7 +293,9 @@ impl Runner {
         }
         let label = format!("{label}-agent");
         let limit = self.limits.update_agent;
-        let acted = self.act(going.log, &label, PatchAction::UpdateAgent, &old, limit).await;
+        let patience = Patience::UntilCancelled;
+        let acted =
+            self.act(going.log, &label, PatchAction::UpdateAgent, &old, limit, patience).await;
         for (node, acted) in acted {
             if let Some(problem) = acted.problem() {
                 going.note(&node, format!("agent not updated: {problem}"));
@@ -304,11 +306,17 @@ impl Runner {
             .wait_nodes(going.log, &old, self.limits.reachable, Patience::UntilCancelled, is_online)
             .await;
         for (node, word) in &lost {
-            let outcome = NodeOutcome::new(Outcome::Unreachable)
+            let outcome = NodeOutcome::new(self.not_reached())
                 .because(format!("after the agent update: {word}"));
             self.finish(going, node, outcome).await;
         }
         open.into_iter().filter(|node| !lost.contains_key(node)).collect()
+    }
+
+    /// How a node ends whose agent was waited for in vain: a cancelled run did not wait long enough
+    /// to tell.
+    fn not_reached(&self) -> Outcome {
+        if self.cancel.is_cancelled() { Outcome::Skipped } else { Outcome::Unreachable }
     }
 
     /// Installs. Returns the nodes whose evidence a rescan can give, with what the install said.
@@ -330,7 +338,9 @@ impl Runner {
         }
         let action = PatchAction::Install(going.plan.options.reboot);
         let label = format!("{label}-install");
-        let acted = self.act(going.log, &label, action, &open, self.limits.install).await;
+        let limit = self.limits.install;
+        let patience = Patience::UntilCancelled;
+        let acted = self.act(going.log, &label, action, &open, limit, patience).await;
         let mut verify = Vec::with_capacity(acted.len());
         for (node, acted) in acted {
             match acted {
@@ -368,7 +378,9 @@ impl Runner {
         let since = self.clock.now();
         // A scan changes nothing on the node, so a cancelled run still looks at what it did.
         let label = format!("{label}-rescan");
-        let scanned = self.act(going.log, &label, PatchAction::Scan, &back, self.limits.scan).await;
+        let limit = self.limits.scan;
+        let patience = Patience::ToTheEnd;
+        let scanned = self.act(going.log, &label, PatchAction::Scan, &back, limit, patience).await;
         let mut verdicts = Vec::with_capacity(installed.len());
         for (node, install) in installed {
             let note = install.map(|problem| format!("install: {problem}"));
