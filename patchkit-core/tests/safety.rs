@@ -11,17 +11,36 @@ use std::{
 };
 
 use common::{
-    World, error, id, node, off, options, outcome, report, run_id, says, world,
+    World, azure, error, id, node, off, options, outcome, report, run_id, says, world,
     wrap::{Faulty, Forgetful},
 };
-use futures::{FutureExt, executor::block_on};
-use jiff::Timestamp;
+use futures::{FutureExt, TryStreamExt, executor::block_on};
+use jiff::{SignedDuration, Timestamp};
 use patchkit_core::{
-    Amount, Clock, ErrorKind, Journal, NodeSelector, PatchAction, PowerState, PowerTarget, Retry,
-    Rollout, VirtualClock,
-    memory::{Behavior, Fault, MemoryCall, MemoryJournal},
-    workflow::{CancelToken, Outcome, PatchOptions, PlanStep, Progress, Runner, ScanOutcome},
+    AccessChange, Amount, Change, Clock, ComplianceStatus, ErrorKind, Event, Journal,
+    MaintenanceWindow, NodeSelector, PatchAction, PowerState, PowerTarget, Record, Retry, Rollout,
+    SubmitToken, TagChange, Tags, VirtualClock, Wave, WaveMembers,
+    memory::{Behavior, Fault, MemoryCall, MemoryJournal, MemoryNode},
+    workflow::{
+        CancelToken, Outcome, PatchOptions, PatchPlan, PlanStep, Progress, RequiredTags, Runner,
+        ScanOutcome, TagMode, TagOutcome,
+    },
 };
+
+/// A clock that is five minutes ahead of the provider's.
+#[derive(Clone, Debug)]
+struct Ahead(VirtualClock);
+
+#[async_trait::async_trait]
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        self.0.now() + SignedDuration::from_mins(5)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration).await;
+    }
+}
 
 /// Lets the holder of `run` sleep through its term, and has another take the run over.
 fn take_over(clock: &VirtualClock, journal: &MemoryJournal) {
@@ -302,4 +321,37 @@ fn a_throttled_submission_is_not_made_again_by_a_cancelled_run() {
         assert_eq!(outcome(&ended.unwrap(), &id("i-01")), Outcome::Skipped);
     });
     assert_eq!(world.installs().len(), 1);
+}
+
+#[test]
+fn a_rescan_is_told_from_the_install_by_the_providers_own_clock() {
+    let world = world([node(id("i-01"))]);
+    let ahead = Ahead(world.clock.clone());
+    let cloud = world.cloud.clone();
+    let runner = Runner::new(cloud.clone(), cloud, MemoryJournal::new(ahead.clone()), ahead);
+    let ended = block_on(async {
+        let plan = runner.plan_patch(&options()).await.unwrap();
+        runner.patch(&run_id("run"), &plan).await.unwrap()
+    });
+    assert_eq!(outcome(&ended, &id("i-01")), Outcome::Patched);
+}
+
+#[test]
+fn a_scan_whose_results_come_late_does_not_cost_the_lease() {
+    let ids: Vec<_> = (0..8).map(|at| id(&format!("i-{at:02}"))).collect();
+    let world = world(ids.iter().cloned().map(node));
+    // No result is ever there: each node is waited for.
+    world.cloud.on_call(|call| match call.operation {
+        "summary" => Fault::Refuse(error(ErrorKind::Throttled).with_retry(Retry::Backoff)),
+        _ => Fault::Pass,
+    });
+    let plan = block_on(world.runner.plan_patch(&all_at_once())).unwrap();
+    let run = run_id("run");
+    let mut running = Box::pin(world.runner.patch(&run, &plan));
+    block_on(async {
+        while futures::poll!(&mut running).is_pending() {
+            let taking = world.journal.take_over(&run, "another", Duration::from_mins(5));
+            assert!(taking.await.is_err(), "the lease was over at {}", world.now());
+        }
+    });
 }

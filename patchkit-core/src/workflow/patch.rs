@@ -14,8 +14,8 @@ use super::{
     unexpected,
 };
 use crate::{
-    AssignedWave, ComplianceStatus, Error, ErrorKind, Event, NodeCompliance, NodeId, PatchAction,
-    Polled, PowerState, Result, RunId, wait_until,
+    AssignedWave, ComplianceStatus, Error, ErrorKind, Event, NodeCompliance, NodeId,
+    OperationStatus, PatchAction, Polled, PowerState, Result, RunId, wait_until,
 };
 
 /// What is known of the nodes of a run while it goes on.
@@ -388,7 +388,11 @@ impl Runner {
                 NodeOutcome::new(Outcome::Unreachable).because(format!("after the install: {word}"))
             } else {
                 match scanned.get(&node) {
-                    Some(acted) if acted.succeeded() => self.judge(going, &node, since).await,
+                    Some(Acted::Ended(end)) if end.status == OperationStatus::Succeeded => {
+                        // By the provider's clock where it tells: ours may differ by more than
+                        // lies between install and scan.
+                        self.judge(going, &node, end.started_at.unwrap_or(since)).await
+                    }
                     Some(acted) => NodeOutcome::new(Outcome::Unknown).because(format!(
                         "not scanned again: {}",
                         acted.problem().unwrap_or_default()
@@ -409,8 +413,10 @@ impl Runner {
         node: &NodeId,
         since: jiff::Timestamp,
     ) -> NodeOutcome {
-        let policy = Limits::policy(self.limits.consistency);
+        let policy = Limits::policy(self.limits.consistency).with_max_errors(u32::MAX);
+        let log = going.log;
         let seen = wait_until(&*self.clock, &policy, async || {
+            let _ = log.keep().await;
             let summary = self.compliance.summary(node).await?;
             Ok(match summary.observed_at {
                 Some(at) if at >= since => Polled::Ready(summary),
