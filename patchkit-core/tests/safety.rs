@@ -355,3 +355,20 @@ fn a_scan_whose_results_come_late_does_not_cost_the_lease() {
         }
     });
 }
+
+#[test]
+fn a_node_that_cannot_be_put_back_is_a_failure_and_stops_the_run() {
+    let ids: Vec<_> = (0..4).map(|at| id(&format!("i-{at:02}"))).collect();
+    let world = world(ids.iter().cloned().map(|id| off(id, PowerState::Stopped)));
+    // Starting is allowed, and stopping is not.
+    world.cloud.on_call(|call| match call.target {
+        Some(PowerTarget::Stopped) => Fault::Refuse(error(ErrorKind::PermissionDenied)),
+        _ => Fault::Pass,
+    });
+    let rollout = Rollout::new().with_disruption(Amount::Fixed(1));
+    let ended = block_on(world.patch(&options().with_rollout(rollout)));
+    let on = ids.iter().filter(|id| world.cloud.power(id) != Some(PowerState::Stopped));
+    assert_eq!(on.count(), 1);
+    assert_eq!(ended.undo_failed.len(), 1);
+    assert!(says(&ended, &ids[3], "error budget"));
+}

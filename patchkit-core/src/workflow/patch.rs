@@ -210,11 +210,12 @@ impl Runner {
                 report.outcome.notes.push(failure.error.clone());
             }
         }
-        going.undo_failed.extend(failed);
-
         for (node, outcome) in verdicts {
             self.finish(going, &node, outcome).await;
         }
+        // Where one cannot be stopped, the next ones are not started.
+        going.failures += failed.iter().filter(|failure| !going.is_failed(&failure.node)).count();
+        going.undo_failed.extend(failed);
         nodes.iter().filter(|node| going.is_failed(node)).count()
     }
 
