@@ -372,3 +372,15 @@ fn a_node_that_cannot_be_put_back_is_a_failure_and_stops_the_run() {
     assert_eq!(ended.undo_failed.len(), 1);
     assert!(says(&ended, &ids[3], "error budget"));
 }
+
+#[test]
+fn a_disruption_budget_of_nothing_disrupts_nothing() {
+    for budget in [Amount::Fixed(0), Amount::Percent(0)] {
+        let world = world([node(id("i-01"))]);
+        let rollout = Rollout::new().with_disruption(budget);
+        let ended = block_on(world.patch(&options().with_rollout(rollout)));
+        assert!(world.installs().is_empty());
+        assert_eq!(outcome(&ended, &id("i-01")), Outcome::Skipped);
+        assert!(says(&ended, &id("i-01"), "disruption budget"));
+    }
+}

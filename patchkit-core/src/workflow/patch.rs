@@ -153,6 +153,9 @@ impl Runner {
             if going.failures > errors {
                 return Some(format!("the error budget of {errors} is used up"));
             }
+            if budget == 0 {
+                return Some("the disruption budget is 0".to_owned());
+            }
             let room = budget.saturating_sub(out_of_work).min(left.len());
             if room == 0 {
                 return Some(format!("failed nodes fill the disruption budget of {budget}"));

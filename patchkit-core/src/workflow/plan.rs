@@ -189,7 +189,7 @@ impl PatchPlan {
 
     /// How many nodes may be out of work at once in a wave of `nodes`.
     pub fn disruption(&self, nodes: usize) -> usize {
-        self.options.rollout.disruption.0.of(nodes).max(1)
+        self.options.rollout.disruption.0.of(nodes)
     }
 
     pub(super) fn node(&self, id: &NodeId) -> Option<&PlannedNode> {
