@@ -384,3 +384,14 @@ fn a_disruption_budget_of_nothing_disrupts_nothing() {
         assert!(says(&ended, &id("i-01"), "disruption budget"));
     }
 }
+
+#[test]
+fn a_node_that_was_compliant_long_ago_and_had_patches_installed_is_patched() {
+    let old = id("i-01");
+    // The patches came out in October.
+    let at = "2026-09-01T00:00:00Z".parse().unwrap();
+    let world = world([node(old.clone()).with_scan(at)]);
+    let ended = block_on(world.patch(&options()));
+    assert_eq!(report(&ended, &old).status_before, ComplianceStatus::Compliant);
+    assert_eq!(outcome(&ended, &old), Outcome::Patched);
+}

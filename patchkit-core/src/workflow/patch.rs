@@ -29,6 +29,15 @@ struct Progressing<'a> {
     failures: usize,
 }
 
+/// A node on which an install has ended.
+struct Installed {
+    node: NodeId,
+    /// How many patches the provider says it installed.
+    patches: usize,
+    /// What it says went wrong.
+    problem: Option<String>,
+}
+
 /// Why no further node is begun.
 type Stop = Option<String>;
 
@@ -329,7 +338,7 @@ impl Runner {
         going: &mut Progressing<'_>,
         label: &str,
         open: Vec<NodeId>,
-    ) -> Vec<(NodeId, Option<String>)> {
+    ) -> Vec<Installed> {
         if let Some(reason) = self.must_stop(going) {
             for node in open {
                 let outcome = NodeOutcome::new(Outcome::Skipped).because(&reason);
@@ -359,7 +368,10 @@ impl Runner {
                     let outcome = NodeOutcome::new(Outcome::Unknown).because(reason);
                     self.finish(going, &node, outcome).await;
                 }
-                Acted::Ended(_) => verify.push((node, acted.problem())),
+                Acted::Ended(ref end) => {
+                    let patches = end.installed.len();
+                    verify.push(Installed { node, patches, problem: acted.problem() });
+                }
             }
         }
         verify
@@ -370,9 +382,9 @@ impl Runner {
         &self,
         going: &mut Progressing<'_>,
         label: &str,
-        installed: Vec<(NodeId, Option<String>)>,
+        installed: Vec<Installed>,
     ) -> Vec<(NodeId, NodeOutcome)> {
-        let ids: Vec<NodeId> = installed.iter().map(|(node, _)| node.clone()).collect();
+        let ids: Vec<NodeId> = installed.iter().map(|at| at.node.clone()).collect();
         let reachable = self.limits.reachable;
         let lost = self.wait_nodes(going.log, &ids, reachable, Patience::ToTheEnd, is_online).await;
         let back: Vec<NodeId> = ids.into_iter().filter(|node| !lost.contains_key(node)).collect();
@@ -386,8 +398,8 @@ impl Runner {
         let patience = Patience::ToTheEnd;
         let scanned = self.act(going.log, &label, PatchAction::Scan, &back, limit, patience).await;
         let mut verdicts = Vec::with_capacity(installed.len());
-        for (node, install) in installed {
-            let note = install.map(|problem| format!("install: {problem}"));
+        for Installed { node, patches, problem } in installed {
+            let note = problem.map(|problem| format!("install: {problem}"));
             let mut outcome = if let Some(word) = lost.get(&node) {
                 NodeOutcome::new(Outcome::Unreachable).because(format!("after the install: {word}"))
             } else {
@@ -395,7 +407,8 @@ impl Runner {
                     Some(Acted::Ended(end)) if end.status == OperationStatus::Succeeded => {
                         // By the provider's clock where it tells: ours may differ by more than
                         // lies between install and scan.
-                        self.judge(going, &node, end.started_at.unwrap_or(since)).await
+                        let since = end.started_at.unwrap_or(since);
+                        self.judge(going, &node, since, patches).await
                     }
                     Some(acted) => NodeOutcome::new(Outcome::Unknown).because(format!(
                         "not scanned again: {}",
@@ -410,12 +423,13 @@ impl Runner {
         verdicts
     }
 
-    /// The verdict on a node that was scanned after `since`.
+    /// The verdict on a node that had `patches` installed and was scanned after `since`.
     async fn judge(
         &self,
         going: &mut Progressing<'_>,
         node: &NodeId,
         since: jiff::Timestamp,
+        patches: usize,
     ) -> NodeOutcome {
         let policy = Limits::policy(self.limits.consistency).with_max_errors(u32::MAX);
         let log = going.log;
@@ -439,7 +453,7 @@ impl Runner {
         if let Some(report) = going.reports.get_mut(node) {
             report.status_after = summary.status;
         }
-        verdict(going.plan.node(node), &summary)
+        verdict(going.plan.node(node), patches, &summary)
     }
 
     fn finished(&self, report: &NodeReport) {
@@ -529,7 +543,7 @@ fn untouched(node: &PlannedNode) -> NodeReport {
 }
 
 /// Judges by evidence: the scan after the install, not the install's exit status.
-fn verdict(planned: Option<&PlannedNode>, scan: &NodeCompliance) -> NodeOutcome {
+fn verdict(planned: Option<&PlannedNode>, patches: usize, scan: &NodeCompliance) -> NodeOutcome {
     let counts = &scan.counts;
     if counts.installed_pending_reboot > 0 {
         return NodeOutcome::new(Outcome::Failed)
@@ -537,9 +551,10 @@ fn verdict(planned: Option<&PlannedNode>, scan: &NodeCompliance) -> NodeOutcome 
     }
     match scan.status {
         ComplianceStatus::Compliant => {
-            let before = planned.is_some_and(|node| {
-                node.status == ComplianceStatus::Compliant && node.missing == 0
-            });
+            let before = patches == 0
+                && planned.is_some_and(|node| {
+                    node.status == ComplianceStatus::Compliant && node.missing == 0
+                });
             NodeOutcome::new(if before { Outcome::AlreadyCompliant } else { Outcome::Patched })
         }
         ComplianceStatus::NonCompliant => NodeOutcome::new(Outcome::Failed).because(format!(
