@@ -395,3 +395,18 @@ fn a_node_that_was_compliant_long_ago_and_had_patches_installed_is_patched() {
     assert_eq!(report(&ended, &old).status_before, ComplianceStatus::Compliant);
     assert_eq!(outcome(&ended, &old), Outcome::Patched);
 }
+
+#[test]
+fn a_scan_from_the_future_is_not_fresh() {
+    let at = "2027-06-01T00:00:00Z".parse().unwrap();
+    let compliant = || MemoryNode::new(id("i-01"), common::OS);
+    let future = world([compliant().with_scan(at)]);
+    let plan = block_on(future.runner.plan_patch(&options())).unwrap();
+    assert_eq!(plan.nodes.len(), 1);
+
+    let world = world([compliant().with_scan("2026-11-24T02:00:05Z".parse().unwrap())]);
+    let plan = block_on(world.runner.plan_patch(&options())).unwrap();
+    assert!(plan.nodes.is_empty(), "clocks differ by seconds");
+    let every = options().with_fresh(Duration::ZERO);
+    assert_eq!(block_on(world.runner.plan_patch(&every)).unwrap().nodes.len(), 1);
+}

@@ -310,7 +310,7 @@ fn planned(node: &ManagedNode, known: &NodeCompliance) -> PlannedNode {
         power: node.power,
         reachability: node.reachability,
         status: known.status,
-        missing: known.counts.missing + known.counts.failed,
+        missing: known.counts.missing.saturating_add(known.counts.failed),
         baseline: known.baseline.clone(),
         scanned_at: known.observed_at,
         steps,
@@ -318,8 +318,8 @@ fn planned(node: &ManagedNode, known: &NodeCompliance) -> PlannedNode {
 }
 
 pub(super) fn is_fresh(known: &NodeCompliance, fresh: Duration, now: Timestamp) -> bool {
-    let most = SignedDuration::try_from(fresh).unwrap_or(SignedDuration::MAX);
-    known.age(now).is_some_and(|age| age < most)
+    // Clocks differ; a scan that is further in the future than it may be old is no evidence.
+    known.age(now).is_some_and(|age| age.unsigned_abs() < fresh)
 }
 
 fn age(known: &NodeCompliance, now: Timestamp) -> String {
