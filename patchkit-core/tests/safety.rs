@@ -410,3 +410,18 @@ fn a_scan_from_the_future_is_not_fresh() {
     let every = options().with_fresh(Duration::ZERO);
     assert_eq!(block_on(world.runner.plan_patch(&every)).unwrap().nodes.len(), 1);
 }
+
+#[test]
+fn what_is_known_of_a_node_does_not_depend_on_its_power_now() {
+    let world = world([node(id("i-01"))]);
+    let cloud = world.cloud.clone();
+    let runner = world.runner.clone().with_observer(move |progress: &Progress<'_>| {
+        if matches!(progress, Progress::Checked { .. }) {
+            cloud.update(&id("i-01"), |node| node.with_power(PowerState::Stopped)).unwrap();
+        }
+    });
+    let running = NodeSelector::all().with_power([PowerState::Running]);
+    let scanned = block_on(runner.scan(&run_id("scan"), &running)).unwrap();
+    assert_eq!(scanned.nodes[0].outcome, ScanOutcome::Scanned);
+    assert_eq!(scanned.nodes[0].compliance.status, ComplianceStatus::NonCompliant);
+}

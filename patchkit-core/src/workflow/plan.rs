@@ -226,7 +226,7 @@ impl Runner {
     ) -> Result<PatchPlan> {
         let now = self.clock.now();
         let found = self.fleet.collect_nodes(&options.selector).await?;
-        let known = self.known(&options.selector).await?;
+        let known = self.known(found.iter().map(|node| node.id.clone())).await?;
         let (mut nodes, mut skipped, mut chosen) = (Vec::new(), Vec::new(), Vec::new());
         for node in found {
             let none = NodeCompliance::unknown(node.id.clone());
@@ -251,12 +251,14 @@ impl Runner {
         })
     }
 
+    /// What is known of some nodes. They are asked for by id: their power may be another by now, and
+    /// a lake knows neither power nor tags.
     pub(super) async fn known(
         &self,
-        selector: &NodeSelector,
+        nodes: impl IntoIterator<Item = NodeId>,
     ) -> Result<BTreeMap<NodeId, NodeCompliance>> {
         self.compliance
-            .summaries(selector)
+            .summaries(&NodeSelector::ids(nodes))
             .map(|summary| summary.map(|summary| (summary.node.clone(), summary)))
             .try_collect()
             .await

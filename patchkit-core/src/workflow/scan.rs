@@ -146,7 +146,7 @@ impl Runner {
         }
         log.close(&claimed).await;
 
-        let mut known = self.known(selector).await?;
+        let mut known = self.known(outcomes.keys().cloned()).await?;
         let nodes = outcomes
             .into_iter()
             .map(|(node, (outcome, reason))| {
