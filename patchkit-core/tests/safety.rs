@@ -425,3 +425,33 @@ fn what_is_known_of_a_node_does_not_depend_on_its_power_now() {
     assert_eq!(scanned.nodes[0].outcome, ScanOutcome::Scanned);
     assert_eq!(scanned.nodes[0].compliance.status, ComplianceStatus::NonCompliant);
 }
+
+#[test]
+fn a_recovery_does_not_touch_a_node_that_another_run_holds() {
+    let shared = id("i-01");
+    let world = world([off(shared.clone(), PowerState::Stopped)]);
+    // The first run ends well, but cannot write down that it stopped the node again.
+    let journal = Faulty::new(world.journal.clone(), |_, events| {
+        let undone = events.iter().any(|event| matches!(event, Event::Undone { .. }));
+        if undone { Fault::Refuse(error(ErrorKind::Unexpected)) } else { Fault::Pass }
+    });
+    let (cloud, clock) = (world.cloud.clone(), world.clock.clone());
+    let first = Runner::new(cloud.clone(), cloud, journal, clock);
+    block_on(async {
+        let plan = first.plan_patch(&options()).await.unwrap();
+        first.patch(&run_id("first"), &plan).await.unwrap();
+        assert_eq!(world.cloud.power(&shared), Some(PowerState::Stopped));
+
+        let plan = world.runner.plan_patch(&options().with_fresh(Duration::ZERO)).await.unwrap();
+        let second = run_id("second");
+        let mut running = Box::pin(world.runner.patch(&second, &plan));
+        while world.installs().len() < 2 {
+            assert!(futures::poll!(&mut running).is_pending());
+        }
+        let recovery = first.recover(&run_id("first")).await.unwrap();
+        assert!(recovery.restored.is_empty());
+        assert!(recovery.undo_failed[0].error.contains("run second holds it"));
+        let ended = running.await.unwrap();
+        assert!(outcome(&ended, &shared).is_good(), "{ended}");
+    });
+}

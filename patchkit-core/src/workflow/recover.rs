@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{NodeOutcome, Outcome, Runner, UndoFailure, log::RunLog, power::Started};
 use crate::{
-    Change, Event, NodeId, OperationId, PatchAction, Record, Result, RunId, SubmitToken, WaitError,
+    Change, ErrorKind, Event, NodeId, OperationId, PatchAction, Record, Result, RunId, SubmitToken,
+    WaitError,
 };
 
 /// What a recovery found and did.
@@ -128,7 +129,7 @@ impl Runner {
     pub async fn recover(&self, run: &RunId) -> Result<Recovery> {
         let log = RunLog::take_over(self, run).await?;
         let records: Vec<Record> = self.journal.events(run).try_collect().await?;
-        let left = Left::read(&records);
+        let mut left = Left::read(&records);
         let mut recovery = Recovery {
             run: run.clone(),
             restored: Vec::new(),
@@ -165,7 +166,17 @@ impl Runner {
                 recovery.unknown.push((node, word));
             }
         }
-        recovery.undo_failed = self.restore(&log, &left.started).await;
+        let started: Vec<NodeId> = left.started.keys().cloned().collect();
+        for (node, claim) in log.claim(&started).await {
+            // What this run could not write down it may have undone, and given the node back.
+            if let Err(error) = claim
+                && error.kind() == ErrorKind::Conflict
+            {
+                left.started.remove(&node);
+                recovery.undo_failed.push(UndoFailure::new(node, "start", error.report()));
+            }
+        }
+        recovery.undo_failed.extend(self.restore(&log, &left.started).await);
         let stuck: BTreeSet<NodeId> =
             recovery.undo_failed.iter().map(|failure| failure.node.clone()).collect();
         recovery.restored = left.started.into_keys().filter(|node| !stuck.contains(node)).collect();
