@@ -455,3 +455,23 @@ fn a_recovery_does_not_touch_a_node_that_another_run_holds() {
         assert!(outcome(&ended, &shared).is_good(), "{ended}");
     });
 }
+
+#[test]
+fn a_plan_that_names_a_node_twice_or_in_no_wave_is_carried_out_once_and_told() {
+    let (twice, nowhere) = (id("i-01"), id("i-02"));
+    let world = world([node(twice.clone()), node(nowhere.clone())]);
+    let ended = block_on(async {
+        let plan = world.runner.plan_patch(&all_at_once()).await.unwrap();
+        let mut json = serde_json::to_value(&plan).unwrap();
+        let wave = &mut json["waves"][0];
+        wave["nodes"] = serde_json::json!([twice.to_string(), twice.to_string()]);
+        let wave = wave.clone();
+        json["waves"].as_array_mut().unwrap().push(wave);
+        let plan: PatchPlan = serde_json::from_value(json).unwrap();
+        world.runner.patch(&run_id("run"), &plan).await.unwrap()
+    });
+    assert_eq!(world.installs().len(), 1);
+    assert_eq!(outcome(&ended, &twice), Outcome::Patched);
+    assert_eq!(outcome(&ended, &nowhere), Outcome::Skipped);
+    assert!(says(&ended, &nowhere, "in no wave"));
+}

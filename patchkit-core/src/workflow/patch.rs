@@ -122,8 +122,13 @@ impl Runner {
         let mut stop: Stop = None;
         let waves = &going.plan.waves;
         for (at, wave) in waves.iter().enumerate() {
-            let nodes: Vec<NodeId> =
-                wave.nodes.iter().filter(|node| claimed.contains(node)).cloned().collect();
+            // A plan comes from outside: a node that it names twice is patched once.
+            let nodes: BTreeSet<&NodeId> = wave
+                .nodes
+                .iter()
+                .filter(|node| claimed.contains(node) && going.open.contains(node))
+                .collect();
+            let nodes: Vec<NodeId> = nodes.into_iter().cloned().collect();
             if stop.is_none() {
                 self.tell(Progress::WaveStarted { wave: &wave.name, nodes: nodes.len() });
                 stop = self.wave(going, at, wave, &nodes).await;
@@ -139,6 +144,10 @@ impl Runner {
             if stop.is_none() && at + 1 < waves.len() {
                 self.bake(going, wave.bake).await;
             }
+        }
+        for node in going.open.clone() {
+            let outcome = NodeOutcome::new(Outcome::Skipped).because("in no wave of the plan");
+            self.finish(going, &node, outcome).await;
         }
     }
 

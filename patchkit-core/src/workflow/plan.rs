@@ -193,7 +193,11 @@ impl PatchPlan {
     }
 
     pub(super) fn node(&self, id: &NodeId) -> Option<&PlannedNode> {
-        self.nodes.binary_search_by(|node| node.id.cmp(id)).ok().map(|at| &self.nodes[at])
+        match self.nodes.binary_search_by(|node| node.id.cmp(id)) {
+            Ok(at) => self.nodes.get(at),
+            // A plan that someone has edited need not be in order.
+            Err(_) => self.nodes.iter().find(|node| node.id == *id),
+        }
     }
 }
 
