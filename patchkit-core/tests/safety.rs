@@ -475,3 +475,16 @@ fn a_plan_that_names_a_node_twice_or_in_no_wave_is_carried_out_once_and_told() {
     assert_eq!(outcome(&ended, &nowhere), Outcome::Skipped);
     assert!(says(&ended, &nowhere, "in no wave"));
 }
+
+#[test]
+fn a_start_that_was_broken_off_counts_as_started() {
+    let started = id("i-01");
+    let world = world([off(started.clone(), PowerState::Stopped)]);
+    world.cloud.on_call(|call| match call.target {
+        Some(PowerTarget::Running) => Fault::LoseAnswer(error(ErrorKind::Cancelled)),
+        _ => Fault::Pass,
+    });
+    let ended = block_on(world.patch(&options()));
+    assert!(ended.undo_failed.is_empty(), "{ended}");
+    assert_eq!(world.cloud.power(&started), Some(PowerState::Stopped));
+}

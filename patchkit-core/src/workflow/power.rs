@@ -271,5 +271,8 @@ pub(super) fn whole<T>(
 
 /// Whether an error of a write says that nothing happened.
 fn is_refusal(kind: ErrorKind) -> bool {
-    !matches!(kind, ErrorKind::Timeout | ErrorKind::Unexpected | ErrorKind::Malformed)
+    !matches!(
+        kind,
+        ErrorKind::Timeout | ErrorKind::Unexpected | ErrorKind::Malformed | ErrorKind::Cancelled
+    )
 }
