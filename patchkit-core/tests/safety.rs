@@ -488,3 +488,15 @@ fn a_start_that_was_broken_off_counts_as_started() {
     assert!(ended.undo_failed.is_empty(), "{ended}");
     assert_eq!(world.cloud.power(&started), Some(PowerState::Stopped));
 }
+
+#[test]
+fn a_required_tag_that_is_empty_stays_missing_after_a_merge_of_others() {
+    let world = world([node(id("i-01")).with_tag("Owner", "")]);
+    let required = RequiredTags::new().with_default("Environment", "unassigned").with_name("Owner");
+    let all = NodeSelector::all();
+    let merged =
+        block_on(world.runner.check_tags(&run_id("merge"), &all, &required, TagMode::Merge))
+            .unwrap();
+    assert_eq!(merged.nodes[0].missing, ["Owner"]);
+    assert_eq!(merged.nodes[0].outcome, TagOutcome::Missing);
+}
