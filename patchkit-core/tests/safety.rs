@@ -500,3 +500,55 @@ fn a_required_tag_that_is_empty_stays_missing_after_a_merge_of_others() {
     assert_eq!(merged.nodes[0].missing, ["Owner"]);
     assert_eq!(merged.nodes[0].outcome, TagOutcome::Missing);
 }
+
+#[test]
+fn every_event_and_report_reads_back_as_it_was_written() {
+    fn same<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
+        t: &T,
+    ) {
+        let json = serde_json::to_string(t).unwrap();
+        assert_eq!(&serde_json::from_str::<T>(&json).unwrap(), t, "{json}");
+        let value = serde_json::to_value(t).unwrap();
+        assert_eq!(&serde_json::from_value::<T>(value).unwrap(), t);
+    }
+    let vm = azure("VM-1");
+    let world =
+        world([off(id("i-01"), PowerState::Stopped), off(vm.clone(), PowerState::Deallocated)]);
+    block_on(async {
+        let window = MaintenanceWindow::new(world.now(), Duration::from_hours(9));
+        let wave = Wave::new("canary", WaveMembers::Amount(Amount::Percent(10)));
+        let rollout = Rollout::new().with_wave(wave.with_bake(Duration::from_millis(1500)));
+        let plan = world
+            .runner
+            .plan_patch(&options().with_window(window).with_rollout(rollout))
+            .await
+            .unwrap();
+        same(&plan);
+        let again: PatchPlan =
+            serde_json::from_value(serde_json::to_value(&plan).unwrap()).unwrap();
+        assert_eq!(again.hash(), plan.hash());
+        let ended = world.runner.patch(&run_id("run"), &plan).await.unwrap();
+        same(&ended);
+        let records: Vec<Record> =
+            world.journal.events(&run_id("run")).try_collect().await.unwrap();
+        assert!(records.len() > 8);
+        records.iter().for_each(same);
+    });
+    let mut access = AccessChange::none(vm.clone());
+    access.attached_policy = Some("Core".to_owned());
+    let wanted = [("Owner".to_owned(), "data".to_owned())].into();
+    let tags = TagChange::between(vm.clone(), &Tags::new(), &wanted);
+    let token = SubmitToken::new("t").unwrap();
+    let (change, error) = (Change::Tags(tags), "why".to_owned());
+    for event in [
+        Event::ChangeIntent { change: Change::Access(access) },
+        Event::ChangeDone { change: change.clone() },
+        Event::ChangeRefused { change: change.clone(), error: error.clone() },
+        Event::UndoFailed { change, error: error.clone() },
+        Event::SubmitIntent { token: token.clone(), action: PatchAction::Scan, nodes: vec![vm] },
+        Event::SubmitFailed { token, error },
+        Event::RunFinished,
+    ] {
+        same(&event);
+    }
+}
