@@ -62,7 +62,8 @@ const IDLE_POLLS: u32 = 2;
 ///
 /// # Behavior
 /// - [`VirtualClock::automatic`] jumps to the earliest deadline when nothing but sleeping goes on.
-///   It knows only of the sleepers on this clock, so it is for work whose waits all go through it.
+///   It knows only of the sleepers on this clock, so it is for work whose waits all go through it,
+///   on one thread: what another thread is busy with looks like nothing, and time runs ahead of it.
 /// - [`VirtualClock::manual`] stands still until [`advance`](Self::advance).
 ///
 /// ```

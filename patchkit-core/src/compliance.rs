@@ -140,7 +140,9 @@ impl PatchCounts {
     /// How many patches are not as the baseline wants them, whatever the option for available
     /// security updates says.
     pub fn non_compliant(&self) -> u32 {
-        self.installed_pending_reboot + self.installed_rejected + self.missing + self.failed
+        [self.installed_rejected, self.missing, self.failed]
+            .into_iter()
+            .fold(self.installed_pending_reboot, u32::saturating_add)
     }
 }
 

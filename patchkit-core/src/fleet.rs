@@ -130,7 +130,9 @@ pub trait Fleet: fmt::Debug + Send + Sync + 'static {
     /// - The same token twice is one act: the second call returns the first one's id.
     /// - More nodes than `Capabilities::max_nodes_per_operation`, none, or nodes of more than one
     ///   scope are `InvalidInput`.
-    /// - An unknown node is `NotFound`, and nothing is started on the others.
+    /// - An unknown node is `NotFound`, and nothing is started on the others. Any other error that
+    ///   names a node says the same, but for the unclear ones: `Timeout`, `Malformed`, `Cancelled`,
+    ///   `Unexpected`. The workflows submit again without the node that is named.
     /// - A call whose answer is lost is `Timeout`, never retryable: see
     ///   [`find_operation`](Self::find_operation).
     ///
@@ -249,10 +251,12 @@ pub trait FleetExt: Fleet {
         }
     }
 
-    /// All nodes of a selector, sorted by id; stops at the first error.
+    /// All nodes of a selector, each once, sorted by id; stops at the first error.
     async fn collect_nodes(&self, selector: &NodeSelector) -> Result<Vec<ManagedNode>> {
         let mut nodes: Vec<ManagedNode> = self.nodes(selector).try_collect().await?;
         nodes.sort_by(|a, b| a.id.cmp(&b.id));
+        // A fleet that changes while it is paged through can show a node twice.
+        nodes.dedup_by(|a, b| a.id == b.id);
         Ok(nodes)
     }
 

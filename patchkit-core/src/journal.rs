@@ -213,7 +213,7 @@ pub enum Event {
         /// Its id.
         operation: OperationId,
     },
-    /// An act was refused, or was never found again.
+    /// An act was refused; nothing was begun.
     SubmitFailed {
         /// Its mark.
         token: SubmitToken,

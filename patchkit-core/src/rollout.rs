@@ -64,7 +64,8 @@ impl FromStr for Amount {
 #[serde(transparent)]
 pub struct DisruptionBudget(pub Amount);
 
-/// How many failures are borne: the one after that stops the rollout.
+/// How many failures are borne: the one after that stops the rollout. A node that cannot be put
+/// back to the power it had is a failure.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct ErrorBudget(pub Amount);

@@ -124,7 +124,11 @@ impl MemoryNode {
         match target {
             PowerTarget::Running => {
                 self.life.power = PowerState::Starting;
-                self.life.change = Some((later(now, START), PowerState::Running));
+                let start = match self.behavior {
+                    Behavior::LateStart(delay) => delay,
+                    _ => START,
+                };
+                self.life.change = Some((later(now, start), PowerState::Running));
             }
             PowerTarget::Stopped | PowerTarget::Deallocated => {
                 self.life.power = PowerState::Stopping;

@@ -44,6 +44,8 @@ pub enum Behavior {
     Healthy,
     /// Its agent answers only so long after it runs.
     LateAgent(Duration),
+    /// It runs only so long after the order to start.
+    LateStart(Duration),
     /// Its agent never answers after a start.
     DeadAgent,
     /// One of its patches always fails.

@@ -160,6 +160,8 @@ impl Runner {
             findings.push("not fixed: the run was cancelled".to_owned());
             return finding(AccessOutcome::Missing, findings);
         }
+        // A lease that is lost refuses the intent.
+        let _ = log.keep().await;
         let intent = Change::Access(AccessChange::none(node.clone()));
         if let Err(error) = log.append(&[Event::ChangeIntent { change: intent.clone() }]).await {
             findings.push(error.report());

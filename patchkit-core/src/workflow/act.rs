@@ -7,6 +7,7 @@ use futures::{StreamExt, stream};
 use super::{
     Limits, Runner, cancelled,
     log::{Lost, RunLog},
+    power::Patience,
 };
 use crate::{
     Error, ErrorKind, Event, FleetExt, NodeId, NodeOperation, OperationId, OperationStatus,
@@ -15,6 +16,9 @@ use crate::{
 
 /// How often a submission that was refused without effect is made again.
 const SUBMIT_TRIES: u32 = 5;
+
+/// The longest wait before such a submission, whatever the service asks for.
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// How an act ended on one node.
 #[derive(Clone, Debug)]
@@ -54,7 +58,8 @@ enum Sent {
 impl Runner {
     /// Carries `action` out on `nodes`; every node gets an answer.
     ///
-    /// `label` makes the submissions' tokens, so it must be unique in the run.
+    /// `label` makes the submissions' tokens, so it must be unique in the run. A cancelled run
+    /// submits nothing, unless `patience` is to the end: what was done has to be looked at.
     pub(super) async fn act(
         &self,
         log: &RunLog,
@@ -62,12 +67,13 @@ impl Runner {
         action: PatchAction,
         nodes: &[NodeId],
         limit: Duration,
+        patience: Patience,
     ) -> BTreeMap<NodeId, Acted> {
         let chunks = self.fleet.chunks(nodes);
         let answers: Vec<_> = stream::iter(chunks.into_iter().enumerate())
             .map(|(at, chunk)| {
                 let label = format!("{}-{label}-{at}", log.run());
-                async move { self.act_on_chunk(log, &label, action, chunk, limit).await }
+                async move { self.act_on_chunk(log, &label, action, chunk, limit, patience).await }
             })
             .buffer_unordered(self.parallel)
             .collect()
@@ -82,6 +88,7 @@ impl Runner {
         action: PatchAction,
         mut nodes: Vec<NodeId>,
         limit: Duration,
+        patience: Patience,
     ) -> Vec<(NodeId, Acted)> {
         let mut answers = Vec::with_capacity(nodes.len());
         // One node that does not exist refuses the whole submission; it is made again without it,
@@ -96,7 +103,7 @@ impl Runner {
                     return not_begun(answers, nodes, &error.report());
                 }
             };
-            match self.send(log, &token, action, &nodes).await {
+            match self.send(log, &token, action, &nodes, patience).await {
                 Sent::Accepted(id) => {
                     let ends = self.follow(log, &id, &nodes, limit).await;
                     answers.extend(ends);
@@ -131,8 +138,10 @@ impl Runner {
         token: &SubmitToken,
         action: PatchAction,
         nodes: &[NodeId],
+        patience: Patience,
     ) -> Sent {
-        if self.cancel.is_cancelled() {
+        let over = || patience == Patience::UntilCancelled && self.cancel.is_cancelled();
+        if over() {
             return Sent::Refused(cancelled("submit"));
         }
         if let Err(error) = log.keep().await {
@@ -158,15 +167,22 @@ impl Runner {
             };
             match error.kind() {
                 ErrorKind::Throttled
-                    if attempt < SUBMIT_TRIES
-                        && error.is_retryable()
-                        && !self.cancel.is_cancelled() =>
+                    if attempt < SUBMIT_TRIES && error.is_retryable() && !over() =>
                 {
                     if let Retry::After(delay) = error.retry() {
-                        pause = pause.max(delay);
+                        pause = pause.max(delay.min(LONGEST_PAUSE));
                     }
-                    self.clock.sleep(pause).await;
-                    pause *= 2;
+                    // Its time may be over by now, and another may have looked for the act.
+                    if let Err(lost) = self.pause(log, pause).await {
+                        return Sent::Refused(lost);
+                    }
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    if over() {
+                        let failed =
+                            Event::SubmitFailed { token: token.clone(), error: error.report() };
+                        log.note(&[failed]).await;
+                        break;
+                    }
                 }
                 ErrorKind::Throttled
                 | ErrorKind::NotFound
@@ -188,25 +204,50 @@ impl Runner {
         Sent::Refused(cancelled("submit"))
     }
 
+    /// Waits, and keeps the run's lease meanwhile.
+    async fn pause(&self, log: &RunLog, pause: Duration) -> Result<()> {
+        let mut left = pause;
+        while left > Duration::ZERO {
+            let slice = left.min(Duration::from_mins(1));
+            self.clock.sleep(slice).await;
+            left -= slice;
+            log.keep().await?;
+        }
+        Ok(())
+    }
+
     /// Looks for an act whose submission had no answer; never sends it again.
     async fn find_lost(&self, log: &RunLog, token: &SubmitToken, error: &Error) -> Sent {
-        let policy = Limits::policy(self.limits.consistency);
-        let found = wait_until(&*self.clock, &policy, async || {
+        match self.find(log, token).await {
+            Ok(operation) => {
+                let submitted =
+                    Event::Submitted { token: token.clone(), operation: operation.clone() };
+                log.note(&[submitted]).await;
+                Sent::Accepted(operation)
+            }
+            // The intent stands without an answer, for a recovery to name.
+            Err(_) => {
+                Sent::Lost(format!("the answer to the submission was lost ({})", error.report()))
+            }
+        }
+    }
+
+    /// Asks for the act of `token` until the provider must have told of it.
+    pub(super) async fn find(
+        &self,
+        log: &RunLog,
+        token: &SubmitToken,
+    ) -> Result<OperationId, WaitError> {
+        let policy = Limits::policy(self.limits.consistency).with_max_errors(u32::MAX);
+        wait_until(&*self.clock, &policy, async || {
+            // A lease that is lost does not stop the looking: it changes nothing.
+            let _ = log.keep().await;
             Ok(match self.fleet.find_operation(token).await? {
                 Some(id) => Polled::Ready(id),
                 None => Polled::Pending,
             })
         })
-        .await;
-        if let Ok(operation) = found {
-            log.note(&[Event::Submitted { token: token.clone(), operation: operation.clone() }])
-                .await;
-            Sent::Accepted(operation)
-        } else {
-            let reason = format!("the answer to the submission was lost ({})", error.report());
-            log.note(&[Event::SubmitFailed { token: token.clone(), error: reason.clone() }]).await;
-            Sent::Lost(reason)
-        }
+        .await
     }
 
     /// Follows an accepted act until it has ended on every node, or `limit` is over; then it is
@@ -219,8 +260,9 @@ impl Runner {
         limit: Duration,
     ) -> Vec<(NodeId, Acted)> {
         let mut seen: BTreeMap<NodeId, NodeOperation> = BTreeMap::new();
-        let policy = Limits::policy(limit);
         // A cancelled run waits for what is under way: half an install is worse than a whole one.
+        // For the same reason no error of asking ends the wait: the nodes would be stopped under it.
+        let policy = Limits::policy(limit).with_max_errors(u32::MAX);
         let ended = wait_until(&*self.clock, &policy, async || {
             for node in self.ask(log, id).await?.nodes {
                 seen.insert(node.node.clone(), node);
@@ -231,13 +273,15 @@ impl Runner {
         .await;
         let reason = match &ended {
             Ok(()) => String::new(),
-            Err(WaitError::Exceeded { .. }) if log.lost() == Lost::No => {
+            Err(WaitError::Exceeded { last, .. }) if log.lost() != Lost::Lease => {
                 let cancelled = self.fleet.cancel(id).await;
                 let note = match cancelled {
                     Ok(()) => "it was cancelled".to_owned(),
                     Err(error) => format!("cancelling failed: {}", error.report()),
                 };
-                format!("not over after {} min; {note}", limit.as_secs() / 60)
+                let asked = last.as_ref().map(|error| format!(" ({})", error.report()));
+                let asked = asked.unwrap_or_default();
+                format!("not over after {} min{asked}; {note}", limit.as_secs() / 60)
             }
             Err(WaitError::Poll(error)) => error.report(),
             Err(error) => error.to_string(),
@@ -260,13 +304,11 @@ impl Runner {
     async fn ask(&self, log: &RunLog, id: &OperationId) -> Result<crate::PatchOperation> {
         // A lease that is lost does not stop the watching: it changes nothing.
         let _ = log.keep().await;
-        match self.fleet.operation(id).await {
-            // Services tell late of what they have accepted.
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                Err(error.with_retry(Retry::Backoff))
-            }
-            other => other,
-        }
+        // Services tell late of what they have accepted, and credentials are renewed.
+        self.fleet.operation(id).await.map_err(|error| match error.retry() {
+            Retry::Never => error.with_retry(Retry::Backoff),
+            _ => error,
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use super::Runner;
+use super::{Runner, power::whole};
 use crate::{
     Clock, ErrorKind, Event, Journal, NodeId, PerNode, Result, RunId, RunLease, clock::later,
 };
@@ -111,7 +111,8 @@ impl RunLog {
 
     pub(super) async fn claim(&self, nodes: &[NodeId]) -> PerNode<()> {
         let claims = self.journal.claim(&self.lease(), nodes).await;
-        claims.into_iter().map(|(node, claim)| (node, claim.map(drop))).collect()
+        let claims = claims.into_iter().map(|(node, claim)| (node, claim.map(drop))).collect();
+        whole("core", "claim", nodes, claims)
     }
 
     /// Gives nodes and run back. A lease that stays is over after its term.

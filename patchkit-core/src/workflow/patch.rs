@@ -14,8 +14,8 @@ use super::{
     unexpected,
 };
 use crate::{
-    AssignedWave, ComplianceStatus, Error, ErrorKind, Event, NodeCompliance, NodeId, PatchAction,
-    Polled, PowerState, Result, RunId, wait_until,
+    AssignedWave, ComplianceStatus, Error, ErrorKind, Event, NodeCompliance, NodeId,
+    OperationStatus, PatchAction, Polled, PowerState, Result, RunId, wait_until,
 };
 
 /// What is known of the nodes of a run while it goes on.
@@ -27,6 +27,15 @@ struct Progressing<'a> {
     open: BTreeSet<NodeId>,
     undo_failed: Vec<UndoFailure>,
     failures: usize,
+}
+
+/// A node on which an install has ended.
+struct Installed {
+    node: NodeId,
+    /// How many patches the provider says it installed.
+    patches: usize,
+    /// What it says went wrong.
+    problem: Option<String>,
 }
 
 /// Why no further node is begun.
@@ -113,8 +122,13 @@ impl Runner {
         let mut stop: Stop = None;
         let waves = &going.plan.waves;
         for (at, wave) in waves.iter().enumerate() {
-            let nodes: Vec<NodeId> =
-                wave.nodes.iter().filter(|node| claimed.contains(node)).cloned().collect();
+            // A plan comes from outside: a node that it names twice is patched once.
+            let nodes: BTreeSet<&NodeId> = wave
+                .nodes
+                .iter()
+                .filter(|node| claimed.contains(node) && going.open.contains(node))
+                .collect();
+            let nodes: Vec<NodeId> = nodes.into_iter().cloned().collect();
             if stop.is_none() {
                 self.tell(Progress::WaveStarted { wave: &wave.name, nodes: nodes.len() });
                 stop = self.wave(going, at, wave, &nodes).await;
@@ -130,6 +144,10 @@ impl Runner {
             if stop.is_none() && at + 1 < waves.len() {
                 self.bake(going, wave.bake).await;
             }
+        }
+        for node in going.open.clone() {
+            let outcome = NodeOutcome::new(Outcome::Skipped).because("in no wave of the plan");
+            self.finish(going, &node, outcome).await;
         }
     }
 
@@ -152,6 +170,9 @@ impl Runner {
             }
             if going.failures > errors {
                 return Some(format!("the error budget of {errors} is used up"));
+            }
+            if budget == 0 {
+                return Some("the disruption budget is 0".to_owned());
             }
             let room = budget.saturating_sub(out_of_work).min(left.len());
             if room == 0 {
@@ -210,11 +231,12 @@ impl Runner {
                 report.outcome.notes.push(failure.error.clone());
             }
         }
-        going.undo_failed.extend(failed);
-
         for (node, outcome) in verdicts {
             self.finish(going, &node, outcome).await;
         }
+        // Where one cannot be stopped, the next ones are not started.
+        going.failures += failed.iter().filter(|failure| !going.is_failed(&failure.node)).count();
+        going.undo_failed.extend(failed);
         nodes.iter().filter(|node| going.is_failed(node)).count()
     }
 
@@ -264,7 +286,7 @@ impl Runner {
         let lost =
             self.wait_nodes(going.log, &open, limit, Patience::UntilCancelled, is_online).await;
         for (node, word) in &lost {
-            let outcome = NodeOutcome::new(Outcome::Unreachable).because(word);
+            let outcome = NodeOutcome::new(self.not_reached()).because(word);
             self.finish(going, node, outcome).await;
         }
         open.retain(|node| !lost.contains_key(node));
@@ -293,7 +315,9 @@ impl Runner {
         }
         let label = format!("{label}-agent");
         let limit = self.limits.update_agent;
-        let acted = self.act(going.log, &label, PatchAction::UpdateAgent, &old, limit).await;
+        let patience = Patience::UntilCancelled;
+        let acted =
+            self.act(going.log, &label, PatchAction::UpdateAgent, &old, limit, patience).await;
         for (node, acted) in acted {
             if let Some(problem) = acted.problem() {
                 going.note(&node, format!("agent not updated: {problem}"));
@@ -304,11 +328,17 @@ impl Runner {
             .wait_nodes(going.log, &old, self.limits.reachable, Patience::UntilCancelled, is_online)
             .await;
         for (node, word) in &lost {
-            let outcome = NodeOutcome::new(Outcome::Unreachable)
+            let outcome = NodeOutcome::new(self.not_reached())
                 .because(format!("after the agent update: {word}"));
             self.finish(going, node, outcome).await;
         }
         open.into_iter().filter(|node| !lost.contains_key(node)).collect()
+    }
+
+    /// How a node ends whose agent was waited for in vain: a cancelled run did not wait long enough
+    /// to tell.
+    fn not_reached(&self) -> Outcome {
+        if self.cancel.is_cancelled() { Outcome::Skipped } else { Outcome::Unreachable }
     }
 
     /// Installs. Returns the nodes whose evidence a rescan can give, with what the install said.
@@ -317,7 +347,7 @@ impl Runner {
         going: &mut Progressing<'_>,
         label: &str,
         open: Vec<NodeId>,
-    ) -> Vec<(NodeId, Option<String>)> {
+    ) -> Vec<Installed> {
         if let Some(reason) = self.must_stop(going) {
             for node in open {
                 let outcome = NodeOutcome::new(Outcome::Skipped).because(&reason);
@@ -330,7 +360,9 @@ impl Runner {
         }
         let action = PatchAction::Install(going.plan.options.reboot);
         let label = format!("{label}-install");
-        let acted = self.act(going.log, &label, action, &open, self.limits.install).await;
+        let limit = self.limits.install;
+        let patience = Patience::UntilCancelled;
+        let acted = self.act(going.log, &label, action, &open, limit, patience).await;
         let mut verify = Vec::with_capacity(acted.len());
         for (node, acted) in acted {
             match acted {
@@ -345,7 +377,10 @@ impl Runner {
                     let outcome = NodeOutcome::new(Outcome::Unknown).because(reason);
                     self.finish(going, &node, outcome).await;
                 }
-                Acted::Ended(_) => verify.push((node, acted.problem())),
+                Acted::Ended(ref end) => {
+                    let patches = end.installed.len();
+                    verify.push(Installed { node, patches, problem: acted.problem() });
+                }
             }
         }
         verify
@@ -356,9 +391,9 @@ impl Runner {
         &self,
         going: &mut Progressing<'_>,
         label: &str,
-        installed: Vec<(NodeId, Option<String>)>,
+        installed: Vec<Installed>,
     ) -> Vec<(NodeId, NodeOutcome)> {
-        let ids: Vec<NodeId> = installed.iter().map(|(node, _)| node.clone()).collect();
+        let ids: Vec<NodeId> = installed.iter().map(|at| at.node.clone()).collect();
         let reachable = self.limits.reachable;
         let lost = self.wait_nodes(going.log, &ids, reachable, Patience::ToTheEnd, is_online).await;
         let back: Vec<NodeId> = ids.into_iter().filter(|node| !lost.contains_key(node)).collect();
@@ -368,15 +403,22 @@ impl Runner {
         let since = self.clock.now();
         // A scan changes nothing on the node, so a cancelled run still looks at what it did.
         let label = format!("{label}-rescan");
-        let scanned = self.act(going.log, &label, PatchAction::Scan, &back, self.limits.scan).await;
+        let limit = self.limits.scan;
+        let patience = Patience::ToTheEnd;
+        let scanned = self.act(going.log, &label, PatchAction::Scan, &back, limit, patience).await;
         let mut verdicts = Vec::with_capacity(installed.len());
-        for (node, install) in installed {
-            let note = install.map(|problem| format!("install: {problem}"));
+        for Installed { node, patches, problem } in installed {
+            let note = problem.map(|problem| format!("install: {problem}"));
             let mut outcome = if let Some(word) = lost.get(&node) {
                 NodeOutcome::new(Outcome::Unreachable).because(format!("after the install: {word}"))
             } else {
                 match scanned.get(&node) {
-                    Some(acted) if acted.succeeded() => self.judge(going, &node, since).await,
+                    Some(Acted::Ended(end)) if end.status == OperationStatus::Succeeded => {
+                        // By the provider's clock where it tells: ours may differ by more than
+                        // lies between install and scan.
+                        let since = end.started_at.unwrap_or(since);
+                        self.judge(going, &node, since, patches).await
+                    }
                     Some(acted) => NodeOutcome::new(Outcome::Unknown).because(format!(
                         "not scanned again: {}",
                         acted.problem().unwrap_or_default()
@@ -390,15 +432,18 @@ impl Runner {
         verdicts
     }
 
-    /// The verdict on a node that was scanned after `since`.
+    /// The verdict on a node that had `patches` installed and was scanned after `since`.
     async fn judge(
         &self,
         going: &mut Progressing<'_>,
         node: &NodeId,
         since: jiff::Timestamp,
+        patches: usize,
     ) -> NodeOutcome {
-        let policy = Limits::policy(self.limits.consistency);
+        let policy = Limits::policy(self.limits.consistency).with_max_errors(u32::MAX);
+        let log = going.log;
         let seen = wait_until(&*self.clock, &policy, async || {
+            let _ = log.keep().await;
             let summary = self.compliance.summary(node).await?;
             Ok(match summary.observed_at {
                 Some(at) if at >= since => Polled::Ready(summary),
@@ -417,7 +462,7 @@ impl Runner {
         if let Some(report) = going.reports.get_mut(node) {
             report.status_after = summary.status;
         }
-        verdict(going.plan.node(node), &summary)
+        verdict(going.plan.node(node), patches, &summary)
     }
 
     fn finished(&self, report: &NodeReport) {
@@ -508,7 +553,7 @@ fn untouched(node: &PlannedNode) -> NodeReport {
 }
 
 /// Judges by evidence: the scan after the install, not the install's exit status.
-fn verdict(planned: Option<&PlannedNode>, scan: &NodeCompliance) -> NodeOutcome {
+fn verdict(planned: Option<&PlannedNode>, patches: usize, scan: &NodeCompliance) -> NodeOutcome {
     let counts = &scan.counts;
     if counts.installed_pending_reboot > 0 {
         return NodeOutcome::new(Outcome::Failed)
@@ -516,9 +561,10 @@ fn verdict(planned: Option<&PlannedNode>, scan: &NodeCompliance) -> NodeOutcome 
     }
     match scan.status {
         ComplianceStatus::Compliant => {
-            let before = planned.is_some_and(|node| {
-                node.status == ComplianceStatus::Compliant && node.missing == 0
-            });
+            let before = patches == 0
+                && planned.is_some_and(|node| {
+                    node.status == ComplianceStatus::Compliant && node.missing == 0
+                });
             NodeOutcome::new(if before { Outcome::AlreadyCompliant } else { Outcome::Patched })
         }
         ComplianceStatus::NonCompliant => NodeOutcome::new(Outcome::Failed).because(format!(

@@ -189,11 +189,15 @@ impl PatchPlan {
 
     /// How many nodes may be out of work at once in a wave of `nodes`.
     pub fn disruption(&self, nodes: usize) -> usize {
-        self.options.rollout.disruption.0.of(nodes).max(1)
+        self.options.rollout.disruption.0.of(nodes)
     }
 
     pub(super) fn node(&self, id: &NodeId) -> Option<&PlannedNode> {
-        self.nodes.binary_search_by(|node| node.id.cmp(id)).ok().map(|at| &self.nodes[at])
+        match self.nodes.binary_search_by(|node| node.id.cmp(id)) {
+            Ok(at) => self.nodes.get(at),
+            // A plan that someone has edited need not be in order.
+            Err(_) => self.nodes.iter().find(|node| node.id == *id),
+        }
     }
 }
 
@@ -226,7 +230,7 @@ impl Runner {
     ) -> Result<PatchPlan> {
         let now = self.clock.now();
         let found = self.fleet.collect_nodes(&options.selector).await?;
-        let known = self.known(&options.selector).await?;
+        let known = self.known(found.iter().map(|node| node.id.clone())).await?;
         let (mut nodes, mut skipped, mut chosen) = (Vec::new(), Vec::new(), Vec::new());
         for node in found {
             let none = NodeCompliance::unknown(node.id.clone());
@@ -258,12 +262,14 @@ impl Runner {
             .then(|| (Outcome::Skipped, "off, and its provider cannot start it".to_owned()))
     }
 
+    /// What is known of some nodes. They are asked for by id: their power may be another by now, and
+    /// a lake knows neither power nor tags.
     pub(super) async fn known(
         &self,
-        selector: &NodeSelector,
+        nodes: impl IntoIterator<Item = NodeId>,
     ) -> Result<BTreeMap<NodeId, NodeCompliance>> {
         self.compliance
-            .summaries(selector)
+            .summaries(&NodeSelector::ids(nodes))
             .map(|summary| summary.map(|summary| (summary.node.clone(), summary)))
             .try_collect()
             .await
@@ -317,7 +323,7 @@ fn planned(node: &ManagedNode, known: &NodeCompliance) -> PlannedNode {
         power: node.power,
         reachability: node.reachability,
         status: known.status,
-        missing: known.counts.missing + known.counts.failed,
+        missing: known.counts.missing.saturating_add(known.counts.failed),
         baseline: known.baseline.clone(),
         scanned_at: known.observed_at,
         steps,
@@ -325,8 +331,8 @@ fn planned(node: &ManagedNode, known: &NodeCompliance) -> PlannedNode {
 }
 
 pub(super) fn is_fresh(known: &NodeCompliance, fresh: Duration, now: Timestamp) -> bool {
-    let most = SignedDuration::try_from(fresh).unwrap_or(SignedDuration::MAX);
-    known.age(now).is_some_and(|age| age < most)
+    // Clocks differ; a scan that is further in the future than it may be old is no evidence.
+    known.age(now).is_some_and(|age| age.unsigned_abs() < fresh)
 }
 
 fn age(known: &NodeCompliance, now: Timestamp) -> String {

@@ -12,8 +12,8 @@ use super::{
     log::{Lost, RunLog},
 };
 use crate::{
-    Change, ErrorKind, Event, FleetExt, NodeId, NodeStatus, PerNode, Polled, PowerState,
-    PowerTarget, Reachability, wait_until,
+    Change, Error, ErrorKind, Event, FleetExt, NodeId, NodeStatus, PerNode, Polled, PowerState,
+    PowerTarget, Reachability, Result, wait_until,
 };
 
 /// A node that may have been started by this run, and the power it had.
@@ -65,19 +65,21 @@ impl Runner {
     }
 
     async fn set_power(&self, nodes: &[NodeId], target: PowerTarget) -> PerNode<()> {
-        stream::iter(self.fleet.chunks(nodes))
+        let answers = stream::iter(self.fleet.chunks(nodes))
             .map(|chunk| async move { self.fleet.set_power(&chunk, target).await })
             .buffer_unordered(self.parallel)
             .concat()
-            .await
+            .await;
+        whole(self.fleet.provider(), "set_power", nodes, answers)
     }
 
     pub(super) async fn statuses(&self, nodes: &[NodeId]) -> PerNode<NodeStatus> {
-        stream::iter(self.fleet.chunks(nodes))
+        let answers = stream::iter(self.fleet.chunks(nodes))
             .map(|chunk| async move { self.fleet.statuses(&chunk).await })
             .buffer_unordered(self.parallel)
             .concat()
-            .await
+            .await;
+        whole(self.fleet.provider(), "statuses", nodes, answers)
     }
 
     /// Waits until `there` holds for each node, or the limit is over, or the run is cancelled and
@@ -137,12 +139,6 @@ impl Runner {
         if started.is_empty() {
             return failures;
         }
-        if log.lost() == Lost::Lease {
-            let why = "another holder took the run over; it puts the node back";
-            failures
-                .extend(started.keys().map(|node| UndoFailure::new(node.clone(), "start", why)));
-            return failures;
-        }
         let mut by_target: BTreeMap<PowerTarget, Vec<NodeId>> = BTreeMap::new();
         for (node, before) in started {
             by_target
@@ -170,6 +166,12 @@ impl Runner {
         failures
     }
 
+    /// Whether another holder has the run, as the journal says when there is any doubt.
+    async fn is_taken_over(&self, log: &RunLog) -> bool {
+        let _ = log.keep().await;
+        log.lost() == Lost::Lease
+    }
+
     async fn restore_to(
         &self,
         log: &RunLog,
@@ -178,25 +180,44 @@ impl Runner {
     ) -> Vec<UndoFailure> {
         let mut left: Vec<NodeId> = nodes.to_vec();
         let mut words: BTreeMap<NodeId, String> = BTreeMap::new();
+        let rests = |status: &NodeStatus| status.power == target.state();
         // Setting power is idempotent, so unlike an install it is simply asked for again.
         for pause in RESTORE_PAUSES {
             self.clock.sleep(Duration::from_secs(pause)).await;
-            words = self
-                .set_power(&left, target)
-                .await
-                .into_iter()
-                // Who cannot set a node's power has not started it: its status has the last word.
-                .filter_map(|(node, answer)| {
-                    let error = answer.err().filter(|at| at.kind() != ErrorKind::Unsupported)?;
-                    Some((node, error.report()))
-                })
-                .collect();
-            let accepted: Vec<NodeId> =
-                left.iter().filter(|node| !words.contains_key(*node)).cloned().collect();
-            let rests = |status: &NodeStatus| status.power == target.state();
-            let late =
-                self.wait_nodes(log, &accepted, self.limits.stop, Patience::ToTheEnd, rests).await;
-            words.extend(late);
+            // A node on its way up refuses to be stopped.
+            let up = |status: &NodeStatus| status.power != PowerState::Starting;
+            self.wait_nodes(log, &left, self.limits.start, Patience::ToTheEnd, up).await;
+            if self.is_taken_over(log).await {
+                let word = "another holder took the run over; it puts the node back";
+                words = left.into_iter().map(|node| (node, word.to_owned())).collect();
+                break;
+            }
+            let (mut accepted, mut unclear, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+            let mut errors: BTreeMap<NodeId, String> = BTreeMap::new();
+            for (node, answer) in self.set_power(&left, target).await {
+                let Err(error) = answer else {
+                    accepted.push(node);
+                    continue;
+                };
+                errors.insert(node.clone(), error.report());
+                if is_refusal(error.kind()) { &mut refused } else { &mut unclear }.push(node);
+            }
+            // Whatever was answered, what the node is like has the last word.
+            words.clear();
+            for (nodes, limit) in [
+                (accepted, self.limits.stop),
+                (unclear, self.limits.consistency),
+                (refused, Duration::ZERO),
+            ] {
+                let late = self.wait_nodes(log, &nodes, limit, Patience::ToTheEnd, rests).await;
+                words.extend(late.into_iter().map(|(node, word)| {
+                    let word = match errors.remove(&node) {
+                        Some(error) => format!("{error}; {word}"),
+                        None => word,
+                    };
+                    (node, word)
+                }));
+            }
             left.retain(|node| words.contains_key(node));
             if left.is_empty() {
                 break;
@@ -226,7 +247,32 @@ pub(super) fn is_online(status: &NodeStatus) -> bool {
         && matches!(status.power, PowerState::Running | PowerState::Unknown)
 }
 
+/// The answers for `nodes`, one for each: a node that is left out has an error, never silence.
+pub(super) fn whole<T>(
+    provider: &'static str,
+    operation: &'static str,
+    nodes: &[NodeId],
+    answers: PerNode<T>,
+) -> PerNode<T> {
+    let mut answers: BTreeMap<NodeId, Result<T>> = answers.into_iter().collect();
+    let nodes: BTreeSet<&NodeId> = nodes.iter().collect();
+    nodes
+        .into_iter()
+        .map(|node| {
+            let answer = answers.remove(node).unwrap_or_else(|| {
+                let message = "the answer leaves out the node";
+                Err(Error::new(ErrorKind::Malformed, provider, operation, message)
+                    .with_node(node.clone()))
+            });
+            (node.clone(), answer)
+        })
+        .collect()
+}
+
 /// Whether an error of a write says that nothing happened.
 pub(super) fn is_refusal(kind: ErrorKind) -> bool {
-    !matches!(kind, ErrorKind::Timeout | ErrorKind::Unexpected | ErrorKind::Malformed)
+    !matches!(
+        kind,
+        ErrorKind::Timeout | ErrorKind::Unexpected | ErrorKind::Malformed | ErrorKind::Cancelled
+    )
 }

@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::{Runner, UndoFailure, log::RunLog, power::Started};
-use crate::{Change, Event, NodeId, OperationId, PatchAction, Record, Result, RunId, SubmitToken};
+use super::{NodeOutcome, Outcome, Runner, UndoFailure, log::RunLog, power::Started};
+use crate::{
+    Change, ErrorKind, Event, NodeId, OperationId, PatchAction, Record, Result, RunId, SubmitToken,
+    WaitError,
+};
 
 /// What a recovery found and did.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -27,6 +30,8 @@ pub struct Recovery {
 /// What the journal says of a run that is not over.
 #[derive(Default)]
 struct Left {
+    /// Nodes whose part is over.
+    ended: BTreeSet<NodeId>,
     started: Started,
     /// Changes that are no power changes, begun and not known to be done.
     open: BTreeMap<NodeId, String>,
@@ -43,6 +48,12 @@ impl Left {
             left.take(&record.event);
         }
         left
+    }
+
+    fn forget_acts(&mut self, on: impl Fn(&NodeId) -> bool) {
+        for (_, nodes, _) in self.acts.values_mut() {
+            nodes.retain(|node| !on(node));
+        }
     }
 
     fn take(&mut self, event: &Event) {
@@ -92,12 +103,19 @@ impl Left {
             Event::SubmitFailed { token, .. } => {
                 self.acts.remove(token);
             }
-            Event::NodeFinished { node, .. } => {
-                for (_, nodes, _) in self.acts.values_mut() {
-                    nodes.retain(|at| at != node);
+            Event::NodeFinished { node, outcome } => {
+                self.ended.insert(node.clone());
+                let outcome: Option<NodeOutcome> = serde_json::from_value(outcome.clone()).ok();
+                // A run that dies before its report has told nobody of those.
+                if outcome.is_none_or(|end| end.outcome != Outcome::Unknown) {
+                    self.forget_acts(|at| at == node);
                 }
             }
-            Event::RunFinished => self.finished = true,
+            Event::RunFinished => {
+                self.finished = true;
+                let ended = std::mem::take(&mut self.ended);
+                self.forget_acts(|node| ended.contains(node));
+            }
         }
     }
 }
@@ -117,7 +135,7 @@ impl Runner {
     pub async fn recover(&self, run: &RunId) -> Result<Recovery> {
         let log = RunLog::take_over(self, run).await?;
         let records: Vec<Record> = self.journal.events(run).try_collect().await?;
-        let left = Left::read(&records);
+        let mut left = Left::read(&records);
         let mut recovery = Recovery {
             run: run.clone(),
             restored: Vec::new(),
@@ -131,9 +149,11 @@ impl Runner {
             }
             let operation = match operation {
                 Some(operation) => Some(operation),
-                None => match self.fleet.find_operation(&token).await {
-                    Ok(found) => found,
+                None => match self.find(&log, &token).await {
+                    Ok(found) => Some(found),
+                    Err(WaitError::Exceeded { last: None, .. }) => None,
                     Err(error) => {
+                        let error = error.into_error("core", "recover");
                         recovery.problems.push(error.report());
                         None
                     }
@@ -152,7 +172,17 @@ impl Runner {
                 recovery.unknown.push((node, word));
             }
         }
-        recovery.undo_failed = self.restore(&log, &left.started).await;
+        let started: Vec<NodeId> = left.started.keys().cloned().collect();
+        for (node, claim) in log.claim(&started).await {
+            // What this run could not write down it may have undone, and given the node back.
+            if let Err(error) = claim
+                && error.kind() == ErrorKind::Conflict
+            {
+                left.started.remove(&node);
+                recovery.undo_failed.push(UndoFailure::new(node, "start", error.report()));
+            }
+        }
+        recovery.undo_failed.extend(self.restore(&log, &left.started).await);
         let stuck: BTreeSet<NodeId> =
             recovery.undo_failed.iter().map(|failure| failure.node.clone()).collect();
         recovery.restored = left.started.into_keys().filter(|node| !stuck.contains(node)).collect();

@@ -9,6 +9,7 @@ use super::{
     Progress, Runner,
     act::Acted,
     log::{Lost, RunLog},
+    power::Patience,
 };
 use crate::{
     ComplianceStatus, Event, FleetExt, NodeCompliance, NodeId, NodeSelector, PatchAction,
@@ -126,7 +127,9 @@ impl Runner {
             outcomes.insert(node, (ScanOutcome::Busy, reason));
         }
         let claimed: Vec<NodeId> = claimed.into_iter().map(|(node, _)| node).collect();
-        let acted = self.act(&log, "scan", PatchAction::Scan, &claimed, self.limits.scan).await;
+        let limit = self.limits.scan;
+        let patience = Patience::UntilCancelled;
+        let acted = self.act(&log, "scan", PatchAction::Scan, &claimed, limit, patience).await;
         for (node, acted) in acted {
             self.tell(Progress::Checked { nodes: 1 });
             let outcome = match &acted {
@@ -144,7 +147,7 @@ impl Runner {
         // Also those whose claim had no clear answer; what another run holds is left alone.
         log.close(&able).await;
 
-        let mut known = self.known(selector).await?;
+        let mut known = self.known(outcomes.keys().cloned()).await?;
         let nodes = outcomes
             .into_iter()
             .map(|(node, (outcome, reason))| {

@@ -209,6 +209,8 @@ impl Runner {
         let Some(log) = log.filter(|_| !wanted.is_empty() && !self.cancel.is_cancelled()) else {
             return finding;
         };
+        // A lease that is lost refuses the intent.
+        let _ = log.keep().await;
         let planned = TagChange::between(finding.node.clone(), &finding.tags, &wanted);
         let intent = Change::Tags(planned);
         if let Err(error) = log.append(&[Event::ChangeIntent { change: intent.clone() }]).await {
@@ -220,7 +222,8 @@ impl Runner {
             Ok(change) => {
                 log.note(&[Event::ChangeDone { change: Change::Tags(change.clone()) }]).await;
                 finding.tags.extend(wanted);
-                finding.missing.retain(|name| !finding.tags.contains_key(name));
+                let missing = required.missing(&finding.tags).into_iter();
+                finding.missing = missing.map(str::to_owned).collect();
                 finding.outcome = if finding.missing.is_empty() {
                     TagOutcome::Merged
                 } else {

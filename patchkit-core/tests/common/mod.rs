@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod wrap;
+
 use jiff::Timestamp;
 use patchkit_core::{
     ApprovalRule, AutoApproval, Baseline, Error, ErrorKind, NodeId, NodePatch, NodeSelector,
