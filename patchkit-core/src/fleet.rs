@@ -130,15 +130,17 @@ pub trait Fleet: fmt::Debug + Send + Sync + 'static {
     /// - The same token twice is one act: the second call returns the first one's id.
     /// - More nodes than `Capabilities::max_nodes_per_operation`, none, or nodes of more than one
     ///   scope are `InvalidInput`.
-    /// - An unknown node is `NotFound`, and nothing is started on the others. Any other error that
-    ///   names a node says the same, but for the unclear ones: `Timeout`, `Malformed`, `Cancelled`,
-    ///   `Unexpected`. The workflows submit again without the node that is named.
+    /// - An unknown node is `NotFound`, and nothing is started on the others.
     /// - A call whose answer is lost is `Timeout`, never retryable: see
     ///   [`find_operation`](Self::find_operation).
     ///
     /// # Errors
     /// `InvalidInput`, `NotFound`, `Unsupported`, `PermissionDenied`, `Throttled` (nothing was
     /// started), `Timeout` (unknown).
+    ///
+    /// An error that names a node says that nothing was started on the others either, but for the
+    /// unclear ones: `Timeout`, `Malformed`, `Cancelled`, `Unexpected`. The workflows submit again
+    /// without the node that is named.
     ///
     /// # Cancellation
     /// When the future is dropped the act may or may not have started; the token tells.

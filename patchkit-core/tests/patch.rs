@@ -193,6 +193,25 @@ fn a_throttled_submission_is_made_again_under_the_same_token() {
 }
 
 #[test]
+fn a_throttled_status_or_start_is_asked_for_again() {
+    let stopped = id("i-01");
+    let world = world([off(stopped.clone(), PowerState::Stopped)]);
+    let left = Arc::new(AtomicUsize::new(4));
+    world.cloud.on_call(move |call| {
+        let held = matches!(call.operation, "statuses" | "set_power");
+        if held && left.load(Ordering::Relaxed) > 0 {
+            left.fetch_sub(1, Ordering::Relaxed);
+            Fault::Refuse(error(ErrorKind::Throttled).with_retry(Retry::Backoff))
+        } else {
+            Fault::Pass
+        }
+    });
+    let ended = block_on(world.patch(&options()));
+    assert_eq!(outcome(&ended, &stopped), Outcome::Patched, "{ended}");
+    assert_eq!(world.cloud.power(&stopped), Some(PowerState::Stopped));
+}
+
+#[test]
 fn a_node_that_cannot_be_stopped_again_is_named_and_stays_claimed() {
     let stuck = id("i-01");
     let world = world([

@@ -1,7 +1,7 @@
 //! The state that all four traits share, and how time passes in it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fmt,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -162,7 +162,7 @@ impl MemoryCloud {
         }
     }
 
-    /// A listing in pages; `find` returns the items after a key, in the order of their keys.
+    /// A listing in pages, of what `find` finds when the first one is asked for, by its keys.
     pub(super) fn list<T, F>(
         &self,
         operation: &'static str,
@@ -174,26 +174,26 @@ impl MemoryCloud {
     {
         let cloud = self.clone();
         let find = Arc::new(find);
+        let found: Arc<Mutex<Option<VecDeque<T>>>> = Arc::default();
         paginate(PROVIDER, operation, move |token| {
-            let (cloud, find) = (cloud.clone(), Arc::clone(&find));
+            let (cloud, find, found) = (cloud.clone(), Arc::clone(&find), Arc::clone(&found));
             async move {
-                let (page, after) = match token.as_deref().and_then(|token| token.split_once(' ')) {
-                    Some((page, after)) => (page.parse().unwrap_or(0), Some(after.to_owned())),
-                    None => (0, None),
-                };
+                let page = token.and_then(|token| token.parse().ok()).unwrap_or(0);
                 let call = MemoryCall { page: Some(page), ..MemoryCall::new(operation) };
                 let fault = cloud.enter(call).await?;
-                let now = cloud.clock.now();
-                let mut items = find(&mut cloud.state(), now)?;
-                items.sort_by(|a, b| a.0.cmp(&b.0));
-                if let Some(after) = after {
-                    items.retain(|(key, _)| *key > after);
-                }
-                let more = items.len() > cloud.page_size;
-                items.truncate(cloud.page_size);
-                let token =
-                    items.last().filter(|_| more).map(|(key, _)| format!("{} {key}", page + 1));
-                fault.answer((items.into_iter().map(|(_, item)| item).collect(), token))
+                let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                let items = match &mut *found {
+                    Some(items) => items,
+                    empty => {
+                        let now = cloud.clock.now();
+                        let mut items = find(&mut cloud.state(), now)?;
+                        items.sort_by(|a, b| a.0.cmp(&b.0));
+                        empty.insert(items.into_iter().map(|(_, item)| item).collect())
+                    }
+                };
+                let page_items = items.drain(..cloud.page_size.min(items.len())).collect();
+                let token = (!items.is_empty()).then(|| (page + 1).to_string());
+                fault.answer((page_items, token))
             }
         })
     }

@@ -248,7 +248,7 @@ impl Runner {
         started: &mut Started,
     ) -> Vec<NodeId> {
         let (mut open, mut off) = (Vec::new(), Vec::new());
-        for (node, status) in self.statuses(nodes).await {
+        for (node, status) in self.statuses_now(going.log, nodes).await {
             let Some(planned) = going.plan.node(&node) else { continue };
             match status {
                 Err(error) => {

@@ -40,8 +40,9 @@ impl Runner {
             );
         }
         let ids: Vec<NodeId> = nodes.iter().map(|(node, _)| node.clone()).collect();
-        let answers: BTreeMap<_, _> =
-            self.set_power(&ids, PowerTarget::Running).await.into_iter().collect();
+        let answers = self
+            .patiently(log, &ids, async |ids| self.set_power(ids, PowerTarget::Running).await)
+            .await;
         let (mut started, mut refused, mut events) = (Started::new(), BTreeMap::new(), Vec::new());
         for node in nodes {
             match answers.get(&node.0) {
@@ -80,6 +81,43 @@ impl Runner {
             .concat()
             .await;
         whole(self.fleet.provider(), "statuses", nodes, answers)
+    }
+
+    /// The statuses of nodes that are about to be worked on.
+    pub(super) async fn statuses_now(
+        &self,
+        log: &RunLog,
+        nodes: &[NodeId],
+    ) -> BTreeMap<NodeId, Result<NodeStatus>> {
+        self.patiently(log, nodes, async |nodes| self.statuses(nodes).await).await
+    }
+
+    /// Asks again for the nodes that were throttled: one rate limit must not fail a node, and with
+    /// it, by default, the run.
+    async fn patiently<T>(
+        &self,
+        log: &RunLog,
+        nodes: &[NodeId],
+        ask: impl AsyncFn(&[NodeId]) -> PerNode<T>,
+    ) -> BTreeMap<NodeId, Result<T>> {
+        let mut answers: BTreeMap<NodeId, Result<T>> = ask(nodes).await.into_iter().collect();
+        for pause in THROTTLE_PAUSES {
+            let throttled = answers.iter().filter_map(|(node, answer)| {
+                let error = answer.as_ref().err()?;
+                let is_throttled = error.kind() == ErrorKind::Throttled && error.is_retryable();
+                is_throttled.then(|| node.clone())
+            });
+            let again: Vec<NodeId> = throttled.collect();
+            if again.is_empty() || self.cancel.is_cancelled() {
+                break;
+            }
+            self.clock.sleep(Duration::from_secs(pause)).await;
+            if self.cancel.is_cancelled() || log.keep().await.is_err() {
+                break;
+            }
+            answers.extend(ask(&again).await);
+        }
+        answers
     }
 
     /// Waits until `there` holds for each node, or the limit is over, or the run is cancelled and
@@ -231,6 +269,9 @@ impl Runner {
             .collect()
     }
 }
+
+/// Seconds before each further try of a call that was throttled.
+const THROTTLE_PAUSES: [u64; 4] = [5, 15, 30, 60];
 
 /// Seconds before each try to put nodes back.
 const RESTORE_PAUSES: [u64; 3] = [0, 30, 120];
