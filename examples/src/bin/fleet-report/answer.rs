@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use patchkit_core::{ComplianceStatus, Error};
+use patchkit_core::ComplianceStatus;
 use patchkit_examples::{Exit, Failure};
 use patchkit_inventory::{
     Dimension, InventoryKey, InventoryRecord, LakeNode, LakeReading, LakeReport, LoadOptions,
@@ -66,16 +66,14 @@ impl Answer {
         question: Option<Arc<Question>>,
     ) -> Result<Self, Failure> {
         let options = LoadOptions::default().with_patches(args.patches());
-        let unread = |error: Error| Failure::new(format!("{}: {}", lake.name, error.report()));
-        let report = LakeReport::load(Arc::clone(&source) as Arc<dyn ObjectSource>, options)
-            .await
-            .map_err(unread)?;
+        let report =
+            LakeReport::load(Arc::clone(&source) as Arc<dyn ObjectSource>, options).await?;
         if report.nodes().next().is_none() {
             return Err(no_inventory(&lake.name, report.reading()));
         }
         let rows = match question {
             Some(question) => {
-                let found = question.ask(&report).await.map_err(unread)?;
+                let found = question.ask(&report).await?;
                 Rows::Packages(question, found)
             }
             None if args.non_compliant => Rows::NonCompliant,
@@ -91,7 +89,7 @@ impl Answer {
             checked: None,
         };
         if args.check {
-            answer.checked = Some(answer.check(source).await.map_err(unread)?);
+            answer.checked = Some(answer.check(source).await?);
         }
         Ok(answer)
     }

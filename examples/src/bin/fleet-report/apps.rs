@@ -139,6 +139,9 @@ impl Question {
         below: Option<&str>,
         nodes: NodesWanted,
     ) -> Result<Self, Failure> {
+        if pattern.is_empty() {
+            return Err(Failure::new("--app is empty: give a name, or '*' for all"));
+        }
         let glob = GlobBuilder::new(pattern)
             .case_insensitive(true)
             .build()
@@ -299,7 +302,9 @@ mod tests {
 
     #[test]
     fn bad_patterns_and_versions_are_refused() {
-        for (pattern, below) in [("[", None), ("{a", None), ("a", Some("new")), ("a", Some(""))] {
+        for (pattern, below) in
+            [("", None), ("[", None), ("{a", None), ("a", Some("new")), ("a", Some(""))]
+        {
             assert!(Question::new(pattern, below, NodesWanted::Live).is_err(), "{pattern}");
         }
     }

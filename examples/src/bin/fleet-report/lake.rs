@@ -66,7 +66,10 @@ async fn bucket_source(lake: &str, args: &Args) -> Result<Arc<dyn ObjectSource>,
     let mut options = S3Options::default();
     options.endpoint_url.clone_from(&args.endpoint_url);
     options.region.clone_from(&args.region);
-    Ok(Arc::new(S3Source::connect(lake.parse()?, &options).await?))
+    let source = S3Source::connect(lake.parse()?, &options).await.map_err(|error| {
+        Failure::new(format!("{lake}: {}; give --region or set AWS_REGION", error.report()))
+    })?;
+    Ok(Arc::new(source))
 }
 
 #[cfg(not(feature = "s3"))]
