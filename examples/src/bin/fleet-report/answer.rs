@@ -5,8 +5,8 @@ use std::sync::Arc;
 use patchkit_core::ComplianceStatus;
 use patchkit_examples::{Exit, Failure};
 use patchkit_inventory::{
-    Dimension, InventoryKey, InventoryRecord, LakeNode, LakeReading, LakeReport, LoadOptions,
-    ObjectSource, PatchGap, Repaired, ScanOptions, Skipped, Visitor, scan,
+    Dimension, InventoryKey, InventoryType, LakeNode, LakeReading, LakeReport, ObjectSource,
+    PatchGap, Repaired, Skipped,
 };
 
 use super::{
@@ -26,8 +26,15 @@ pub(crate) struct Answer {
     pub(crate) rows: Rows,
     /// The patches that live nodes lack, most first; `None` where patches were not read.
     pub(crate) gaps: Option<Vec<PatchGap>>,
-    /// What else was read of the lake, only to see whether it can be.
-    checked: Option<LakeReading>,
+    /// Whether all of the lake was read, so that a further pass finds no further dirt.
+    whole: Whole,
+}
+
+/// How much of the lake was read for the report.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Whole {
+    All,
+    Needed,
 }
 
 /// The rows that were asked for.
@@ -47,11 +54,7 @@ impl Answer {
             }
             None => None,
         };
-        let later = match (args.check, &question) {
-            (true, _) => Later::Everything,
-            (false, Some(_)) => Later::Packages,
-            (false, None) => Later::Nothing,
-        };
+        let later = if question.is_some() { Later::Packages } else { Later::Nothing };
         let source = Arc::new(Seen::new(Arc::clone(&lake.source), later));
         let bar = source.bar();
         let found = Self::read(args, lake, source, question).await;
@@ -65,9 +68,7 @@ impl Answer {
         source: Arc<Seen>,
         question: Option<Arc<Question>>,
     ) -> Result<Self, Failure> {
-        let options = LoadOptions::default().with_patches(args.patches());
-        let report =
-            LakeReport::load(Arc::clone(&source) as Arc<dyn ObjectSource>, options).await?;
+        let report = LakeReport::load(source as Arc<dyn ObjectSource>, args.options()).await?;
         if report.nodes().next().is_none() {
             return Err(no_inventory(&lake.name, report.reading()));
         }
@@ -79,28 +80,15 @@ impl Answer {
             None if args.non_compliant => Rows::NonCompliant,
             None => Rows::None,
         };
-        let mut answer = Self {
+        Ok(Self {
             lake: lake.name.clone(),
             by: args.by(),
             top: args.top,
             gaps: report.most_missing(usize::MAX),
             report,
             rows,
-            checked: None,
-        };
-        if args.check {
-            answer.checked = Some(answer.check(source).await?);
-        }
-        Ok(answer)
-    }
-
-    /// Reads the types that nothing was read of so far.
-    async fn check(&self, source: Arc<Seen>) -> patchkit_core::Result<LakeReading> {
-        let mut types = source.types();
-        types.retain(|ty| self.readings().all(|reading| !reading.types.contains_key(ty.as_str())));
-        let options = ScanOptions::default().with_types(types);
-        let (_, reading) = scan(source, options, || Check).await?;
-        Ok(reading)
+            whole: if args.quick { Whole::Needed } else { Whole::All },
+        })
     }
 
     /// The live nodes that are not compliant, worst first.
@@ -110,11 +98,11 @@ impl Answer {
 
     /// The readings that the answer rests on.
     pub(crate) fn readings(&self) -> impl Iterator<Item = &LakeReading> {
-        let packages = match &self.rows {
-            Rows::Packages(_, found) => Some(&found.reading),
-            Rows::None | Rows::NonCompliant => None,
+        let packages = match (&self.rows, self.whole) {
+            (Rows::Packages(_, found), Whole::Needed) => Some(&found.reading),
+            _ => None,
         };
-        std::iter::once(self.report.reading()).chain(packages).chain(&self.checked)
+        std::iter::once(self.report.reading()).chain(packages)
     }
 
     /// How much was lost.
@@ -143,6 +131,25 @@ impl Answer {
         entries
     }
 
+    /// Whether data was lost that the answer rests on; what has no inventory key may be any.
+    fn is_incomplete(&self) -> bool {
+        let packages = matches!(self.rows, Rows::Packages(..));
+        let matters = |skipped: &Skipped| match skipped.key.parse::<InventoryKey>() {
+            Ok(key) => match key.inventory_type() {
+                InventoryType::Application => packages,
+                InventoryType::InstanceInformation
+                | InventoryType::ComplianceSummary
+                | InventoryType::ComplianceItem
+                | InventoryType::PatchSummary
+                | InventoryType::Tag => true,
+                _ => false,
+            },
+            Err(_) => true,
+        };
+        let entries = self.lost_entries();
+        self.lost() > entries.len() as u64 || entries.into_iter().any(matters)
+    }
+
     /// What the process ends with: data that was lost may hide anything, so it is no clean end.
     pub(crate) fn exit(&self) -> Exit {
         let is_wrong = match &self.rows {
@@ -154,19 +161,8 @@ impl Answer {
                     && !(found.rows.is_empty() && found.not_comparable.is_empty())
             }
         };
-        if is_wrong || self.lost() > 0 { Exit::Findings } else { Exit::Clean }
+        if is_wrong || self.is_incomplete() { Exit::Findings } else { Exit::Clean }
     }
-}
-
-/// Reads rows and does nothing with them: what is wrong with them is found on the way.
-struct Check;
-
-impl Visitor for Check {
-    type Object = ();
-
-    fn begin(&mut self, _: &InventoryKey) {}
-
-    fn row(&mut self, (): &mut (), _: u64, _: &InventoryRecord<'_>) {}
 }
 
 /// Says what a lake looks like, to whoever pointed at something else.

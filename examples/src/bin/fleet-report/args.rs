@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, ValueEnum, builder::PossibleValuesParser, builder::TypedValueParser as _};
 use patchkit_examples::Failure;
-use patchkit_inventory::{Dimension, NodesWanted, PatchDetails};
+use patchkit_inventory::{Checked, Dimension, LoadOptions, NodesWanted, PatchDetails};
 
 /// Reports on a data-sync lake: compliance by group, the worst nodes, the patches that most nodes
 /// lack, packages below a version, and what of the lake could not be read.
@@ -40,12 +40,10 @@ pub(crate) struct Args {
     /// Packages of nodes that are not live, too
     #[arg(long, requires = "app")]
     all: bool,
-    /// Read every node's patches, for the most-missing ones; tables of groups do so anyway
+    /// Read only the types that the question needs, and no patch rows: faster, but what is lost of
+    /// the rest of the lake is not found, and the most-missing patches are not known
     #[arg(long)]
-    patches: bool,
-    /// Read the types that the report does not need too, to list what is lost of them
-    #[arg(long)]
-    pub(crate) check: bool,
+    pub(crate) quick: bool,
     /// What goes to standard output
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
@@ -97,10 +95,12 @@ impl Args {
         if self.all { NodesWanted::All } else { NodesWanted::Live }
     }
 
-    /// Patches are most of a lake's bytes: they are read where they are shown.
-    pub(crate) fn patches(&self) -> PatchDetails {
-        let is_shown = self.format == Format::Table && self.app.is_none() && !self.non_compliant;
-        if self.patches || is_shown { PatchDetails::Loaded } else { PatchDetails::OnDemand }
+    pub(crate) fn options(&self) -> LoadOptions {
+        if self.quick {
+            LoadOptions::default()
+        } else {
+            LoadOptions::default().with_patches(PatchDetails::Loaded).with_checked(Checked::All)
+        }
     }
 
     /// Tells a bucket from a directory.

@@ -1,9 +1,6 @@
 //! The lake as one run sees it: listed once, with progress on a terminal.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures::{
@@ -31,7 +28,6 @@ pub(crate) struct Seen {
 pub(crate) enum Later {
     Nothing,
     Packages,
-    Everything,
 }
 
 impl Later {
@@ -39,14 +35,12 @@ impl Later {
         match self {
             Self::Nothing => false,
             Self::Packages => *ty == InventoryType::Application,
-            Self::Everything => true,
         }
     }
 }
 
 #[derive(Clone, Debug)]
 struct Object {
-    ty: InventoryType,
     key: Arc<str>,
     size: Option<u64>,
 }
@@ -62,12 +56,6 @@ impl Seen {
 
     pub(crate) fn bar(&self) -> ProgressBar {
         self.bar.clone()
-    }
-
-    /// The types of the objects that are remembered.
-    pub(crate) fn types(&self) -> BTreeSet<InventoryType> {
-        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        objects.iter().flatten().map(|object| object.ty.clone()).collect()
     }
 }
 
@@ -92,8 +80,7 @@ impl ObjectSource for Seen {
                 && later.takes(parsed.inventory_type())
                 && let Some(objects) = &mut *objects.lock().unwrap_or_else(PoisonError::into_inner)
             {
-                let ty = parsed.inventory_type().clone();
-                objects.push(Object { ty, key: Arc::clone(key), size: *size });
+                objects.push(Object { key: Arc::clone(key), size: *size });
             }
         };
         self.source.list().inspect(remember).boxed()
