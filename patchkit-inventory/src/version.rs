@@ -85,12 +85,10 @@ impl VersionScheme {
     /// # Behavior
     /// - The epoch ends at the first colon and is all digits; the release begins after the last
     ///   hyphen. A text without them has none.
-    /// - Windows versions have neither: the whole text is the version.
+    /// - Windows versions have neither: an epoch is dropped, where the colon would be read as one more
+    ///   dot, and the rest is the version.
     pub fn parse(self, text: &str) -> PackageVersion<'_> {
         let text = text.trim();
-        if self == Self::Windows {
-            return PackageVersion { version: text, ..PackageVersion::default() };
-        }
         let (epoch, rest) = match text.split_once(':') {
             Some((epoch, rest)) if epoch.bytes().all(|b| b.is_ascii_digit()) => {
                 // As rpm reads it: a colon with nothing before it still gives an epoch.
@@ -98,6 +96,9 @@ impl VersionScheme {
             }
             _ => ("", text),
         };
+        if self == Self::Windows {
+            return PackageVersion { version: rest, ..PackageVersion::default() };
+        }
         let (version, release) = rest.rsplit_once('-').unwrap_or((rest, ""));
         PackageVersion { epoch, version, release }
     }

@@ -143,6 +143,7 @@ fn texts_are_taken_apart() {
         (VersionScheme::Deb, "3.0-rc-2-1", "", "3.0-rc-2", "1"),
         (VersionScheme::Deb, "x:3.0", "", "x:3.0", ""),
         (VersionScheme::Windows, "1.2.3-4", "", "1.2.3-4", ""),
+        (VersionScheme::Windows, "1:1.2.3", "", "1.2.3", ""),
     ] {
         assert_eq!(scheme.parse(text), PackageVersion { epoch, version, release }, "{text}");
     }

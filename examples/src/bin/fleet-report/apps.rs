@@ -106,20 +106,15 @@ impl Package {
 
 impl Limits {
     fn parse(text: &str) -> Result<Self, Failure> {
-        // A Windows version has no epoch; the colon would be read as one more dot.
-        let plain = match text.split_once(':') {
-            Some((epoch, rest)) if epoch.bytes().all(|byte| byte.is_ascii_digit()) => rest,
-            _ => text,
-        };
-        let parse = |scheme, text| {
+        let parse = |scheme| {
             Below::parse(scheme, text).map_err(|_| {
                 Failure::new(format!("--below {text:?} is not a version: it has no number"))
             })
         };
         Ok(Self {
-            rpm: parse(VersionScheme::Rpm, text)?,
-            deb: parse(VersionScheme::Deb, text)?,
-            windows: parse(VersionScheme::Windows, plain)?,
+            rpm: parse(VersionScheme::Rpm)?,
+            deb: parse(VersionScheme::Deb)?,
+            windows: parse(VersionScheme::Windows)?,
         })
     }
 
