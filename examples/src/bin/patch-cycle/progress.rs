@@ -78,7 +78,10 @@ impl Bars {
             }
             Progress::NodeFinished { report } => {
                 if let Some(bar) = bar {
-                    bar.inc(1);
+                    // Nodes that no wave reached end too, without a bar of their own.
+                    if Some(bar.position()) < bar.length() {
+                        bar.inc(1);
+                    }
                 } else {
                     let notes = report.outcome.notes.join("; ");
                     let dash = if notes.is_empty() { "" } else { ": " };
