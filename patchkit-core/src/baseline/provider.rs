@@ -34,11 +34,18 @@ pub trait Baseline: fmt::Debug + Send + Sync + 'static {
 
     /// The baseline of nodes in no patch group.
     ///
+    /// # Behavior
+    /// - It is for the operating system asked for.
+    ///
     /// # Errors
     /// `NotFound` (the operating system has none), `PermissionDenied`, `Throttled`.
     async fn default_baseline(&self, os: &OperatingSystem) -> Result<PatchBaseline>;
 
     /// Lists the patches that a baseline approves now.
+    ///
+    /// # Behavior
+    /// - Every patch comes once, over however many pages.
+    /// - What is pending or rejected is not in it.
     ///
     /// # Errors
     /// `NotFound`, `Unsupported` (AWS answers for Windows only), `PermissionDenied`, `Throttled`.
@@ -56,6 +63,10 @@ pub trait Baseline: fmt::Debug + Send + Sync + 'static {
 
     /// Replaces a baseline by `baseline`, found by its id.
     ///
+    /// # Behavior
+    /// - It is replaced whole: what `baseline` leaves out is gone.
+    /// - Its undo is an update with what [`baseline`](Self::baseline) read before.
+    ///
     /// # Errors
     /// `NotFound`, `InvalidInput`, `Unsupported`, `PermissionDenied` (a predefined one).
     async fn update_baseline(&self, baseline: &PatchBaseline) -> Result<()>;
@@ -70,6 +81,9 @@ pub trait Baseline: fmt::Debug + Send + Sync + 'static {
     async fn delete_baseline(&self, id: &BaselineId) -> Result<()>;
 
     /// Makes a baseline the default of its operating system and returns the one from before.
+    ///
+    /// # Behavior
+    /// - Its undo is to set the one that it returns.
     ///
     /// # Errors
     /// `NotFound`, `Unsupported`, `PermissionDenied`.
