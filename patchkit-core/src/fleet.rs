@@ -35,22 +35,12 @@ use crate::{
 #[async_trait]
 pub trait Fleet: fmt::Debug + Send + Sync + 'static {
     /// The provider's name, as it stands in scopes and errors.
-    ///
-    /// # Behavior
-    /// - Always the same, without a call.
-    ///
-    /// # Errors
-    /// None.
     fn provider(&self) -> &'static str;
 
     /// What this provider can do.
     ///
     /// # Behavior
-    /// - Always the same, without a call.
-    /// - What is off here answers `Unsupported` and changes nothing.
-    ///
-    /// # Errors
-    /// None.
+    /// - What is off in it answers `Unsupported` and changes nothing.
     fn capabilities(&self) -> Capabilities;
 
     /// Lists the nodes that `selector` takes.

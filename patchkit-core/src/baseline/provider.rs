@@ -45,7 +45,6 @@ pub trait Baseline: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Behavior
     /// - Every patch comes once, over however many pages.
-    /// - What is pending or rejected is not in it.
     ///
     /// # Errors
     /// `NotFound`, `Unsupported` (AWS answers for Windows only), `PermissionDenied`, `Throttled`.
@@ -63,9 +62,10 @@ pub trait Baseline: fmt::Debug + Send + Sync + 'static {
 
     /// Replaces a baseline by `baseline`, found by its id.
     ///
+    /// Its undo is an update with what [`baseline`](Self::baseline) read before.
+    ///
     /// # Behavior
     /// - It is replaced whole: what `baseline` leaves out is gone.
-    /// - Its undo is an update with what [`baseline`](Self::baseline) read before.
     ///
     /// # Errors
     /// `NotFound`, `InvalidInput`, `Unsupported`, `PermissionDenied` (a predefined one).
@@ -83,7 +83,7 @@ pub trait Baseline: fmt::Debug + Send + Sync + 'static {
     /// Makes a baseline the default of its operating system and returns the one from before.
     ///
     /// # Behavior
-    /// - Its undo is to set the one that it returns.
+    /// - Setting the one that it returns takes it back.
     ///
     /// # Errors
     /// `NotFound`, `Unsupported`, `PermissionDenied`.
