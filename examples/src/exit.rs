@@ -1,6 +1,17 @@
 //! How a binary ends.
 
-use std::{fmt, io, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+/// Writes a line to standard error, where there is anyone to read it.
+///
+/// `eprintln!` panics where the reader has gone away, in the middle of a run.
+pub fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
 
 /// How a binary ended that did its work.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,7 +55,7 @@ impl Exit {
             Ok(Self::Findings) => ExitCode::from(1),
             Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("error: {error}");
+                tell(&format!("error: {error}"));
                 ExitCode::from(2)
             }
         }

@@ -7,5 +7,5 @@
 mod exit;
 mod text;
 
-pub use exit::{Exit, Failure};
+pub use exit::{Exit, Failure, tell};
 pub use text::{percent, printable, table};

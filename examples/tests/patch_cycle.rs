@@ -135,3 +135,25 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn nobody_who_reads_the_progress_is_no_reason_to_stop() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_patch-cycle"))
+        .args(["--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(run["nodes"].as_array().unwrap().len(), 30);
+}
+
+#[test]
+fn the_plan_of_the_second_try_is_shown_before_it_is_carried_out() {
+    let output = patch_cycle(&["--nodes", "2000"]);
+    assert!(text(&output.stderr).contains("remediated: "));
+    assert!(text(&output.stdout).contains("remediate plan "));
+}

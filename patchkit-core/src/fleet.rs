@@ -38,6 +38,9 @@ pub trait Fleet: fmt::Debug + Send + Sync + 'static {
     fn provider(&self) -> &'static str;
 
     /// What this provider can do.
+    ///
+    /// # Behavior
+    /// - What is off in it answers `Unsupported` and changes nothing.
     fn capabilities(&self) -> Capabilities;
 
     /// Lists the nodes that `selector` takes.

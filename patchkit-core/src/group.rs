@@ -36,6 +36,9 @@ pub trait PatchGroup: fmt::Debug + Send + Sync + 'static {
 
     /// Lists the baselines registered for the group, one for each operating system.
     ///
+    /// # Behavior
+    /// - A group without registration is an empty stream.
+    ///
     /// # Errors
     /// `PermissionDenied`, `Throttled`, `Malformed`.
     fn registrations(

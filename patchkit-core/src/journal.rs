@@ -26,11 +26,17 @@ use crate::{
 pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// Creates a run and takes its lease.
     ///
+    /// # Behavior
+    /// - A run has one beginning: the same id twice is `Conflict`, whoever asks.
+    ///
     /// # Errors
     /// `Conflict` (the run exists), `Unexpected` (the store failed; nothing was begun).
     async fn begin(&self, run: &RunId, holder: &str, term: Duration) -> Result<RunLease>;
 
     /// Takes the lease of a run whose holder let it go or died.
+    ///
+    /// # Behavior
+    /// - The fencing token grows; what the earlier holder writes from then on is refused.
     ///
     /// # Errors
     /// `NotFound`, `Conflict` (another holder's term is not over).
@@ -38,17 +44,26 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
 
     /// Prolongs a lease by its term from now.
     ///
+    /// # Behavior
+    /// - A lease that ran out and that nobody took over is good again.
+    ///
     /// # Errors
     /// `Conflict` (it was taken over).
     async fn renew(&self, lease: &RunLease) -> Result<RunLease>;
 
     /// Lets a run go; the claims it still has on nodes stay. Twice is as good as once.
     ///
+    /// # Behavior
+    /// - Another holder can take it over at once.
+    ///
     /// # Errors
-    /// `Unexpected` (the store failed).
+    /// `Conflict` (it was taken over), `Unexpected` (the store failed).
     async fn release(&self, lease: &RunLease) -> Result<()>;
 
     /// Writes events down.
+    ///
+    /// # Behavior
+    /// - All of them in one step, in order, or none.
     ///
     /// # Errors
     /// `Conflict` (the lease was taken over), `Unexpected` (the store failed: do not act).
@@ -56,11 +71,17 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
 
     /// Reads a run's events from the beginning.
     ///
+    /// # Behavior
+    /// - Every event that was ever written comes once, in order.
+    ///
     /// # Errors
     /// `NotFound`, `Malformed`, `Unexpected`.
     fn events(&self, run: &RunId) -> BoxStream<'static, Result<Record>>;
 
     /// Lists the runs, oldest first.
+    ///
+    /// # Behavior
+    /// - Runs that are over are in it too.
     ///
     /// # Errors
     /// `Unexpected`.
@@ -78,6 +99,9 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     async fn claim(&self, lease: &RunLease, nodes: &[NodeId]) -> PerNode<NodeLease>;
 
     /// Gives claimed nodes back. Nodes that are not claimed by this run are left alone.
+    ///
+    /// # Behavior
+    /// - Twice is as good as once.
     ///
     /// # Errors
     /// `Conflict` (the run's lease was taken over), `Unexpected`.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     AttributeKind, InventoryKey, InventoryRecord, InventoryType, Listed, RepairReason, Repaired,
-    SkipReason, Skipped, TypeReading, Value, finding::shown,
+    SkipReason, Skipped, TypeReading, Value, finding::shown, record::parse_count,
 };
 
 /// Longest line accepted. Systems Manager takes at most 1 MB of inventory from a node, so no row it
@@ -342,11 +342,11 @@ fn check_value(
     match (kind, value) {
         (AttributeKind::Text, Value::Text(_)) => {}
         (_, Value::Null) => dirt.note(RepairReason::NullField(shown(name))),
-        (AttributeKind::Number, Value::Number(_)) => {
+        (AttributeKind::Number, Value::Number(text)) if parse_count(text).is_some() => {
             native.get_or_insert_with(|| (dirt.line, shown(name)));
         }
         (AttributeKind::Number, Value::Text(text))
-            if text.is_empty() || text.trim().parse::<f64>().is_ok() => {}
+            if text.is_empty() || parse_count(text).is_some() => {}
         _ => dirt.note(RepairReason::TypeDrift(shown(name))),
     }
 }

@@ -36,6 +36,9 @@ pub trait ObjectSource: fmt::Debug + Send + Sync + 'static {
 
     /// Opens one object.
     ///
+    /// # Behavior
+    /// - The body holds the whole object or ends in an error: it is never cut in silence.
+    ///
     /// # Errors
     /// `NotFound`, `PermissionDenied`, `Throttled`.
     async fn get(&self, key: &str) -> Result<ObjectBody>;

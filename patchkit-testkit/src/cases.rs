@@ -33,14 +33,20 @@
 //! | `operation`: A submitted act reaches a final status. | [`acts::a_submitted_act_reaches_a_final_status`] |
 //! | An unknown id is `NotFound`. | [`acts::an_unknown_operation_is_not_found`] |
 //! | `cancel`: A finished act is not an error, and stays as it ended. | [`acts::cancelling_a_finished_act_changes_nothing`] |
+//! | `capabilities`: What is off in it answers `Unsupported` and changes nothing. | every case whose capability is off, such as [`baseline::an_update_replaces_the_whole_baseline`] |
 //! | **Baseline** `baselines`: Every baseline comes once, over however many pages. | [`baseline::lists_every_baseline_once`] |
 //! | `baseline`: An ARN and its bare `pb-` id name the same baseline. | [`baseline::an_arn_and_its_bare_id_name_the_same_baseline`] |
 //! | An unknown id is `NotFound`. | [`baseline::an_unknown_baseline_is_not_found`] |
+//! | `default_baseline`: It is for the operating system asked for. | [`baseline::the_default_baseline_is_for_its_operating_system`] |
+//! | `approved_patches`: Every patch comes once, over however many pages. | [`baseline::approved_patches_come_once_or_are_unsupported`] |
 //! | `create_baseline`: A draft that breaks a limit is `InvalidInput` with the field's name. | [`baseline::a_draft_over_a_limit_is_invalid`] |
 //! | What is read back equals the draft but for the id. | [`baseline::what_is_read_back_equals_the_draft`] |
+//! | `update_baseline`: It is replaced whole: what `baseline` leaves out is gone. | [`baseline::an_update_replaces_the_whole_baseline`] |
 //! | `delete_baseline`: One that is registered for a group or is a default is `Conflict`, and stays. | [`baseline::a_baseline_in_use_cannot_be_deleted`] |
+//! | `set_default_baseline`: Setting the one that it returns takes it back. | [`baseline::setting_the_default_returns_the_one_before`] |
 //! | **PatchGroup** `groups`: Every group comes once, over however many pages. | [`group::lists_every_group_once`] |
 //! | `members`: A group without nodes is an empty stream. | [`group::a_group_without_nodes_is_an_empty_stream`] |
+//! | `registrations`: A group without registration is an empty stream. | [`group::registrations_are_one_for_each_operating_system`] |
 //! | `baseline_for`: Without a registration it is the operating system's default. | [`group::without_a_registration_it_is_the_default`] |
 //! | `register`: The same baseline twice is no error. | [`group::registering_twice_is_no_error`] |
 //! | Another baseline of that operating system is `Conflict`, and nothing changes. | [`group::a_second_baseline_of_a_system_is_a_conflict`] |

@@ -34,11 +34,17 @@ pub trait Baseline: fmt::Debug + Send + Sync + 'static {
 
     /// The baseline of nodes in no patch group.
     ///
+    /// # Behavior
+    /// - It is for the operating system asked for.
+    ///
     /// # Errors
     /// `NotFound` (the operating system has none), `PermissionDenied`, `Throttled`.
     async fn default_baseline(&self, os: &OperatingSystem) -> Result<PatchBaseline>;
 
     /// Lists the patches that a baseline approves now.
+    ///
+    /// # Behavior
+    /// - Every patch comes once, over however many pages.
     ///
     /// # Errors
     /// `NotFound`, `Unsupported` (AWS answers for Windows only), `PermissionDenied`, `Throttled`.
@@ -56,6 +62,11 @@ pub trait Baseline: fmt::Debug + Send + Sync + 'static {
 
     /// Replaces a baseline by `baseline`, found by its id.
     ///
+    /// Its undo is an update with what [`baseline`](Self::baseline) read before.
+    ///
+    /// # Behavior
+    /// - It is replaced whole: what `baseline` leaves out is gone.
+    ///
     /// # Errors
     /// `NotFound`, `InvalidInput`, `Unsupported`, `PermissionDenied` (a predefined one).
     async fn update_baseline(&self, baseline: &PatchBaseline) -> Result<()>;
@@ -70,6 +81,9 @@ pub trait Baseline: fmt::Debug + Send + Sync + 'static {
     async fn delete_baseline(&self, id: &BaselineId) -> Result<()>;
 
     /// Makes a baseline the default of its operating system and returns the one from before.
+    ///
+    /// # Behavior
+    /// - Setting the one that it returns takes it back.
     ///
     /// # Errors
     /// `NotFound`, `Unsupported`, `PermissionDenied`.

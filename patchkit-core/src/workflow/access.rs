@@ -84,6 +84,9 @@ impl Runner {
     /// - What a fix changed is in the report and in the journal, and can be taken back.
     /// - One node's error does not stop the others.
     ///
+    /// # Assumptions
+    /// - To grant access does no harm to a node that another run is patching: nodes are not claimed.
+    ///
     /// # Errors
     /// `Conflict` (the run exists); the first error of the listing.
     pub async fn check_access(

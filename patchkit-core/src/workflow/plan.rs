@@ -209,6 +209,9 @@ impl Runner {
     /// - A node is skipped, with the reason, when it is off and not to be started, gone, hybrid and
     ///   unreachable, or compliant by a fresh scan.
     ///
+    /// # Assumptions
+    /// - What is known of the nodes' compliance is as old as it says: a plan does not scan.
+    ///
     /// # Errors
     /// The first error of a listing: a plan over half a fleet would look like a whole one.
     pub async fn plan_patch(&self, options: &PatchOptions) -> Result<PatchPlan> {

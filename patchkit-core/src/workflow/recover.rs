@@ -129,6 +129,9 @@ impl Runner {
     /// - Twice is as good as once; a run that ended by itself is left alone.
     /// - Nodes whose end is not known are named.
     ///
+    /// # Assumptions
+    /// - Nobody has stopped or started the run's nodes on purpose since it died.
+    ///
     /// # Errors
     /// `NotFound` (no such run), `Conflict` (its holder's term is not over), or the journal cannot be
     /// read.

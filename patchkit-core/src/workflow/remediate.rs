@@ -11,6 +11,9 @@ impl Runner {
     /// - Reads only.
     /// - A node whose compliance is unknown is skipped and named: scan it first.
     ///
+    /// # Assumptions
+    /// - What is known of the nodes' compliance is as old as it says: a plan does not scan.
+    ///
     /// # Errors
     /// The first error of a listing.
     pub async fn plan_remediation(&self, options: &PatchOptions) -> Result<PatchPlan> {

@@ -87,6 +87,10 @@ impl Runner {
     /// - Changes nothing on a node but what is known of it.
     /// - A node that was not scanned is reported with the reason, and with the age of what is known.
     ///
+    /// # Assumptions
+    /// - The provider shows what a scan found once the scan is over. Where it tells late, `observed_at`
+    ///   is older than the scan.
+    ///
     /// # Errors
     /// `Conflict` (the run exists); the first error of a listing.
     pub async fn scan(&self, run: &RunId, selector: &NodeSelector) -> Result<ScanReport> {

@@ -135,6 +135,10 @@ impl Runner {
     /// - A merge touches no tag but the missing ones.
     /// - One node's error does not stop the others.
     ///
+    /// # Assumptions
+    /// - Nobody sets a missing tag between the listing and the merge.
+    /// - To set tags does no harm to a node that another run is patching: nodes are not claimed.
+    ///
     /// # Errors
     /// `Conflict` (the run exists); the first error of the listing.
     pub async fn check_tags(

@@ -143,6 +143,18 @@ fn numbers_may_be_strings_and_strings_of_digits_may_be_numbers() {
 }
 
 #[test]
+fn a_number_that_no_count_can_be_is_drift() {
+    let key = "AWS:PatchSummary/accountid=111122223333/region=eu-west-1/i-0a.json";
+    for value in [r#""-3""#, r#""1.5e1""#, r#""99999999999999999999""#, r#""NaN""#, "-3", "2.5"] {
+        let row = format!(r#"{{"MissingCount":{value}}}"#);
+        let (_, reading) = read_as(key, &[row.as_bytes()]);
+        let drift = RepairReason::TypeDrift("MissingCount".into());
+        assert_eq!(repairs(&reading), [(Some(1), drift, 1)], "{value}");
+        assert_eq!(reading.native_number, None, "{value}");
+    }
+}
+
+#[test]
 fn fields_of_custom_types_are_nobodys_business() {
     let key = "Custom:Rack/accountid=111122223333/region=eu-west-1/i-0a.json";
     let (_, reading) = read_as(key, &[br#"{"Row":"7","Seat":"b"}"#]);

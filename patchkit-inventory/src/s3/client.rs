@@ -178,11 +178,10 @@ where
     };
     let request_id = error.request_id().map(str::to_owned);
     let ours = match &error {
-        // Code, message and request id are all that the answer holds.
-        SdkError::ServiceError(answer) => {
-            let meta = answer.err().meta();
-            let code = meta.code().unwrap_or("an error without a code");
-            let message = shown(meta.message().unwrap_or_default());
+        // Code, message and request id are all that the answer holds. Where there is no code, the SDK
+        // could not read the answer, and its own error says why.
+        SdkError::ServiceError(answer) if let Some(code) = answer.err().code() => {
+            let message = shown(answer.err().message().unwrap_or_default());
             let colon = if message.is_empty() { "" } else { ": " };
             Error::new(kind, "s3", operation, format!("{what}: {code}{colon}{message}"))
         }

@@ -260,6 +260,10 @@ pub async fn setting_the_default_returns_the_one_before(h: &dyn Harness) {
     if h.fleet().capabilities().write_baselines {
         assert_eq!(good(answer, "making a baseline the default"), before);
         assert_eq!(default(&os).await, Some(id));
+        let Some(back) = before.clone() else { panic!("no id") };
+        let answer = patiently(h, async || keeper.set_default_baseline(&back).await).await;
+        good(answer, "making the baseline from before the default again");
+        assert_eq!(default(&os).await, before);
     } else {
         bad(answer, ErrorKind::Unsupported, "making a baseline the default");
         assert_eq!(default(&os).await, before);

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, sync::Arc};
 
-use patchkit_examples::Failure;
+use patchkit_examples::{Failure, tell};
 use patchkit_inventory::{LocalSource, ObjectSource};
 use patchkit_testkit::lake::{Dirt, SampleLake};
 use tempfile::TempDir;
@@ -44,10 +44,10 @@ impl Lake {
             Failure::new(format!("no sample lake can be made in the temporary folder: {error}"))
         };
         let folder = tempfile::Builder::new().prefix("fleet-report-").tempdir().map_err(failed)?;
-        eprintln!(
+        tell(&format!(
             "no LAKE was given: reporting on a sample lake of {NODES} nodes, made and removed again in {}",
             folder.path().display()
-        );
+        ));
         let lake = SampleLake::new().with_seed(7).with_nodes(NODES).with_dirt(&Dirt::ALL, 3);
         lake.write(folder.path()).map_err(failed)?;
         let source = LocalSource::open(folder.path())?;

@@ -19,7 +19,7 @@ use answer::Answer;
 use args::{Args, Format};
 use clap::Parser;
 use lake::Lake;
-use patchkit_examples::Exit;
+use patchkit_examples::{Exit, tell};
 
 fn main() -> ExitCode {
     Exit::report(run(&Args::parse()))
@@ -47,6 +47,7 @@ fn run(args: &Args) -> Result<Exit, Box<dyn std::error::Error>> {
 /// A sheet has no place for what was lost of the lake.
 fn tell_loss(answer: &Answer) {
     if answer.lost() > 0 {
-        eprintln!("{} lines or objects were lost; --format json lists them", answer.lost());
+        let lost = answer.lost();
+        tell(&format!("{lost} lines or objects were lost; --format json lists them"));
     }
 }

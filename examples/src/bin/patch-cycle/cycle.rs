@@ -71,10 +71,7 @@ pub(crate) async fn run(
 
     let options = options(everyone);
     let plan = runner.plan_patch(&options).await?;
-    if args.format == Format::Table {
-        writeln!(out, "{}", report::plan(&plan))?;
-        out.flush()?;
-    }
+    show(args, out, &plan)?;
     if args.plan_only {
         bars.finish();
         if args.format == Format::Json {
@@ -84,12 +81,14 @@ pub(crate) async fn run(
     }
 
     let patched = runner.patch(&RunId::new("patch")?, &plan).await?;
-    let ended = match remediate(&runner, &options, &patched).await? {
-        Some((plan, again)) => {
-            bars.say(&format!("remediated: {} nodes were tried again", plan.nodes.len()));
-            report::merge(patched, again)
-        }
-        None => patched,
+    let again = plan_again(&runner, &options, &patched).await?;
+    let ended = if again.nodes.is_empty() {
+        patched
+    } else {
+        show(args, out, &again)?;
+        let report = runner.patch(&RunId::new("remediate")?, &again).await?;
+        bars.say(&format!("remediated: {} nodes were tried again", again.nodes.len()));
+        report::merge(patched, report)
     };
     bars.finish();
     match args.format {
@@ -113,26 +112,29 @@ fn options(selector: NodeSelector) -> PatchOptions {
         .with_rollout(rollout)
 }
 
-/// Patches once more what the run left not compliant.
-async fn remediate(
+/// No plan is carried out before it was shown.
+fn show(args: &Args, out: &mut impl Write, plan: &PatchPlan) -> std::io::Result<()> {
+    if args.format == Format::Table {
+        writeln!(out, "{}", report::plan(plan))?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// Plans to patch once more what the run left not compliant.
+async fn plan_again(
     runner: &Runner,
     options: &PatchOptions,
     ended: &RunReport,
-) -> Result<Option<(PatchPlan, RunReport)>, Box<dyn std::error::Error>> {
+) -> patchkit_core::Result<PatchPlan> {
     let left = ended
         .nodes
         .iter()
         .filter(|node| node.status_after == ComplianceStatus::NonCompliant)
         .map(|node| node.node.clone());
-    let selector = NodeSelector::ids(left);
     let mut again = options.clone();
-    again.selector = selector;
-    let plan = runner.plan_remediation(&again).await?;
-    if plan.nodes.is_empty() {
-        return Ok(None);
-    }
-    let report = runner.patch(&RunId::new("remediate")?, &plan).await?;
-    Ok(Some((plan, report)))
+    again.selector = NodeSelector::ids(left);
+    runner.plan_remediation(&again).await
 }
 
 fn scan_line(scan: &ScanReport) -> String {

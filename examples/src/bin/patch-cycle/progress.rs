@@ -7,7 +7,7 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use patchkit_core::workflow::{Observer, Progress};
-use patchkit_examples::printable;
+use patchkit_examples::{printable, tell};
 
 /// The bars of one process; clones share them.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ impl Bars {
     pub(crate) fn phase(&self, name: &str, length: usize) {
         self.finish();
         if self.0.plain == Plain::Lines {
-            eprintln!("{name}: {length} nodes");
+            tell(&format!("{name}: {length} nodes"));
             return;
         }
         let bar = self.0.multi.add(ProgressBar::new(length as u64));
@@ -54,7 +54,7 @@ impl Bars {
 
     pub(crate) fn say(&self, line: &str) {
         match self.0.plain {
-            Plain::Lines => eprintln!("{line}"),
+            Plain::Lines => tell(line),
             Plain::Bars => {
                 // Without a terminal to write to there is nobody to tell.
                 let _ = self.0.multi.println(line);
