@@ -81,10 +81,10 @@ macro_rules! forward {
             async fn create_baseline(&self, draft: &PatchBaseline) -> Result<BaselineId> {
                 (**self).create_baseline(draft).await
             }
-            async fn update_baseline(&self, baseline: &PatchBaseline) -> Result<()> {
+            async fn update_baseline(&self, baseline: &PatchBaseline) -> Result<PatchBaseline> {
                 (**self).update_baseline(baseline).await
             }
-            async fn delete_baseline(&self, id: &BaselineId) -> Result<()> {
+            async fn delete_baseline(&self, id: &BaselineId) -> Result<PatchBaseline> {
                 (**self).delete_baseline(id).await
             }
             async fn set_default_baseline(&self, id: &BaselineId) -> Result<Option<BaselineId>> {

@@ -3,12 +3,18 @@
 mod common;
 
 use common::{azure, error, id, node, off, run_id, world};
-use futures::executor::block_on;
+use futures::{
+    StreamExt,
+    executor::block_on,
+    stream::{self, BoxStream},
+};
+use jiff::{SignedDuration, Timestamp};
 use patchkit_core::{
-    AccessGrant, AccessStatus, ComplianceStatus, ErrorKind, NodeOrigin, NodeSelector, PowerState,
-    Reachability, Tags,
-    memory::Fault,
-    workflow::{AccessMode, AccessOutcome, RequiredTags, ScanOutcome, TagMode, TagOutcome},
+    AccessGrant, AccessStatus, Clock, ComplianceReport, ComplianceStatus, ErrorKind,
+    NodeCompliance, NodeId, NodeOrigin, NodeSelector, PatchCompliance, PowerState, Reachability,
+    Result, Tags, VirtualClock,
+    memory::{Fault, MemoryCloud},
+    workflow::{AccessMode, AccessOutcome, RequiredTags, Runner, ScanOutcome, TagMode, TagOutcome},
 };
 
 #[test]
@@ -32,6 +38,48 @@ fn a_scan_reaches_the_running_and_says_why_not_the_others() {
     assert_eq!(off.compliance.observed_at, Some(at), "what is known keeps its age");
     assert_eq!(lost.compliance.status, ComplianceStatus::Unknown);
     assert_eq!(lost.reason.as_deref(), Some("its agent is lost"));
+}
+
+#[test]
+fn a_scan_waits_for_a_result_that_is_told_late() {
+    let at = "2026-11-20T02:00:00Z".parse().unwrap();
+    let world = world([node(id("i-01")).with_scan(at)]);
+    let before = block_on(world.cloud.summary(&id("i-01"))).unwrap();
+    let late =
+        Late { cloud: world.cloud.clone(), before, clock: world.clock.clone(), since: world.now() };
+    let (cloud, journal) = (world.cloud.clone(), world.journal.clone());
+    let runner = Runner::new(cloud, late, journal, world.clock.clone());
+    let report = block_on(runner.scan(&run_id("scan"), &NodeSelector::all())).unwrap();
+    assert_eq!(report.nodes[0].outcome, ScanOutcome::Scanned);
+    assert_eq!(report.nodes[0].reason, None);
+    assert!(report.nodes[0].compliance.observed_at > Some(at));
+}
+
+/// Shows what was known before, until two minutes are over.
+#[derive(Debug)]
+struct Late {
+    cloud: MemoryCloud,
+    before: NodeCompliance,
+    clock: VirtualClock,
+    since: Timestamp,
+}
+
+#[async_trait::async_trait]
+impl ComplianceReport for Late {
+    fn summaries(&self, selector: &NodeSelector) -> BoxStream<'static, Result<NodeCompliance>> {
+        if self.clock.now() < self.since + SignedDuration::from_mins(2) {
+            return stream::iter([Ok(self.before.clone())]).boxed();
+        }
+        self.cloud.summaries(selector)
+    }
+
+    async fn summary(&self, node: &NodeId) -> Result<NodeCompliance> {
+        self.cloud.summary(node).await
+    }
+
+    fn patches(&self, node: &NodeId) -> BoxStream<'static, Result<PatchCompliance>> {
+        self.cloud.patches(node)
+    }
 }
 
 #[test]

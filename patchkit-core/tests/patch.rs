@@ -346,3 +346,47 @@ fn an_unreachable_running_node_is_reported_and_the_others_go_on() {
     assert_eq!(outcome(&ended, &lost), Outcome::Unreachable);
     assert_eq!(outcome(&ended, &fine), Outcome::Patched);
 }
+
+#[test]
+fn failed_nodes_of_an_earlier_wave_stay_counted_in_the_disruption_budget() {
+    let world = world((0..4).map(|at| {
+        let node = node(id(&format!("i-{at:02}")));
+        if at < 2 { node.with_behavior(Behavior::PatchFails) } else { node }
+    }));
+    let first = NodeSelector::ids([id("i-00"), id("i-01")]);
+    let rollout = Rollout::new()
+        .with_wave(Wave::new("canary", WaveMembers::Selector(first)))
+        .with_disruption(Amount::Fixed(2))
+        .with_errors(Amount::Percent(100));
+    let ended = block_on(world.patch(&options().with_rollout(rollout)));
+    assert_eq!(ended.tally(), BTreeMap::from([(Outcome::Failed, 2), (Outcome::Skipped, 2)]));
+}
+
+#[test]
+fn a_recovery_that_cannot_look_for_an_install_does_not_stop_the_node_under_it() {
+    let stopped = id("i-01");
+    let world = world([off(stopped.clone(), PowerState::Stopped)]);
+    block_on(async {
+        let plan = world.runner.plan_patch(&options()).await.unwrap();
+        {
+            let run = run_id("run");
+            let mut running = Box::pin(world.runner.patch(&run, &plan));
+            while world.installs().is_empty() {
+                assert!(futures::poll!(&mut running).is_pending());
+            }
+        }
+        world.clock.advance(Duration::from_mins(10));
+        world.cloud.on_call(|call| match call.operation {
+            "find_operation" => Fault::Refuse(error(ErrorKind::Unauthenticated)),
+            _ => Fault::Pass,
+        });
+        let recovery = world.runner.recover(&run_id("run")).await.unwrap();
+        assert_eq!(recovery.undo_failed.len(), 1, "{recovery:?}");
+        assert_eq!(world.cloud.power(&stopped), Some(PowerState::Running));
+
+        world.cloud.on_call(|_| Fault::Pass);
+        let recovery = world.runner.recover(&run_id("run")).await.unwrap();
+        assert_eq!(recovery.restored, std::slice::from_ref(&stopped));
+        assert_eq!(world.cloud.power(&stopped), Some(PowerState::Stopped));
+    });
+}

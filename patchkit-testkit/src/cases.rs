@@ -42,6 +42,7 @@
 //! | `create_baseline`: A draft that breaks a limit is `InvalidInput` with the field's name. | [`baseline::a_draft_over_a_limit_is_invalid`] |
 //! | What is read back equals the draft but for the id. | [`baseline::what_is_read_back_equals_the_draft`] |
 //! | `update_baseline`: It is replaced whole: what `baseline` leaves out is gone. | [`baseline::an_update_replaces_the_whole_baseline`] |
+//! | `update_baseline`: An update with what it returns takes it back. | [`baseline::an_update_replaces_the_whole_baseline`] |
 //! | `delete_baseline`: One that is registered for a group or is a default is `Conflict`, and stays. | [`baseline::a_baseline_in_use_cannot_be_deleted`] |
 //! | `set_default_baseline`: Setting the one that it returns takes it back. | [`baseline::setting_the_default_returns_the_one_before`] |
 //! | **PatchGroup** `groups`: Every group comes once, over however many pages. | [`group::lists_every_group_once`] |

@@ -60,25 +60,24 @@ pub trait Baseline: fmt::Debug + Send + Sync + 'static {
     /// `InvalidInput`, `Unsupported`, `PermissionDenied`.
     async fn create_baseline(&self, draft: &PatchBaseline) -> Result<BaselineId>;
 
-    /// Replaces a baseline by `baseline`, found by its id.
-    ///
-    /// Its undo is an update with what [`baseline`](Self::baseline) read before.
+    /// Replaces a baseline by `baseline`, found by its id, and returns it as it was.
     ///
     /// # Behavior
     /// - It is replaced whole: what `baseline` leaves out is gone.
+    /// - An update with what it returns takes it back.
     ///
     /// # Errors
     /// `NotFound`, `InvalidInput`, `Unsupported`, `PermissionDenied` (a predefined one).
-    async fn update_baseline(&self, baseline: &PatchBaseline) -> Result<()>;
+    async fn update_baseline(&self, baseline: &PatchBaseline) -> Result<PatchBaseline>;
 
-    /// Deletes a baseline.
+    /// Deletes a baseline and returns it as it was, to be created again under a new id.
     ///
     /// # Behavior
     /// - One that is registered for a group or is a default is `Conflict`, and stays.
     ///
     /// # Errors
     /// `NotFound`, `Conflict`, `Unsupported`, `PermissionDenied`.
-    async fn delete_baseline(&self, id: &BaselineId) -> Result<()>;
+    async fn delete_baseline(&self, id: &BaselineId) -> Result<PatchBaseline>;
 
     /// Makes a baseline the default of its operating system and returns the one from before.
     ///

@@ -84,14 +84,14 @@ impl Baseline for MemoryCloud {
         fault.answer(id)
     }
 
-    async fn update_baseline(&self, baseline: &PatchBaseline) -> Result<()> {
+    async fn update_baseline(&self, baseline: &PatchBaseline) -> Result<PatchBaseline> {
         let fault = self.enter(MemoryCall::new("update_baseline")).await?;
         self.writes("update_baseline")?;
         let id = baseline
             .id
             .as_ref()
             .ok_or_else(|| Error::invalid(PROVIDER, "update_baseline", "the baseline has no id"))?;
-        {
+        let before = {
             let mut state = self.state();
             let kept = state.baseline("update_baseline", id)?;
             may_change(kept, "update_baseline")?;
@@ -100,18 +100,22 @@ impl Baseline for MemoryCloud {
                 return Err(Error::invalid(PROVIDER, "update_baseline", message));
             }
             baseline.check()?;
+            let before = kept.baseline.clone();
             let kept = Kept { baseline: baseline.clone(), owner: BaselineOwner::Custom };
             state.baselines.insert(id.clone(), kept);
-        }
-        fault.answer(())
+            before
+        };
+        fault.answer(before)
     }
 
-    async fn delete_baseline(&self, id: &BaselineId) -> Result<()> {
+    async fn delete_baseline(&self, id: &BaselineId) -> Result<PatchBaseline> {
         let fault = self.enter(MemoryCall::new("delete_baseline")).await?;
         self.writes("delete_baseline")?;
-        {
+        let before = {
             let mut state = self.state();
-            may_change(state.baseline("delete_baseline", id)?, "delete_baseline")?;
+            let kept = state.baseline("delete_baseline", id)?;
+            may_change(kept, "delete_baseline")?;
+            let before = kept.baseline.clone();
             let used = if state.defaults.values().any(|other| other == id) {
                 Some("it is a default baseline".to_owned())
             } else {
@@ -122,8 +126,9 @@ impl Baseline for MemoryCloud {
                 return Err(Error::new(ErrorKind::Conflict, PROVIDER, "delete_baseline", why));
             }
             state.baselines.remove(id);
-        }
-        fault.answer(())
+            before
+        };
+        fault.answer(before)
     }
 
     async fn set_default_baseline(&self, id: &BaselineId) -> Result<Option<BaselineId>> {

@@ -162,7 +162,8 @@ impl Runner {
         let budget = going.plan.disruption(wave.nodes.len());
         let errors = going.plan.options.rollout.errors.0.of(going.plan.nodes.len());
         let mut left = nodes;
-        let mut out_of_work = 0;
+        // Those of earlier waves too: they may be out of work still.
+        let mut out_of_work = going.failed();
         let mut round = 0;
         while !left.is_empty() {
             if let Some(reason) = self.must_stop(going) {
@@ -181,7 +182,8 @@ impl Runner {
             let (now, later) = left.split_at(room);
             left = later;
             let label = format!("w{at}r{round}");
-            out_of_work += self.round(going, &label, now).await;
+            self.round(going, &label, now).await;
+            out_of_work = going.failed();
             round += 1;
         }
         (going.failures > errors).then(|| format!("the error budget of {errors} is used up"))
@@ -213,9 +215,8 @@ impl Runner {
         }
     }
 
-    /// Takes some nodes through all steps, and puts back those it started. Returns how many are
-    /// out of work afterwards.
-    async fn round(&self, going: &mut Progressing<'_>, label: &str, nodes: &[NodeId]) -> usize {
+    /// Takes some nodes through all steps, and puts back those it started.
+    async fn round(&self, going: &mut Progressing<'_>, label: &str, nodes: &[NodeId]) {
         let mut started = Started::new();
         let open = self.make_reachable(going, nodes, &mut started).await;
         let open = self.update_agents(going, label, open, &started).await;
@@ -237,7 +238,6 @@ impl Runner {
         // Where one cannot be stopped, the next ones are not started.
         going.failures += failed.iter().filter(|failure| !going.is_failed(&failure.node)).count();
         going.undo_failed.extend(failed);
-        nodes.iter().filter(|node| going.is_failed(node)).count()
     }
 
     /// Starts what is off and waits for the agents.
@@ -524,6 +524,11 @@ impl Runner {
 }
 
 impl Progressing<'_> {
+    /// How many nodes of the run have failed so far.
+    fn failed(&self) -> usize {
+        self.plan.nodes.iter().filter(|node| self.is_failed(&node.id)).count()
+    }
+
     fn is_failed(&self, node: &NodeId) -> bool {
         self.reports.get(node).is_some_and(|report| {
             matches!(

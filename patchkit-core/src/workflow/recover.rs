@@ -127,7 +127,8 @@ impl Runner {
     /// - Submits nothing. An act that is still under way is waited for, then nodes that the run
     ///   started are put back to the power they had.
     /// - Twice is as good as once; a run that ended by itself is left alone.
-    /// - Nodes whose end is not known are named.
+    /// - Nodes whose end is not known are named. Where even that could not be asked, they are left as
+    ///   they are, in `undo_failed`, until the next recovery.
     ///
     /// # Assumptions
     /// - Nobody has stopped or started the run's nodes on purpose since it died.
@@ -155,10 +156,23 @@ impl Runner {
                 None => match self.find(&log, &token).await {
                     Ok(found) => Some(found),
                     Err(WaitError::Exceeded { last: None, .. }) => None,
-                    Err(error) => {
-                        let error = error.into_error("core", "recover");
+                    Err(WaitError::Poll(error)) if error.kind() == ErrorKind::Unsupported => {
                         recovery.problems.push(error.report());
                         None
+                    }
+                    // Whether it goes on could not even be asked: its nodes are not touched, and the
+                    // next recovery asks again.
+                    Err(error) => {
+                        let error = error.into_error("core", "recover").report();
+                        let word = format!("{action} could not be looked for: {error}");
+                        for node in nodes {
+                            if left.started.remove(&node).is_some() {
+                                let failure = UndoFailure::new(node.clone(), "start", word.clone());
+                                recovery.undo_failed.push(failure);
+                            }
+                            recovery.unknown.push((node, word.clone()));
+                        }
+                        continue;
                     }
                 },
             };

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Progress, Runner,
+    Limits, Progress, Runner,
     act::Acted,
     log::{Lost, RunLog},
     power::Patience,
 };
 use crate::{
-    ComplianceStatus, Event, FleetExt, NodeCompliance, NodeId, NodeSelector, PatchAction,
-    PowerState, Reachability, Result, RunId,
+    ComplianceStatus, Event, FleetExt, NodeCompliance, NodeId, NodeSelector, PatchAction, Polled,
+    PowerState, Reachability, Result, RunId, wait_until,
 };
 
 /// How a node's scan ended.
@@ -88,8 +88,8 @@ impl Runner {
     /// - A node that was not scanned is reported with the reason, and with the age of what is known.
     ///
     /// # Assumptions
-    /// - The provider shows what a scan found once the scan is over. Where it tells late, `observed_at`
-    ///   is older than the scan.
+    /// - The provider shows what a scan found within [`Limits::consistency`](super::Limits). A node
+    ///   for which it does not is reported with that reason, and with what was known before.
     ///
     /// # Errors
     /// `Conflict` (the run exists); the first error of a listing.
@@ -134,8 +134,15 @@ impl Runner {
         let limit = self.limits.scan;
         let patience = Patience::UntilCancelled;
         let acted = self.act(&log, "scan", PatchAction::Scan, &claimed, limit, patience).await;
+        let mut since: BTreeMap<NodeId, Timestamp> = BTreeMap::new();
         for (node, acted) in acted {
             self.tell(Progress::Checked { nodes: 1 });
+            if let Acted::Ended(end) = &acted
+                && acted.succeeded()
+                && let Some(started) = end.started_at
+            {
+                since.insert(node.clone(), started);
+            }
             let outcome = match &acted {
                 acted if acted.succeeded() => ScanOutcome::Scanned,
                 Acted::Ended(end) if end.status == crate::OperationStatus::Undeliverable => {
@@ -144,6 +151,12 @@ impl Runner {
                 _ => ScanOutcome::Failed,
             };
             outcomes.insert(node, (outcome, acted.problem()));
+        }
+        let late = self.wait_for_results(&log, since).await;
+        for (node, reason) in late {
+            if let Some((_, why)) = outcomes.get_mut(&node) {
+                *why = Some(reason);
+            }
         }
         if log.lost() == Lost::No {
             log.note(&[Event::RunFinished]).await;
@@ -166,5 +179,32 @@ impl Runner {
             nodes,
             problems: log.problems(),
         })
+    }
+
+    /// Waits until what is known of the nodes is as new as their scans; returns the reasons for those
+    /// of which it never was.
+    async fn wait_for_results(
+        &self,
+        log: &RunLog,
+        mut since: BTreeMap<NodeId, Timestamp>,
+    ) -> BTreeMap<NodeId, String> {
+        if since.is_empty() {
+            return BTreeMap::new();
+        }
+        let policy = Limits::policy(self.limits.consistency).with_max_errors(u32::MAX);
+        let waited = wait_until(&*self.clock, &policy, async || {
+            let _ = log.keep().await;
+            let known = self.known(since.keys().cloned()).await?;
+            since.retain(|node, started| {
+                let seen = known.get(node).and_then(|known| known.observed_at);
+                seen.is_none_or(|at| at < *started)
+            });
+            Ok(if since.is_empty() { Polled::Ready(()) } else { Polled::Pending })
+        })
+        .await;
+        let Err(error) = waited else { return BTreeMap::new() };
+        let error = error.into_error("core", "scan").report();
+        let late = |node| (node, format!("the scan's result was not there: {error}"));
+        since.into_keys().map(late).collect()
     }
 }

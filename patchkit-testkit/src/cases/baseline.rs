@@ -196,8 +196,12 @@ pub async fn an_update_replaces_the_whole_baseline(h: &dyn Harness) {
     let default = patiently(h, async || keeper.default_baseline(&first_os(h)).await).await;
     let default = good(default, "a default baseline");
     if h.fleet().capabilities().write_baselines {
-        good(answer, "changing a baseline");
+        let before = good(answer, "changing a baseline");
+        assert_eq!(before, kept);
         assert_eq!(read(h, &id).await, plain);
+        let answer = patiently(h, async || keeper.update_baseline(&before).await).await;
+        assert_eq!(good(answer, "taking a change back"), plain);
+        assert_eq!(read(h, &id).await, kept);
         let answer = patiently(h, async || keeper.update_baseline(&default).await).await;
         bad(answer, ErrorKind::PermissionDenied, "changing a predefined baseline");
     } else {
@@ -237,7 +241,8 @@ pub async fn a_deleted_baseline_is_gone(h: &dyn Harness) {
     let stays = h.add_baseline(&custom(h, "conformance-stays")).await;
     let answer = patiently(h, async || keeper.delete_baseline(&gone).await).await;
     if h.fleet().capabilities().write_baselines {
-        good(answer, "deleting a baseline");
+        let before = good(answer, "deleting a baseline");
+        assert_eq!(before.id, Some(gone.clone()));
         let answer = patiently(h, async || keeper.baseline(&gone).await).await;
         bad(answer, ErrorKind::NotFound, "reading a deleted baseline");
     } else {

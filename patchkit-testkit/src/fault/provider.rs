@@ -171,12 +171,12 @@ impl<P: Baseline> Baseline for Faulty<P> {
         self.faults.call(call, Answer::Once, || self.inner.create_baseline(draft)).await
     }
 
-    async fn update_baseline(&self, baseline: &PatchBaseline) -> Result<()> {
+    async fn update_baseline(&self, baseline: &PatchBaseline) -> Result<PatchBaseline> {
         let call = Call::new("update_baseline");
-        self.faults.call(call, Answer::Second, || self.inner.update_baseline(baseline)).await
+        self.faults.call(call, Answer::First, || self.inner.update_baseline(baseline)).await
     }
 
-    async fn delete_baseline(&self, id: &BaselineId) -> Result<()> {
+    async fn delete_baseline(&self, id: &BaselineId) -> Result<PatchBaseline> {
         let call = Call::new("delete_baseline");
         self.faults.call(call, Answer::Once, || self.inner.delete_baseline(id)).await
     }
