@@ -6,6 +6,8 @@ use std::{
     process::ExitCode,
 };
 
+use crate::printable;
+
 /// Writes a line to standard error, where there is anyone to read it.
 ///
 /// `eprintln!` panics where the reader has gone away, in the middle of a run.
@@ -55,7 +57,7 @@ impl Exit {
             Ok(Self::Findings) => ExitCode::from(1),
             Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
             Err(error) => {
-                tell(&format!("error: {error}"));
+                tell(&printable(&format!("error: {error}")));
                 ExitCode::from(2)
             }
         }

@@ -8,4 +8,4 @@ mod exit;
 mod text;
 
 pub use exit::{Exit, Failure, tell};
-pub use text::{percent, printable, table};
+pub use text::{percent, printable, table, write_json};

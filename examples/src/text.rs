@@ -1,6 +1,9 @@
 //! Text for terminals.
 
+use std::io::{self, Write};
+
 use comfy_table::{ContentArrangement, LineStyle, Row, Table, TableStyle};
+use serde::Serialize;
 
 /// Text that came from a node, without what a terminal would obey.
 ///
@@ -22,6 +25,58 @@ pub fn printable(text: &str) -> String {
 /// Characters that reorder the text around them.
 fn is_bidi(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Writes one JSON object and a line end; its text cannot steer a terminal.
+///
+/// JSON leaves control characters beyond ASCII and those that reorder text as they are; here they are
+/// escaped too, which every reader takes back.
+///
+/// ```
+/// let mut out = Vec::new();
+/// patchkit_examples::write_json(&mut out, &serde_json::json!(["web\u{9b}2J\u{202e}"]))?;
+/// assert!(String::from_utf8(out).unwrap().contains(r"web\u009b2J\u202e"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn write_json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    // As an I/O error a reader that went away is recognised.
+    serde_json::to_writer_pretty(Escaping(&mut *out), value).map_err(io::Error::from)?;
+    writeln!(out)
+}
+
+/// Escapes what JSON leaves of the characters that terminals obey. Outside its strings JSON has none.
+struct Escaping<W>(W);
+
+impl<W: Write> Write for Escaping<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // serde_json writes whole characters at a time.
+        match std::str::from_utf8(bytes) {
+            Ok(text) if !text.is_ascii() && text.contains(steers) => {
+                let mut left = text;
+                while let Some(at) = left.find(steers) {
+                    let (before, rest) = left.split_at(at);
+                    self.0.write_all(before.as_bytes())?;
+                    let mut chars = rest.chars();
+                    if let Some(c) = chars.next() {
+                        write!(self.0, "\\u{:04x}", u32::from(c))?;
+                    }
+                    left = chars.as_str();
+                }
+                self.0.write_all(left.as_bytes())?;
+            }
+            _ => self.0.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Beyond ASCII: JSON's own white space is ASCII control characters.
+fn steers(c: char) -> bool {
+    !c.is_ascii() && (c.is_control() || is_bidi(c))
 }
 
 /// A line under the header and nothing else: rows stay one line each, for `grep` and for people.

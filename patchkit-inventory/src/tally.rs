@@ -8,7 +8,7 @@ use patchkit_core::{
     OperatingSystem, PatchCounts, PatchGroupName, PatchId, PatchState, Tags,
 };
 
-use crate::{Disagreement, InventoryRecord, LakeNode, Liveness, NodeInfo};
+use crate::{Disagreement, InventoryRecord, LakeNode, Liveness, NodeInfo, finding::shown};
 
 /// What is worth knowing of a patch that nodes lack; shared between them.
 #[derive(Debug, Eq, PartialEq)]
@@ -17,6 +17,17 @@ pub(crate) struct PatchFacts {
     pub(crate) title: Option<Box<str>>,
     pub(crate) level: ComplianceLevel,
     pub(crate) classification: Option<Classification>,
+}
+
+/// A name that core would refuse is taken as it may be shown: it is not lost.
+fn baseline(row: &InventoryRecord<'_>, field: &str) -> Option<BaselineId> {
+    let text = row.text(field)?;
+    BaselineId::new(text).or_else(|_| BaselineId::new(shown(text))).ok()
+}
+
+fn group(row: &InventoryRecord<'_>, field: &str) -> Option<PatchGroupName> {
+    let text = row.text(field)?;
+    PatchGroupName::new(text).or_else(|_| PatchGroupName::new(shown(text))).ok()
 }
 
 /// One verdict on the patches of a node.
@@ -62,8 +73,8 @@ impl Verdict {
                 .map_or(ComplianceStatus::Unknown, ComplianceStatus::from_wire),
             level: row.text("OverallSeverity").and_then(ComplianceLevel::from_wire),
             counts,
-            baseline: row.text("PatchBaselineId").and_then(|id| BaselineId::new(id).ok()),
-            group: row.text("PatchGroup").and_then(|name| PatchGroupName::new(name).ok()),
+            baseline: baseline(row, "PatchBaselineId"),
+            group: group(row, "PatchGroup"),
             began: None,
             at: row.time("ExecutionTime").or_else(|| row.time("captureTime")),
         }
@@ -116,8 +127,8 @@ impl Verdict {
             status,
             level: row.text("NonCompliantSeverity").and_then(ComplianceLevel::from_wire),
             counts,
-            baseline: row.text("BaselineId").and_then(|id| BaselineId::new(id).ok()),
-            group: row.text("PatchGroup").and_then(|name| PatchGroupName::new(name).ok()),
+            baseline: baseline(row, "BaselineId"),
+            group: group(row, "PatchGroup"),
             began: row.time("OperationStartTime"),
             at: times.iter().find_map(|name| row.time(name)),
         }
@@ -196,8 +207,8 @@ impl ItemTally {
         self.right |= status == ComplianceStatus::Compliant;
         self.at = self.at.max(row.time("ExecutionTime").or_else(|| row.time("captureTime")));
         if self.baseline.is_none() {
-            self.baseline = row.text("PatchBaselineId").and_then(|id| BaselineId::new(id).ok());
-            self.group = row.text("PatchGroup").and_then(|name| PatchGroupName::new(name).ok());
+            self.baseline = baseline(row, "PatchBaselineId");
+            self.group = group(row, "PatchGroup");
         }
     }
 

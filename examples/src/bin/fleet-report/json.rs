@@ -6,6 +6,7 @@ use std::{
 };
 
 use patchkit_core::{Classification, ComplianceLevel};
+use patchkit_examples::write_json;
 use patchkit_inventory::{NotLive, PatchGap, StatusCounts};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -17,9 +18,7 @@ use super::{
 
 /// Writes the object.
 pub(crate) fn write(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
-    // As an I/O error a reader that went away is recognised.
-    serde_json::to_writer_pretty(&mut *out, &Document::new(answer)).map_err(io::Error::from)?;
-    writeln!(out)
+    write_json(out, &Document::new(answer))
 }
 
 #[derive(Serialize)]

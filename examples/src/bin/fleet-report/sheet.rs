@@ -5,6 +5,8 @@ use std::{
     io::{self, Write},
 };
 
+use patchkit_examples::printable;
+
 use super::{
     answer::{Answer, Rows},
     row::{NodeRow, PackageRow},
@@ -112,14 +114,15 @@ fn package_cells<'a>(row: &'a PackageRow<'_>) -> [Cow<'a, str>; PackageRow::FIEL
 /// apostrophe in front.
 ///
 /// OWASP, "CSV Injection": `=`, `+`, `-`, `@`, tab and carriage return begin one; their full-width
-/// forms do in some spreadsheets.
+/// forms do in some spreadsheets. Control characters are escaped.
 fn text(text: Option<&str>) -> Cow<'_, str> {
     let text = text.unwrap_or_default();
+    // A sheet is looked at in a terminal too.
+    let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let text: Cow<'_, str> = if is_plain { text.into() } else { printable(text).into() };
     match text.chars().next() {
-        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠') => {
-            format!("'{text}").into()
-        }
-        _ => text.into(),
+        Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠') => format!("'{text}").into(),
+        _ => text,
     }
 }
 
@@ -129,8 +132,11 @@ mod tests {
 
     #[test]
     fn no_cell_is_a_formula() {
-        for hostile in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1"] {
+        for hostile in ["=1+1", "+1", "-1", "@SUM(A1)", "＝1"] {
             assert_eq!(text(Some(hostile)), format!("'{hostile}"));
+        }
+        for hostile in ["\t=1", "\r=1", "\u{1b}[2J"] {
+            assert_eq!(text(Some(hostile)), printable(hostile));
         }
         for harmless in ["", "i-0a", "1=1", "034439589175"] {
             assert_eq!(text(Some(harmless)), harmless);

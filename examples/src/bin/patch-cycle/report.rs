@@ -6,7 +6,7 @@ use patchkit_core::{
     ComplianceStatus, NodeId, PatchGroupName, PowerState,
     workflow::{NodeReport, Outcome, PatchPlan, RunReport, UndoFailure},
 };
-use patchkit_examples::{percent, printable, table};
+use patchkit_examples::{percent, printable, table, write_json};
 use serde::Serialize;
 
 /// The plan for people, safe for a terminal.
@@ -61,12 +61,20 @@ impl<'a> From<&'a NodeReport> for Row<'a> {
         Self {
             id: &report.node,
             group: report.group.as_ref(),
-            power_before: report.power_before,
-            power_after: report.power_after,
+            power_before: documented(report.power_before),
+            power_after: documented(report.power_after),
             status_before: report.status_before,
             status_after: report.status_after,
             outcome: report.outcome.outcome,
         }
+    }
+}
+
+/// A node that is gone has no power that could be told.
+fn documented(power: PowerState) -> PowerState {
+    match power {
+        PowerState::Terminated => PowerState::Unknown,
+        other => other,
     }
 }
 
@@ -75,7 +83,7 @@ pub(crate) fn json(
     out: &mut impl Write,
     plan: &PatchPlan,
     ended: Option<&RunReport>,
-) -> Result<(), Box<dyn std::error::Error>> {
+) -> std::io::Result<()> {
     let undo_failed: Vec<UndoFailureRow<'_>> =
         ended.iter().flat_map(|report| &report.undo_failed).map(UndoFailureRow::from).collect();
     let document = Document {
@@ -83,9 +91,7 @@ pub(crate) fn json(
         nodes: ended.iter().flat_map(|report| &report.nodes).map(Row::from).collect(),
         undo_failed: &undo_failed,
     };
-    let text = serde_json::to_string_pretty(&document)?;
-    writeln!(out, "{text}")?;
-    Ok(())
+    write_json(out, &document)
 }
 
 /// Puts the second run's ends in the place of the first one's, where it touched a node.
@@ -159,7 +165,12 @@ pub(crate) fn tables(out: &mut impl Write, ended: &RunReport) -> std::io::Result
     for line in ended.to_string().lines() {
         writeln!(out, "{}", printable(line))?;
     }
-    Ok(())
+    let left = ended.nodes.iter().filter(|node| node.status_after != ComplianceStatus::Compliant);
+    match left.count() {
+        0 => writeln!(out, "every node is compliant"),
+        1 => writeln!(out, "1 node is not known to be compliant: exit code 1"),
+        left => writeln!(out, "{left} nodes are not known to be compliant: exit code 1"),
+    }
 }
 
 fn arrow<T: Copy + PartialEq + ToString>(before: T, after: T) -> String {
