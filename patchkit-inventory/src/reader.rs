@@ -173,18 +173,19 @@ impl ObjectReader {
     fn take_line<S: RowSink + ?Sized>(&mut self, bytes: &[u8], sink: &mut S) {
         self.line += 1;
         let mut dirt = Dirt { line: self.line, key: &self.key, repaired: &mut self.found.repaired };
-        let mut bytes = bytes;
+        let (whole, mut bytes) = (bytes.len(), bytes);
         if self.line == 1
             && let Some(rest) = bytes.strip_prefix(b"\xef\xbb\xbf")
         {
             dirt.note(RepairReason::ByteOrderMark);
             bytes = rest;
         }
+        let mark = whole - bytes.len();
         if let Some(rest) = bytes.strip_suffix(b"\r") {
             dirt.note(RepairReason::CarriageReturn);
             bytes = rest;
         }
-        let row = trim_nul(bytes);
+        let (nuls, row) = trim_nul(bytes);
         let nul = row.len() < bytes.len();
         if row.iter().all(u8::is_ascii_whitespace) {
             dirt.note(if nul { RepairReason::NulBytes } else { RepairReason::BlankLine });
@@ -217,7 +218,10 @@ impl ObjectReader {
                 dirt.note(RepairReason::NotUtf8);
             }
         }
-        if let Some(reason) = lost {
+        if let Some(mut reason) = lost {
+            if let SkipReason::Malformed(at) = &mut reason {
+                *at = mark + nuls + unrepaired(row, *at);
+            }
             self.skip(Some(self.line), reason);
         }
     }
@@ -229,14 +233,33 @@ fn is_framed(line: &[u8]) -> bool {
     line.starts_with(b"{") && line.ends_with(b"}")
 }
 
-fn trim_nul(mut bytes: &[u8]) -> &[u8] {
-    while let Some(rest) = bytes.strip_prefix(b"\0") {
-        bytes = rest;
+/// What is between the NUL bytes around it, and how many of these come first.
+fn trim_nul(bytes: &[u8]) -> (usize, &[u8]) {
+    let first = bytes.iter().take_while(|byte| **byte == 0).count();
+    let mut row = &bytes[first..];
+    while let Some(rest) = row.strip_suffix(b"\0") {
+        row = rest;
     }
-    while let Some(rest) = bytes.strip_suffix(b"\0") {
-        bytes = rest;
+    (first, row)
+}
+
+/// Where in the bytes that is, counted from 1, which is at `at` once U+FFFD stands for what is not
+/// UTF-8.
+fn unrepaired(bytes: &[u8], at: usize) -> usize {
+    let mark = char::REPLACEMENT_CHARACTER.len_utf8();
+    let (mut left, mut before) = (at.saturating_sub(1), 0);
+    for chunk in bytes.utf8_chunks() {
+        let (valid, invalid) = (chunk.valid().len(), chunk.invalid().len());
+        if left < valid || invalid == 0 {
+            break;
+        }
+        (left, before) = (left - valid, before + valid);
+        if left < mark {
+            return before + 1;
+        }
+        (left, before) = (left - mark, before + invalid);
     }
-    bytes
+    before + left + 1
 }
 
 /// Where the repairs of one line are noted.

@@ -82,9 +82,10 @@ impl<'a> InventoryRecord<'a> {
     pub fn parse(line: &'a str) -> Result<Self, SkipReason> {
         let mut rows = Self::rows(line);
         let first = rows.next().unwrap_or(Err(SkipReason::NoRow))?;
+        let end = rows.offset();
         match rows.next() {
             None => Ok(first),
-            Some(_) => Err(SkipReason::Malformed(rows.offset() + 1)),
+            Some(_) => Err(SkipReason::Malformed(end + 1)),
         }
     }
 
@@ -355,6 +356,13 @@ mod tests {
         assert!(rows.next().unwrap().is_ok());
         assert_eq!(rows.next(), Some(Err(SkipReason::Malformed(8))));
         assert_eq!(rows.next(), None);
+    }
+
+    #[test]
+    fn a_second_row_is_refused_where_it_begins() {
+        assert_eq!(reason("{}{}"), SkipReason::Malformed(3));
+        assert_eq!(reason(r#"{"a":1}{"b":2}"#), SkipReason::Malformed(8));
+        assert_eq!(reason(r#"{"a":1}{"b"#), SkipReason::Malformed(8));
     }
 
     #[test]

@@ -30,14 +30,14 @@ pub(crate) fn doctest(workspace: &Workspace, report: &mut Report) {
     report.run("doctest", cargo(["test", "--doc", "--no-fail-fast"]).args(workspace.selection()));
 }
 
-/// The fuzz targets compile: to run them takes a nightly compiler and time.
+/// The fuzz targets and their seeds compile: to run them takes time.
 pub(crate) fn fuzz(workspace: &Workspace, report: &mut Report) {
     let manifests = workspace.fuzz_manifests();
     if manifests.is_empty() {
         report.unstarted("fuzz", "no crate has fuzz targets");
     }
     for manifest in manifests {
-        let mut command = cargo(["check", "--manifest-path"]);
+        let mut command = cargo(["check", "--all-targets", "--manifest-path"]);
         command.arg(manifest).arg("--target-dir").arg(workspace.target.join("fuzz"));
         report.run("fuzz", &mut command);
     }

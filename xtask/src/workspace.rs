@@ -79,7 +79,7 @@ impl Workspace {
         self.scope == Scope::Whole || !HEAVY_FEATURES.contains(&feature)
     }
 
-    /// The manifests of the fuzz crates, which are no members: they need a nightly compiler to run.
+    /// The manifests of the fuzz crates, which are no members: cargo-fuzz wants them so.
     pub(crate) fn fuzz_manifests(&self) -> Vec<PathBuf> {
         self.members
             .iter()

@@ -102,6 +102,22 @@ fn bytes_that_are_not_utf_8_cost_the_character_and_not_the_row() {
 }
 
 #[test]
+fn damage_is_where_the_line_has_it_and_not_where_its_repair_has_it() {
+    for (line, at) in [
+        (b"{\"caf\xe9\":1,}".as_slice(), 11),
+        (b"{\"\xe9\xe8\":\xe9}", 7),
+        (b"{\"a\":\"\xf0\x9f\x98\"]", 11),
+        ("{\"café\":1,}".as_bytes(), 12),
+        (b"\xef\xbb\xbf{\"a\":1,}", 11),
+        (b"\0\0{\"a\":1,}\0", 10),
+        (b"\xff", 1),
+    ] {
+        let (_, reading) = read(line);
+        assert_eq!(skips(&reading), [(Some(1), SkipReason::Malformed(at))], "{line:?}");
+    }
+}
+
+#[test]
 fn an_empty_object_is_listed() {
     assert_eq!(skips(&read("").1), [(None, SkipReason::EmptyObject)]);
     assert_eq!(skips(&read("\n \n").1), [(None, SkipReason::NoRow)]);
