@@ -98,22 +98,11 @@ impl Runner {
         let nodes = self.fleet.collect_nodes(selector).await?;
         let log = match mode {
             AccessMode::Check => None,
-            AccessMode::Fix(_) => Some(RunLog::begin(self, run).await?),
-        };
-        if let Some(log) = &log {
-            let plan = serde_json::json!({ "selector": selector, "mode": mode });
-            let begun = log
-                .append(&[Event::RunStarted {
-                    workflow: "access".to_owned(),
-                    plan_hash: String::new(),
-                    plan,
-                }])
-                .await;
-            if let Err(error) = begun {
-                log.close(&[]).await;
-                return Err(error);
+            AccessMode::Fix(_) => {
+                let plan = serde_json::json!({ "selector": selector, "mode": mode });
+                Some(RunLog::begin(self, run, "access", String::new(), plan).await?)
             }
-        }
+        };
         let mut findings: Vec<AccessFinding> = stream::iter(nodes)
             .map(|node| {
                 let log = log.as_ref();

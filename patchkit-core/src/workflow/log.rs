@@ -31,9 +31,23 @@ pub(super) enum Lost {
 }
 
 impl RunLog {
-    pub(super) async fn begin(runner: &Runner, run: &RunId) -> Result<Self> {
+    /// Creates the run and writes down what it is going to do. A run of which that cannot be written
+    /// is let go again.
+    pub(super) async fn begin(
+        runner: &Runner,
+        run: &RunId,
+        workflow: &str,
+        plan_hash: String,
+        plan: serde_json::Value,
+    ) -> Result<Self> {
         let lease = runner.journal.begin(run, &runner.holder, runner.term).await?;
-        Ok(Self::new(runner, lease))
+        let log = Self::new(runner, lease);
+        let started = Event::RunStarted { workflow: workflow.to_owned(), plan_hash, plan };
+        if let Err(error) = log.append(&[started]).await {
+            log.close(&[]).await;
+            return Err(error);
+        }
+        Ok(log)
     }
 
     pub(super) async fn take_over(runner: &Runner, run: &RunId) -> Result<Self> {

@@ -65,21 +65,10 @@ impl Runner {
     /// [`recover`](Self::recover) puts them back. To stop a run, cancel its
     /// [`CancelToken`](super::CancelToken) instead.
     pub async fn patch(&self, run: &RunId, plan: &PatchPlan) -> Result<RunReport> {
-        let log = RunLog::begin(self, run).await?;
         let json = serde_json::to_value(plan).map_err(|error| {
             unexpected("patch", "the plan is not JSON".to_owned()).with_source(error)
         })?;
-        let begun = log
-            .append(&[Event::RunStarted {
-                workflow: plan.workflow.clone(),
-                plan_hash: plan.hash(),
-                plan: json,
-            }])
-            .await;
-        if let Err(error) = begun {
-            log.close(&[]).await;
-            return Err(error);
-        }
+        let log = RunLog::begin(self, run, &plan.workflow, plan.hash(), json).await?;
         let reports = plan.nodes.iter().map(|node| (node.id.clone(), untouched(node))).collect();
         let mut going = Progressing {
             plan,

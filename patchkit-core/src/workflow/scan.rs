@@ -110,20 +110,9 @@ impl Runner {
             };
             outcomes.insert(node.id.clone(), reason);
         }
-        let log = RunLog::begin(self, run).await?;
         // With the nodes that it is about to claim: a recovery gives them back.
         let plan = serde_json::json!({ "selector": selector, "nodes": able });
-        let begun = log
-            .append(&[Event::RunStarted {
-                workflow: "scan".to_owned(),
-                plan_hash: String::new(),
-                plan,
-            }])
-            .await;
-        if let Err(error) = begun {
-            log.close(&[]).await;
-            return Err(error);
-        }
+        let log = RunLog::begin(self, run, "scan", String::new(), plan).await?;
         let (claimed, busy): (Vec<_>, Vec<_>) =
             log.claim(&able).await.into_iter().partition(|(_, claim)| claim.is_ok());
         for (node, claim) in busy {

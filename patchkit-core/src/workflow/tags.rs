@@ -151,22 +151,11 @@ impl Runner {
         let nodes = self.fleet.collect_nodes(selector).await?;
         let log = match mode {
             TagMode::Check => None,
-            TagMode::Merge => Some(RunLog::begin(self, run).await?),
-        };
-        if let Some(log) = &log {
-            let plan = serde_json::json!({ "selector": selector, "required": required });
-            let begun = log
-                .append(&[Event::RunStarted {
-                    workflow: "tags".to_owned(),
-                    plan_hash: String::new(),
-                    plan,
-                }])
-                .await;
-            if let Err(error) = begun {
-                log.close(&[]).await;
-                return Err(error);
+            TagMode::Merge => {
+                let plan = serde_json::json!({ "selector": selector, "required": required });
+                Some(RunLog::begin(self, run, "tags", String::new(), plan).await?)
             }
-        }
+        };
         let mut findings: Vec<TagFinding> = stream::iter(nodes)
             .map(|node| {
                 let log = log.as_ref();
