@@ -247,8 +247,11 @@ fn make(random: &mut Random, at: usize, now: Timestamp) -> Option<MemoryNode> {
     }
     node = power(node, kind, at, random);
     node = behave(node, kind, at, random);
+    // What stays off was patched before it was put away.
+    let put_away = node.life.power.is_off() && !node.node.tags.contains_key("PatchStart");
     for patch in catalogue::patches(&os, now) {
-        let presence = if random.percent(60) { Presence::Installed } else { Presence::Absent };
+        let installed = random.percent(60) || put_away;
+        let presence = if installed { Presence::Installed } else { Presence::Absent };
         node = node.with_patch(NodePatch::new(patch, presence));
     }
     Some(node)
@@ -269,7 +272,8 @@ fn node_id(kind: Kind, random: &mut Random, at: usize) -> Option<NodeId> {
     text.parse().ok()
 }
 
-/// A third of the fleet is off; most of that is tagged to be started for patching.
+/// A third of the fleet is off; most of that is tagged to be started for patching, the rest was put
+/// away.
 fn power(node: MemoryNode, kind: Kind, at: usize, random: &mut Random) -> MemoryNode {
     match kind {
         Kind::AwsHybrid => node.with_origin(NodeOrigin::Hybrid),

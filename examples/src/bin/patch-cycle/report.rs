@@ -112,10 +112,18 @@ pub(crate) fn merge(mut first: RunReport, second: RunReport) -> RunReport {
     first
 }
 
-/// Whether every node is compliant and nothing is left to look at.
+/// Whether every node is compliant, nothing failed, and nothing is left to look at. A node that was
+/// left alone for a reason is no failure.
 pub(crate) fn is_clean(ended: &RunReport) -> bool {
-    ended.is_clean()
-        && ended.nodes.iter().all(|node| node.status_after == ComplianceStatus::Compliant)
+    let failed = |node: &NodeReport| {
+        matches!(node.outcome.outcome, Outcome::Failed | Outcome::Unreachable | Outcome::Unknown)
+    };
+    ended.undo_failed.is_empty()
+        && ended.problems.is_empty()
+        && ended
+            .nodes
+            .iter()
+            .all(|node| node.status_after == ComplianceStatus::Compliant && !failed(node))
 }
 
 /// How many nodes of a group had which status.
