@@ -9,7 +9,7 @@ mod catalogue;
 mod dirt;
 mod node;
 mod objects;
-mod rng;
+
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -20,8 +20,8 @@ pub use answer::{
 };
 pub use dirt::Dirt;
 
+use crate::rng::Rng;
 use node::Node;
-use rng::Rng;
 
 /// The recipe of a sample lake.
 ///

@@ -1,11 +1,14 @@
 //! For those who write or embed a PatchKit provider: conformance suite, fault injection, sample lakes.
 
 pub mod cases;
+#[cfg(feature = "cloud")]
+pub mod cloud;
 pub mod fault;
 mod harness;
 pub mod lake;
 mod macros;
 pub mod memory;
+mod rng;
 pub mod workflow;
 
 pub use harness::{Harness, NodeSeed, PatchSeed, Scanned, Trouble, TroubleKind};

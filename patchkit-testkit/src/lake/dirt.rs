@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{DirtAnswer, LakeObject, objects::Draft, rng::Rng, rows::Row};
+use super::{DirtAnswer, LakeObject, objects::Draft, rows::Row};
+use crate::rng::Rng;
 
 /// One way to spoil an object.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]

@@ -6,9 +6,9 @@ use patchkit_core::{ComplianceStatus, PatchCounts, PatchState};
 use super::{
     InstanceStatus, NodeTruth, SampleLake,
     catalogue::{Age, OpenSsl, PLATFORMS, Packages, Platform, REGIONS},
-    rng::{Rng, mix},
     rows::Numbers,
 };
+use crate::rng::{Rng, mix};
 
 /// A node with all that its objects say.
 #[derive(Debug)]

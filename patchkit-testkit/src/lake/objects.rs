@@ -6,9 +6,9 @@ use patchkit_core::{ComplianceStatus, PatchState};
 use super::{
     catalogue::{LINUX_PACKAGES, Packages, WINDOWS_PROGRAMS},
     node::{Findings, Node, PACKAGES, PatchItem, Spelling},
-    rng::Rng,
     rows::Row,
 };
+use crate::rng::Rng;
 
 /// An object before it is bytes.
 #[derive(Debug)]

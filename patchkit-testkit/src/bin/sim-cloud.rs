@@ -1,0 +1,70 @@
+//! Serves simulated AWS and Azure control planes until it is told to stop.
+
+use std::{io::Write as _, net::SocketAddr, process::ExitCode};
+
+use clap::Parser;
+use jiff::Timestamp;
+use patchkit_testkit::cloud::World;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Serves simulated AWS and Azure control planes until SIGTERM.
+///
+/// Prints one line of JSON when it is ready: where it listens, and which accounts, Regions,
+/// subscriptions and keys there are.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// The seed that everything follows from.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// How many machines there are.
+    #[arg(long, default_value_t = 300)]
+    nodes: usize,
+    /// About how many patches there are for all operating systems together.
+    #[arg(long, default_value_t = 400)]
+    patches: usize,
+    /// How many seconds of the world pass in a real one; 0: only the control endpoint moves it.
+    #[arg(long, default_value_t = 60.0)]
+    speed: f64,
+    /// When the world begins, as in 2026-11-02T00:00:00Z; without it, now.
+    #[arg(long)]
+    start_at: Option<Timestamp>,
+    /// The address to listen on; each endpoint takes a port of its own.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match serve(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sim-cloud: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: Args) -> std::io::Result<()> {
+    let mut builder = World::builder()
+        .seed(args.seed)
+        .nodes(args.nodes)
+        .patches(args.patches)
+        .speed(args.speed)
+        .listen(args.listen);
+    if let Some(at) = args.start_at {
+        builder = builder.start_at(at);
+    }
+    // Both are caught before the line is printed: who reads it may stop us at once.
+    let mut terminated = signal(SignalKind::terminate())?;
+    let world = builder.start().await?;
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, &world.endpoints())?;
+    writeln!(out)?;
+    out.flush()?;
+    tokio::select! {
+        _ = terminated.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    Ok(())
+}

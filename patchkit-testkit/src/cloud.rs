@@ -1,0 +1,14 @@
+//! Simulated AWS and Azure control planes on the wire.
+
+mod aws;
+mod builder;
+mod record;
+mod server;
+mod shared;
+mod world;
+
+pub use self::{
+    builder::{AccountKey, Endpoints, World, WorldBuilder},
+    record::{Calls, RecordedCall},
+    world::machine::{Agent, Behavior},
+};

@@ -1,0 +1,160 @@
+//! Answers of the query protocols.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use jiff::Timestamp;
+use quick_xml::escape::escape;
+use serde_json::Value;
+
+use super::{
+    super::{
+        AwsError,
+        model::{Kind, Model, Operation, Protocol, Reference, Shape},
+    },
+    respond,
+};
+
+const XML: &str = "text/xml;charset=UTF-8";
+
+pub(super) fn encode(
+    model: &Model,
+    operation: &Operation,
+    output: &Value,
+    request_id: &str,
+) -> Response<Bytes> {
+    let name = &operation.name;
+    let namespace = model.metadata.xml_namespace.as_deref().unwrap_or_default();
+    let mut writer = Writer { model, text: String::with_capacity(4_096) };
+    writer.text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let _ = write!(writer.text, "<{name}Response xmlns=\"{}\">", escape(namespace));
+    let shape = operation.output.as_ref().and_then(|it| model.shape(it));
+    match model.metadata.protocol {
+        Protocol::Ec2 => {
+            writer.element("requestId", request_id);
+            match shape {
+                Some(shape) => writer.members(shape, output),
+                // An operation without an output says that it went well.
+                None => writer.element("return", "true"),
+            }
+        }
+        _ => {
+            if let Some(shape) = shape {
+                let wrapper = operation.output.as_ref().and_then(|it| it.result_wrapper.as_deref());
+                let wrapper = wrapper.map_or_else(|| format!("{name}Result"), ToOwned::to_owned);
+                let _ = write!(writer.text, "<{wrapper}>");
+                writer.members(shape, output);
+                let _ = write!(writer.text, "</{wrapper}>");
+            }
+            writer.text.push_str("<ResponseMetadata>");
+            writer.element("RequestId", request_id);
+            writer.text.push_str("</ResponseMetadata>");
+        }
+    }
+    let _ = write!(writer.text, "</{name}Response>");
+    respond(StatusCode::OK, XML, request_id, writer.text)
+}
+
+pub(super) fn error(
+    model: &Model,
+    error: &AwsError,
+    known: Option<&Shape>,
+    status: StatusCode,
+    request_id: &str,
+) -> Response<Bytes> {
+    let ec2 = model.metadata.protocol == Protocol::Ec2;
+    let stated = known.and_then(|it| it.error.as_ref()).and_then(|it| it.code.as_deref());
+    let code = match &*error.name {
+        // Query services have another word for what the model forbids.
+        "ValidationException" if ec2 => "InvalidParameterValue",
+        "ValidationException" => "ValidationError",
+        name => stated.unwrap_or(name),
+    };
+    let mut writer = Writer { model, text: String::new() };
+    writer.text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    if ec2 {
+        writer.text.push_str("<Response><Errors><Error>");
+        writer.element("Code", code);
+        writer.element("Message", &error.message);
+        writer.text.push_str("</Error></Errors>");
+        writer.element("RequestID", request_id);
+        writer.text.push_str("</Response>");
+    } else {
+        let namespace = model.metadata.xml_namespace.as_deref().unwrap_or_default();
+        let _ = write!(writer.text, "<ErrorResponse xmlns=\"{}\"><Error>", escape(namespace));
+        writer.element("Type", if status.is_server_error() { "Receiver" } else { "Sender" });
+        writer.element("Code", code);
+        writer.element("Message", &error.message);
+        writer.text.push_str("</Error>");
+        writer.element("RequestId", request_id);
+        writer.text.push_str("</ErrorResponse>");
+    }
+    respond(status, XML, request_id, writer.text)
+}
+
+struct Writer<'m> {
+    model: &'m Model,
+    text: String,
+}
+
+impl Writer<'_> {
+    fn element(&mut self, name: &str, text: &str) {
+        let _ = write!(self.text, "<{name}>{}</{name}>", escape(text));
+    }
+
+    fn members(&mut self, shape: &Shape, value: &Value) {
+        let Value::Object(members) = value else { return };
+        for (name, value) in members {
+            if let Some(reference) = shape.members.get(name.as_str())
+                && !value.is_null()
+            {
+                let on_wire = reference.location_name.as_deref().unwrap_or(name);
+                self.value(on_wire, reference, value);
+            }
+        }
+    }
+
+    fn value(&mut self, name: &str, reference: &Reference, value: &Value) {
+        let Some(shape) = self.model.shape(reference) else { return };
+        match (shape.kind, value) {
+            (Kind::Structure, _) => {
+                let _ = write!(self.text, "<{name}>");
+                self.members(shape, value);
+                let _ = write!(self.text, "</{name}>");
+            }
+            (Kind::List, Value::Array(items)) => {
+                let Some(member) = &shape.member else { return };
+                if shape.flattened {
+                    for item in items {
+                        self.value(member.location_name.as_deref().unwrap_or(name), member, item);
+                    }
+                    return;
+                }
+                let _ = write!(self.text, "<{name}>");
+                for item in items {
+                    self.value(member.location_name.as_deref().unwrap_or("member"), member, item);
+                }
+                let _ = write!(self.text, "</{name}>");
+            }
+            (Kind::Map, Value::Object(entries)) => {
+                let (Some(key), Some(of)) = (&shape.key, &shape.value) else { return };
+                let _ = write!(self.text, "<{name}>");
+                for (word, item) in entries {
+                    self.text.push_str("<entry>");
+                    self.element(key.location_name.as_deref().unwrap_or("key"), word);
+                    self.value(of.location_name.as_deref().unwrap_or("value"), of, item);
+                    self.text.push_str("</entry>");
+                }
+                let _ = write!(self.text, "</{name}>");
+            }
+            (Kind::Timestamp, Value::Number(number)) => {
+                let millis = number.as_f64().unwrap_or_default() * 1_000.0;
+                let at = Timestamp::from_millisecond(millis.round() as i64).unwrap_or_default();
+                self.element(name, &at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string());
+            }
+            (_, Value::String(text)) => self.element(name, text),
+            (_, other) => self.element(name, &other.to_string()),
+        }
+    }
+}

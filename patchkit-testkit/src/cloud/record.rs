@@ -1,0 +1,103 @@
+//! Every request that came, so that a test can prove what was sent, how often, and to whom.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// A request that an endpoint received.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct RecordedCall {
+    /// The world's time.
+    pub at: Timestamp,
+    /// `ssm`, `ec2`, `s3`, `arm`, …
+    pub service: &'static str,
+    /// As the service names it: `SendCommand`, `VirtualMachines_InstallPatches`.
+    pub operation: String,
+    /// The ARN or the application that called.
+    pub caller: String,
+    /// `111122223333/us-east-1`, or a subscription.
+    pub scope: String,
+    /// The nodes that it named, and those that it reached.
+    pub ids: Vec<String>,
+    /// The status of the answer; none where the connection was cut instead.
+    pub status: Option<u16>,
+    /// The code of the error that was answered.
+    pub error: Option<String>,
+    /// Whether the service did what was asked, whatever became of the answer.
+    pub acted: bool,
+    /// The fault that was injected.
+    pub fault: Option<String>,
+    /// The answer's request id.
+    pub request_id: String,
+}
+
+/// Requests, in the order in which they were answered.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(transparent)]
+pub struct Calls(pub(crate) Vec<RecordedCall>);
+
+impl Calls {
+    /// Those of one operation.
+    #[must_use]
+    pub fn of(&self, operation: &str) -> Self {
+        Self(self.0.iter().filter(|call| call.operation == operation).cloned().collect())
+    }
+
+    /// Those that the service acted on.
+    #[must_use]
+    pub fn acted(&self) -> Self {
+        Self(self.0.iter().filter(|call| call.acted).cloned().collect())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &RecordedCall> {
+        self.0.iter()
+    }
+
+    /// The nodes that they named or reached, each as often as it was.
+    pub fn ids(&self) -> Vec<&str> {
+        self.0.iter().flat_map(|call| call.ids.iter().map(String::as_str)).collect()
+    }
+}
+
+/// What is known of a request while it is answered.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) at: Timestamp,
+    pub(crate) service: &'static str,
+    pub(crate) operation: String,
+    pub(crate) caller: String,
+    pub(crate) scope: String,
+    pub(crate) ids: Vec<String>,
+    pub(crate) status: u16,
+    pub(crate) error: Option<String>,
+    pub(crate) acted: bool,
+    pub(crate) request_id: String,
+}
+
+impl Outcome {
+    pub(crate) fn new(request_id: &str) -> Self {
+        Self {
+            at: Timestamp::UNIX_EPOCH,
+            service: "",
+            operation: String::new(),
+            caller: String::new(),
+            scope: String::new(),
+            ids: Vec::new(),
+            status: 0,
+            error: None,
+            acted: false,
+            request_id: request_id.to_owned(),
+        }
+    }
+}

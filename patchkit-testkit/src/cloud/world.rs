@@ -1,0 +1,293 @@
+//! The state machine behind every endpoint: one world, seen by two clouds.
+//!
+//! All of it follows from the seed, the options and the virtual time: nothing here asks the
+//! system's clock or its random numbers.
+
+pub(crate) mod agenda;
+pub(crate) mod catalogue;
+pub(crate) mod clock;
+pub(crate) mod identity;
+pub(crate) mod judge;
+pub(crate) mod machine;
+pub(crate) mod patching;
+pub(crate) mod populate;
+pub(crate) mod power;
+pub(crate) mod shelf;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use patchkit_core::OperationKind;
+
+use self::{
+    agenda::Agenda,
+    catalogue::{Catalogue, System},
+    clock::later,
+    identity::Identity,
+    judge::{BaselineRef, Judgement, Judgements, PatchScan},
+    machine::{AwsKind, AwsSide, Machine, MachineIx, Power, ScopeIx, SubIx},
+    shelf::Shelf,
+};
+use crate::rng::mix;
+
+/// Everything that is true in the world at `now`.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) now: Timestamp,
+    pub(crate) seed: u64,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) scopes: Vec<RegionScope>,
+    pub(crate) subscriptions: Vec<Subscription>,
+    by_id: HashMap<(ScopeIx, Box<str>), MachineIx>,
+    agenda: Agenda,
+    judgements: Judgements,
+    numbers: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) id: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) identity: Identity,
+}
+
+/// One account in one Region.
+#[derive(Debug)]
+pub(crate) struct RegionScope {
+    /// The place of its account.
+    pub(crate) account: usize,
+    pub(crate) region: Arc<str>,
+    /// By id.
+    pub(crate) machines: Vec<MachineIx>,
+    pub(crate) shelf: Shelf,
+    /// Default Host Management: instances need no profile (`/ssm/managed-instance/…` setting).
+    pub(crate) default_host_role: Option<Box<str>>,
+    pub(crate) ssm: crate::cloud::aws::ssm::Store,
+}
+
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub(crate) id: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) groups: Vec<ResourceGroup>,
+    /// By resource group and name.
+    pub(crate) machines: Vec<MachineIx>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ResourceGroup {
+    pub(crate) name: Arc<str>,
+    pub(crate) location: Arc<str>,
+}
+
+/// What the service is told of the run that a scan belongs to.
+#[derive(Clone, Debug)]
+pub(crate) struct Execution {
+    pub(crate) id: Arc<str>,
+    /// `Command`, `PatchPolicy`
+    pub(crate) kind: &'static str,
+    pub(crate) snapshot: Arc<str>,
+    pub(crate) reboot_option: &'static str,
+    pub(crate) install_override: Option<Arc<str>>,
+    pub(crate) started: Timestamp,
+}
+
+impl State {
+    pub(crate) fn machine(&self, at: MachineIx) -> &Machine {
+        &self.machines[at.0 as usize]
+    }
+
+    pub(crate) fn machine_mut(&mut self, at: MachineIx) -> &mut Machine {
+        &mut self.machines[at.0 as usize]
+    }
+
+    pub(crate) fn scope(&self, at: ScopeIx) -> &RegionScope {
+        &self.scopes[usize::from(at.0)]
+    }
+
+    pub(crate) fn scope_mut(&mut self, at: ScopeIx) -> &mut RegionScope {
+        &mut self.scopes[usize::from(at.0)]
+    }
+
+    pub(crate) fn account_of(&self, at: ScopeIx) -> &Account {
+        &self.accounts[self.scope(at).account]
+    }
+
+    pub(crate) fn subscription(&self, at: SubIx) -> &Subscription {
+        &self.subscriptions[usize::from(at.0)]
+    }
+
+    pub(crate) fn system_of(&self, at: MachineIx) -> &System {
+        self.catalogue.system(self.machine(at).system)
+    }
+
+    /// The machine of an account's Region with this id.
+    pub(crate) fn find(&self, scope: ScopeIx, id: &str) -> Option<MachineIx> {
+        // The key owns its text; a look-up costs one small copy.
+        self.by_id.get(&(scope, Box::from(id))).copied()
+    }
+
+    /// Forgets a hybrid node: its id is never used again.
+    pub(crate) fn deregister(&mut self, scope: ScopeIx, id: &str) -> Option<MachineIx> {
+        let at = self.by_id.remove(&(scope, Box::from(id)))?;
+        self.scope_mut(scope).machines.retain(|it| *it != at);
+        self.machine_mut(at).aws = None;
+        Some(at)
+    }
+
+    /// A number that no one has had before.
+    pub(crate) fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// A machine's own number for one purpose: the same in each world of this seed.
+    pub(crate) fn draw(&self, at: MachineIx, purpose: u64) -> u64 {
+        mix(self.seed ^ mix(u64::from(at.0) ^ mix(purpose)))
+    }
+
+    /// A new UUID of this world.
+    pub(crate) fn new_uuid(&mut self) -> String {
+        let number = self.next_number();
+        let high = mix(self.seed ^ mix(number));
+        let low = mix(high ^ number);
+        uuid(high, low)
+    }
+
+    /// Seventeen new hexadecimal digits, as in AWS's ids.
+    pub(crate) fn new_hex(&mut self) -> String {
+        let number = self.next_number();
+        hex17(mix(self.seed ^ mix(number ^ 0x1D)), number)
+    }
+
+    /// Enters what happens at `when`.
+    pub(crate) fn at(&mut self, when: Timestamp, act: impl FnOnce(&mut Self) + Send + 'static) {
+        self.agenda.enter(when.max(self.now), Box::new(act));
+    }
+
+    /// Enters what happens after a while.
+    pub(crate) fn after(&mut self, wait: Duration, act: impl FnOnce(&mut Self) + Send + 'static) {
+        self.at(later(self.now, wait), act);
+    }
+
+    /// Lets everything happen that is due by `now`.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        while let Some((when, act)) = self.agenda.due(now) {
+            self.now = self.now.max(when);
+            act(self);
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// Whether the agent on a machine answers.
+    pub(crate) fn answers(&self, at: MachineIx) -> bool {
+        let machine = self.machine(at);
+        machine.power == Power::Running
+            && machine.aws.as_ref().is_some_and(|aws| {
+                aws.registered.is_some()
+                    && aws.agent.answers_after().is_some()
+                    && aws.answers_from <= self.now
+            })
+    }
+
+    /// Whether an instance's role, or the Region's default one, lets it be managed.
+    pub(crate) fn is_permitted(&self, at: MachineIx) -> bool {
+        let Some(aws) = &self.machine(at).aws else { return false };
+        let identity = &self.account_of(aws.scope).identity;
+        match &aws.side {
+            AwsKind::Hybrid(hybrid) => identity.manages(&hybrid.role),
+            AwsKind::Ec2(ec2) => match &ec2.profile {
+                Some(association) => identity.profile_manages(&association.profile),
+                None => self.scope(aws.scope).default_host_role.is_some(),
+            },
+        }
+    }
+
+    /// Looks again, after a change of roles, whether a machine's agent can register: it retries
+    /// every few minutes, and does so within five here.
+    pub(crate) fn recheck_agent(&mut self, at: MachineIx) {
+        let wait = judge::between(self.draw(at, 11), 30, 300);
+        self.after(wait, move |state| {
+            let now = state.now;
+            let may = state.is_permitted(at) && state.machine(at).power == Power::Running;
+            if may
+                && let Some(aws) = &mut state.machine_mut(at).aws
+                && aws.registered.is_none()
+                && aws.agent.answers_after().is_some()
+            {
+                aws.registered = Some(now);
+                aws.answers_from = now;
+            }
+        });
+    }
+
+    /// The baseline that a machine is patched by, judged for its system now.
+    pub(crate) fn judgement_for(&mut self, at: MachineIx) -> Option<Arc<Judgement>> {
+        let machine = &self.machines[at.0 as usize];
+        let AwsSide { scope, tags, .. } = machine.aws.as_ref()?;
+        let os = &self.catalogue.system(machine.system).os;
+        let baseline = Arc::clone(self.scope(*scope).shelf.of_machine(tags, os)?);
+        Some(self.judge(&baseline, at))
+    }
+
+    /// What a baseline says of every patch of a machine's system now.
+    pub(crate) fn judge(&mut self, baseline: &Arc<BaselineRef>, at: MachineIx) -> Arc<Judgement> {
+        let system = self.machine(at).system;
+        self.judgements.get(baseline, &self.catalogue, system, self.now)
+    }
+
+    /// Uploads what a patch operation found: the service knows it from here on.
+    pub(crate) fn upload_scan(
+        &mut self,
+        at: MachineIx,
+        judgement: Arc<Judgement>,
+        operation: OperationKind,
+        execution: Execution,
+    ) {
+        let now = self.now;
+        let machine = &self.machines[at.0 as usize];
+        let (system, patches) = (machine.system, machine.patches.clone());
+        let verdict = judgement.verdict(&self.catalogue, system, &patches, operation);
+        let Some(aws) = &mut self.machines[at.0 as usize].aws else { return };
+        let before = aws.scan.as_ref().and_then(|scan| scan.last_no_reboot_install);
+        let no_reboot =
+            operation == OperationKind::Install && execution.reboot_option == "NoReboot";
+        aws.scan = Some(Box::new(PatchScan {
+            judgement,
+            patches,
+            operation,
+            verdict,
+            group: shelf::group_of(&aws.tags).map(Arc::clone),
+            snapshot: execution.snapshot,
+            execution: execution.id,
+            execution_type: execution.kind,
+            started: execution.started,
+            ended: now,
+            reboot_option: execution.reboot_option,
+            install_override: execution.install_override,
+            last_no_reboot_install: if no_reboot { Some(now) } else { before },
+        }));
+    }
+}
+
+/// Seventeen hexadecimal digits.
+pub(crate) fn hex17(bits: u64, more: u64) -> String {
+    format!("{bits:016x}{:x}", more & 0xF)
+}
+
+/// A random UUID (version 4) that follows from these bits.
+pub(crate) fn uuid(high: u64, low: u64) -> String {
+    let (high, low) = (mix(high ^ 0x5EED), mix(low ^ high.rotate_left(17) ^ 0x1D5));
+    let high = high & 0xFFFF_FFFF_FFFF_0FFF | 0x4000;
+    let low = low & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000;
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xFFFF,
+        high & 0xFFFF,
+        low >> 48,
+        low & 0xFFFF_FFFF_FFFF
+    )
+}

@@ -1,0 +1,81 @@
+//! The world's time: a base, a speed, and what tests add.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Time that runs at a speed of its own and can be advanced.
+#[derive(Debug)]
+pub(crate) struct WorldClock {
+    base: Timestamp,
+    since: Instant,
+    speed: f64,
+}
+
+impl WorldClock {
+    /// Starts at `base`; `speed` is how many seconds pass in a real one, zero for a clock that only
+    /// [`advance`](Self::advance) moves.
+    pub(crate) fn new(base: Timestamp, speed: f64) -> Self {
+        Self { base, since: Instant::now(), speed: speed.max(0.0) }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        later(self.base, self.since.elapsed().mul_f64(self.speed))
+    }
+
+    pub(crate) fn advance(&mut self, by: Duration) {
+        self.base = later(self.base, by);
+    }
+
+    pub(crate) fn speed(&self) -> f64 {
+        self.speed
+    }
+
+    /// Goes on from now at another speed.
+    pub(crate) fn set_speed(&mut self, speed: f64) {
+        self.base = self.now();
+        self.since = Instant::now();
+        self.speed = speed.max(0.0);
+    }
+}
+
+/// `at` plus `by`; the end of time where that is beyond it.
+pub(crate) fn later(at: Timestamp, by: Duration) -> Timestamp {
+    SignedDuration::try_from(by)
+        .ok()
+        .and_then(|by| at.checked_add(by).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// `at` minus `by`; the beginning of time where that is before it.
+pub(crate) fn earlier(at: Timestamp, by: Duration) -> Timestamp {
+    SignedDuration::try_from(by)
+        .ok()
+        .and_then(|by| at.checked_sub(by).ok())
+        .unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_of_speed_zero_moves_only_when_it_is_advanced() {
+        let base = Timestamp::UNIX_EPOCH;
+        let mut clock = WorldClock::new(base, 0.0);
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(clock.now(), base);
+        clock.advance(Duration::from_secs(90));
+        assert_eq!(clock.now(), later(base, Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn a_change_of_speed_loses_no_time() {
+        let mut clock = WorldClock::new(Timestamp::UNIX_EPOCH, 1_000_000.0);
+        std::thread::sleep(Duration::from_millis(2));
+        let before = clock.now();
+        clock.set_speed(0.0);
+        assert!(clock.now() >= before);
+        assert!(before > Timestamp::UNIX_EPOCH);
+    }
+}

@@ -1,0 +1,231 @@
+//! An account's roles, policies and instance profiles, as far as they decide what a node may do.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use globset::GlobBuilder;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// The policy that lets a node be managed by Systems Manager.
+pub(crate) const CORE_POLICY: &str = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore";
+
+/// The actions without which a node cannot be patched (user guide, "Configure instance permissions
+/// required for Systems Manager").
+pub(crate) const NEEDED: [&str; 4] = [
+    "ssm:UpdateInstanceInformation",
+    "ssm:ListInstanceAssociations",
+    "ssm:GetDeployablePatchSnapshotForInstance",
+    "ssmmessages:OpenControlChannel",
+];
+
+#[derive(Debug, Default)]
+pub(crate) struct Identity {
+    pub(crate) roles: BTreeMap<Arc<str>, Role>,
+    pub(crate) profiles: BTreeMap<Arc<str>, InstanceProfile>,
+    /// The account's own policies and AWS's, by ARN.
+    pub(crate) policies: BTreeMap<Arc<str>, Policy>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Role {
+    /// `AROA…`
+    pub(crate) id: Box<str>,
+    pub(crate) path: Box<str>,
+    pub(crate) description: Option<Box<str>>,
+    pub(crate) created: Timestamp,
+    /// The trust policy.
+    pub(crate) trust: Value,
+    /// The ARNs of the attached policies.
+    pub(crate) attached: Vec<Arc<str>>,
+    pub(crate) inline: BTreeMap<Box<str>, Value>,
+    pub(crate) max_session: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct InstanceProfile {
+    /// `AIPA…`
+    pub(crate) id: Box<str>,
+    pub(crate) path: Box<str>,
+    pub(crate) created: Timestamp,
+    /// A profile holds one role at most.
+    pub(crate) role: Option<Arc<str>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    pub(crate) name: Box<str>,
+    /// `ANPA…`
+    pub(crate) id: Box<str>,
+    pub(crate) path: Box<str>,
+    pub(crate) version: &'static str,
+    pub(crate) created: Timestamp,
+    pub(crate) document: Value,
+}
+
+impl Identity {
+    /// Whether a role's policies allow an action on everything: an explicit deny wins.
+    pub(crate) fn allows(&self, role: &str, action: &str) -> bool {
+        let Some(role) = self.roles.get(role) else { return false };
+        let attached = role.attached.iter().filter_map(|arn| self.policies.get(arn));
+        let documents = attached.map(|policy| &policy.document).chain(role.inline.values());
+        let mut allowed = false;
+        for document in documents {
+            match decides(document, action) {
+                Some(Effect::Deny) => return false,
+                Some(Effect::Allow) => allowed = true,
+                None => {}
+            }
+        }
+        allowed
+    }
+
+    /// Whether a node with this role can be managed and patched.
+    pub(crate) fn manages(&self, role: &str) -> bool {
+        NEEDED.iter().all(|action| self.allows(role, action))
+    }
+
+    /// Whether an instance with this profile can be managed and patched.
+    pub(crate) fn profile_manages(&self, profile: &str) -> bool {
+        let role = self.profiles.get(profile).and_then(|profile| profile.role.as_deref());
+        role.is_some_and(|role| self.manages(role))
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Effect {
+    Allow,
+    Deny,
+}
+
+/// What a policy document says of an action; conditions and resources are taken as met.
+pub(crate) fn decides(document: &Value, action: &str) -> Option<Effect> {
+    let mut decided = None;
+    for statement in one_or_many(&document["Statement"]) {
+        let named = one_or_many(&statement["Action"]).any(|it| matches(it, action));
+        let excepted = !statement["NotAction"].is_null()
+            && !one_or_many(&statement["NotAction"]).any(|it| matches(it, action));
+        if !(named || excepted) {
+            continue;
+        }
+        if statement["Effect"] == "Deny" {
+            return Some(Effect::Deny);
+        }
+        decided = Some(Effect::Allow);
+    }
+    decided
+}
+
+fn matches(pattern: &Value, action: &str) -> bool {
+    let Some(pattern) = pattern.as_str() else { return false };
+    let glob = GlobBuilder::new(pattern).case_insensitive(true).literal_separator(false).build();
+    glob.is_ok_and(|glob| glob.compile_matcher().is_match(action))
+}
+
+fn one_or_many(value: &Value) -> impl Iterator<Item = &Value> {
+    match value {
+        Value::Array(many) => many.iter(),
+        Value::Null => [].iter(),
+        one => std::slice::from_ref(one).iter(),
+    }
+}
+
+/// The trust policy of a role that a service assumes.
+pub(crate) fn trust(service: &str) -> Value {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"Service": service},
+            "Action": "sts:AssumeRole",
+        }],
+    })
+}
+
+/// AWS's own policies that matter here: their actions (IAM console, version 2 of the core policy).
+pub(crate) fn managed_policies() -> Vec<(&'static str, Vec<&'static str>)> {
+    let channels = [
+        "ssmmessages:CreateControlChannel",
+        "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel",
+        "ssmmessages:OpenDataChannel",
+        "ec2messages:AcknowledgeMessage",
+        "ec2messages:DeleteMessage",
+        "ec2messages:FailMessage",
+        "ec2messages:GetEndpoint",
+        "ec2messages:GetMessages",
+        "ec2messages:SendReply",
+    ];
+    let node = [
+        "ssm:DescribeAssociation",
+        "ssm:GetDeployablePatchSnapshotForInstance",
+        "ssm:GetDocument",
+        "ssm:DescribeDocument",
+        "ssm:GetManifest",
+        "ssm:ListAssociations",
+        "ssm:ListInstanceAssociations",
+        "ssm:PutInventory",
+        "ssm:PutComplianceItems",
+        "ssm:PutConfigurePackageResult",
+        "ssm:UpdateAssociationStatus",
+        "ssm:UpdateInstanceAssociationStatus",
+        "ssm:UpdateInstanceInformation",
+    ];
+    let parameters = ["ssm:GetParameter", "ssm:GetParameters"];
+    let core: Vec<_> = node.iter().chain(&parameters).chain(&channels).copied().collect();
+    let host: Vec<_> = node.iter().chain(&channels).copied().collect();
+    vec![
+        (CORE_POLICY, core.clone()),
+        ("arn:aws:iam::aws:policy/AmazonSSMManagedEC2InstanceDefaultPolicy", host.clone()),
+        (
+            "arn:aws:iam::aws:policy/service-role/AmazonEC2RoleforSSM",
+            host.iter()
+                .copied()
+                .chain(["ssm:GetParameters", "s3:GetObject", "s3:PutObject"])
+                .collect(),
+        ),
+        (
+            "arn:aws:iam::aws:policy/AmazonSSMPatchAssociation",
+            vec![
+                "ssm:DescribeEffectivePatchesForPatchBaseline",
+                "ssm:GetPatchBaseline",
+                "ssm:DescribePatchBaselines",
+                "tag:GetResources",
+            ],
+        ),
+        (
+            "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",
+            vec!["s3:Get*", "s3:List*", "s3:Describe*"],
+        ),
+        (
+            "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy",
+            vec!["cloudwatch:PutMetricData", "ec2:DescribeTags", "logs:PutLogEvents"],
+        ),
+    ]
+}
+
+/// A document that allows actions on everything.
+pub(crate) fn allow(actions: &[&str]) -> Value {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deny_beats_an_allow_and_a_star_reaches_over_all_names() {
+        let allow = json!({"Statement": {"Effect": "Allow", "Action": "ssm:*", "Resource": "*"}});
+        assert_eq!(decides(&allow, "ssm:PutInventory"), Some(Effect::Allow));
+        assert_eq!(decides(&allow, "SSM:putinventory"), Some(Effect::Allow));
+        assert_eq!(decides(&allow, "s3:GetObject"), None);
+        let both = json!({"Statement": [
+            {"Effect": "Allow", "Action": ["*"], "Resource": "*"},
+            {"Effect": "Deny", "Action": ["ssm:Put*"], "Resource": "*"},
+        ]});
+        assert_eq!(decides(&both, "ssm:PutInventory"), Some(Effect::Deny));
+        assert_eq!(decides(&both, "ssm:GetDocument"), Some(Effect::Allow));
+    }
+}

@@ -1,0 +1,267 @@
+//! One machine: its power, its agent, what is installed on it, and where it is known.
+
+use std::{sync::Arc, time::Duration};
+
+use fixedbitset::FixedBitSet;
+use jiff::Timestamp;
+
+use super::{catalogue::SystemIx, judge::PatchScan};
+
+/// The place of a machine in the world.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct MachineIx(pub(crate) u32);
+
+/// The place of an account's Region in the world.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct ScopeIx(pub(crate) u16);
+
+/// The place of a subscription in the world.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct SubIx(pub(crate) u16);
+
+pub(crate) type Tags = Vec<(Arc<str>, Arc<str>)>;
+
+#[derive(Debug)]
+pub(crate) struct Machine {
+    /// Its host name.
+    pub(crate) name: Box<str>,
+    pub(crate) system: SystemIx,
+    pub(crate) power: Power,
+    /// Grows with each change of power: what was planned before it is void.
+    pub(crate) power_changes: u32,
+    /// When it last booted.
+    pub(crate) booted: Timestamp,
+    pub(crate) created: Timestamp,
+    pub(crate) address: [u8; 4],
+    pub(crate) behavior: Behavior,
+    pub(crate) patches: NodePatches,
+    /// The patch operation that is under way on it, if any.
+    pub(crate) job: Option<u64>,
+    pub(crate) aws: Option<AwsSide>,
+    pub(crate) azure: Option<AzureSide>,
+}
+
+impl Machine {
+    /// Whether what it installed waits for a reboot.
+    pub(crate) fn reboot_pending(&self) -> bool {
+        self.patches.pending.count_ones(..) > 0
+    }
+
+    /// Its private address, as text.
+    pub(crate) fn address(&self) -> String {
+        std::net::Ipv4Addr::from(self.address).to_string()
+    }
+
+    /// The name and the first domain label as Windows cuts it: 15 characters (NetBIOS).
+    pub(crate) fn short_name(&self) -> &str {
+        let name = &self.name[..];
+        name.char_indices().nth(15).map_or(name, |(end, _)| &name[..end])
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Power {
+    Starting,
+    Running,
+    Stopping,
+    Stopped,
+    Deallocating,
+    Deallocated,
+    ShuttingDown,
+    Terminated,
+}
+
+impl Power {
+    /// Whether it is off, and stays so.
+    pub(crate) fn is_off(self) -> bool {
+        matches!(self, Self::Stopped | Self::Deallocated | Self::Terminated)
+    }
+}
+
+/// What a machine does when it is patched.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Behavior {
+    /// It installs what it is told to.
+    Well,
+    /// One patch never installs; the others do.
+    OneFails,
+    /// After an install it boots again and again, and never comes back.
+    RebootsForever,
+    /// An install never ends.
+    Hangs,
+    /// It dies in the middle of an install: half is installed, and it is gone.
+    DiesInTheMiddle,
+    /// The first install brings half, the second the rest.
+    TwoRounds,
+}
+
+/// What is on a machine, by the place of a patch in its system's catalogue.
+#[derive(Clone, Debug)]
+pub(crate) struct NodePatches {
+    /// The patch's package or feature is there: others are of no concern to this machine.
+    pub(crate) relevant: FixedBitSet,
+    pub(crate) installed: FixedBitSet,
+    /// Installed, and in effect after a reboot.
+    pub(crate) pending: FixedBitSet,
+    /// The last attempt to install it failed.
+    pub(crate) failed: FixedBitSet,
+    /// What was installed in this world's time, with the second.
+    pub(crate) installed_at: Vec<(u16, i64)>,
+    /// How many installs have run to their end.
+    pub(crate) rounds: u32,
+}
+
+/// The agent of Systems Manager on a machine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Agent {
+    /// It answers.
+    Online,
+    /// It answers, in a version that is out of date.
+    OldVersion,
+    /// It has stopped answering.
+    ConnectionLost,
+    /// It is not installed.
+    Absent,
+    /// It answers, but only some ten minutes after a boot.
+    LateAfterBoot,
+}
+
+impl Agent {
+    /// How long after a boot it answers; none where it never does.
+    pub(crate) fn answers_after(self) -> Option<Duration> {
+        match self {
+            Self::Online | Self::OldVersion => Some(Duration::from_secs(45)),
+            Self::LateAfterBoot => Some(Duration::from_secs(600)),
+            Self::ConnectionLost | Self::Absent => None,
+        }
+    }
+}
+
+/// A machine as an account's Region knows it.
+#[derive(Debug)]
+pub(crate) struct AwsSide {
+    pub(crate) scope: ScopeIx,
+    /// `i-…` or `mi-…`.
+    pub(crate) id: Box<str>,
+    pub(crate) tags: Tags,
+    pub(crate) agent: Agent,
+    pub(crate) agent_version: Arc<str>,
+    /// When the agent can first answer after the last boot or registration.
+    pub(crate) answers_from: Timestamp,
+    /// When the service first heard of it; none while it is not managed.
+    pub(crate) registered: Option<Timestamp>,
+    /// When the agent was last heard of, while it no longer answers.
+    pub(crate) last_heard: Timestamp,
+    pub(crate) side: AwsKind,
+    /// What the last patch operation reported.
+    pub(crate) scan: Option<Box<PatchScan>>,
+}
+
+#[derive(Debug)]
+pub(crate) enum AwsKind {
+    Ec2(Ec2),
+    Hybrid(Hybrid),
+}
+
+#[derive(Debug)]
+pub(crate) struct Ec2 {
+    /// The association of an instance profile.
+    pub(crate) profile: Option<ProfileAssociation>,
+    pub(crate) kind: &'static str,
+    pub(crate) zone: char,
+    /// The reason of the last change of power, as EC2 words it.
+    pub(crate) reason: Box<str>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ProfileAssociation {
+    /// `iip-assoc-…`
+    pub(crate) id: Box<str>,
+    /// The name of the instance profile.
+    pub(crate) profile: Arc<str>,
+    pub(crate) since: Timestamp,
+}
+
+#[derive(Debug)]
+pub(crate) struct Hybrid {
+    pub(crate) activation: Arc<str>,
+    /// The name that the activation gives to all of its machines.
+    pub(crate) given_name: Arc<str>,
+    /// The name of the role.
+    pub(crate) role: Arc<str>,
+}
+
+/// A machine as Azure knows it.
+#[derive(Debug)]
+pub(crate) struct AzureSide {
+    pub(crate) subscription: SubIx,
+    /// The place of its resource group in the subscription.
+    pub(crate) group: u16,
+    /// The name of the resource.
+    pub(crate) name: Box<str>,
+    pub(crate) kind: AzureKind,
+    /// The id that Azure gave it; of an Arc machine the one in its SMBIOS.
+    pub(crate) vm_id: Box<str>,
+    pub(crate) tags: Tags,
+    pub(crate) patching: GuestPatching,
+    /// What the platform last found missing.
+    pub(crate) assessment: Option<Box<Assessment>>,
+    /// The installs of the last thirty days, newest last.
+    pub(crate) installations: Vec<Installation>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum AzureKind {
+    Vm,
+    /// A machine of a flexible scale set: a VM like any other.
+    Flexible {
+        set: Arc<str>,
+    },
+    /// An instance of a uniform scale set: not a VM, and not patchable by the platform.
+    Uniform {
+        set: Arc<str>,
+        instance: u32,
+    },
+    Arc,
+}
+
+/// Who patches a VM, and when.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct GuestPatching {
+    pub(crate) patch_mode: Arc<str>,
+    pub(crate) assessment_mode: Arc<str>,
+    /// `bypassPlatformSafetyChecksOnUserSchedule`
+    pub(crate) bypass: Option<bool>,
+    /// `rebootSetting` of the platform's own patching.
+    pub(crate) reboot: Option<Arc<str>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Assessment {
+    pub(crate) activity: Box<str>,
+    pub(crate) started: Timestamp,
+    pub(crate) ended: Timestamp,
+    pub(crate) started_by: &'static str,
+    pub(crate) reboot_pending: bool,
+    /// What was relevant and not installed.
+    pub(crate) available: FixedBitSet,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Installation {
+    pub(crate) activity: Box<str>,
+    pub(crate) started: Timestamp,
+    pub(crate) ended: Option<Timestamp>,
+    /// `InProgress`, `Succeeded`, `Failed`, `CompletedWithWarnings`
+    pub(crate) status: &'static str,
+    pub(crate) reboot_status: &'static str,
+    pub(crate) window_exceeded: bool,
+    pub(crate) maintenance_run: Box<str>,
+    pub(crate) installed: FixedBitSet,
+    pub(crate) failed: FixedBitSet,
+    pub(crate) pending: FixedBitSet,
+    pub(crate) excluded: FixedBitSet,
+    pub(crate) not_selected: FixedBitSet,
+}

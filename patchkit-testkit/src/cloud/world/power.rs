@@ -1,0 +1,116 @@
+//! Machines are started, stopped and booted.
+
+use jiff::Timestamp;
+
+use super::{
+    State,
+    clock::later,
+    judge::between,
+    machine::{AwsKind, MachineIx, Power},
+};
+
+/// How a machine is turned off.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Off {
+    Stop,
+    Deallocate,
+}
+
+impl State {
+    /// Turns a machine on; says when it runs. A machine that is on, or coming up, stays as it is.
+    pub(crate) fn power_on(&mut self, at: MachineIx) -> Timestamp {
+        let now = self.now;
+        let power = self.machine(at).power;
+        if !matches!(power, Power::Stopped | Power::Deallocated) {
+            return now;
+        }
+        let ready = later(now, between(self.draw(at, 1), 15, 45));
+        let change = self.change_power(at, Power::Starting);
+        self.at(ready, move |state| {
+            if state.machine(at).power_changes == change {
+                state.change_power(at, Power::Running);
+                state.booted(at);
+            }
+        });
+        ready
+    }
+
+    /// Turns a machine off; says when it is off.
+    pub(crate) fn power_off(&mut self, at: MachineIx, how: Off) -> Timestamp {
+        let now = self.now;
+        let (going, gone) = match how {
+            Off::Stop => (Power::Stopping, Power::Stopped),
+            Off::Deallocate => (Power::Deallocating, Power::Deallocated),
+        };
+        let power = self.machine(at).power;
+        // A stopped VM can still be deallocated.
+        if power == gone || power.is_off() && how == Off::Stop {
+            return now;
+        }
+        let ready = later(now, between(self.draw(at, 2), 20, 60));
+        self.fall_silent(at);
+        let change = self.change_power(at, going);
+        self.at(ready, move |state| {
+            if state.machine(at).power_changes == change {
+                state.change_power(at, gone);
+            }
+        });
+        ready
+    }
+
+    /// Boots a running machine anew; says when it runs again.
+    pub(crate) fn boot_again(&mut self, at: MachineIx) -> Timestamp {
+        let ready = later(self.now, between(self.draw(at, 3), 40, 120));
+        self.fall_silent(at);
+        // Its power stays as it is: neither cloud shows a reboot as another state.
+        let change = self.change_power(at, Power::Running);
+        if let Some(aws) = &mut self.machine_mut(at).aws {
+            aws.answers_from = Timestamp::MAX;
+        }
+        self.at(ready, move |state| {
+            if state.machine(at).power_changes == change {
+                state.booted(at);
+            }
+        });
+        ready
+    }
+
+    /// What a boot does: pending installs take effect, the agent will answer after a while.
+    pub(crate) fn booted(&mut self, at: MachineIx) {
+        let now = self.now;
+        let machine = self.machine_mut(at);
+        machine.booted = now;
+        machine.patches.pending.clear();
+        if let Some(aws) = &mut machine.aws
+            && let Some(wait) = aws.agent.answers_after()
+        {
+            aws.answers_from = later(now, wait);
+        }
+    }
+
+    fn change_power(&mut self, at: MachineIx, to: Power) -> u32 {
+        let (now, machine) = (self.now, self.machine_mut(at));
+        machine.power = to;
+        machine.power_changes += 1;
+        let change = machine.power_changes;
+        if let Some(aws) = &mut machine.aws
+            && let AwsKind::Ec2(ec2) = &mut aws.side
+            && let Power::Stopping | Power::Stopped = to
+        {
+            let when = now.strftime("%Y-%m-%d %H:%M:%S GMT");
+            ec2.reason = format!("User initiated ({when})").into();
+        }
+        change
+    }
+
+    /// The agent is cut off; what it was doing is lost.
+    fn fall_silent(&mut self, at: MachineIx) {
+        let now = self.now;
+        if self.answers(at)
+            && let Some(aws) = &mut self.machine_mut(at).aws
+        {
+            aws.last_heard = now;
+        }
+        self.machine_mut(at).job = None;
+    }
+}
