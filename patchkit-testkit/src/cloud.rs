@@ -2,13 +2,20 @@
 
 mod aws;
 mod builder;
+mod control;
+mod fault;
+mod policy;
 mod record;
 mod server;
 mod shared;
+mod truth;
 mod world;
 
 pub use self::{
-    builder::{AccountKey, Endpoints, World, WorldBuilder},
+    builder::{AccountKey, Endpoints, InvalidPattern, World, WorldBuilder},
+    fault::{Fault, FaultKind, FaultStatus},
+    policy::Denial,
     record::{Calls, RecordedCall},
-    world::machine::{Agent, Behavior},
+    truth::{NodeChange, NodeTruth},
+    world::machine::{Agent, Behavior, Power},
 };

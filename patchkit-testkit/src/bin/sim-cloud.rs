@@ -29,7 +29,8 @@ struct Args {
     /// When the world begins, as in 2026-11-02T00:00:00Z; without it, now.
     #[arg(long)]
     start_at: Option<Timestamp>,
-    /// The address to listen on; each endpoint takes a port of its own.
+    /// The address to listen on. Port 0: each endpoint takes a free one; another: AWS listens there,
+    /// S3, Azure and the control endpoint on the next three.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
 }

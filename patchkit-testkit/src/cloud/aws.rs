@@ -8,12 +8,14 @@ mod error;
 pub(crate) mod keys;
 mod model;
 pub(crate) mod page;
+mod skew;
+mod spoil;
 pub(crate) mod ssm;
 mod sts;
 mod validate;
 mod wire;
 
-use std::{collections::HashMap, sync::OnceLock};
+use std::{cell::Cell, collections::HashMap, sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
 use http::Response;
@@ -23,11 +25,12 @@ use serde_json::Value;
 pub(crate) use self::error::AwsError;
 use self::{
     keys::{Caller, Credential},
-    model::{Model, Operation},
+    model::{Model, Operation, Protocol},
 };
 use super::{
+    fault::{Delivery, FaultKind, Reply},
     record::Outcome,
-    shared::Shared,
+    shared::{Met, Shared},
     world::{Account, RegionScope, State, machine::ScopeIx},
 };
 
@@ -44,6 +47,8 @@ pub(crate) struct Call<'a> {
     pub(crate) operation: &'a str,
     /// The nodes that it reached, by id: what the input does not name itself.
     pub(crate) reached: Vec<String>,
+    /// The page that was asked for, where the operation has pages.
+    page: Cell<Option<page::Place>>,
 }
 
 impl Call<'_> {
@@ -121,23 +126,49 @@ fn services() -> &'static [Service] {
     })
 }
 
-/// Answers a request to the AWS endpoint.
-pub(crate) fn answer(shared: &Shared, request: &wire::Request) -> (Response<Bytes>, Outcome) {
+/// Answers a request to the AWS endpoint, and notes it.
+pub(crate) fn answer(shared: &Shared, request: &wire::Request) -> Reply {
     let request_id = shared.next_request_id();
     let credential = Credential::of(request);
     let mut outcome = Outcome::new(&request_id);
     let service = find(request, credential.as_ref());
     outcome.service = service.name;
     let answered = serve(shared, service, credential.as_ref(), request, &mut outcome);
-    let response = match answered {
+    let mut delivery = match outcome.fault {
+        Some(FaultKind::Truncate) => Delivery::Truncated,
+        Some(FaultKind::CutAfter) => Delivery::Cut,
+        Some(FaultKind::Slow { seconds }) => Delivery::Slow(Duration::from_secs(seconds.into())),
+        _ => Delivery::Whole,
+    };
+    let mut response = match answered {
         Ok((operation, output)) => wire::encode(&service.model, operation, &output, &request_id),
-        Err(error) => {
+        Err(Refusal::Cut) => {
+            delivery = Delivery::Cut;
+            Response::new(Bytes::new())
+        }
+        Err(Refusal::Error(error)) => {
             outcome.error = Some(error.name.clone().into_owned());
             wire::encode_error(&service.model, &error, &request_id)
         }
     };
-    outcome.status = response.status().as_u16();
-    (response, outcome)
+    if let Some(FaultKind::ClockSkew { seconds }) = outcome.fault {
+        wire::set_date(&mut response, skew::ahead(seconds));
+    }
+    outcome.status = (delivery != Delivery::Cut).then(|| response.status().as_u16());
+    shared.note(outcome);
+    Reply { response, delivery }
+}
+
+/// Why an operation was not carried out, or its output not given.
+enum Refusal {
+    Error(AwsError),
+    Cut,
+}
+
+impl From<AwsError> for Refusal {
+    fn from(error: AwsError) -> Self {
+        Self::Error(error)
+    }
 }
 
 fn serve<'s>(
@@ -146,24 +177,35 @@ fn serve<'s>(
     credential: Option<&Credential>,
     request: &wire::Request,
     outcome: &mut Outcome,
-) -> Result<(&'s Operation, Value), AwsError> {
+) -> Result<(&'s Operation, Value), Refusal> {
     let caller = shared.keys.caller(credential, shared)?;
-    outcome.caller = caller.arn.clone();
+    outcome.caller.clone_from(&caller.arn);
     let (operation, value) = wire::decode(&service.model, request)?;
     outcome.operation = operation.name.to_string();
+    outcome.ids = named_ids(&value);
+    let mut state = shared.settled();
+    outcome.at = state.now;
+    let region = credential.map(|it| it.region.as_str());
+    let scope = scope(&state, &caller.account, region)?;
+    outcome.scope = format!("{}/{}", caller.account, state.scope(scope).region);
+    let spoil = match shared.meet(outcome) {
+        Met::Pass(spoil) => spoil,
+        Met::Denied => return Err(service.denied(outcome).into()),
+        Met::Throttled => return Err(service.throttled().into()),
+        Met::Failed(status) => return Err(service.failed(status).into()),
+        Met::Cut => return Err(Refusal::Cut),
+    };
+    if let Some(FaultKind::ClockSkew { seconds }) = spoil {
+        skew::check(request, seconds)?;
+    }
     if let Some(input) = &operation.input {
         validate::validate(&service.model, input, &value)?;
     }
-    outcome.ids = named_ids(&value);
     let handler = service.operations.get(&*operation.name).ok_or_else(|| {
         let name = &operation.name;
         AwsError::new("UnknownOperationException", format!("the simulator does not serve {name}"))
     })?;
-    let mut state = shared.settled();
-    let region = credential.map(|it| it.region.as_str());
-    let scope = scope(&state, &caller.account, region)?;
-    outcome.scope = format!("{}/{}", caller.account, state.scope(scope).region);
-    outcome.at = state.now;
+    let asked = spoil.filter(|it| it.is_of_content()).map(|_| value.clone());
     let mut call = Call {
         state: &mut state,
         shared,
@@ -171,11 +213,24 @@ fn serve<'s>(
         scope,
         operation: &operation.name,
         reached: Vec::new(),
+        page: Cell::new(None),
     };
     let result = handler(&mut call, value);
+    let page = call.page.get();
     outcome.ids.append(&mut call.reached);
     outcome.acted = result.is_ok();
-    Ok((operation, result?))
+    drop(state);
+    let mut output = result?;
+    match spoil {
+        Some(FaultKind::FailAfter) => Err(service.failed(500).into()),
+        Some(kind) => {
+            if let Some(asked) = asked {
+                spoil::spoil(kind, &service.model, operation, &asked, page, &mut output);
+            }
+            Ok((operation, output))
+        }
+        None => Ok((operation, output)),
+    }
 }
 
 /// The service that a request is for; one that names none is taken for Systems Manager's.
@@ -192,6 +247,58 @@ fn find(request: &wire::Request, credential: Option<&Credential>) -> &'static Se
 }
 
 impl Service {
+    /// Too many requests, in the service's own words.
+    fn throttled(&self) -> AwsError {
+        match self.name {
+            // EC2 API reference, "Client error codes"; its throttles come with a 503.
+            "ec2" => {
+                AwsError::new("RequestLimitExceeded", "Request limit exceeded.").with_status(503)
+            }
+            "iam" | "sts" | "sns" => AwsError::new("Throttling", "Rate exceeded"),
+            "organizations" => AwsError::new("TooManyRequestsException", "Rate exceeded"),
+            "resource-groups" => {
+                AwsError::new("TooManyRequestsException", "Rate exceeded").with_status(429)
+            }
+            "resourcegroupstaggingapi" => AwsError::new("ThrottledException", "Rate exceeded"),
+            _ => AwsError::new("ThrottlingException", "Rate exceeded"),
+        }
+    }
+
+    /// A failure inside the service.
+    fn failed(&self, status: u16) -> AwsError {
+        let name = match (self.name, status) {
+            ("ec2", 503) => "Unavailable",
+            ("ec2", _) => "InternalError",
+            (_, 503) => "ServiceUnavailable",
+            ("iam", _) => "ServiceFailure",
+            ("ssm", _) => "InternalServerError",
+            ("resource-groups" | "config", _) => "InternalServerErrorException",
+            ("resourcegroupstaggingapi", _) => "InternalServiceException",
+            ("organizations", _) => "ServiceException",
+            _ => "InternalFailure",
+        };
+        AwsError::new(name, "We encountered an internal error. Please try again.")
+            .with_status(status)
+    }
+
+    fn denied(&self, outcome: &Outcome) -> AwsError {
+        let (caller, operation) = (&outcome.caller, &outcome.operation);
+        let action = match self.name {
+            "resourcegroupstaggingapi" => "tag",
+            name => name,
+        };
+        let message = format!("User: {caller} is not authorized to perform: {action}:{operation}");
+        match self.model.metadata.protocol {
+            Protocol::Ec2 => {
+                let message = "You are not authorized to perform this operation.";
+                AwsError::new("UnauthorizedOperation", message).with_status(403)
+            }
+            Protocol::Query => AwsError::new("AccessDenied", message).with_status(403),
+            Protocol::RestJson => AwsError::new("AccessDeniedException", message).with_status(403),
+            Protocol::Json => AwsError::new("AccessDeniedException", message),
+        }
+    }
+
     /// The service's name in a credential scope.
     fn signing_name(&self) -> &str {
         match self.name {

@@ -1,19 +1,24 @@
 //! How a world is made, and what is in the hand of who made it.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use jiff::Timestamp;
 use patchkit_core::{Clock as _, SystemClock};
 use serde::Serialize;
+use tokio::net::TcpListener;
 
 use super::{
     aws,
     aws::keys::Keys,
+    control::Control,
+    fault::{Fault, FaultStatus, Reply},
+    policy::Denial,
     record::Calls,
     server::{Answer, Listening},
     shared::{Shared, lock},
+    truth::{NodeChange, NodeTruth},
     world::{State, clock::WorldClock, machine::Behavior, populate::Plan},
 };
 
@@ -21,8 +26,8 @@ use super::{
 #[derive(Debug)]
 pub struct World {
     shared: Arc<Shared>,
-    aws: Listening,
-    plan: Plan,
+    endpoints: Endpoints,
+    _listening: [Listening; 2],
 }
 
 /// Says what a [`World`] is made of.
@@ -59,21 +64,8 @@ impl World {
     }
 
     /// Where it is to be reached, and by which keys.
-    pub fn endpoints(&self) -> Endpoints {
-        let accounts = self.plan.accounts.iter().map(|(id, _)| id.to_string());
-        let credentials = self.plan.accounts.iter().filter_map(|(id, _)| {
-            let key = self.shared.keys.of_account(id)?;
-            let account = id.to_string();
-            let (access_key_id, secret_access_key) = (key.access_key, key.secret);
-            Some(AccountKey { account, access_key_id, secret_access_key })
-        });
-        Endpoints {
-            aws_endpoint: self.aws.url(),
-            accounts: accounts.collect(),
-            regions: self.plan.regions.iter().map(ToString::to_string).collect(),
-            subscriptions: self.plan.subscriptions.iter().map(|(id, _)| id.to_string()).collect(),
-            credentials: credentials.collect(),
-        }
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
     }
 
     /// The world's time.
@@ -83,14 +75,99 @@ impl World {
 
     /// Lets time pass.
     pub fn advance(&self, by: Duration) {
-        lock(&self.shared.clock).advance(by);
+        self.shared.advance(by);
+    }
+
+    /// Changes how many seconds of the world pass in a real one.
+    pub fn set_speed(&self, speed: f64) {
+        lock(&self.shared.clock).set_speed(speed);
     }
 
     /// Every request so far.
     pub fn calls(&self) -> Calls {
         self.shared.calls()
     }
+
+    /// Forgets the requests so far.
+    pub fn forget_calls(&self) {
+        lock(&self.shared.record).0.clear();
+    }
+
+    /// Sets a fault; its number takes it back.
+    ///
+    /// # Errors
+    /// Where one of its globs cannot be read.
+    pub fn add_fault(&self, fault: Fault) -> Result<u64, InvalidPattern> {
+        lock(&self.shared.faults).add(fault).map_err(|error| InvalidPattern::new(&error))
+    }
+
+    /// Takes a fault back; says whether it was there.
+    pub fn remove_fault(&self, number: u64) -> bool {
+        lock(&self.shared.faults).remove(number)
+    }
+
+    /// Takes all faults back.
+    pub fn clear_faults(&self) {
+        lock(&self.shared.faults).clear();
+    }
+
+    /// The faults that are set, with how often each was met.
+    pub fn faults(&self) -> Vec<FaultStatus> {
+        lock(&self.shared.faults).status()
+    }
+
+    /// Denies someone something.
+    ///
+    /// # Errors
+    /// Where one of its globs cannot be read.
+    pub fn deny(&self, denial: Denial) -> Result<(), InvalidPattern> {
+        lock(&self.shared.policy).deny(denial).map_err(|error| InvalidPattern::new(&error))
+    }
+
+    /// Lets everyone do everything again.
+    pub fn allow_all(&self) {
+        lock(&self.shared.policy).clear();
+    }
+
+    /// The ids of all machines: `i-…` or `mi-…` where Systems Manager can know them, else Azure's.
+    pub fn node_ids(&self) -> Vec<String> {
+        self.shared.settled().all_ids()
+    }
+
+    /// What is really so of a machine, by an id of either cloud or its host name.
+    pub fn node(&self, id: &str) -> Option<NodeTruth> {
+        let state = self.shared.settled();
+        state.find_anywhere(id).map(|at| state.truth(at))
+    }
+
+    /// Changes a machine behind both clouds' backs; says whether there is such a one.
+    pub fn change_node(&self, id: &str, change: &NodeChange) -> bool {
+        let mut state = self.shared.settled();
+        let found = state.find_anywhere(id);
+        if let Some(at) = found {
+            state.change(at, change);
+        }
+        found.is_some()
+    }
 }
+
+/// A pattern of a fault or a denial that is no glob.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct InvalidPattern(String);
+
+impl InvalidPattern {
+    fn new(error: &globset::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl fmt::Display for InvalidPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidPattern {}
 
 /// Where a world is to be reached.
 #[derive(Clone, Debug, Serialize)]
@@ -98,6 +175,8 @@ impl World {
 pub struct Endpoints {
     /// All AWS services but S3.
     pub aws_endpoint: String,
+    /// Time, faults, the record of requests and the truth of machines.
+    pub control_endpoint: String,
     /// The ids of the accounts.
     pub accounts: Vec<String>,
     /// The Regions of each account.
@@ -106,6 +185,26 @@ pub struct Endpoints {
     pub subscriptions: Vec<String>,
     /// A key for each account.
     pub credentials: Vec<AccountKey>,
+}
+
+impl Endpoints {
+    fn new(plan: &Plan, keys: &Keys, aws: &str, control: SocketAddr) -> Self {
+        let accounts = plan.accounts.iter().map(|(id, _)| id.to_string());
+        let credentials = plan.accounts.iter().filter_map(|(id, _)| {
+            let key = keys.of_account(id)?;
+            let account = id.to_string();
+            let (access_key_id, secret_access_key) = (key.access_key, key.secret);
+            Some(AccountKey { account, access_key_id, secret_access_key })
+        });
+        Self {
+            aws_endpoint: aws.to_owned(),
+            control_endpoint: format!("http://{control}"),
+            accounts: accounts.collect(),
+            regions: plan.regions.iter().map(ToString::to_string).collect(),
+            subscriptions: plan.subscriptions.iter().map(|(id, _)| id.to_string()).collect(),
+            credentials: credentials.collect(),
+        }
+    }
 }
 
 /// A long-lived key of a simulated account. It opens nothing else, so it is shown.
@@ -184,7 +283,8 @@ impl WorldBuilder {
         self
     }
 
-    /// The address to listen on; each endpoint takes a free port of it.
+    /// The address to listen on. Port 0: each endpoint takes a free one. Another: AWS listens there,
+    /// S3, Azure and the control endpoint on the next three.
     #[must_use]
     pub fn listen(mut self, at: SocketAddr) -> Self {
         self.listen = at;
@@ -201,8 +301,22 @@ impl WorldBuilder {
         let clock = WorldClock::new(plan.now, self.speed);
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
         let shared = Arc::new(Shared::new(state, clock, Keys::new(plan.seed, &accounts)));
-        let aws = Listening::start(self.listen, Arc::new(Aws(Arc::clone(&shared)))).await?;
-        Ok(World { shared, aws, plan })
+        let aws = Listening::start(self.port(0), Arc::new(Aws(Arc::clone(&shared)))).await?;
+        // The control endpoint tells where everything is, itself too: it must listen to know.
+        let control = TcpListener::bind(self.port(3)).await?;
+        let endpoints = Endpoints::new(&plan, &shared.keys, &aws.url(), control.local_addr()?);
+        let answer = Control { shared: Arc::clone(&shared), endpoints: endpoints.clone() };
+        let control = Listening::on(control, Arc::new(answer))?;
+        Ok(World { shared, endpoints, _listening: [aws, control] })
+    }
+
+    /// Where the endpoint of this number listens.
+    fn port(&self, number: u16) -> SocketAddr {
+        let mut at = self.listen;
+        if at.port() != 0 {
+            at.set_port(at.port().saturating_add(number));
+        }
+        at
     }
 
     fn plan(&self) -> Plan {
@@ -252,9 +366,7 @@ fn named(given: &[String], usual: &[(&str, &str)]) -> Vec<(Arc<str>, Arc<str>)> 
 struct Aws(Arc<Shared>);
 
 impl Answer for Aws {
-    fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
-        let (response, outcome) = aws::answer(&self.0, request);
-        self.0.note(outcome);
-        response
+    fn answer(&self, request: &Request<Bytes>) -> Reply {
+        aws::answer(&self.0, request)
     }
 }

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::fault::{FaultKind, Subject};
+
 /// A request that an endpoint received.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
@@ -26,7 +28,7 @@ pub struct RecordedCall {
     /// Whether the service did what was asked, whatever became of the answer.
     pub acted: bool,
     /// The fault that was injected.
-    pub fault: Option<String>,
+    pub fault: Option<&'static str>,
     /// The answer's request id.
     pub request_id: String,
 }
@@ -79,13 +81,27 @@ pub(crate) struct Outcome {
     pub(crate) caller: String,
     pub(crate) scope: String,
     pub(crate) ids: Vec<String>,
-    pub(crate) status: u16,
+    /// None where the connection is cut instead of an answer.
+    pub(crate) status: Option<u16>,
     pub(crate) error: Option<String>,
     pub(crate) acted: bool,
+    pub(crate) fault: Option<FaultKind>,
     pub(crate) request_id: String,
 }
 
 impl Outcome {
+    /// The request as faults and policies see it.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject {
+            service: self.service,
+            operation: &self.operation,
+            caller: &self.caller,
+            scope: &self.scope,
+            ids: &self.ids,
+            at: self.at,
+        }
+    }
+
     pub(crate) fn new(request_id: &str) -> Self {
         Self {
             at: Timestamp::UNIX_EPOCH,
@@ -94,9 +110,10 @@ impl Outcome {
             caller: String::new(),
             scope: String::new(),
             ids: Vec::new(),
-            status: 0,
+            status: None,
             error: None,
             acted: false,
+            fault: None,
             request_id: request_id.to_owned(),
         }
     }

@@ -1,20 +1,37 @@
 //! Listening: one port for each endpoint, one task for each connection.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::{
+    body::{Body, Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    task::{JoinHandle, JoinSet},
+    time::Sleep,
+};
+
+use super::fault::{Delivery, Reply};
 
 /// The longest body that is read: the largest request of any service is a megabyte.
 const LONGEST_BODY: usize = 16 << 20;
 
 /// What answers requests.
 pub(crate) trait Answer: Send + Sync + 'static {
-    fn answer(&self, request: &Request<Bytes>) -> Response<Bytes>;
+    fn answer(&self, request: &Request<Bytes>) -> Reply;
 }
 
 /// A listening endpoint; it stops when this is dropped.
@@ -26,7 +43,10 @@ pub(crate) struct Listening {
 
 impl Listening {
     pub(crate) async fn start(at: SocketAddr, answer: Arc<impl Answer>) -> io::Result<Self> {
-        let listener = TcpListener::bind(at).await?;
+        Self::on(TcpListener::bind(at).await?, answer)
+    }
+
+    pub(crate) fn on(listener: TcpListener, answer: Arc<impl Answer>) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let accepting = tokio::spawn(accept(listener, answer));
         Ok(Self { address, accepting })
@@ -45,17 +65,22 @@ impl Drop for Listening {
 
 async fn accept(listener: TcpListener, answer: Arc<impl Answer>) {
     // The set ends with this task, and every connection with it.
-    let mut connections = tokio::task::JoinSet::new();
+    let mut connections = JoinSet::new();
     loop {
-        let Ok((socket, _)) = listener.accept().await else { continue };
+        let Ok((socket, _)) = listener.accept().await else {
+            // Out of file descriptors, mostly: others will be closed.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
         while connections.try_join_next().is_some() {}
-        // Small answers must not wait for more to send.
-        let _ = socket.set_nodelay(true);
+        // Small answers must not wait for more to send; without it they are only slower.
+        drop(socket.set_nodelay(true));
         let answer = Arc::clone(&answer);
         let service = service_fn(move |request| respond(Arc::clone(&answer), request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(socket), service);
+        // A connection that is cut on purpose ends in an error.
         connections.spawn(async move { drop(connection.await) });
     }
 }
@@ -63,15 +88,98 @@ async fn accept(listener: TcpListener, answer: Arc<impl Answer>) {
 async fn respond(
     answer: Arc<impl Answer>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<Paced>, io::Error> {
     let (head, body) = request.into_parts();
-    let response = match Limited::new(body, LONGEST_BODY).collect().await {
-        Ok(body) => answer.answer(&Request::from_parts(head, body.to_bytes())),
-        Err(_) => {
-            let mut response = Response::new(Bytes::new());
-            *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
-            response
-        }
+    let Ok(body) = Limited::new(body, LONGEST_BODY).collect().await else {
+        let mut response = Response::new(Paced::whole(Bytes::new()));
+        *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+        return Ok(response);
     };
-    Ok(response.map(Full::new))
+    let Reply { response, delivery } = answer.answer(&Request::from_parts(head, body.to_bytes()));
+    match delivery {
+        Delivery::Whole => Ok(response.map(Paced::whole)),
+        Delivery::Cut => Err(io::Error::other("cut on purpose")),
+        Delivery::Truncated => {
+            let (mut head, body) = response.into_parts();
+            head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+            Ok(Response::from_parts(head, Paced::half(&body)))
+        }
+        Delivery::Slow(time) => Ok(response.map(|body| Paced::slow(&body, time))),
+    }
+}
+
+/// A body that comes in pieces, with a wait before each but the first.
+struct Paced {
+    pieces: std::vec::IntoIter<Bytes>,
+    wait: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+    /// It fails after its last piece.
+    breaks: bool,
+    /// Known beforehand where it comes in one piece.
+    length: Option<u64>,
+}
+
+impl Paced {
+    fn whole(body: Bytes) -> Self {
+        let length = Some(body.len() as u64);
+        let pieces = if body.is_empty() { Vec::new() } else { vec![body] };
+        Self {
+            pieces: pieces.into_iter(),
+            wait: Duration::ZERO,
+            waiting: None,
+            breaks: false,
+            length,
+        }
+    }
+
+    fn half(body: &Bytes) -> Self {
+        let half = body.slice(..body.len() / 2);
+        Self {
+            pieces: vec![half].into_iter(),
+            // What was written must be sent before the end comes.
+            wait: Duration::from_millis(20),
+            waiting: None,
+            breaks: true,
+            length: None,
+        }
+    }
+
+    fn slow(body: &Bytes, time: Duration) -> Self {
+        let pieces: Vec<Bytes> =
+            body.chunks(body.len().div_ceil(10).max(1)).map(Bytes::copy_from_slice).collect();
+        let wait = time / u32::try_from(pieces.len().max(1)).unwrap_or(1);
+        let waiting = Some(Box::pin(tokio::time::sleep(wait)));
+        Self { pieces: pieces.into_iter(), wait, waiting, breaks: false, length: None }
+    }
+}
+
+impl Body for Paced {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(waiting) = &mut self.waiting {
+            if waiting.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.waiting = None;
+        }
+        match self.pieces.next() {
+            Some(piece) => {
+                if !self.wait.is_zero() {
+                    self.waiting = Some(Box::pin(tokio::time::sleep(self.wait)));
+                }
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            None if self.breaks => Poll::Ready(Some(Err(io::Error::other("cut on purpose")))),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
 }

@@ -1,8 +1,11 @@
 //! What all endpoints share: the state behind a lock, the clock, the keys and the record.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -10,6 +13,8 @@ use patchkit_core::{Clock as _, SystemClock};
 
 use super::{
     aws::keys::Keys,
+    fault::{FaultKind, Faults},
+    policy::Policy,
     record::{Calls, Outcome, RecordedCall},
     world::{State, clock::WorldClock, uuid},
 };
@@ -20,7 +25,9 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) clock: Mutex<WorldClock>,
     pub(crate) keys: Keys,
-    record: Mutex<Calls>,
+    pub(crate) record: Mutex<Calls>,
+    pub(crate) faults: Mutex<Faults>,
+    pub(crate) policy: Mutex<Policy>,
     requests: AtomicU64,
     seed: u64,
 }
@@ -33,6 +40,8 @@ impl Shared {
             clock: Mutex::new(clock),
             keys,
             record: Mutex::default(),
+            faults: Mutex::default(),
+            policy: Mutex::default(),
             requests: AtomicU64::new(0),
         }
     }
@@ -45,6 +54,12 @@ impl Shared {
         state
     }
 
+    /// Lets time pass, and what is due happen in it.
+    pub(crate) fn advance(&self, by: Duration) {
+        lock(&self.clock).advance(by);
+        drop(self.settled());
+    }
+
     /// The time by which credentials expire. Clients look at their own clock, which may be ahead of
     /// a world whose time stands still: the later of the two counts.
     pub(crate) fn credential_time(&self) -> Timestamp {
@@ -54,6 +69,22 @@ impl Shared {
     pub(crate) fn next_request_id(&self) -> String {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         uuid(mix(self.seed ^ mix(number)), mix(number))
+    }
+
+    /// What the faults and the policy say of a request, once all of it is known. The fault is noted.
+    pub(crate) fn meet(&self, outcome: &mut Outcome) -> Met {
+        if lock(&self.policy).denies(&outcome.subject()) {
+            return Met::Denied;
+        }
+        let fault = lock(&self.faults).meet(&outcome.subject());
+        outcome.fault = fault;
+        match fault {
+            None => Met::Pass(None),
+            Some(FaultKind::Throttle) => Met::Throttled,
+            Some(FaultKind::Fail { status }) => Met::Failed(status),
+            Some(FaultKind::CutBefore | FaultKind::Away) => Met::Cut,
+            Some(kind) => Met::Pass(Some(kind)),
+        }
     }
 
     pub(crate) fn calls(&self) -> Calls {
@@ -71,6 +102,7 @@ impl Shared {
             status,
             error,
             acted,
+            fault,
             request_id,
         } = outcome;
         lock(&self.record).0.push(RecordedCall {
@@ -80,13 +112,26 @@ impl Shared {
             caller,
             scope,
             ids,
-            status: Some(status),
+            status,
             error,
             acted,
-            fault: None,
+            fault: fault.map(FaultKind::as_str),
             request_id,
         });
     }
+}
+
+/// What becomes of a request before the service acts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Met {
+    /// The service acts; its answer may be spoiled.
+    Pass(Option<FaultKind>),
+    Denied,
+    Throttled,
+    /// It fails with this status.
+    Failed(u16),
+    /// The connection is cut.
+    Cut,
 }
 
 /// A panic in one request leaves the state as it is for the others: a test server goes on.

@@ -36,6 +36,7 @@ impl Page {
             None | Some("") => 0,
             Some(token) => read(token, listing).ok_or_else(AwsError::next_token)?,
         };
+        call.page.set(Some(Place { listing, start }));
         Ok(Self { start, size, listing })
     }
 
@@ -45,6 +46,29 @@ impl Page {
         let page: Vec<T> = items.by_ref().take(self.size).collect();
         let more = items.next().is_some();
         (page, more.then(|| write(self.start + self.size, self.listing)))
+    }
+}
+
+/// Where a page begins, in which listing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    listing: u64,
+    start: usize,
+}
+
+impl Place {
+    /// A token for a place so many items on in the same listing. It differs from every other token
+    /// of the place where `again` does.
+    pub(crate) fn token(self, items: usize, again: u64) -> String {
+        let token = format!("{:016x}:{}:{again}", self.listing, self.start + items);
+        URL_SAFE_NO_PAD.encode(token)
+    }
+
+    /// How often the place was already asked for in vain, by its token.
+    pub(crate) fn again(token: &str) -> u64 {
+        let bytes = URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        text.splitn(3, ':').nth(2).and_then(|it| it.parse().ok()).unwrap_or(0)
     }
 }
 
@@ -76,5 +100,6 @@ fn read(token: &str, listing: u64) -> Option<usize> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let text = std::str::from_utf8(&bytes).ok()?;
     let (of, start) = text.split_once(':')?;
+    let start = start.split_once(':').map_or(start, |(start, _)| start);
     (of == format!("{listing:016x}")).then(|| start.parse().ok())?
 }

@@ -10,12 +10,24 @@ mod xml;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
     AwsError,
     model::{Model, Operation, Protocol, Shape},
 };
+
+/// Stands for a `null` that is to be written, where others are left out.
+pub(crate) const NULL: &str = "\0null";
+
+/// Makes an answer say another time than the real one.
+pub(crate) fn set_date(response: &mut Response<Bytes>, at: Timestamp) {
+    let text = at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(text) = HeaderValue::from_str(&text) {
+        response.headers_mut().insert(header::DATE, text);
+    }
+}
 
 /// A request as it came, with its body read.
 pub(crate) type Request = http::Request<Bytes>;

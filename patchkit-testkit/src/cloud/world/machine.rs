@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{catalogue::SystemIx, judge::PatchScan};
 
@@ -59,15 +60,24 @@ impl Machine {
     }
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Power {
+/// Whether a machine runs.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Power {
+    /// It is coming up.
     Starting,
+    /// It runs, or boots anew.
     Running,
+    /// It is going down.
     Stopping,
+    /// It is off.
     Stopped,
+    /// It is going down, and gives its hardware back.
     Deallocating,
+    /// It is off, and has no hardware.
     Deallocated,
-    ShuttingDown,
+    /// It is gone for ever.
     Terminated,
 }
 
@@ -79,7 +89,8 @@ impl Power {
 }
 
 /// What a machine does when it is patched.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Behavior {
     /// It installs what it is told to.
@@ -113,7 +124,8 @@ pub(crate) struct NodePatches {
 }
 
 /// The agent of Systems Manager on a machine.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Agent {
     /// It answers.

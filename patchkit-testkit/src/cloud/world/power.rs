@@ -6,7 +6,7 @@ use super::{
     State,
     clock::later,
     judge::between,
-    machine::{AwsKind, MachineIx, Power},
+    machine::{Agent, AwsKind, MachineIx, Power},
 };
 
 /// How a machine is turned off.
@@ -86,6 +86,27 @@ impl State {
         {
             aws.answers_from = later(now, wait);
         }
+    }
+
+    /// Changes power at once, as no control plane can.
+    pub(crate) fn force_power(&mut self, at: MachineIx, to: Power) {
+        self.fall_silent(at);
+        self.change_power(at, to);
+        if to == Power::Running {
+            self.booted(at);
+        }
+    }
+
+    /// Changes what the agent does. One that comes back answers at once.
+    pub(crate) fn set_agent(&mut self, at: MachineIx, agent: Agent) {
+        let now = self.now;
+        let heard = self.answers(at);
+        let Some(aws) = &mut self.machine_mut(at).aws else { return };
+        if heard {
+            aws.last_heard = now;
+        }
+        aws.agent = agent;
+        aws.answers_from = now;
     }
 
     fn change_power(&mut self, at: MachineIx, to: Power) -> u32 {

@@ -10,7 +10,7 @@ use super::{
         AwsError,
         model::{Model, Operation, Shape},
     },
-    Request, error_members, respond,
+    NULL, Request, error_members, respond,
 };
 
 const JSON_1_1: &str = "application/x-amz-json-1.1";
@@ -91,6 +91,7 @@ impl Serialize for WithoutNulls<'_> {
                 members.iter().filter(|(_, it)| !it.is_null()).map(|(k, it)| (k, WithoutNulls(it))),
             ),
             Value::Array(items) => serializer.collect_seq(items.iter().map(WithoutNulls)),
+            Value::String(text) if text == NULL => serializer.serialize_unit(),
             other => other.serialize(serializer),
         }
     }

@@ -13,7 +13,7 @@ use super::{
         AwsError,
         model::{Kind, Model, Operation, Protocol, Reference, Shape},
     },
-    respond,
+    NULL, respond,
 };
 
 const XML: &str = "text/xml;charset=UTF-8";
@@ -153,6 +153,7 @@ impl Writer<'_> {
                 let at = Timestamp::from_millisecond(millis.round() as i64).unwrap_or_default();
                 self.element(name, &at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string());
             }
+            (_, Value::String(text)) if text == NULL => self.element(name, ""),
             (_, Value::String(text)) => self.element(name, text),
             (_, other) => self.element(name, &other.to_string()),
         }

@@ -1,0 +1,207 @@
+//! The control endpoint of `sim-cloud`: the same as the methods of [`World`](super::World), as JSON.
+//!
+//! | route | what it does |
+//! |---|---|
+//! | `GET /` | these routes |
+//! | `GET /endpoints` | where everything listens, and the keys |
+//! | `GET /clock` | the world's time and speed |
+//! | `POST /clock` | `{"advance_seconds": 90}` lets time pass; `{"speed": 60}` changes the speed |
+//! | `GET /calls` | every request so far; `?operation=SendCommand&service=ssm&from=17`: those of one operation, one service, from a place in the record on |
+//! | `DELETE /calls` | forgets them |
+//! | `GET /faults` | the faults that are set, and how often each was met |
+//! | `POST /faults` | sets one: a [`Fault`], such as `{"kind": "fail", "status": 503, "operation": "SendCommand", "times": 1}` |
+//! | `DELETE /faults`, `DELETE /faults/3` | takes all of them back, or one |
+//! | `GET /denials` | who may not do what |
+//! | `POST /denials` | adds one: a [`Denial`], such as `{"action": "ssm:SendCommand", "caller": "*reader*"}` |
+//! | `DELETE /denials` | lets everyone do everything |
+//! | `GET /nodes` | the ids of all machines |
+//! | `GET /nodes/i-…` | the truth of one, by an id of either cloud (percent-encoded) or its host name |
+//! | `POST /nodes/i-…` | changes one: a [`NodeChange`], such as `{"agent": "connection_lost"}` |
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{
+    builder::Endpoints,
+    fault::{Fault, Reply},
+    policy::Denial,
+    server::Answer,
+    shared::{Shared, lock},
+    truth::NodeChange,
+};
+
+pub(crate) struct Control {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) endpoints: Endpoints,
+}
+
+/// A status and what is wrong.
+type Refused = (StatusCode, String);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClockChange {
+    advance_seconds: Option<f64>,
+    speed: Option<f64>,
+}
+
+const ROUTES: [&str; 14] = [
+    "GET /endpoints",
+    "GET /clock",
+    "POST /clock",
+    "GET /calls",
+    "DELETE /calls",
+    "GET /faults",
+    "POST /faults",
+    "DELETE /faults[/NUMBER]",
+    "GET /denials",
+    "POST /denials",
+    "DELETE /denials",
+    "GET /nodes",
+    "GET /nodes/ID",
+    "POST /nodes/ID",
+];
+
+impl Answer for Control {
+    fn answer(&self, request: &Request<Bytes>) -> Reply {
+        let (status, body) = match self.route(request) {
+            Ok(body) => (StatusCode::OK, body),
+            Err((status, error)) => (status, json!({"error": error})),
+        };
+        let mut response = Response::new(Bytes::from(body.to_string()));
+        *response.status_mut() = status;
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response.into()
+    }
+}
+
+impl Control {
+    fn route(&self, request: &Request<Bytes>) -> Result<Value, Refused> {
+        let path = request.uri().path().trim_matches('/');
+        let (place, rest) = path.split_once('/').unwrap_or((path, ""));
+        let shared = &self.shared;
+        match (request.method(), place, rest) {
+            (&Method::GET, "", _) => Ok(json!({"routes": ROUTES})),
+            (&Method::GET, "endpoints", "") => shown(&self.endpoints),
+            (&Method::GET, "clock", "") => Ok(self.clock()),
+            (&Method::POST, "clock", "") => {
+                self.change_clock(&body(request)?)?;
+                Ok(self.clock())
+            }
+            (&Method::GET, "calls", "") => self.calls(request.uri().query().unwrap_or_default()),
+            (&Method::DELETE, "calls", "") => {
+                lock(&shared.record).0.clear();
+                Ok(json!({}))
+            }
+            (&Method::GET, "faults", "") => shown(&lock(&shared.faults).status()),
+            (&Method::POST, "faults", "") => {
+                let fault: Fault = body(request)?;
+                let number = lock(&shared.faults).add(fault).map_err(|it| bad(&it))?;
+                Ok(json!({"number": number}))
+            }
+            (&Method::DELETE, "faults", "") => {
+                lock(&shared.faults).clear();
+                Ok(json!({}))
+            }
+            (&Method::DELETE, "faults", number) => {
+                let number = number.parse().map_err(|it| bad(&it))?;
+                match lock(&shared.faults).remove(number) {
+                    true => Ok(json!({})),
+                    false => Err(missing(&format!("there is no fault {number}"))),
+                }
+            }
+            (&Method::GET, "denials", "") => shown(&lock(&shared.policy).denials()),
+            (&Method::POST, "denials", "") => {
+                let denial: Denial = body(request)?;
+                lock(&shared.policy).deny(denial).map_err(|it| bad(&it))?;
+                Ok(json!({}))
+            }
+            (&Method::DELETE, "denials", "") => {
+                lock(&shared.policy).clear();
+                Ok(json!({}))
+            }
+            (&Method::GET, "nodes", "") => shown(&shared.settled().all_ids()),
+            (&Method::GET | &Method::POST, "nodes", id) => self.node(request, id),
+            (method, ..) => Err(missing(&format!(
+                "there is no {method} {}; GET / lists the routes",
+                request.uri().path()
+            ))),
+        }
+    }
+
+    fn clock(&self) -> Value {
+        let clock = lock(&self.shared.clock);
+        json!({"now": clock.now(), "speed": clock.speed()})
+    }
+
+    fn change_clock(&self, change: &ClockChange) -> Result<(), Refused> {
+        let ClockChange { advance_seconds, speed } = change;
+        if advance_seconds.is_none() && speed.is_none() {
+            return Err(bad(&"give advance_seconds, speed or both"));
+        }
+        let by =
+            Duration::try_from_secs_f64(advance_seconds.unwrap_or(0.0)).map_err(|it| bad(&it))?;
+        if speed.is_some_and(|it| !it.is_finite() || it < 0.0) {
+            return Err(bad(&"a speed is zero or more"));
+        }
+        self.shared.advance(by);
+        if let Some(speed) = speed {
+            lock(&self.shared.clock).set_speed(*speed);
+        }
+        Ok(())
+    }
+
+    fn calls(&self, query: &str) -> Result<Value, Refused> {
+        let mut calls = self.shared.calls();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "operation" => calls = calls.of(&value),
+                "service" => calls.0.retain(|it| it.service == value),
+                "from" => {
+                    let from: usize = value.parse().map_err(|it| bad(&it))?;
+                    calls.0.drain(..from.min(calls.0.len()));
+                }
+                other => return Err(bad(&format!("{other} is none of operation, service, from"))),
+            }
+        }
+        shown(&calls)
+    }
+
+    fn node(&self, request: &Request<Bytes>, id: &str) -> Result<Value, Refused> {
+        let id = percent_decode_str(id).decode_utf8().map_err(|it| bad(&it))?;
+        let mut state = self.shared.settled();
+        let at = state
+            .find_anywhere(&id)
+            // A resource id begins with a slash, which a path can lose.
+            .or_else(|| state.find_anywhere(&format!("/{id}")))
+            .ok_or_else(|| missing(&format!("there is no machine {id}")))?;
+        if request.method() == Method::POST {
+            let change: NodeChange = body(request)?;
+            state.change(at, &change);
+        }
+        shown(&state.truth(at))
+    }
+}
+
+fn body<T: DeserializeOwned>(request: &Request<Bytes>) -> Result<T, Refused> {
+    serde_json::from_slice(request.body()).map_err(|it| bad(&it))
+}
+
+fn shown(value: &impl serde::Serialize) -> Result<Value, Refused> {
+    serde_json::to_value(value)
+        .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+fn bad(error: &impl ToString) -> Refused {
+    (StatusCode::BAD_REQUEST, error.to_string())
+}
+
+fn missing(what: &str) -> Refused {
+    (StatusCode::NOT_FOUND, what.to_owned())
+}

@@ -1,0 +1,368 @@
+//! What goes wrong on purpose: which requests are met, and how they are spoiled.
+
+use std::time::Duration;
+
+use globset::{Glob, GlobMatcher};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A fault, and the requests that it meets.
+///
+/// ```
+/// use patchkit_testkit::cloud::{Fault, FaultKind};
+///
+/// let twice = Fault::new(FaultKind::Throttle).on("SendCommand").times(2);
+/// let region = Fault::new(FaultKind::Away).in_scope("111122223333/eu-west-1");
+/// # let _ = (twice, region);
+/// ```
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Fault {
+    /// What happens.
+    #[serde(flatten)]
+    pub kind: FaultKind,
+    /// Only this operation; a glob such as `Describe*`. None: all.
+    #[serde(default)]
+    pub operation: Option<String>,
+    /// Only this service: `ssm`, `ec2`, `arm`. None: all.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// Only in this account's Region (`111122223333/eu-west-1`) or subscription; a glob. None: all.
+    #[serde(default)]
+    pub scope: Option<String>,
+    /// Only requests that name this node, by its id or a resource's whole id. None: all.
+    #[serde(default)]
+    pub node: Option<String>,
+    /// How many of the requests that fit it lets pass first.
+    #[serde(default)]
+    pub skip: u32,
+    /// How many it meets then. None: all.
+    #[serde(default)]
+    pub times: Option<u32>,
+    /// Only from this time of the world on.
+    #[serde(default)]
+    pub from: Option<Timestamp>,
+    /// Only before this time of the world.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+}
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// It is refused for there are too many, in the service's own form.
+    Throttle,
+    /// It fails inside the service, which has not acted; a status such as 500 or 503.
+    Fail {
+        /// The status of the answer.
+        status: u16,
+    },
+    /// The service acts, and then fails: the answer is a 500.
+    FailAfter,
+    /// The connection is cut before the service acts.
+    CutBefore,
+    /// The service acts, and the connection is cut instead of an answer.
+    CutAfter,
+    /// The answer breaks off in the middle of its body.
+    Truncate,
+    /// The answer's body takes this long.
+    Slow {
+        /// In seconds of the caller.
+        seconds: u32,
+    },
+    /// Whole scopes are away: connections are cut, nothing acts.
+    Away,
+    /// The answer's page token is the one that was asked with.
+    RepeatToken,
+    /// An item comes at the end of one page and at the beginning of the next.
+    DuplicateItem,
+    /// A page has a token and no item; none is lost.
+    EmptyPage,
+    /// A value is one that no model knows.
+    UnknownEnum,
+    /// A list is `null`.
+    NullArray,
+    /// The service's clock differs from the caller's: its `Date` says so, and signatures that are
+    /// made with another time are refused.
+    ClockSkew {
+        /// How far ahead the service's clock is.
+        seconds: i64,
+    },
+}
+
+impl FaultKind {
+    /// Its name, as the record has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttle => "throttle",
+            Self::Fail { .. } => "fail",
+            Self::FailAfter => "fail_after",
+            Self::CutBefore => "cut_before",
+            Self::CutAfter => "cut_after",
+            Self::Truncate => "truncate",
+            Self::Slow { .. } => "slow",
+            Self::Away => "away",
+            Self::RepeatToken => "repeat_token",
+            Self::DuplicateItem => "duplicate_item",
+            Self::EmptyPage => "empty_page",
+            Self::UnknownEnum => "unknown_enum",
+            Self::NullArray => "null_array",
+            Self::ClockSkew { .. } => "clock_skew",
+        }
+    }
+
+    /// Whether it acts on the page or the content of an answer.
+    pub(crate) fn is_of_content(self) -> bool {
+        matches!(
+            self,
+            Self::RepeatToken
+                | Self::DuplicateItem
+                | Self::EmptyPage
+                | Self::UnknownEnum
+                | Self::NullArray
+        )
+    }
+}
+
+impl Fault {
+    /// A fault that meets every request.
+    pub fn new(kind: FaultKind) -> Self {
+        Self {
+            kind,
+            operation: None,
+            service: None,
+            scope: None,
+            node: None,
+            skip: 0,
+            times: None,
+            from: None,
+            until: None,
+        }
+    }
+
+    /// Meets only one operation; a glob such as `Describe*`.
+    #[must_use]
+    pub fn on(mut self, operation: impl Into<String>) -> Self {
+        self.operation = Some(operation.into());
+        self
+    }
+
+    /// Meets only one service: `ssm`, `ec2`, `s3`, `arm`.
+    #[must_use]
+    pub fn of_service(mut self, service: impl Into<String>) -> Self {
+        self.service = Some(service.into());
+        self
+    }
+
+    /// Meets only one account's Region or one subscription; a glob such as `111122223333/*`.
+    #[must_use]
+    pub fn in_scope(mut self, scope: impl Into<String>) -> Self {
+        self.scope = Some(scope.into());
+        self
+    }
+
+    /// Meets only requests that name a node.
+    #[must_use]
+    pub fn of_node(mut self, id: impl Into<String>) -> Self {
+        self.node = Some(id.into());
+        self
+    }
+
+    /// Lets so many requests pass first.
+    #[must_use]
+    pub fn skip(mut self, requests: u32) -> Self {
+        self.skip = requests;
+        self
+    }
+
+    /// Meets so many requests, and no more.
+    #[must_use]
+    pub fn times(mut self, requests: u32) -> Self {
+        self.times = Some(requests);
+        self
+    }
+
+    /// Meets only requests between two times of the world.
+    #[must_use]
+    pub fn between(mut self, from: Timestamp, until: Timestamp) -> Self {
+        (self.from, self.until) = (Some(from), Some(until));
+        self
+    }
+}
+
+/// A request as faults and policies see it.
+#[derive(Debug)]
+pub(crate) struct Subject<'a> {
+    pub(crate) service: &'a str,
+    pub(crate) operation: &'a str,
+    pub(crate) caller: &'a str,
+    pub(crate) scope: &'a str,
+    pub(crate) ids: &'a [String],
+    pub(crate) at: Timestamp,
+}
+
+/// The faults that are set, in the order in which they were.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    set: Vec<Entry>,
+    numbers: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    fault: Fault,
+    operation: Option<GlobMatcher>,
+    scope: Option<GlobMatcher>,
+    /// The requests that fitted so far.
+    seen: u64,
+    met: u64,
+}
+
+/// A fault that is set, with the number of requests that it has met.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct FaultStatus {
+    /// Its number, by which it is taken back.
+    pub number: u64,
+    /// The fault.
+    #[serde(flatten)]
+    pub fault: Fault,
+    /// How many requests it has met.
+    pub met: u64,
+}
+
+impl Faults {
+    /// Sets a fault; its number takes it back.
+    ///
+    /// # Errors
+    /// Where a glob cannot be read.
+    pub(crate) fn add(&mut self, fault: Fault) -> Result<u64, globset::Error> {
+        let glob = |pattern: &Option<String>| {
+            pattern.as_deref().map(|it| Glob::new(it).map(|it| it.compile_matcher())).transpose()
+        };
+        let (operation, scope) = (glob(&fault.operation)?, glob(&fault.scope)?);
+        self.numbers += 1;
+        let number = self.numbers;
+        self.set.push(Entry { number, fault, operation, scope, seen: 0, met: 0 });
+        Ok(number)
+    }
+
+    pub(crate) fn remove(&mut self, number: u64) -> bool {
+        let before = self.set.len();
+        self.set.retain(|it| it.number != number);
+        self.set.len() < before
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.set.clear();
+    }
+
+    pub(crate) fn status(&self) -> Vec<FaultStatus> {
+        let status =
+            |it: &Entry| FaultStatus { number: it.number, fault: it.fault.clone(), met: it.met };
+        self.set.iter().map(status).collect()
+    }
+
+    /// The fault that meets a request: the first that fits. It counts as met.
+    pub(crate) fn meet(&mut self, subject: &Subject<'_>) -> Option<FaultKind> {
+        for entry in &mut self.set {
+            if !entry.fits(subject) {
+                continue;
+            }
+            entry.seen += 1;
+            let met = entry.seen.saturating_sub(u64::from(entry.fault.skip));
+            if met == 0 || entry.fault.times.is_some_and(|times| met > u64::from(times)) {
+                continue;
+            }
+            entry.met += 1;
+            return Some(entry.fault.kind);
+        }
+        None
+    }
+}
+
+impl Entry {
+    fn fits(&self, subject: &Subject<'_>) -> bool {
+        let Fault { service, node, from, until, .. } = &self.fault;
+        service.as_ref().is_none_or(|it| it == subject.service)
+            && self.operation.as_ref().is_none_or(|it| it.is_match(subject.operation))
+            && self.scope.as_ref().is_none_or(|it| it.is_match(subject.scope))
+            && node
+                .as_ref()
+                .is_none_or(|it| subject.ids.iter().any(|id| id.eq_ignore_ascii_case(it)))
+            && from.is_none_or(|it| it <= subject.at)
+            && until.is_none_or(|it| subject.at < it)
+    }
+}
+
+/// An answer, and how it reaches the caller.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) response: http::Response<bytes::Bytes>,
+    pub(crate) delivery: Delivery,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Delivery {
+    Whole,
+    /// The connection is cut instead.
+    Cut,
+    /// It breaks off half-way.
+    Truncated,
+    Slow(Duration),
+}
+
+impl From<http::Response<bytes::Bytes>> for Reply {
+    fn from(response: http::Response<bytes::Bytes>) -> Self {
+        Self { response, delivery: Delivery::Whole }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject<'a>(operation: &'a str, ids: &'a [String]) -> Subject<'a> {
+        Subject {
+            service: "ssm",
+            operation,
+            caller: "arn:aws:iam::111122223333:user/patchkit",
+            scope: "111122223333/us-east-1",
+            ids,
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_fault_meets_only_what_it_names_and_only_so_often() {
+        let mut faults = Faults::default();
+        let fault = Fault::new(FaultKind::Throttle).on("Describe*").skip(1).times(2);
+        faults.add(fault).unwrap();
+        let described = subject("DescribeInstancePatchStates", &[]);
+        let met: Vec<_> = (0..5).map(|_| faults.meet(&described)).collect();
+        let throttle = Some(FaultKind::Throttle);
+        assert_eq!(met, [None, throttle, throttle, None, None]);
+        assert_eq!(faults.meet(&subject("SendCommand", &[])), None);
+        assert_eq!(faults.status()[0].met, 2);
+    }
+
+    #[test]
+    fn a_fault_of_a_node_meets_requests_that_name_it() {
+        let mut faults = Faults::default();
+        faults.add(Fault::new(FaultKind::CutAfter).of_node("i-1")).unwrap();
+        assert_eq!(faults.meet(&subject("StartInstances", &["i-2".to_owned()])), None);
+        let ids = ["i-2".to_owned(), "I-1".to_owned()];
+        assert_eq!(faults.meet(&subject("StartInstances", &ids)), Some(FaultKind::CutAfter));
+    }
+
+    #[test]
+    fn a_fault_reads_from_json_as_the_control_endpoint_takes_it() {
+        let text = r#"{"kind": "fail", "status": 503, "operation": "SendCommand", "times": 1}"#;
+        let fault: Fault = serde_json::from_str(text).unwrap();
+        assert_eq!(fault, Fault::new(FaultKind::Fail { status: 503 }).on("SendCommand").times(1));
+    }
+}
