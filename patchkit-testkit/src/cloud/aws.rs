@@ -4,7 +4,9 @@
 //! of the service tells its operation and decodes, checks and encodes; an operation itself is a
 //! function from an input to an output over the [`State`] of the world.
 
+mod ec2;
 mod error;
+mod iam;
 pub(crate) mod keys;
 mod model;
 pub(crate) mod page;
@@ -92,6 +94,12 @@ pub(crate) fn seconds(at: jiff::Timestamp) -> Value {
     Value::from(seconds)
 }
 
+/// A list of texts of an input; empty where it is not there.
+pub(crate) fn texts(value: &Value) -> Vec<String> {
+    let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    items.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+}
+
 struct Service {
     /// As policies name it: `ssm`.
     name: &'static str,
@@ -106,6 +114,8 @@ type Entry = (&'static str, &'static str, &'static [Operations]);
 
 const SERVICES: &[Entry] = &[
     ("ssm", include_str!("aws/model/ssm.json"), ssm::OPERATIONS),
+    ("ec2", include_str!("aws/model/ec2.json"), ec2::OPERATIONS),
+    ("iam", include_str!("aws/model/iam.json"), iam::OPERATIONS),
     ("sts", include_str!("aws/model/sts.json"), &[sts::OPERATIONS]),
 ];
 

@@ -16,36 +16,61 @@ use serde::{Deserialize, Serialize};
 /// # let _ = (twice, region);
 /// ```
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "FaultForm")]
 #[non_exhaustive]
 pub struct Fault {
     /// What happens.
     #[serde(flatten)]
     pub kind: FaultKind,
     /// Only this operation; a glob such as `Describe*`. None: all.
-    #[serde(default)]
     pub operation: Option<String>,
     /// Only this service: `ssm`, `ec2`, `arm`. None: all.
-    #[serde(default)]
     pub service: Option<String>,
     /// Only in this account's Region (`111122223333/eu-west-1`) or subscription; a glob. None: all.
-    #[serde(default)]
     pub scope: Option<String>,
     /// Only requests that name this node, by its id or a resource's whole id. None: all.
-    #[serde(default)]
     pub node: Option<String>,
     /// How many of the requests that fit it lets pass first.
-    #[serde(default)]
     pub skip: u32,
     /// How many it meets then. None: all.
-    #[serde(default)]
     pub times: Option<u32>,
     /// Only from this time of the world on.
-    #[serde(default)]
     pub from: Option<Timestamp>,
     /// Only before this time of the world.
-    #[serde(default)]
     pub until: Option<Timestamp>,
+}
+
+/// A fault as JSON has it: a misspelt member is refused, not left out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FaultForm {
+    kind: String,
+    status: Option<u16>,
+    seconds: Option<i64>,
+    operation: Option<String>,
+    service: Option<String>,
+    scope: Option<String>,
+    node: Option<String>,
+    #[serde(default)]
+    skip: u32,
+    times: Option<u32>,
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+impl TryFrom<FaultForm> for Fault {
+    type Error = serde_json::Error;
+
+    fn try_from(form: FaultForm) -> Result<Self, serde_json::Error> {
+        let FaultForm { kind, status, seconds, operation, service, scope, node, .. } = form;
+        let mut members = serde_json::Map::new();
+        members.insert("kind".to_owned(), kind.into());
+        members.extend(status.map(|it| ("status".to_owned(), it.into())));
+        members.extend(seconds.map(|it| ("seconds".to_owned(), it.into())));
+        let kind = FaultKind::deserialize(serde_json::Value::Object(members))?;
+        let FaultForm { skip, times, from, until, .. } = form;
+        Ok(Self { kind, operation, service, scope, node, skip, times, from, until })
+    }
 }
 
 /// What happens to a request.
@@ -364,5 +389,7 @@ mod tests {
         let text = r#"{"kind": "fail", "status": 503, "operation": "SendCommand", "times": 1}"#;
         let fault: Fault = serde_json::from_str(text).unwrap();
         assert_eq!(fault, Fault::new(FaultKind::Fail { status: 503 }).on("SendCommand").times(1));
+        assert!(serde_json::from_str::<Fault>(r#"{"kind": "away", "operatoin": "x"}"#).is_err());
+        assert!(serde_json::from_str::<Fault>(r#"{"kind": "fail"}"#).is_err());
     }
 }
