@@ -12,6 +12,7 @@ mod truth;
 mod world;
 
 pub use self::{
+    aws::sns::Message,
     builder::{AccountKey, Endpoints, InvalidPattern, World, WorldBuilder},
     fault::{Fault, FaultKind, FaultStatus},
     policy::Denial,

@@ -9,8 +9,10 @@ mod error;
 mod iam;
 pub(crate) mod keys;
 mod model;
+mod organizations;
 pub(crate) mod page;
 mod skew;
+pub(crate) mod sns;
 mod spoil;
 pub(crate) mod ssm;
 mod sts;
@@ -116,6 +118,8 @@ const SERVICES: &[Entry] = &[
     ("ssm", include_str!("aws/model/ssm.json"), ssm::OPERATIONS),
     ("ec2", include_str!("aws/model/ec2.json"), ec2::OPERATIONS),
     ("iam", include_str!("aws/model/iam.json"), iam::OPERATIONS),
+    ("organizations", include_str!("aws/model/organizations.json"), organizations::OPERATIONS),
+    ("sns", include_str!("aws/model/sns.json"), sns::OPERATIONS),
     ("sts", include_str!("aws/model/sts.json"), &[sts::OPERATIONS]),
 ];
 

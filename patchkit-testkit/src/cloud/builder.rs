@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use super::{
     aws,
-    aws::keys::Keys,
+    aws::{keys::Keys, sns::Message},
     control::Control,
     fault::{Fault, FaultStatus, Reply},
     policy::Denial,
@@ -127,6 +127,11 @@ impl World {
     /// Lets everyone do everything again.
     pub fn allow_all(&self) {
         lock(&self.shared.policy).clear();
+    }
+
+    /// Every message that was published to a topic, in order of time.
+    pub fn messages(&self) -> Vec<Message> {
+        self.shared.settled().messages()
     }
 
     /// The ids of all machines: `i-…` or `mi-…` where Systems Manager can know them, else Azure's.

@@ -14,6 +14,7 @@
 //! | `GET /denials` | who may not do what |
 //! | `POST /denials` | adds one: a [`Denial`], such as `{"action": "ssm:SendCommand", "caller": "*reader*"}` |
 //! | `DELETE /denials` | lets everyone do everything |
+//! | `GET /messages` | every message that was published to a topic |
 //! | `GET /nodes` | the ids of all machines |
 //! | `GET /nodes/i-…` | the truth of one, by an id of either cloud (percent-encoded) or its host name |
 //! | `POST /nodes/i-…` | changes one: a [`NodeChange`], such as `{"agent": "connection_lost"}` |
@@ -50,7 +51,7 @@ struct ClockChange {
     speed: Option<f64>,
 }
 
-const ROUTES: [&str; 14] = [
+const ROUTES: [&str; 15] = [
     "GET /endpoints",
     "GET /clock",
     "POST /clock",
@@ -62,6 +63,7 @@ const ROUTES: [&str; 14] = [
     "GET /denials",
     "POST /denials",
     "DELETE /denials",
+    "GET /messages",
     "GET /nodes",
     "GET /nodes/ID",
     "POST /nodes/ID",
@@ -126,6 +128,7 @@ impl Control {
                 lock(&shared.policy).clear();
                 Ok(json!({}))
             }
+            (&Method::GET, "messages", "") => shown(&shared.settled().messages()),
             (&Method::GET, "nodes", "") => shown(&shared.settled().all_ids()),
             (&Method::GET | &Method::POST, "nodes", id) => self.node(request, id),
             (method, ..) => Err(missing(&format!(

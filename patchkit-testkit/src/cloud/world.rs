@@ -28,7 +28,10 @@ use self::{
     machine::{AwsKind, AwsSide, Machine, MachineIx, Power, ScopeIx, SubIx},
     shelf::Shelf,
 };
-use crate::rng::mix;
+use crate::{
+    cloud::aws::{sns, ssm},
+    rng::mix,
+};
 
 /// Everything that is true in the world at `now`.
 #[derive(Debug)]
@@ -64,7 +67,8 @@ pub(crate) struct RegionScope {
     pub(crate) shelf: Shelf,
     /// Default Host Management: instances need no profile (`/ssm/managed-instance/…` setting).
     pub(crate) default_host_role: Option<Box<str>>,
-    pub(crate) ssm: crate::cloud::aws::ssm::Store,
+    pub(crate) sns: sns::Store,
+    pub(crate) ssm: ssm::Store,
 }
 
 #[derive(Debug)]

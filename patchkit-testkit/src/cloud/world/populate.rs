@@ -23,7 +23,10 @@ use super::{
     shelf::Shelf,
     uuid,
 };
-use crate::rng::{Rng, mix};
+use crate::{
+    cloud::aws::{sns, ssm},
+    rng::{Rng, mix},
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -75,7 +78,8 @@ impl State {
                     // AWS's own baselines are the same for all accounts of a Region.
                     shelf: Shelf::new(region, |n| hex17(mix(shelf_seed ^ n), n)),
                     default_host_role: None,
-                    ssm: crate::cloud::aws::ssm::Store::default(),
+                    sns: sns::Store::default(),
+                    ssm: ssm::Store::default(),
                 });
             }
         }

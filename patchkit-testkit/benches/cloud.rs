@@ -1,0 +1,233 @@
+//! What a large simulated world costs: its start, its memory, a page, and requests a second.
+//!
+//! `cargo bench -p patchkit-testkit --bench cloud`, with `-- --nodes 100000 --patches 2000` as it is
+//! without. The server is a process of its own, so that its CPU time and memory are its alone.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use serde_json::{Value, json};
+
+#[derive(Debug, Parser)]
+struct Args {
+    #[arg(long, default_value_t = 100_000)]
+    nodes: usize,
+    #[arg(long, default_value_t = 2_000)]
+    patches: usize,
+    /// How long each kind of request is repeated, in seconds.
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// What cargo adds.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() {
+    let args = Args::parse();
+    let begun = Instant::now();
+    let server = Server::start(args.nodes, args.patches);
+    println!(
+        "start: {} nodes, {} patches in {:.2} s; {} MB",
+        args.nodes,
+        args.patches,
+        begun.elapsed().as_secs_f64(),
+        server.peak_megabytes()
+    );
+    for request in requests(&server) {
+        server.measure(&request, Duration::from_secs_f64(args.seconds));
+    }
+    println!("end: {} MB at most", server.peak_megabytes());
+}
+
+/// A request that is repeated.
+struct Sample {
+    name: &'static str,
+    address: String,
+    bytes: Vec<u8>,
+}
+
+fn requests(server: &Server) -> Vec<Sample> {
+    let ids = server.node_ids();
+    let ssm = |name, operation, input: &Value| {
+        let head = [
+            ("x-amz-target", format!("AmazonSSM.{operation}")),
+            ("content-type", "application/x-amz-json-1.1".to_owned()),
+            ("authorization", authorization("ssm")),
+        ];
+        Sample { name, address: server.aws.clone(), bytes: post("/", &head, &input.to_string()) }
+    };
+    let ec2 = |name, body: &str| Sample {
+        name,
+        address: server.aws.clone(),
+        bytes: post("/", &[("authorization", authorization("ec2"))], body),
+    };
+    vec![
+        ssm(
+            "DescribeInstanceInformation, page of 50",
+            "DescribeInstanceInformation",
+            &json!({"MaxResults": 50}),
+        ),
+        ssm(
+            "DescribeInstancePatchStates, 50 nodes",
+            "DescribeInstancePatchStates",
+            &json!({"InstanceIds": ids, "MaxResults": 50}),
+        ),
+        ssm(
+            "GetInventory AWS:PatchSummary, page of 50",
+            "GetInventory",
+            &json!({"ResultAttributes": [{"TypeName": "AWS:PatchSummary"}], "MaxResults": 50}),
+        ),
+        ec2(
+            "DescribeInstances, page of 100",
+            "Action=DescribeInstances&Version=2016-11-15&MaxResults=100",
+        ),
+    ]
+}
+
+/// Not checked here: only its scope is read.
+fn authorization(service: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261124/us-east-1/{service}/aws4_request, \
+         SignedHeaders=host, Signature=0"
+    )
+}
+
+fn post(path: &str, head: &[(&str, String)], body: &str) -> Vec<u8> {
+    let mut text = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n");
+    for (name, value) in head {
+        text += &format!("{name}: {value}\r\n");
+    }
+    text += &format!("content-length: {}\r\n\r\n{body}", body.len());
+    text.into_bytes()
+}
+
+struct Server {
+    child: Child,
+    aws: String,
+    control: String,
+}
+
+impl Server {
+    fn start(nodes: usize, patches: usize) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sim-cloud"))
+            .args(["--nodes", &nodes.to_string(), "--patches", &patches.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sim-cloud was built for this");
+        let out = child.stdout.take().expect("it is piped");
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line).expect("it says where it listens");
+        let ready: Value = serde_json::from_str(&line).expect("it says so in JSON");
+        let address = |name: &str| {
+            let url = ready[name].as_str().unwrap_or_default();
+            url.trim_start_matches("http://").to_owned()
+        };
+        Self { aws: address("aws_endpoint"), control: address("control_endpoint"), child }
+    }
+
+    /// Managed nodes of the first account and Region, as its first page has them.
+    fn node_ids(&self) -> Vec<String> {
+        let head = [
+            ("x-amz-target", "AmazonSSM.DescribeInstanceInformation".to_owned()),
+            ("authorization", authorization("ssm")),
+        ];
+        let bytes = post("/", &head, r#"{"MaxResults": 50}"#);
+        let mut connection = Connection::open(&self.aws);
+        let body = connection.ask(&bytes).1;
+        let page: Value = serde_json::from_slice(&body).expect("a page is JSON");
+        let list = page["InstanceInformationList"].as_array().cloned().unwrap_or_default();
+        list.iter().filter_map(|it| Some(it["InstanceId"].as_str()?.to_owned())).collect()
+    }
+
+    /// Repeats a request over two connections, and prints what it cost the server.
+    fn measure(&self, sample: &Sample, time: Duration) {
+        let (cpu, begun) = (self.cpu(), Instant::now());
+        let count: u64 = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut connection = Connection::open(&sample.address);
+                        let (mut count, mut status) = (0, 200);
+                        while begun.elapsed() < time && status == 200 {
+                            status = connection.ask(&sample.bytes).0;
+                            count += 1;
+                        }
+                        assert_eq!(status, 200, "{}", sample.name);
+                        count
+                    })
+                })
+                .collect();
+            workers.into_iter().map(|it| it.join().expect("a worker ends well")).sum()
+        });
+        let (cpu, wall) = (self.cpu() - cpu, begun.elapsed());
+        println!(
+            "{:42} {:7.0} requests/s, {:6.3} ms of the server's CPU each",
+            sample.name,
+            count as f64 / wall.as_secs_f64(),
+            cpu.as_secs_f64() * 1_000.0 / count as f64
+        );
+        // The record of requests is not what is measured.
+        let forget = b"DELETE /calls HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
+        Connection::open(&self.control).ask(forget);
+    }
+
+    /// The CPU time of the server so far; /proc counts it in hundredths of a second.
+    fn cpu(&self) -> Duration {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let text = text.unwrap_or_default();
+        let after_name = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks = |n: usize| {
+            after_name.split_whitespace().nth(n).and_then(|it| it.parse::<u64>().ok()).unwrap_or(0)
+        };
+        Duration::from_millis((ticks(11) + ticks(12)) * 10)
+    }
+
+    fn peak_megabytes(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let text = text.unwrap_or_default();
+        let line = text.lines().find_map(|it| it.strip_prefix("VmHWM:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) / 1_024
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A connection that is kept. A client library would take more CPU than what is measured.
+struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    fn open(address: &str) -> Self {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        stream.set_nodelay(true).expect("a socket takes its options");
+        Self(BufReader::new(stream))
+    }
+
+    fn ask(&mut self, request: &[u8]) -> (u16, Vec<u8>) {
+        self.0.get_mut().write_all(request).expect("the server reads");
+        let mut line = String::new();
+        self.0.read_line(&mut line).expect("the server answers");
+        let status = line.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or(0);
+        let mut length = 0;
+        loop {
+            line.clear();
+            self.0.read_line(&mut line).expect("the server answers");
+            let Some((name, value)) = line.split_once(':') else { break };
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse().unwrap_or(0);
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).expect("the server answers to the end");
+        (status, body)
+    }
+}
