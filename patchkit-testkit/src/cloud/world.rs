@@ -13,6 +13,8 @@ pub(crate) mod patching;
 pub(crate) mod populate;
 pub(crate) mod power;
 pub(crate) mod shelf;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

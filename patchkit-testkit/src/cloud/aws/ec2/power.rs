@@ -25,7 +25,9 @@ fn start_instances(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError>
     refuse(call, &places, "started", |power| {
         matches!(power, Power::Stopping | Power::Deallocating | Power::Terminated)
     })?;
-    let changes = change(call, &places, |call, at| drop(call.state.power_on(at)));
+    let changes = change(call, &places, |call, at| {
+        call.state.power_on(at);
+    });
     Ok(json!({"StartingInstances": changes}))
 }
 
@@ -37,7 +39,9 @@ fn stop_instances(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> 
     }
     let places = named(call, &texts(&input["InstanceIds"]))?;
     refuse(call, &places, "stopped", |power| matches!(power, Power::Starting | Power::Terminated))?;
-    let changes = change(call, &places, |call, at| drop(call.state.power_off(at, Off::Stop)));
+    let changes = change(call, &places, |call, at| {
+        call.state.power_off(at, Off::Stop);
+    });
     Ok(json!({"StoppingInstances": changes}))
 }
 
