@@ -1,0 +1,3 @@
+//! The AWS side of the simulated cloud.
+
+pub mod sigv4;
