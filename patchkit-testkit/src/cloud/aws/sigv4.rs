@@ -18,6 +18,7 @@ use self::{
     canonical::CanonicalRequest,
     credential::{Form, Presented},
 };
+pub(crate) use self::{canonical::query_pairs, credential::query_value};
 pub use self::{
     credential::Credential,
     refusal::{Answer, Dialect, Refusal},
