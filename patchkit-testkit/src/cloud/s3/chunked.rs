@@ -127,34 +127,20 @@ where
 mod tests {
     use std::io;
 
-    use futures::{TryStreamExt, executor::block_on};
+    use futures::TryStreamExt;
 
     use super::*;
 
     /// Decodes a body that arrives in pieces of this size.
-    fn decoded(body: &[u8], piece: usize, length: Option<u64>) -> Result<Vec<u8>, Fault> {
+    async fn decoded(body: &[u8], piece: usize, length: Option<u64>) -> Result<Vec<u8>, Fault> {
         let pieces: Vec<io::Result<Bytes>> =
             body.chunks(piece).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-        let payload = decode(stream::iter(pieces), length);
-        block_on(payload.try_concat_vec())
+        let payload: Vec<Bytes> = decode(stream::iter(pieces), length).try_collect().await?;
+        Ok(payload.concat())
     }
 
-    trait Concat {
-        async fn try_concat_vec(self) -> Result<Vec<u8>, Fault>;
-    }
-
-    impl<S: Stream<Item = Result<Bytes, Fault>>> Concat for S {
-        async fn try_concat_vec(self) -> Result<Vec<u8>, Fault> {
-            let fold = |mut all: Vec<u8>, piece: Bytes| async move {
-                all.extend_from_slice(&piece);
-                Ok(all)
-            };
-            self.try_fold(Vec::new(), fold).await
-        }
-    }
-
-    #[test]
-    fn signed_and_unsigned_chunks_are_read_however_they_arrive() {
+    #[tokio::test]
+    async fn signed_and_unsigned_chunks_are_read_however_they_arrive() {
         let signature = "0".repeat(64);
         let signed = format!(
             "5;chunk-signature={signature}\r\nhello\r\nA;chunk-signature={signature}\r\n, 0123\r\n89\r\n\
@@ -163,15 +149,15 @@ mod tests {
         let unsigned = "5\r\nhello\r\na\r\n, 0123\r\n89\r\n0\r\nx-amz-checksum-crc32:AAAA\r\n\r\n";
         for body in [signed.as_str(), unsigned] {
             for piece in [1, 2, 7, 1000] {
-                let payload = decoded(body.as_bytes(), piece, Some(15)).unwrap();
+                let payload = decoded(body.as_bytes(), piece, Some(15)).await.unwrap();
                 assert_eq!(payload, b"hello, 0123\r\n89");
             }
         }
-        assert_eq!(decoded(b"0\r\n\r\n", 1, Some(0)).unwrap(), b"");
+        assert_eq!(decoded(b"0\r\n\r\n", 1, Some(0)).await.unwrap(), b"");
     }
 
-    #[test]
-    fn damage_is_an_error() {
+    #[tokio::test]
+    async fn damage_is_an_error() {
         for body in [
             "",
             "5",
@@ -186,10 +172,10 @@ mod tests {
             "ffffffffffffffffff\r\n",
             "4\r\nhell\r\n0\r\n",
         ] {
-            assert!(decoded(body.as_bytes(), 3, Some(5)).is_err(), "{body:?}");
+            assert!(decoded(body.as_bytes(), 3, Some(5)).await.is_err(), "{body:?}");
         }
-        assert!(decoded("5".repeat(5000).as_bytes(), 10, None).is_err());
+        assert!(decoded("5".repeat(5000).as_bytes(), 10, None).await.is_err());
         let long = format!("0\r\n{}", "x".repeat(LONGEST_TRAILER + 1));
-        assert!(decoded(long.as_bytes(), 10, None).is_err());
+        assert!(decoded(long.as_bytes(), 10, None).await.is_err());
     }
 }

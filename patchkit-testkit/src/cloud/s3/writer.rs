@@ -47,7 +47,9 @@ impl BucketWriter {
             return Err(Error::not_found("s3", "put", format!("there is no bucket {bucket}")));
         }
         let fault = |e: io::Error| match e.kind() {
-            io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
+            io::ErrorKind::AlreadyExists
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotADirectory => {
                 let message = format!("a part of {key} is both an object and a folder");
                 Error::new(ErrorKind::Conflict, "s3", "put", message).with_source(e)
             }
