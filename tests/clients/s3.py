@@ -4,6 +4,7 @@ Usage: python s3.py COMMAND [ARGUMENT ...]; the command starts the server and pr
 as `cargo run -q -p patchkit-testkit --example s3_server --` does.
 """
 
+import concurrent.futures
 import contextlib
 import hashlib
 import os
@@ -94,11 +95,32 @@ def objects(s3):
     assert code(s3.list_objects_v2, Bucket="no-such-bucket") == "404 NoSuchBucket"
     for key in ["../example-bucket/plain", "a/../../x", "./x", "a//b"]:
         assert code(s3.put_object, Bucket=BUCKET, Key=key, Body=b"x") == "501 NotImplemented", key
-        assert code(s3.delete_objects, Bucket=BUCKET, Delete={"Objects": [{"Key": key}]}) == "501 NotImplemented", key
+        found = code(s3.delete_objects, Bucket=BUCKET, Delete={"Objects": [{"Key": key}]})
+        assert found == "501 NotImplemented", (key, found)
         source = {"Bucket": BUCKET, "Key": key}
         assert code(s3.copy_object, Bucket=BUCKET, Key="x", CopySource=source) == "501 NotImplemented", key
     assert code(s3.put_object, Bucket=BUCKET, Key="plain", Body=b"x", IfNoneMatch="*") == "412 PreconditionFailed"
     assert code(s3.put_object, Bucket=BUCKET, Key="fresh", Body=b"x", IfNoneMatch="*") == "ok"
+    tag = s3.head_object(Bucket=BUCKET, Key="plain")["ETag"]
+    assert code(s3.put_object, Bucket=BUCKET, Key="plain", Body=b"y", IfMatch='"0"') == "412 PreconditionFailed"
+    assert code(s3.put_object, Bucket=BUCKET, Key="plain", Body=b"y", IfMatch=tag) == "ok"
+    head = s3.head_object(Bucket=BUCKET, Key="plain")
+    for read in [s3.get_object, s3.head_object]:
+        lost = "412 PreconditionFailed" if read == s3.get_object else "412 412"
+        assert code(read, Bucket=BUCKET, Key="plain", IfMatch=tag) == lost
+        assert code(read, Bucket=BUCKET, Key="plain", IfMatch=head["ETag"]) == "ok"
+        assert code(read, Bucket=BUCKET, Key="plain", IfNoneMatch=head["ETag"]) == "304 304"
+        assert code(read, Bucket=BUCKET, Key="plain", IfNoneMatch=tag) == "ok"
+        assert code(read, Bucket=BUCKET, Key="plain", IfModifiedSince=head["LastModified"]) == "304 304"
+        assert code(read, Bucket=BUCKET, Key="plain", IfUnmodifiedSince=head["LastModified"]) == "ok"
+    assert code(s3.head_object, Bucket=BUCKET, Key="a/b") == "404 404"
+    assert code(s3.get_object, Bucket=BUCKET, Key="a/b") == "404 NoSuchKey"
+    assert code(s3.get_object, Bucket="no-such-bucket", Key="x") == "404 NoSuchBucket"
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        puts = [pool.submit(code, s3.put_object, Bucket=BUCKET, Key="race", Body=b"%d" % n, IfNoneMatch="*") for n in range(30)]
+        won = [put.result() for put in puts]
+    assert won.count("ok") == 1 and won.count("412 PreconditionFailed") == 29, won
+    s3.delete_object(Bucket=BUCKET, Key="race")
     deleted = s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "fresh"}, {"Key": "sum"}]})
     assert len(deleted["Deleted"]) == 2, deleted
     s3.delete_object(Bucket=BUCKET, Key="plain")
@@ -113,8 +135,8 @@ def listing(s3):
     assert [page["KeyCount"] for page in pages] == [1000, 203]
     assert [item["Key"] for page in pages for item in page["Contents"]] == wanted
     assert all(item["Size"] == 1 for page in pages for item in page["Contents"])
-    etags = {item.get("ETag") for page in pages for item in page["Contents"]}
-    print("  entity tags in listings:", etags)
+    tag = f'"{hashlib.md5(b"x").hexdigest()}"'
+    assert all(item["ETag"] == tag for page in pages for item in page["Contents"])
     pages = list(s3.get_paginator("list_objects").paginate(Bucket=BUCKET, Prefix="many/"))
     assert [item["Key"] for page in pages for item in page["Contents"]] == wanted
     folders = s3.list_objects_v2(Bucket=BUCKET, Prefix="many/", Delimiter="/", MaxKeys=2)
@@ -129,6 +151,14 @@ def listing(s3):
     odd = s3.list_objects_v2(Bucket=BUCKET, Prefix="AWS:")
     assert any(item["Key"].endswith("a b.json") for item in odd["Contents"]), odd
     s3.list_objects_v2(Bucket=BUCKET, Delimiter="")
+    hard = s3.list_objects_v2(Bucket=BUCKET, Prefix="with space/and+", Delimiter="/")
+    assert [item["Prefix"] for item in hard["CommonPrefixes"]] == ["with space/and+plus/"], hard
+    hard = s3.list_objects_v2(Bucket=BUCKET, Prefix="with space/and+plus/ü")
+    assert [item["Key"] for item in hard["Contents"]] == ["with space/and+plus/ü&?#%41.json"], hard
+    dashed = s3.list_objects_v2(Bucket=BUCKET, Prefix="many/", Delimiter="0", MaxKeys=1)
+    assert [item["Prefix"] for item in dashed["CommonPrefixes"]] == ["many/0"], dashed
+    first = s3.get_paginator("list_objects").paginate(Bucket=BUCKET, Prefix="many/", Delimiter="/", PaginationConfig={"PageSize": 1})
+    assert [item["Prefix"] for page in first for item in page["CommonPrefixes"]] == ["many/0/", "many/1/", "many/2/"]
     everything = [
         item["Key"]
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)

@@ -8,15 +8,18 @@
 //! |---|---|
 //! | objects | put, get with ranges, head, list (v1, v2), delete (one, many), copy, multipart |
 //! | buckets | create, head, list, location, delete |
-//! | put on condition | `If-None-Match: *` and `If-Match`; two puts at one time may both pass |
-//! | get on condition | not modelled: conditions on reads are ignored |
-//! | listing | without entity tags; walks the whole bucket for each page |
+//! | put on condition | `If-None-Match: *` and `If-Match`, one at a time; not against puts without |
+//! | get on condition | all four conditions |
+//! | listing | keys in order, entity tags, a delimiter of one byte; no folders that are empty |
+//! | a wrong checksum | `BadDigest`, but the object is there; trailing ones are read over with checks off |
 //! | keys | as file names allow: no empty, `.` or `..` segments, none over 255 bytes; put over HTTP up to about 150 bytes in all |
 //! | not served | versions, access control lists, tags, encryption, browser forms; `NotImplemented` |
 
 mod chunked;
 mod door;
 mod guard;
+mod listing;
+mod store;
 mod tap;
 mod writer;
 
@@ -25,6 +28,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use hyper::service::service_fn;
@@ -121,9 +125,11 @@ impl S3Server {
     /// The root or the lake cannot be made, or the listener has no address.
     pub fn start(listener: TcpListener, options: S3Options) -> Result<Self> {
         let address = listener.local_addr().map_err(|e| failed("start", "the listener", e))?;
-        let root = Arc::new(Root::open(options.root.as_deref())?);
-        let writer = BucketWriter::open(Arc::clone(&root), options.lake.clone())?;
-        let door = Arc::new(Door::new(&root, &options)?);
+        let S3Options { checks, clock, keys, lake, root, tap } = options;
+        let root = Arc::new(Root::open(root.as_deref())?);
+        let writer = BucketWriter::open(Arc::clone(&root), lake)?;
+        let service = door::service(Arc::clone(&root), Arc::clone(&keys), checks)?;
+        let door = Arc::new(Door { checks, clock, keys, requests: 0.into(), service, tap });
         let (running, stop) = watch::channel(());
         tokio::spawn(accept(listener, door, Arc::clone(&root), stop));
         Ok(Self { address, root, writer, _running: running })
@@ -202,6 +208,14 @@ impl Root {
         }
         Ok(self.path().join(bucket))
     }
+
+    /// Where s3s-fs 0.14 keeps what belongs to an object: its entity tag and checksums as
+    /// `internal`, what its writer said of it as `metadata`.
+    fn sidecar(&self, bucket: &str, key: &str, kind: &str) -> PathBuf {
+        let encode = |text: &str| base64_simd::URL_SAFE_NO_PAD.encode_to_string(text);
+        let name = format!(".bucket-{}.object-{}.{kind}.json", encode(bucket), encode(key));
+        self.path().join(name)
+    }
 }
 
 async fn accept(
@@ -212,17 +226,15 @@ async fn accept(
 ) {
     let mut connections = JoinSet::new();
     loop {
-        let socket = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => socket,
-                // Too many open files, or a client that left before it was met: others may come.
-                Err(_) => {
-                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-                    continue;
-                }
-            },
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             _ = stop.changed() => break,
             Some(_) = connections.join_next() => continue,
+        };
+        let Ok((socket, _)) = accepted else {
+            // Too many open files, or a client that left before it was met: others may come.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
         };
         let (door, stop) = (Arc::clone(&door), stop.clone());
         connections.spawn(serve(socket, door, stop));

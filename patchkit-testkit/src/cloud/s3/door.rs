@@ -21,9 +21,10 @@ use s3s::{
 use s3s_fs::FileSystem;
 
 use super::{
-    Root, S3Options, SignatureChecks,
+    Root, SignatureChecks,
     chunked::decode,
     guard::{Guard, Hosts, Secrets},
+    store::Store,
     tap::{S3Call, Tap, Verdict, access_key},
 };
 use crate::cloud::{
@@ -46,41 +47,41 @@ const SIGNING_PARAMETERS: [&str; 11] = [
     "x-amz-security-token",
 ];
 
+/// The S3 service over a folder, without the door.
+pub(super) fn service(
+    root: Arc<Root>,
+    keys: Arc<dyn Keys>,
+    checks: SignatureChecks,
+) -> Result<S3Service> {
+    let files = FileSystem::new(root.path()).map_err(|e| {
+        let message = format!("the folder cannot be served: {e:?}");
+        Error::new(ErrorKind::Unexpected, "s3", "start", message)
+    })?;
+    let mut builder = S3ServiceBuilder::new(Store::new(files, root));
+    // Without it, s3s asks no guard.
+    builder.set_auth(Secrets(keys));
+    builder.set_access(Guard { checks });
+    builder.set_host(Hosts);
+    Ok(builder.build())
+}
+
 /// Stands before the S3 service.
 pub(super) struct Door {
-    checks: SignatureChecks,
-    clock: Arc<dyn Clock>,
-    keys: Arc<dyn Keys>,
-    requests: AtomicU64,
-    service: S3Service,
-    tap: Option<Arc<dyn Tap>>,
+    pub(super) checks: SignatureChecks,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) keys: Arc<dyn Keys>,
+    /// How many were answered.
+    pub(super) requests: AtomicU64,
+    pub(super) service: S3Service,
+    pub(super) tap: Option<Arc<dyn Tap>>,
 }
 
 impl Door {
-    pub(super) fn new(root: &Root, options: &S3Options) -> Result<Self> {
-        let files = FileSystem::new(root.path()).map_err(|e| {
-            let message = format!("the folder cannot be served: {e:?}");
-            Error::new(ErrorKind::Unexpected, "s3", "start", message)
-        })?;
-        let mut builder = S3ServiceBuilder::new(files);
-        // Without it, s3s asks no guard.
-        builder.set_auth(Secrets(Arc::clone(&options.keys)));
-        builder.set_access(Guard { checks: options.checks });
-        builder.set_host(Hosts);
-        Ok(Self {
-            checks: options.checks,
-            clock: Arc::clone(&options.clock),
-            keys: Arc::clone(&options.keys),
-            requests: AtomicU64::new(0),
-            service: builder.build(),
-            tap: options.tap.clone(),
-        })
-    }
-
     /// Answers a request; an error ends the connection.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Body>> {
         let (head, body) = request.into_parts();
         let call = S3Call::of(&head);
+        let expects = head.headers.contains_key(header::EXPECT);
         let verdict = self.tap.as_ref().map_or(Verdict::Pass, |tap| tap.before(&call, &head));
         let answer = match verdict {
             Verdict::CutBefore => Err(cut()),
@@ -104,14 +105,17 @@ impl Door {
         if let Some(tap) = &self.tap {
             tap.after(&call, answer.as_ref().ok().map(Response::status));
         }
-        answer.map(|mut answer| {
-            let id = self.requests.fetch_add(1, Ordering::Relaxed);
-            let id = HeaderValue::try_from(format!("{id:016X}"));
-            if let Ok(id) = id {
-                answer.headers_mut().insert("x-amz-request-id", id);
-            }
-            answer
-        })
+        let mut answer = answer?;
+        let id = self.requests.fetch_add(1, Ordering::Relaxed);
+        if let Ok(id) = HeaderValue::try_from(format!("{id:016X}")) {
+            answer.headers_mut().insert("x-amz-request-id", id);
+        }
+        // A client that waited for leave to send its body, and is refused, does not send it; hyper
+        // may take the next request for it.
+        if expects && answer.status().as_u16() >= 400 {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(answer)
     }
 
     async fn serve(&self, mut head: Parts, body: Incoming) -> io::Result<Response<Body>> {

@@ -115,8 +115,7 @@ fn stored_encoding(encoding: &mut Option<String>) {
     });
 }
 
-/// Passes what s3s-fs 0.14 can part keys by: it cuts one byte after the delimiter's place, and
-/// panics inside of a character.
+/// Passes what the listing can part keys by.
 fn check_delimiter(delimiter: &mut Option<String>) -> S3Result<()> {
     match delimiter.as_deref() {
         None => Ok(()),

@@ -81,7 +81,7 @@ impl S3Call {
         };
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let (bucket, key) = (some(bucket), some(key));
-        let operation = operation(head, bucket.is_some(), key.is_some());
+        let operation = operation(head, bucket.as_deref(), key.as_deref());
         let access_key = access_key(head).unwrap_or_default();
         Self { operation, access_key, bucket, key }
     }
@@ -108,7 +108,7 @@ pub(super) fn bucket_of_host(host: &str) -> Option<&str> {
     name.strip_suffix(".localhost")
 }
 
-fn operation(head: &Parts, in_bucket: bool, has_key: bool) -> &'static str {
+fn operation(head: &Parts, bucket: Option<&str>, key: Option<&str>) -> &'static str {
     let query = head.uri.query().unwrap_or_default();
     let has = |name: &str| query_pairs(query).any(|(key, _)| *key == *name.as_bytes());
     let is_copy = head.headers.contains_key("x-amz-copy-source");
@@ -136,9 +136,9 @@ fn operation(head: &Parts, in_bucket: bool, has_key: bool) -> &'static str {
     }
     let is_v2 = || query_pairs(query).any(|(key, value)| *key == *b"list-type" && *value == *b"2");
     let method = &head.method;
-    match (in_bucket, has_key) {
-        (false, _) if method == Method::GET => "ListBuckets",
-        (true, false) => match *method {
+    match (bucket, key) {
+        (None, _) if method == Method::GET => "ListBuckets",
+        (Some(_), None) => match *method {
             Method::DELETE => "DeleteBucket",
             Method::GET if has("location") => "GetBucketLocation",
             Method::GET if has("uploads") => "ListMultipartUploads",
@@ -149,7 +149,7 @@ fn operation(head: &Parts, in_bucket: bool, has_key: bool) -> &'static str {
             Method::PUT => "CreateBucket",
             _ => "Unknown",
         },
-        (true, true) => match *method {
+        (Some(_), Some(_)) => match *method {
             Method::DELETE if has("uploadId") => "AbortMultipartUpload",
             Method::DELETE => "DeleteObject",
             Method::GET if has("uploadId") => "ListParts",

@@ -327,3 +327,17 @@ async fn unsigned_requests_are_denied_where_signatures_are_checked() {
     socket.read_to_string(&mut answer).await.unwrap();
     assert_eq!(status(&answer), "501");
 }
+
+#[tokio::test]
+async fn a_refusal_before_the_body_was_asked_for_ends_the_connection() {
+    let server = start(options()).await;
+    let put = format!(
+        "PUT /{BUCKET}/a//b HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n"
+    );
+    let mut socket = TcpStream::connect(server.address()).await.unwrap();
+    socket.write_all(put.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(status(&answer), "501");
+    assert!(answer.contains("connection: close"), "{answer}");
+}

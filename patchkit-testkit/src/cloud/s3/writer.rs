@@ -60,9 +60,7 @@ impl BucketWriter {
         // What the server keeps of the last object of this key, its entity tag above all. Without,
         // it reads the object.
         for kind in ["internal", "metadata"] {
-            let encode = |text: &str| base64_simd::URL_SAFE_NO_PAD.encode_to_string(text);
-            let name = format!(".bucket-{}.object-{}.{kind}.json", encode(bucket), encode(key));
-            match fs::remove_file(self.root.path().join(name)) {
+            match fs::remove_file(self.root.sidecar(bucket, key, kind)) {
                 // A name that is too long is not there either.
                 Err(e) if !is_absent(&e) => return Err(fault(e)),
                 _ => {}
