@@ -39,10 +39,21 @@ async fn start(options: S3Options) -> S3Server {
 
 /// The answer to a request as it came, up to the end of the connection.
 async fn raw(server: &S3Server, method: &str, target: &str, body: &str) -> String {
+    with_headers(server, method, target, "", body).await
+}
+
+/// The same, with more headers, each with its line's end.
+async fn with_headers(
+    server: &S3Server,
+    method: &str,
+    target: &str,
+    headers: &str,
+    body: &str,
+) -> String {
     let mut socket = TcpStream::connect(server.address()).await.unwrap();
     let length = body.len();
     let request = format!(
-        "{method} {target} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}",
+        "{method} {target} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}",
         server.address()
     );
     socket.write_all(request.as_bytes()).await.unwrap();
@@ -340,4 +351,63 @@ async fn a_refusal_before_the_body_was_asked_for_ends_the_connection() {
     socket.read_to_string(&mut answer).await.unwrap();
     assert_eq!(status(&answer), "501");
     assert!(answer.contains("connection: close"), "{answer}");
+}
+
+#[tokio::test]
+async fn one_of_many_puts_that_must_be_the_first_is_the_first() {
+    let server = start(options()).await;
+    let puts = (0..20).map(|number| {
+        let server = &server;
+        async move {
+            let body = number.to_string();
+            let header = "if-none-match: *\r\n";
+            let answer = with_headers(server, "PUT", "/example-bucket/a", header, &body).await;
+            (status(&answer).to_owned(), body)
+        }
+    });
+    let answers = futures::future::join_all(puts).await;
+    let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|(status, _)| status == "200");
+    assert_eq!((won.len(), lost.len()), (1, 19), "{answers:?}");
+    assert!(lost.iter().all(|(status, _)| status == "412"), "{answers:?}");
+    assert_eq!(body(&get(&server, "a").await), won[0].1);
+}
+
+#[tokio::test]
+async fn conditions_on_reads_hold() {
+    let server = start(options()).await;
+    server.writer().put(BUCKET, "a", b"second").unwrap();
+    let modified = get(&server, "a").await;
+    let modified = modified.lines().find_map(|line| line.strip_prefix("last-modified: ")).unwrap();
+    let tag = "\"a9f0e61a137d86aa9db53465e0801612\"";
+    for (condition, expected) in [
+        (format!("if-match: {tag}"), "200"),
+        ("if-match: \"0\"".to_owned(), "412"),
+        (format!("if-none-match: {tag}"), "304"),
+        ("if-none-match: \"0\"".to_owned(), "200"),
+        (format!("if-modified-since: {modified}"), "304"),
+        (format!("if-unmodified-since: {modified}"), "200"),
+        ("if-modified-since: Mon, 01 Jan 2001 00:00:00 GMT".to_owned(), "200"),
+        ("if-unmodified-since: Mon, 01 Jan 2001 00:00:00 GMT".to_owned(), "412"),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let header = format!("{condition}\r\n");
+            let answer = with_headers(&server, method, "/example-bucket/a", &header, "").await;
+            assert_eq!(status(&answer), expected, "{method} {condition}");
+        }
+    }
+    for (tag, expected) in [(tag, "206"), ("\"0\"", "412")] {
+        let headers = format!("range: bytes=1-2\r\nif-match: {tag}\r\n");
+        let answer = with_headers(&server, "GET", "/example-bucket/a", &headers, "").await;
+        assert_eq!(status(&answer), expected, "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_is_no_object() {
+    let server = start(options()).await;
+    server.writer().put(BUCKET, "a/b", b"x").unwrap();
+    assert!(get(&server, "a").await.contains("<Code>NoSuchKey</Code>"));
+    assert_eq!(status(&raw(&server, "HEAD", "/example-bucket/a", "").await), "404");
+    let answer = raw(&server, "GET", "/no-such-bucket/a", "").await;
+    assert!(answer.contains("<Code>NoSuchBucket</Code>"), "{answer}");
 }
