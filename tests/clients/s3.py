@@ -312,6 +312,10 @@ def checked():
                 url = s3.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "a/b/c/d"})
                 found = status(url)
                 assert found == expected, (version, key, found, expected)
+        try:
+            client(endpoint, "AKIALASTING", "wrong").list_buckets()
+        except ClientError as error:
+            assert "Check your key and signing method." in str(error), error
         anonymous = client(endpoint, signature_version=UNSIGNED)
         assert code(anonymous.list_objects_v2, Bucket=BUCKET) == "403 AccessDenied"
 

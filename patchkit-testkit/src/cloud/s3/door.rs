@@ -133,7 +133,9 @@ impl Door {
                 body.into()
             }
         };
-        self.service.call(Request::from_parts(head, body)).await.map_err(io::Error::other)
+        let method = head.method.clone();
+        let answer = self.service.call(Request::from_parts(head, body)).await;
+        Ok(worded(&method, answer.map_err(io::Error::other)?))
     }
 
     /// Checks what s3s does not: whether the key's session is the right one, and alive.
@@ -263,6 +265,19 @@ fn refusal(method: &Method, status: StatusCode, code: &str, message: &str) -> Re
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     answer
+}
+
+/// Says in S3's words what s3s 0.14 says by its code only.
+fn worded(method: &Method, answer: Response<Body>) -> Response<Body> {
+    const CODE: &str = "SignatureDoesNotMatch";
+    let body = answer.body().bytes().filter(|_| answer.status() == StatusCode::FORBIDDEN);
+    let body = body.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    if !body.contains(&format!("<Code>{CODE}</Code>")) || body.contains("<Message>") {
+        return answer;
+    }
+    let message = "The request signature we calculated does not match the signature you provided. \
+                   Check your key and signing method.";
+    refusal(method, StatusCode::FORBIDDEN, CODE, message)
 }
 
 fn slow(answer: Response<Body>, pause: Duration) -> Response<Body> {

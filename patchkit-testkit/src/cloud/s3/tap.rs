@@ -63,6 +63,8 @@ pub trait Tap: fmt::Debug + Send + Sync + 'static {
     fn before(&self, call: &S3Call, head: &Parts) -> Verdict;
 
     /// It was answered with this status, or with none where the connection was cut instead.
+    ///
+    /// Not told of a request whose client left before the answer.
     fn after(&self, call: &S3Call, status: Option<StatusCode>);
 }
 
