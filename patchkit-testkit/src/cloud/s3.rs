@@ -6,7 +6,7 @@
 //!
 //! | what | how far |
 //! |---|---|
-//! | objects | put, get with ranges, head, list (v1, v2), delete (one, many), copy, multipart |
+//! | objects | put, get with ranges, head, list (v1, v2), delete (one, many), multipart, copy (a reader may meet half of a copy) |
 //! | buckets | create, head, list, location, delete |
 //! | put on condition | `If-None-Match: *` and `If-Match`, one at a time; not against puts without |
 //! | get on condition | all four conditions |
