@@ -7,10 +7,11 @@
 mod ec2;
 mod error;
 mod iam;
-pub(crate) mod keys;
 mod model;
 mod organizations;
 pub(crate) mod page;
+pub(crate) mod ring;
+pub(crate) mod sigv4;
 mod skew;
 pub(crate) mod sns;
 mod spoil;
@@ -23,17 +24,20 @@ use std::{cell::Cell, collections::HashMap, sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
 use http::Response;
+use patchkit_core::{Clock as _, SystemClock};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub(crate) use self::error::AwsError;
 use self::{
-    keys::{Caller, Credential},
     model::{Model, Operation, Protocol},
+    ring::Caller,
+    sigv4::{Credential, Dialect},
 };
 use super::{
     fault::{Delivery, FaultKind, Reply},
     record::Outcome,
+    s3::SignatureChecks,
     shared::{Met, Shared},
     world::{Account, RegionScope, State, machine::ScopeIx},
 };
@@ -143,11 +147,15 @@ fn services() -> &'static [Service] {
 /// Answers a request to the AWS endpoint, and notes it.
 pub(crate) fn answer(shared: &Shared, request: &wire::Request) -> Reply {
     let request_id = shared.next_request_id();
-    let credential = Credential::of(request);
+    let head = request.clone().into_parts().0;
+    let credential = Credential::of(&head);
     let mut outcome = Outcome::new(&request_id);
     let service = find(request, credential.as_ref());
     outcome.service = service.name;
-    let answered = serve(shared, service, credential.as_ref(), request, &mut outcome);
+    let answered = service
+        .check_signature(shared, &head, request.body())
+        .map_err(Refusal::from)
+        .and_then(|()| serve(shared, service, credential.as_ref(), request, &mut outcome));
     let mut delivery = match outcome.fault {
         Some(FaultKind::Truncate) => Delivery::Truncated,
         Some(FaultKind::CutAfter) => Delivery::Cut,
@@ -261,6 +269,30 @@ fn find(request: &wire::Request, credential: Option<&Credential>) -> &'static Se
 }
 
 impl Service {
+    /// Refuses a request that is not signed by a known key, where signatures are checked.
+    fn check_signature(
+        &self,
+        shared: &Shared,
+        head: &http::request::Parts,
+        body: &Bytes,
+    ) -> Result<(), AwsError> {
+        if shared.checks == SignatureChecks::Off {
+            return Ok(());
+        }
+        // Clients sign by their own clock, whatever the world's says.
+        let now = SystemClock.now();
+        let ended = shared.credential_time();
+        sigv4::check(head, body, &*shared.keys, now, ended).map(drop).map_err(|refusal| {
+            let answer = refusal.answer(match self.model.metadata.protocol {
+                Protocol::Ec2 => Dialect::Ec2,
+                Protocol::Json => Dialect::Json,
+                Protocol::Query => Dialect::Query,
+                Protocol::RestJson => Dialect::RestJson,
+            });
+            AwsError::new(answer.code, answer.message).with_status(answer.status.as_u16())
+        })
+    }
+
     /// Too many requests, in the service's own words.
     fn throttled(&self) -> AwsError {
         match self.name {

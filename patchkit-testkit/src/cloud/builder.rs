@@ -1,6 +1,12 @@
 //! How a world is made, and what is in the hand of who made it.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::Request;
@@ -11,11 +17,14 @@ use tokio::net::TcpListener;
 
 use super::{
     aws,
-    aws::{keys::Keys, sns::Message},
+    aws::{ring::KeyRing, sns::Message},
     control::Control,
     fault::{Fault, FaultStatus, Reply},
+    keys::Keys,
     policy::Denial,
     record::Calls,
+    s3::{S3Options, S3Server, SignatureChecks},
+    s3_tap::{S3Tap, SessionClock},
     server::{Answer, Listening},
     shared::{Shared, lock},
     truth::{NodeChange, NodeTruth},
@@ -27,6 +36,7 @@ use super::{
 pub struct World {
     shared: Arc<Shared>,
     endpoints: Endpoints,
+    s3: S3Server,
     _listening: [Listening; 2],
 }
 
@@ -43,6 +53,8 @@ pub struct WorldBuilder {
     patches: usize,
     behavior: Option<Behavior>,
     listen: SocketAddr,
+    checks: SignatureChecks,
+    lake: Option<PathBuf>,
 }
 
 impl World {
@@ -60,12 +72,22 @@ impl World {
             patches: 400,
             behavior: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            checks: SignatureChecks::Off,
+            lake: None,
         }
     }
 
     /// Where it is to be reached, and by which keys.
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+
+    /// Makes a bucket unless it is there.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a name that no bucket can have; or its folder cannot be made.
+    pub fn ensure_bucket(&self, bucket: &str) -> patchkit_core::Result<()> {
+        self.s3.ensure_bucket(bucket)
     }
 
     /// The world's time.
@@ -180,6 +202,8 @@ impl std::error::Error for InvalidPattern {}
 pub struct Endpoints {
     /// All AWS services but S3.
     pub aws_endpoint: String,
+    /// S3.
+    pub s3_endpoint: String,
     /// Time, faults, the record of requests and the truth of machines.
     pub control_endpoint: String,
     /// The ids of the accounts.
@@ -193,16 +217,24 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    fn new(plan: &Plan, keys: &Keys, aws: &str, control: SocketAddr) -> Self {
+    fn new(
+        plan: &Plan,
+        keys: &KeyRing,
+        aws: &Listening,
+        s3: &S3Server,
+        control: SocketAddr,
+    ) -> Self {
         let accounts = plan.accounts.iter().map(|(id, _)| id.to_string());
         let credentials = plan.accounts.iter().filter_map(|(id, _)| {
             let key = keys.of_account(id)?;
             let account = id.to_string();
-            let (access_key_id, secret_access_key) = (key.access_key, key.secret);
+            let secret_access_key = key.entry.secret.expose().to_owned();
+            let access_key_id = key.access_key;
             Some(AccountKey { account, access_key_id, secret_access_key })
         });
         Self {
-            aws_endpoint: aws.to_owned(),
+            aws_endpoint: aws.url(),
+            s3_endpoint: s3.endpoint(),
             control_endpoint: format!("http://{control}"),
             accounts: accounts.collect(),
             regions: plan.regions.iter().map(ToString::to_string).collect(),
@@ -296,6 +328,20 @@ impl WorldBuilder {
         self
     }
 
+    /// Sets whether requests must be signed, or carry a token, of this world.
+    #[must_use]
+    pub fn signature_checks(mut self, checks: SignatureChecks) -> Self {
+        self.checks = checks;
+        self
+    }
+
+    /// Has what the services write to S3 written here too, under the same keys.
+    #[must_use]
+    pub fn lake(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.lake = Some(folder.into());
+        self
+    }
+
     /// Makes the world and serves it.
     ///
     /// # Errors
@@ -305,14 +351,16 @@ impl WorldBuilder {
         let state = State::new(&plan);
         let clock = WorldClock::new(plan.now, self.speed);
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
-        let shared = Arc::new(Shared::new(state, clock, Keys::new(plan.seed, &accounts)));
+        let keys = KeyRing::new(plan.seed, &accounts);
+        let shared = Arc::new(Shared::new(state, clock, keys, self.checks));
         let aws = Listening::start(self.port(0), Arc::new(Aws(Arc::clone(&shared)))).await?;
+        let s3 = s3(&shared, TcpListener::bind(self.port(1)).await?, self.lake.as_deref())?;
         // The control endpoint tells where everything is, itself too: it must listen to know.
         let control = TcpListener::bind(self.port(3)).await?;
-        let endpoints = Endpoints::new(&plan, &shared.keys, &aws.url(), control.local_addr()?);
+        let endpoints = Endpoints::new(&plan, &shared.keys, &aws, &s3, control.local_addr()?);
         let answer = Control { shared: Arc::clone(&shared), endpoints: endpoints.clone() };
         let control = Listening::on(control, Arc::new(answer))?;
-        Ok(World { shared, endpoints, _listening: [aws, control] })
+        Ok(World { shared, endpoints, s3, _listening: [aws, control] })
     }
 
     /// Where the endpoint of this number listens.
@@ -366,6 +414,18 @@ fn named(given: &[String], usual: &[(&str, &str)]) -> Vec<(Arc<str>, Arc<str>)> 
     let names = usual.iter().map(|(_, name)| (*name).to_owned());
     let names = names.chain((usual.len()..).map(|n| format!("number-{}", n + 1)));
     given.iter().zip(names).map(|(id, name)| pair(id, &name)).collect()
+}
+
+fn s3(shared: &Arc<Shared>, listener: TcpListener, lake: Option<&Path>) -> io::Result<S3Server> {
+    let keys: Arc<dyn Keys> = Arc::clone(&shared.keys) as _;
+    let clock = Arc::new(SessionClock(Arc::clone(shared)));
+    let mut options = S3Options::new(keys, clock)
+        .with_checks(shared.checks)
+        .with_tap(Arc::new(S3Tap(Arc::clone(shared))));
+    if let Some(lake) = lake {
+        options = options.with_lake(lake);
+    }
+    S3Server::start(listener, options).map_err(|error| io::Error::other(error.report().to_string()))
 }
 
 struct Aws(Arc<Shared>);

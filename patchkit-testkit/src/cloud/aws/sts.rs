@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::{
     AwsError, Call, Operations, input,
-    keys::{Caller, Key, Session},
+    ring::{Caller, Key},
     seconds,
 };
-use crate::cloud::world::clock::later;
+use crate::cloud::{keys::KeyEntry, world::clock::later};
 
 pub(super) const OPERATIONS: Operations =
     &[("AssumeRole", assume_role), ("GetCallerIdentity", get_caller_identity)];
@@ -43,7 +43,8 @@ fn assume_role(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     };
     let account = Arc::clone(&known.id);
     let name = role.rsplit('/').next().unwrap_or(role);
-    let (key, secret) = (call.state.new_hex(), call.state.new_hex());
+    let (key, secret, token) = (call.state.new_hex(), call.state.new_hex(), call.state.new_hex());
+    let (secret, token) = (format!("{secret}temporary"), format!("IQoJ{token}"));
     let role_id = known_role_id(call, &account, name);
     let expires = later(
         call.shared.credential_time(),
@@ -51,8 +52,7 @@ fn assume_role(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     );
     let key = Key {
         access_key: format!("ASIA{}", key[..16].to_uppercase()),
-        secret: format!("{secret}temporary"),
-        session: Some(Session { token: format!("IQoJ{}", call.state.new_hex()), expires }),
+        entry: KeyEntry::new(secret.as_str()).with_session(token.as_str(), expires),
         caller: Caller {
             arn: format!("arn:aws:sts::{account}:assumed-role/{name}/{role_session_name}"),
             user_id: format!("{role_id}:{role_session_name}"),
@@ -62,8 +62,8 @@ fn assume_role(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     let answer = json!({
         "Credentials": {
             "AccessKeyId": key.access_key,
-            "SecretAccessKey": key.secret,
-            "SessionToken": key.session.as_ref().map(|it| it.token.as_str()),
+            "SecretAccessKey": secret,
+            "SessionToken": token,
             "Expiration": seconds(expires),
         },
         "AssumedRoleUser": {"AssumedRoleId": key.caller.user_id, "Arn": key.caller.arn},
