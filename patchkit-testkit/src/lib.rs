@@ -1,6 +1,8 @@
 //! For those who write or embed a PatchKit provider: conformance suite, fault injection, sample lakes.
 
 pub mod cases;
+#[cfg(feature = "cloud")]
+pub mod cloud;
 pub mod fault;
 mod harness;
 pub mod lake;

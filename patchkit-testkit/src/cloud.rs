@@ -1,0 +1,3 @@
+//! Simulated control planes of AWS and Azure.
+
+pub mod azure;
