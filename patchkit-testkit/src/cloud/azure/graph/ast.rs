@@ -110,22 +110,22 @@ pub(super) enum Expr {
     /// A column or a `let`.
     Name(String),
     /// `a.b` and `a["b"]`.
-    Member(Box<Expr>, String),
+    Member(Box<Self>, String),
     /// `a[0]` and `a[x]`.
-    Index(Box<Expr>, Box<Expr>),
+    Index(Box<Self>, Box<Self>),
     Call(String, Vec<Named>),
-    Negate(Box<Expr>),
-    And(Vec<Expr>),
-    Or(Vec<Expr>),
-    Compare(Compare, Box<Expr>, Box<Expr>),
-    Math(Math, Box<Expr>, Box<Expr>),
-    Text(TextTest, Sense, Box<Expr>, Box<Expr>),
-    Matches(Box<Expr>, Box<Expr>),
+    Negate(Box<Self>),
+    And(Vec<Self>),
+    Or(Vec<Self>),
+    Compare(Compare, Box<Self>, Box<Self>),
+    Math(Math, Box<Self>, Box<Self>),
+    Text(TextTest, Sense, Box<Self>, Box<Self>),
+    Matches(Box<Self>, Box<Self>),
     /// `in`, `in~` and their opposites.
-    Within(Case, Sense, Box<Expr>, Vec<Expr>),
+    Within(Case, Sense, Box<Self>, Vec<Self>),
     /// `has_any` and `has_all`.
-    HasEach(Quantity, Box<Expr>, Vec<Expr>),
-    Between(Sense, Box<Expr>, Box<Expr>, Box<Expr>),
+    HasEach(Quantity, Box<Self>, Vec<Self>),
+    Between(Sense, Box<Self>, Box<Self>, Box<Self>),
     /// `*`, where an aggregate takes it.
     Star,
 }

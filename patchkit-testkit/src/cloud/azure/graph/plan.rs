@@ -1,6 +1,8 @@
 //! A query made ready to run: every name resolved, every type checked, once.
 
 pub(super) mod aggregate;
+mod combine;
+mod draft;
 mod expr;
 mod hint;
 
@@ -9,14 +11,15 @@ use std::cell::{Cell as Flag, RefCell};
 use regex::Regex;
 
 use self::{
-    aggregate::{Aggregate, aggregates, is_aggregate},
+    aggregate::{Aggregate, aggregates, is_aggregate, lift},
+    combine::count_up,
     expr::{compile, given_name, require},
 };
 use super::{
     Hints, QueryError, Table,
     ast::{
         Distinct, Expand, Expr, JoinKind, Named, Nulls, Operator, Order, Part, Pipeline, Script,
-        SortKey, UnionKind, Wildcard,
+        SortKey,
     },
     eval::Node,
     value::Type,
@@ -455,100 +458,6 @@ impl Planner<'_> {
         draft.steps.push(Step::Parse { value, pattern: compile(&pattern)?, columns });
         Ok(())
     }
-
-    fn join(
-        &self,
-        draft: &mut Draft,
-        kind: JoinKind,
-        right: &Pipeline,
-        on: &[(String, String)],
-    ) -> Result<(), QueryError> {
-        count_up(&self.tables, MAX_TABLES, "join")?;
-        let right = self.pipeline(right)?;
-        self.scope(draft, "join").touch_all();
-        let (mut left_keys, mut right_keys) = (Vec::new(), Vec::new());
-        for (left_name, right_name) in on {
-            let find = |columns: &[Column], name: &str| {
-                let slot = columns.iter().position(|column| column.name == name);
-                slot.ok_or_else(|| QueryError::column("join", name))
-            };
-            let left_slot = find(&draft.columns, left_name)?;
-            let right_slot = find(&right.columns, right_name)?;
-            let kinds = (draft.columns[left_slot].kind, right.columns[right_slot].kind);
-            require(
-                kinds.0 == kinds.1 && kinds.0 != Type::Dynamic,
-                &format!(
-                    "join: the keys {left_name} and {right_name} have the types {} and {}. \
-                     Please use an explicit cast.",
-                    kinds.0.name(),
-                    kinds.1.name()
-                ),
-            )?;
-            left_keys.push(left_slot);
-            right_keys.push(right_slot);
-        }
-        let kinds = |columns: &[Column]| columns.iter().map(|column| column.kind).collect();
-        let widths = [kinds(&draft.columns), kinds(&right.columns)];
-        let mut columns = draft.columns.clone();
-        for column in &right.columns {
-            // "Any duplicate column names from the joined table are appended with 1"
-            // (query-language.md).
-            let name = unique(&columns, &column.name);
-            columns.push(Column::new(name, column.kind));
-        }
-        let right = Box::new(right);
-        draft.close(Step::Join { kind, right, left_keys, right_keys, widths }, columns);
-        Ok(())
-    }
-
-    fn union(
-        &self,
-        draft: &mut Draft,
-        kind: UnionKind,
-        source: Option<&str>,
-        legs: &[Pipeline],
-    ) -> Result<(), QueryError> {
-        self.scope(draft, "union").touch_all();
-        let mut plans = Vec::new();
-        for leg in legs {
-            count_up(&self.tables, MAX_TABLES, "union")?;
-            plans.push(self.pipeline(leg)?);
-        }
-        let mut columns: Vec<Column> = Vec::new();
-        let all = || std::iter::once(&draft.columns).chain(plans.iter().map(|plan| &plan.columns));
-        for column in all().flatten() {
-            match columns.iter().find(|known| known.name == column.name) {
-                None => columns.push(column.clone()),
-                Some(known) => require(
-                    known.kind == column.kind,
-                    &format!("union: the column {} has two types.", column.name),
-                )?,
-            }
-        }
-        if kind == UnionKind::Inner {
-            columns.retain(|column| all().all(|leg| leg.contains(column)));
-        }
-        let leg = |at: usize, leg: &[Column]| {
-            let find = |column: &Column| leg.iter().position(|own| own.name == column.name);
-            Leg {
-                source: source.map(|_| format!("union_arg{at}")),
-                slots: columns.iter().map(find).collect(),
-            }
-        };
-        let own = leg(0, &draft.columns);
-        let legs = plans.into_iter().enumerate().map(|(at, plan)| {
-            let leg = leg(at + 1, &plan.columns);
-            (plan, leg)
-        });
-        let legs = legs.collect();
-        let kinds = columns.iter().map(|column| column.kind).collect();
-        if let Some(source) = source {
-            new_name(&columns, source)?;
-            columns.insert(0, Column::new(source, Type::Text));
-        }
-        draft.close(Step::Union { own, legs, kinds }, columns);
-        Ok(())
-    }
 }
 
 impl Operator {
@@ -572,118 +481,6 @@ impl Operator {
             | Self::Distinct(Distinct::Everything) => 0,
         }
     }
-}
-
-impl Draft {
-    /// Adds a step whose rows are no longer the table's.
-    fn close(&mut self, step: Step, columns: Vec<Column>) {
-        self.steps.push(step);
-        self.columns = columns;
-        self.open = false;
-    }
-
-    /// The slot of a column that is set anew.
-    fn place(&mut self, name: &str, kind: Type) -> usize {
-        if let Some(slot) = self.columns.iter().position(|column| column.name == name) {
-            self.columns[slot].kind = kind;
-            return slot;
-        }
-        self.columns.push(Column::new(name, kind));
-        self.columns.len() - 1
-    }
-
-    fn select(&mut self, keep: impl Fn(&str) -> bool) {
-        let slots = (0..self.columns.len()).filter(|slot| keep(&self.columns[*slot].name));
-        self.order(slots.collect());
-    }
-
-    fn reorder(&mut self, patterns: &[Wildcard]) {
-        let mut slots: Vec<usize> = Vec::new();
-        let all = Wildcard("*".to_owned());
-        for pattern in patterns.iter().chain([&all]) {
-            for (slot, column) in self.columns.iter().enumerate() {
-                if pattern.fits(&column.name) && !slots.contains(&slot) {
-                    slots.push(slot);
-                }
-            }
-        }
-        self.order(slots);
-    }
-
-    fn order(&mut self, slots: Vec<usize>) {
-        if self.open {
-            let own = slots.iter().filter(|slot| **slot < COLUMNS.len());
-            self.touched.borrow_mut().extend(own);
-        }
-        let columns = slots.iter().map(|slot| self.columns[*slot].clone()).collect();
-        self.close(Step::Select(slots), columns);
-    }
-}
-
-impl Wildcard {
-    fn fits(&self, name: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let Some(rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
-            return false;
-        };
-        let parts: Vec<&str> = parts.collect();
-        let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
-        let mut rest = rest;
-        for part in middle {
-            let Some(at) = rest.find(part) else { return false };
-            rest = rest.get(at + part.len()..).unwrap_or_default();
-        }
-        rest.ends_with(last)
-    }
-}
-
-/// Takes the aggregates out of an expression and puts names of their results in.
-fn lift(
-    expr: &Expr,
-    scope: &Scope<'_>,
-    made: &mut Vec<Aggregate>,
-    inner: &mut Vec<Column>,
-) -> Result<Expr, QueryError> {
-    let mut lift = |expr: &Expr| lift(expr, scope, made, inner);
-    Ok(match expr {
-        Expr::Call(name, arguments) if is_aggregate(name) => {
-            let (aggregate, columns) = scope.aggregate(name, arguments)?;
-            require(aggregate.width() == 1, "summarize: the aggregate makes several columns.")?;
-            let name = numbered(inner, "$made");
-            let kind = columns.first().map_or(Type::Dynamic, |column| column.kind);
-            inner.push(Column::new(name.clone(), kind));
-            made.push(aggregate);
-            Expr::Name(name)
-        }
-        Expr::Call(name, arguments) => {
-            let lifted = arguments.iter().map(|argument| {
-                Ok(Named { name: argument.name.clone(), expr: lift(&argument.expr)? })
-            });
-            Expr::Call(name.clone(), lifted.collect::<Result<_, QueryError>>()?)
-        }
-        Expr::Math(math, left, right) => {
-            Expr::Math(*math, Box::new(lift(left)?), Box::new(lift(right)?))
-        }
-        Expr::Compare(compare, left, right) => {
-            Expr::Compare(*compare, Box::new(lift(left)?), Box::new(lift(right)?))
-        }
-        Expr::And(sides) => Expr::And(sides.iter().map(lift).collect::<Result<_, _>>()?),
-        Expr::Or(sides) => Expr::Or(sides.iter().map(lift).collect::<Result<_, _>>()?),
-        Expr::Negate(one) => Expr::Negate(Box::new(lift(one)?)),
-        Expr::Member(one, key) => Expr::Member(Box::new(lift(one)?), key.clone()),
-        Expr::Index(one, at) => Expr::Index(Box::new(lift(one)?), at.clone()),
-        other => other.clone(),
-    })
-}
-
-fn count_up(count: &Flag<usize>, most: usize, operator: &str) -> Result<(), QueryError> {
-    count.set(count.get() + 1);
-    if count.get() > most {
-        // The one code that public reports name for this limit.
-        let message = format!("The query has more than {most} {operator} operators.");
-        return Err(QueryError::limit("DisallowedMaxNumberOfRemoteTables", message));
-    }
-    Ok(())
 }
 
 /// Groups and distinct rows need values that can be told apart.

@@ -23,6 +23,9 @@ enum Binding {
     Product,
 }
 
+/// Operators that no expression takes for a column, unless in brackets.
+const RESERVED: [&str; 6] = ["extend", "join", "project", "summarize", "union", "where"];
+
 /// Links of one chain, such as `a + b + c`: they nest, so their number is limited.
 const MAX_CHAIN: usize = 64;
 
@@ -223,6 +226,11 @@ impl Parser<'_> {
         }
         let start = self.at;
         let name = self.name()?;
+        if RESERVED.contains(&name.as_str()) {
+            // The service reads the keyword and fails behind it: "where where" fails at its end
+            // (Azure/azure-powershell, the query error test of Search-AzGraph).
+            return Err(self.unexpected());
+        }
         if !self.is_sign("(") {
             return Ok(Expr::Name(name));
         }

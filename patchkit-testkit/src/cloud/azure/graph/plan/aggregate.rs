@@ -9,6 +9,7 @@ use super::{
     },
     Column, Scope,
     expr::{given_name, require},
+    numbered,
 };
 
 /// Items of a list when nothing is said; Kusto's own limit.
@@ -230,4 +231,43 @@ fn ordered(name: &str, kind: Type) -> Result<(), QueryError> {
 
 fn after(prefix: &str, expr: &Expr) -> String {
     format!("{prefix}_{}", given_name(expr).unwrap_or_default())
+}
+
+/// Takes the aggregates out of an expression and puts names of their results in.
+pub(super) fn lift(
+    expr: &Expr,
+    scope: &Scope<'_>,
+    made: &mut Vec<Aggregate>,
+    inner: &mut Vec<Column>,
+) -> Result<Expr, QueryError> {
+    let mut lift = |expr: &Expr| lift(expr, scope, made, inner);
+    Ok(match expr {
+        Expr::Call(name, arguments) if is_aggregate(name) => {
+            let (aggregate, columns) = scope.aggregate(name, arguments)?;
+            require(aggregate.width() == 1, "summarize: the aggregate makes several columns.")?;
+            let name = numbered(inner, "$made");
+            let kind = columns.first().map_or(Type::Dynamic, |column| column.kind);
+            inner.push(Column::new(name.clone(), kind));
+            made.push(aggregate);
+            Expr::Name(name)
+        }
+        Expr::Call(name, arguments) => {
+            let lifted = arguments.iter().map(|argument| {
+                Ok(Named { name: argument.name.clone(), expr: lift(&argument.expr)? })
+            });
+            Expr::Call(name.clone(), lifted.collect::<Result<_, QueryError>>()?)
+        }
+        Expr::Math(math, left, right) => {
+            Expr::Math(*math, Box::new(lift(left)?), Box::new(lift(right)?))
+        }
+        Expr::Compare(compare, left, right) => {
+            Expr::Compare(*compare, Box::new(lift(left)?), Box::new(lift(right)?))
+        }
+        Expr::And(sides) => Expr::And(sides.iter().map(lift).collect::<Result<_, _>>()?),
+        Expr::Or(sides) => Expr::Or(sides.iter().map(lift).collect::<Result<_, _>>()?),
+        Expr::Negate(one) => Expr::Negate(Box::new(lift(one)?)),
+        Expr::Member(one, key) => Expr::Member(Box::new(lift(one)?), key.clone()),
+        Expr::Index(one, at) => Expr::Index(Box::new(lift(one)?), at.clone()),
+        other => other.clone(),
+    })
 }
