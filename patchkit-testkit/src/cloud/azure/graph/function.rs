@@ -89,6 +89,7 @@ pub(super) struct Function {
     pub(super) call: Call,
 }
 
+#[expect(clippy::too_many_lines, reason = "a table, one entry a function")]
 pub(super) fn named(name: &str) -> Option<Function> {
     use Takes::{Any, Dynamic, Number, Time, Whole};
     let text = Returns::This(Type::Text);
@@ -442,14 +443,11 @@ fn parse_json<'a>(cell: Cell<'a>, run: &Run) -> Cell<'a> {
 fn substring<'a>(all: &[Cell<'a>]) -> Cell<'a> {
     let text = all.first().map(Cell::as_text).unwrap_or_default();
     let Some(start) = all.get(1).and_then(Cell::as_long) else { return Cell::text("") };
-    let start = match usize::try_from(start) {
-        Ok(start) => start,
-        // A negative start counts from the end.
-        Err(_) => {
-            let back = usize::try_from(start.unsigned_abs()).unwrap_or(usize::MAX);
-            text.chars().count().saturating_sub(back)
-        }
-    };
+    // A negative start counts from the end.
+    let start = usize::try_from(start).unwrap_or_else(|_| {
+        let back = usize::try_from(start.unsigned_abs()).unwrap_or(usize::MAX);
+        text.chars().count().saturating_sub(back)
+    });
     let rest = text.chars().skip(start);
     match all.get(2).map(Cell::as_long) {
         Some(Some(len)) => {

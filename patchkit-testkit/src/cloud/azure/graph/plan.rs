@@ -1,5 +1,14 @@
 //! A query made ready to run: every name resolved, every type checked, once.
 
+/// Refuses a query that has no meaning.
+macro_rules! require {
+    ($met:expr, $message:expr $(,)?) => {
+        if !$met {
+            return Err(QueryError::semantic($message));
+        }
+    };
+}
+
 pub(super) mod aggregate;
 mod combine;
 mod draft;
@@ -13,7 +22,7 @@ use regex::Regex;
 use self::{
     aggregate::{Aggregate, aggregates, is_aggregate, lift},
     combine::count_up,
-    expr::{compile, given_name, require},
+    expr::{compile, given_name},
 };
 use super::{
     Hints, QueryError, Table,
@@ -209,7 +218,7 @@ impl Planner<'_> {
         };
         for operator in &pipeline.operators {
             self.operator(&mut draft, operator)?;
-            require(draft.columns.len() <= MAX_COLUMNS, "The query has too many columns.")?;
+            require!(draft.columns.len() <= MAX_COLUMNS, "The query has too many columns.");
         }
         self.scope(&draft, "project").touch_all();
         let mut loads = draft.touched.into_inner();
@@ -231,7 +240,7 @@ impl Planner<'_> {
 
     fn operator(&self, draft: &mut Draft, operator: &Operator) -> Result<(), QueryError> {
         // Before the work, which grows with the square of them.
-        require(operator.width() <= MAX_COLUMNS, "The query has too many columns.")?;
+        require!(operator.width() <= MAX_COLUMNS, "The query has too many columns.");
         match operator {
             Operator::Where(expr) => {
                 let node = self.scope(draft, "where").condition(expr)?;
@@ -366,7 +375,7 @@ impl Planner<'_> {
                 made.push(aggregate);
                 continue;
             }
-            require(aggregates(&value.expr), "summarize: the value must be an aggregate.")?;
+            require!(aggregates(&value.expr), "summarize: the value must be an aggregate.");
             let expr = lift(&value.expr, &scope, &mut made, &mut inner)?;
             let outer = Scope {
                 columns: &inner,
@@ -395,10 +404,9 @@ impl Planner<'_> {
         keys.iter()
             .map(|key| {
                 let (node, kind) = scope.expr(&key.expr)?;
-                require(
-                    kind != Type::Dynamic,
-                    &format!("{operator}: a sort key cannot be of type dynamic. Please use an explicit cast."),
-                )?;
+                require!(kind != Type::Dynamic,
+                    format!("{operator}: a sort key cannot be of type dynamic. Please use an explicit cast."),
+                );
                 Ok(Key { node, kind, order: key.order, nulls: key.nulls })
             })
             .collect()
@@ -415,7 +423,7 @@ impl Planner<'_> {
         let mut made = Vec::new();
         for item in items {
             let (value, kind) = self.scope(draft, "mv-expand").expr(&item.value.expr)?;
-            require(kind == Type::Dynamic, "mv-expand: expanded expression must be dynamic.")?;
+            require!(kind == Type::Dynamic, "mv-expand: expanded expression must be dynamic.");
             let name = item.value.name.clone().or_else(|| given_name(&item.value.expr));
             let name = name.unwrap_or_else(|| numbered(&draft.columns, "Column"));
             let to = item.to.unwrap_or(Type::Dynamic);
@@ -429,10 +437,10 @@ impl Planner<'_> {
 
     fn parse(&self, draft: &mut Draft, value: &Expr, parts: &[Part]) -> Result<(), QueryError> {
         let (value, kind) = self.scope(draft, "parse").expr(value)?;
-        require(
+        require!(
             matches!(kind, Type::Text | Type::Dynamic),
             "parse: the parsed expression must be a string.",
-        )?;
+        );
         let mut pattern = String::from("(?s)^");
         let mut columns = Vec::new();
         for (at, part) in parts.iter().enumerate() {
@@ -464,8 +472,9 @@ impl Operator {
     /// How many columns it names.
     fn width(&self) -> usize {
         match self {
-            Self::Extend(values) | Self::Project(values) => values.len(),
-            Self::Distinct(Distinct::Of(values)) => values.len(),
+            Self::Extend(values) | Self::Project(values) | Self::Distinct(Distinct::Of(values)) => {
+                values.len()
+            }
             Self::ProjectAway(all) | Self::ProjectKeep(all) | Self::ProjectReorder(all) => {
                 all.len()
             }
@@ -498,7 +507,7 @@ fn grouped(columns: &[Column]) -> Result<(), QueryError> {
 /// A name that no column has yet, or a refusal.
 fn new_name<'n>(columns: &[Column], name: &'n str) -> Result<&'n str, QueryError> {
     let taken = columns.iter().any(|column| column.name == name);
-    require(!taken, &format!("A column named '{name}' already exists."))?;
+    require!(!taken, format!("A column named '{name}' already exists."));
     Ok(name)
 }
 

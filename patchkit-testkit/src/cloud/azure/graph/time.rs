@@ -31,31 +31,26 @@ pub(super) fn span(text: &str) -> Option<SignedDuration> {
     if text.len() > 40 {
         return None;
     }
-    let (negative, text) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
-    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    let total = if text.contains(':') {
-        let mut parts = text.split(':');
-        let (days, hours) = match parts.next()?.split_once('.') {
-            Some((days, hours)) => (days.parse::<u32>().ok()?, hours.parse::<u8>().ok()?),
-            None => return clock(text, negative),
-        };
-        let rest: Vec<&str> = parts.collect();
-        let clock = clock(&format!("{hours}:{}", rest.join(":")), false)?;
-        SignedDuration::from_hours(i64::from(days) * 24).checked_add(clock)?
-    } else if unit.is_empty() {
-        // A bare number counts days.
-        super::lex::span(text, "d")?
-    } else {
-        let digits = text.strip_suffix(unit)?;
-        super::lex::span(digits, unit)?
-    };
-    Some(if negative { -total } else { total })
+    match text.strip_prefix('-') {
+        Some(rest) => length(rest).map(|length| -length),
+        None => length(text),
+    }
 }
 
-fn clock(text: &str, negative: bool) -> Option<SignedDuration> {
+fn length(text: &str) -> Option<SignedDuration> {
+    if let Some((first, rest)) = text.split_once(':') {
+        let Some((days, hours)) = first.split_once('.') else { return clock(text) };
+        let days: u32 = days.parse().ok()?;
+        let clock = clock(&format!("{hours}:{rest}"))?;
+        return SignedDuration::from_hours(i64::from(days) * 24).checked_add(clock);
+    }
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    // A bare number counts days.
+    let named = if unit.is_empty() { "d" } else { unit };
+    super::lex::span(text.strip_suffix(unit)?, named)
+}
+
+fn clock(text: &str) -> Option<SignedDuration> {
     let mut parts = text.split(':');
     let hours: i64 = parts.next()?.parse::<u8>().ok().filter(|hours| *hours < 24)?.into();
     let minutes: i64 = parts.next()?.parse::<u8>().ok().filter(|minutes| *minutes < 60)?.into();
@@ -64,8 +59,7 @@ fn clock(text: &str, negative: bool) -> Option<SignedDuration> {
         return None;
     }
     let whole = SignedDuration::from_mins(hours * 60 + minutes);
-    let total = whole.checked_add(SignedDuration::from_secs_f64(seconds))?;
-    Some(if negative { -total } else { total })
+    whole.checked_add(SignedDuration::from_secs_f64(seconds))
 }
 
 /// A moment in a text: seven digits of a second, as `tostring` gives them.

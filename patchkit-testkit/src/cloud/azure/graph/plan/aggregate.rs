@@ -8,7 +8,7 @@ use super::{
         value::Type,
     },
     Column, Scope,
-    expr::{given_name, require},
+    expr::given_name,
     numbered,
 };
 
@@ -136,7 +136,7 @@ impl Scope<'_> {
             ("sum" | "avg", [value]) => {
                 let (node, kind) = self.expr(value)?;
                 let summed = kind.is_number() || (kind == Type::Span && base == "sum");
-                require(summed, &format!("{name}(): argument #1 must be a number."))?;
+                require!(summed, format!("{name}(): argument #1 must be a number."));
                 let (code, made) =
                     if base == "sum" { (Kind::Sum, kind) } else { (Kind::Average, Type::Real) };
                 (plain(code, Some(node), kind), vec![Column::new(after(name, value), made)])
@@ -223,10 +223,9 @@ fn arguments_error(name: &str) -> QueryError {
 }
 
 fn ordered(name: &str, kind: Type) -> Result<(), QueryError> {
-    require(
-        kind != Type::Dynamic,
-        &format!("{name}(): argument #1 is dynamic. Please use an explicit cast."),
-    )
+    let message = format!("{name}(): argument #1 is dynamic. Please use an explicit cast.");
+    require!(kind != Type::Dynamic, message);
+    Ok(())
 }
 
 fn after(prefix: &str, expr: &Expr) -> String {
@@ -244,7 +243,7 @@ pub(super) fn lift(
     Ok(match expr {
         Expr::Call(name, arguments) if is_aggregate(name) => {
             let (aggregate, columns) = scope.aggregate(name, arguments)?;
-            require(aggregate.width() == 1, "summarize: the aggregate makes several columns.")?;
+            require!(aggregate.width() == 1, "summarize: the aggregate makes several columns.");
             let name = numbered(inner, "$made");
             let kind = columns.first().map_or(Type::Dynamic, |column| column.kind);
             inner.push(Column::new(name.clone(), kind));

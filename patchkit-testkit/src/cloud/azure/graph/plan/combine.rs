@@ -8,9 +8,7 @@ use super::{
         ast::{JoinKind, Pipeline, UnionKind},
         value::Type,
     },
-    Column, Draft, Leg, MAX_TABLES, Planner, Step,
-    expr::require,
-    new_name, unique,
+    Column, Draft, Leg, MAX_TABLES, Planner, Step, new_name, unique,
 };
 
 impl Planner<'_> {
@@ -33,15 +31,15 @@ impl Planner<'_> {
             let left_slot = find(&draft.columns, left_name)?;
             let right_slot = find(&right.columns, right_name)?;
             let kinds = (draft.columns[left_slot].kind, right.columns[right_slot].kind);
-            require(
+            require!(
                 kinds.0 == kinds.1 && kinds.0 != Type::Dynamic,
-                &format!(
+                format!(
                     "join: the keys {left_name} and {right_name} have the types {} and {}. \
                      Please use an explicit cast.",
                     kinds.0.name(),
                     kinds.1.name()
                 ),
-            )?;
+            );
             left_keys.push(left_slot);
             right_keys.push(right_slot);
         }
@@ -77,10 +75,10 @@ impl Planner<'_> {
         for column in all().flatten() {
             match columns.iter().find(|known| known.name == column.name) {
                 None => columns.push(column.clone()),
-                Some(known) => require(
+                Some(known) => require!(
                     known.kind == column.kind,
-                    &format!("union: the column {} has two types.", column.name),
-                )?,
+                    format!("union: the column {} has two types.", column.name),
+                ),
             }
         }
         if kind == UnionKind::Inner {

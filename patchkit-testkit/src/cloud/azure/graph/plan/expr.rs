@@ -30,18 +30,18 @@ impl Scope<'_> {
                     return self.path(base, Step::At(*at));
                 }
                 let (base, kind) = self.expr(base)?;
-                require(kind == Type::Dynamic, "Path expressions need a dynamic value.")?;
+                require!(kind == Type::Dynamic, "Path expressions need a dynamic value.");
                 let (index, kind) = self.expr(index)?;
-                require(
+                require!(
                     matches!(kind, Type::Long | Type::Text | Type::Dynamic),
                     "An index must be a number or a string.",
-                )?;
+                );
                 Ok((Node::Index(Box::new(base), Box::new(index)), Type::Dynamic))
             }
             Expr::Call(name, arguments) => self.call(name, arguments),
             Expr::Negate(inner) => {
                 let (inner, kind) = self.expr(inner)?;
-                require(kind.is_number() || kind == Type::Span, "Only numbers can be negated.")?;
+                require!(kind.is_number() || kind == Type::Span, "Only numbers can be negated.");
                 Ok((Node::Negate(Box::new(inner)), kind))
             }
             Expr::And(sides) => Ok((Node::All(self.conditions(sides)?), Type::Bool)),
@@ -69,7 +69,7 @@ impl Scope<'_> {
                 let (low, low_kind) = self.expr(low)?;
                 let (high, high_kind) = self.expr(high)?;
                 let common = comparable(kind, low_kind)?;
-                require(common == comparable(kind, high_kind)?, "The bounds differ in type.")?;
+                require!(common == comparable(kind, high_kind)?, "The bounds differ in type.");
                 let nodes = Box::new([value, low, high]);
                 Ok((Node::Between(common, *sense, nodes), Type::Bool))
             }
@@ -89,7 +89,7 @@ impl Scope<'_> {
 
     fn path(&self, base: &Expr, step: Step) -> Result<(Node, Type), QueryError> {
         let (base, kind) = self.expr(base)?;
-        require(kind == Type::Dynamic, "Path expressions need a dynamic value.")?;
+        require!(kind == Type::Dynamic, "Path expressions need a dynamic value.");
         let node = match base {
             Node::Path(base, mut steps) => {
                 steps.push(step);
@@ -103,10 +103,10 @@ impl Scope<'_> {
     /// The code of an expression that is true or false.
     pub(super) fn condition(&self, expr: &Expr) -> Result<Node, QueryError> {
         let (node, kind) = self.expr(expr)?;
-        require(
+        require!(
             matches!(kind, Type::Bool | Type::Dynamic),
-            &format!("The '{}' operator needs a condition of type bool.", self.operator),
-        )?;
+            format!("The '{}' operator needs a condition of type bool.", self.operator),
+        );
         Ok(node)
     }
 
@@ -126,7 +126,7 @@ impl Scope<'_> {
             let texts = [left_kind, right_kind]
                 .iter()
                 .all(|kind| matches!(kind, Type::Text | Type::Dynamic));
-            require(texts, "=~ and !~ compare strings.")?;
+            require!(texts, "=~ and !~ compare strings.");
             Type::Text
         } else {
             comparable(left_kind, right_kind)?
@@ -189,7 +189,7 @@ impl Scope<'_> {
         let constants = self.constants(values)?;
         let texts = || constants.iter().map(|(value, _)| value.as_text().into_owned());
         let set = if case == Case::Ignored {
-            require(matches!(kind, Type::Text | Type::Dynamic), "in~ compares strings.")?;
+            require!(matches!(kind, Type::Text | Type::Dynamic), "in~ compares strings.");
             Set::Folded(texts().map(|text| text.to_lowercase()).collect())
         } else if constants.iter().all(|(_, kind)| matches!(kind, Type::Text | Type::Dynamic))
             && matches!(kind, Type::Text | Type::Dynamic)
@@ -239,7 +239,7 @@ impl Scope<'_> {
         };
         let time = |expr: &Expr| {
             let (node, kind) = self.expr(expr)?;
-            require(kind == Type::Time, "The argument must be a datetime.")?;
+            require!(kind == Type::Time, "The argument must be a datetime.");
             Ok::<_, QueryError>(Box::new(node))
         };
         match (name, all.as_slice()) {
@@ -254,7 +254,7 @@ impl Scope<'_> {
             ("now", []) => Ok((Node::Now(None, Sense::Is), Type::Time)),
             ("now" | "ago", [offset]) => {
                 let (offset, kind) = self.expr(offset)?;
-                require(kind == Type::Span, "The argument must be a timespan.")?;
+                require!(kind == Type::Span, "The argument must be a timespan.");
                 let sense = if name == "now" { Sense::Is } else { Sense::IsNot };
                 Ok((Node::Now(Some(Box::new(offset)), sense), Type::Time))
             }
@@ -263,7 +263,7 @@ impl Scope<'_> {
             }
             ("datetime_add", [part, count, at]) => {
                 let (count, kind) = self.expr(count)?;
-                require(kind == Type::Long, "The amount must be a whole number.")?;
+                require!(kind == Type::Long, "The amount must be a whole number.");
                 Ok((Node::AddTime(unit(part)?, Box::new(count), time(at)?), Type::Time))
             }
             ("datetime_part", [part, at]) => {
@@ -342,31 +342,31 @@ impl Scope<'_> {
                 QueryError::function(name)
             });
         };
-        require(
+        require!(
             (function.least..=function.most).contains(&all.len()),
-            &format!(
+            format!(
                 "{name}(): function expects {} to {} argument(s).",
                 function.least, function.most
             ),
-        )?;
+        );
         let mut nodes = Vec::new();
         let mut first = Type::Dynamic;
         for (at, argument) in all.iter().enumerate() {
             let (node, kind) = self.expr(argument)?;
             // The last parameter stands for all further ones.
             let takes = function.takes.get(at).or(function.takes.last());
-            require(
+            require!(
                 takes.is_some_and(|takes| takes.accepts(kind)),
-                &format!("{name}(): argument #{} has type {}.", at + 1, kind.name()),
-            )?;
+                format!("{name}(): argument #{} has type {}.", at + 1, kind.name()),
+            );
             if at == 0 {
                 first = kind;
             } else if matches!(name, "bin" | "floor") {
                 let spans = matches!(first, Type::Time | Type::Span) && kind == Type::Span;
-                require(
+                require!(
                     spans || (first.is_number() && kind.is_number()),
-                    &format!("{name}(): cannot round {} by {}.", first.name(), kind.name()),
-                )?;
+                    format!("{name}(): cannot round {} by {}.", first.name(), kind.name()),
+                );
                 if kind == Type::Real {
                     first = Type::Real;
                 }
@@ -428,10 +428,6 @@ fn constant(literal: &Literal) -> (Node, Type) {
         Literal::Dynamic(value) => (Cell::owned(value.clone()), Type::Dynamic),
     };
     (Node::Const(cell), kind)
-}
-
-pub(super) fn require(met: bool, message: &str) -> Result<(), QueryError> {
-    if met { Ok(()) } else { Err(QueryError::semantic(message)) }
 }
 
 /// The type two values are compared as. A dynamic takes the other's; two of them are not compared.

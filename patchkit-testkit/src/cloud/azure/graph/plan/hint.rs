@@ -29,7 +29,9 @@ fn hides(value: &Named) -> bool {
 
 fn note(hints: &mut Hints, condition: &Expr) {
     if let Expr::And(sides) = condition {
-        sides.iter().for_each(|side| note(hints, side));
+        for side in sides {
+            note(hints, side);
+        }
         return;
     }
     let Some((column, values)) = allowed(condition) else { return };
@@ -50,10 +52,11 @@ fn note(hints: &mut Hints, condition: &Expr) {
 fn allowed(condition: &Expr) -> Option<(&str, Vec<String>)> {
     match condition {
         Expr::Compare(Compare::Equal | Compare::Alike, left, right) => {
-            let (name, text) = match (left.as_ref(), right.as_ref()) {
-                (Expr::Name(name), Expr::Literal(Literal::Text(text)))
-                | (Expr::Literal(Literal::Text(text)), Expr::Name(name)) => (name, text),
-                _ => return None,
+            let ((Expr::Name(name), Expr::Literal(Literal::Text(text)))
+            | (Expr::Literal(Literal::Text(text)), Expr::Name(name))) =
+                (left.as_ref(), right.as_ref())
+            else {
+                return None;
             };
             Some((name, vec![text.to_lowercase()]))
         }

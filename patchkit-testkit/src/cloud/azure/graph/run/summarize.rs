@@ -61,19 +61,20 @@ impl<'a> Sink<'a> for Summarize<'a, '_> {
     fn push(&mut self, row: &mut Row<'a>) -> ControlFlow<()> {
         let keys: Vec<Cell<'a>> = self.keys.iter().map(|key| key.eval(row, self.run)).collect();
         self.key.clear();
-        keys.iter().for_each(|key| key.write_key(&mut self.key));
-        let at = match self.by_key.get(&self.key) {
-            Some(at) => *at,
-            None => {
-                let at = self.groups.len();
-                if at > MAX_ROWS {
-                    self.run.give_up();
-                    return ControlFlow::Break(());
-                }
-                self.by_key.insert(self.key.clone(), at);
-                self.groups.push((keys, self.aggregates.iter().map(State::new).collect()));
-                at
+        for key in &keys {
+            key.write_key(&mut self.key);
+        }
+        let at = if let Some(at) = self.by_key.get(&self.key) {
+            *at
+        } else {
+            let at = self.groups.len();
+            if at > MAX_ROWS {
+                self.run.give_up();
+                return ControlFlow::Break(());
             }
+            self.by_key.insert(self.key.clone(), at);
+            self.groups.push((keys, self.aggregates.iter().map(State::new).collect()));
+            at
         };
         if let Some((_, states)) = self.groups.get_mut(at) {
             for (aggregate, state) in self.aggregates.iter().zip(states) {

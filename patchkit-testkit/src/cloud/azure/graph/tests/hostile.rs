@@ -130,8 +130,10 @@ fn values_that_double_themselves_are_refused() {
     assert_eq!(error.details()[0].code, "ResponsePayloadTooLarge");
     let documents = "| extend x = pack_array(x, x) ".repeat(60);
     assert!(ask(&format!("resources | extend x = tags {documents}")).is_err());
-    let lets: String =
-        (1..60).map(|at| format!("let a{at} = strcat(a{0}, a{0});", at - 1)).collect();
+    let lets: String = (1..60)
+        .map(|at| format!("let a{at} = strcat(a{0}, a{0});", at - 1))
+        .collect::<Vec<_>>()
+        .concat();
     assert!(ask(&format!("let a0 = 'xx'; {lets} resources | extend x = a59")).is_err());
     let replaced = "| extend x = replace_string(x, 'a', 'aaaaaaaaaaaaaaaa') ".repeat(60);
     assert!(ask(&format!("resources | extend x = 'a' {replaced}")).is_err());
