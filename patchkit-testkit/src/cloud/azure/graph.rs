@@ -64,7 +64,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fmt, ops::ControlFlow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, ops::ControlFlow, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -152,11 +152,14 @@ impl Hints {
 /// change between two scans.
 pub trait Rows {
     /// The rows of a table; those that the hints exclude may be left out.
+    ///
+    /// Borrowed rows are read in place. Owned ones can be made one by one as they are asked for,
+    /// so that a large table is never in memory; what a query keeps of them is theirs.
     fn scan<'a>(
         &'a self,
         table: Table,
         hints: &'a Hints,
-    ) -> Box<dyn Iterator<Item = &'a Value> + 'a>;
+    ) -> Box<dyn Iterator<Item = Cow<'a, Value>> + 'a>;
 }
 
 /// Rows that are ready: shared documents by table.
@@ -182,13 +185,17 @@ impl Rows for RowSet {
         &'a self,
         table: Table,
         hints: &'a Hints,
-    ) -> Box<dyn Iterator<Item = &'a Value> + 'a> {
+    ) -> Box<dyn Iterator<Item = Cow<'a, Value>> + 'a> {
         let rows = self.tables.get(&table).into_iter().flatten().map(AsRef::as_ref);
-        let Some(types) = &hints.types else { return Box::new(rows) };
-        Box::new(rows.filter(move |row: &&Value| {
-            let kind = row.get("type").and_then(Value::as_str).unwrap_or_default();
-            types.iter().any(|one| text::alike(one, kind))
-        }))
+        let wanted = rows.filter(|row: &&Value| {
+            // Without a type there is nothing to compare, and nothing to save.
+            hints.types.is_none()
+                || row
+                    .get("type")
+                    .and_then(Value::as_str)
+                    .is_some_and(|kind| hints.wants_type(kind))
+        });
+        Box::new(wanted.map(Cow::Borrowed))
     }
 }
 
@@ -345,7 +352,7 @@ impl Query {
     ) -> Result<Rendered, QueryError> {
         let mut rendered = Rendered::new(self, format);
         self.each(rows, now, |row| rendered.push(row))?;
-        Ok(rendered)
+        if rendered.is_full() { Err(QueryError::too_large()) } else { Ok(rendered) }
     }
 
     fn each(

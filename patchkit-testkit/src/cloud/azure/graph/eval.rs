@@ -1,6 +1,6 @@
 //! Expressions made ready: names are places in a row, types are known, patterns are compiled.
 
-use std::{borrow::Cow, cell::Cell as Flag, cmp::Ordering, collections::HashSet};
+use std::{borrow::Cow, cell::Cell as Flag, cmp::Ordering, collections::HashSet, ops::ControlFlow};
 
 use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
@@ -17,17 +17,21 @@ use super::{
 /// The largest text or document an expression may make; Kusto cuts at the same size.
 const MAX_VALUE: usize = 1 << 20;
 
+/// Rows that the steps of one run may make, joins and expansions multiplied out.
+const MAX_ROWS: usize = 10_000_000;
+
 /// What a run of a query knows besides the row.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) now: Timestamp,
     pub(super) lets: Vec<Cell<'static>>,
     too_large: Flag<bool>,
+    made: Flag<usize>,
 }
 
 impl Run {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { now, lets: Vec::new(), too_large: Flag::new(false) }
+        Self { now, lets: Vec::new(), too_large: Flag::new(false), made: Flag::new(0) }
     }
 
     /// Notes that a value or an answer grew out of bounds: the whole query is then refused.
@@ -37,6 +41,15 @@ impl Run {
 
     pub(super) fn gave_up(&self) -> bool {
         self.too_large.get()
+    }
+
+    /// Counts a row that a step made; `Break` once there are too many, or all is given up.
+    pub(super) fn count_row(&self) -> ControlFlow<()> {
+        self.made.set(self.made.get() + 1);
+        if self.made.get() > MAX_ROWS {
+            self.give_up();
+        }
+        if self.gave_up() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// A made text, if it is not too long.
@@ -272,9 +285,9 @@ impl Node {
                 none_is.map(|none_is| !none_is)
             }
             Self::Not(inner) => inner.test(row, run).map(|is| !is),
-            Self::Compare(compare, kind, left, right) => {
-                compare_cells(*compare, *kind, &left.eval(row, run), &right.eval(row, run))
-            }
+            Self::Compare(compare, kind, left, right) => with_cell(left, row, run, |left| {
+                with_cell(right, row, run, |right| compare_cells(*compare, *kind, left, right))
+            }),
             Self::Text(needle, sense, hay) => {
                 let found = with_text(hay, row, run, |hay| needle.is_in(hay));
                 Some(turned(*sense, found))
@@ -289,7 +302,7 @@ impl Node {
                 Some(with_text(text, row, run, |text| pattern.is_match(text)))
             }
             Self::Within(set, sense, value) => {
-                Some(turned(*sense, set.holds(&value.eval(row, run))))
+                Some(turned(*sense, with_cell(value, row, run, |value| set.holds(value))))
             }
             Self::HasEach(quantity, needles, hay) => Some(with_text(hay, row, run, |hay| {
                 let mut found = needles.iter().map(|needle| needle.is_in(hay));
@@ -310,29 +323,27 @@ impl Node {
     }
 }
 
-/// Looks at a text in place, in a column if that is where it is.
+/// Looks at a value in place, in a column or a constant if that is where it is.
+fn with_cell<'a, T>(
+    node: &'a Node,
+    row: &[Cell<'a>],
+    run: &'a Run,
+    look: impl FnOnce(&Cell<'_>) -> T,
+) -> T {
+    match node {
+        Node::Slot(slot) => look(row.get(*slot).unwrap_or(&Cell::Null)),
+        Node::Const(value) => look(value),
+        node => look(&node.eval(row, run)),
+    }
+}
+
 fn with_text<'a, T>(
     node: &'a Node,
     row: &[Cell<'a>],
     run: &'a Run,
     look: impl FnOnce(&str) -> T,
 ) -> T {
-    match node {
-        Node::Slot(slot) => {
-            row.get(*slot).map_or_else(|| Cow::Borrowed(""), Cell::as_text).pipe(look)
-        }
-        node => node.eval(row, run).as_text().pipe(look),
-    }
-}
-
-trait Pipe {
-    fn pipe<T>(self, look: impl FnOnce(&str) -> T) -> T;
-}
-
-impl Pipe for Cow<'_, str> {
-    fn pipe<T>(self, look: impl FnOnce(&str) -> T) -> T {
-        look(&self)
-    }
+    with_cell(node, row, run, |cell| look(&cell.as_text()))
 }
 
 /// Three-valued: a false wins, then an unknown.

@@ -14,6 +14,9 @@ use super::{Query, QueryError, value::Cell};
 /// Rows of a page, at most and when nothing is said (work-with-data.md).
 const MAX_TOP: usize = 1_000;
 
+/// Bytes of an answer over all its pages.
+const MAX_BYTES: usize = 1 << 30;
+
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -137,7 +140,15 @@ impl Rendered {
         }
     }
 
+    /// Whether rows were left out because the answer is larger than any that is paged through.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.len() > MAX_BYTES
+    }
+
     pub(super) fn push(&mut self, row: &[Cell<'_>]) {
+        if self.is_full() {
+            return;
+        }
         if !self.starts.is_empty() {
             self.bytes.push(b',');
         }

@@ -19,9 +19,6 @@ use super::{
     value::{Cell, Type},
 };
 
-/// Rows that a query may hold or make; beyond it the answer is refused as too large.
-const MAX_ROWS: usize = 4_000_000;
-
 /// A row on its way. A step may take what is in it.
 pub(super) type Row<'a> = Vec<Cell<'a>>;
 
@@ -43,7 +40,7 @@ pub(super) struct Env<'a> {
 
 /// Runs a plan into a sink.
 pub(super) fn run<'a>(plan: &'a Plan, env: Env<'a>, sink: &mut dyn Sink<'a>) {
-    let mut chain: Box<dyn Sink<'a> + '_> = Box::new(Limit { made: 0, run: env.run, next: sink });
+    let mut chain: Box<dyn Sink<'a> + '_> = Box::new(Limit { run: env.run, next: sink });
     for step in plan.steps.iter().rev() {
         chain = link(step, env, chain);
     }
@@ -69,20 +66,13 @@ impl<'a> Sink<'a> for Keep<'a> {
 
 /// The last of every chain: counts what was made.
 struct Limit<'s, 'a> {
-    made: usize,
     run: &'a Run,
     next: &'s mut dyn Sink<'a>,
 }
 
 impl<'a> Sink<'a> for Limit<'_, 'a> {
     fn push(&mut self, row: &mut Row<'a>) -> ControlFlow<()> {
-        self.made += 1;
-        if self.made > MAX_ROWS {
-            self.run.give_up();
-        }
-        if self.run.gave_up() {
-            return ControlFlow::Break(());
-        }
+        self.run.count_row()?;
         self.next.push(row)
     }
 
@@ -96,10 +86,30 @@ fn scan<'a>(plan: &'a Plan, env: Env<'a>, chain: &mut dyn Sink<'a>) {
     for document in env.rows.scan(plan.table, &plan.hints) {
         row.clear();
         row.resize(COLUMNS.len(), Cell::Null);
-        for &slot in &plan.loads {
+        let mut load = |slot: usize, load: &mut dyn FnMut(&str, Type) -> Cell<'a>| {
             if let (Some(cell), Some((name, kind))) = (row.get_mut(slot), COLUMNS.get(slot)) {
-                let value = document.get(name);
-                *cell = value.map_or_else(|| Cell::none(*kind), |value| Cell::column(value, *kind));
+                *cell = load(name, *kind);
+            }
+        };
+        match document {
+            Cow::Borrowed(document) => {
+                for &slot in &plan.loads {
+                    load(slot, &mut |name, kind| {
+                        let value = document.get(name);
+                        value.map_or_else(|| Cell::none(kind), |value| Cell::column(value, kind))
+                    });
+                }
+            }
+            Cow::Owned(mut document) => {
+                for &slot in &plan.loads {
+                    load(slot, &mut |name, kind| {
+                        let value = document.get_mut(name).map(Value::take);
+                        value.map_or_else(
+                            || Cell::none(kind),
+                            |value| Cell::owned_column(value, kind),
+                        )
+                    });
+                }
             }
         }
         if chain.push(&mut row).is_break() || env.run.gave_up() {
@@ -131,7 +141,7 @@ fn link<'a: 's, 's>(step: &'a Step, env: Env<'a>, next: Rest<'a, 's>) -> Rest<'a
         }
         Step::Join { kind, right, left_keys, right_keys, widths } => {
             let right = Right::new(collect(right, env), right_keys);
-            Box::new(Join::new(*kind, right, left_keys, widths, next))
+            Box::new(Join::new(*kind, right, left_keys, widths, run, next))
         }
         Step::Union { own, legs, kinds } => Box::new(Union { own, legs, kinds, env, next }),
     }
@@ -273,11 +283,7 @@ impl<'a> Sink<'a> for Sort<'a, '_> {
     fn push(&mut self, row: &mut Row<'a>) -> ControlFlow<()> {
         let keys = self.keys.iter().map(|key| key.node.eval(row, self.run)).collect();
         self.rows.push((keys, std::mem::take(row)));
-        if self.rows.len() > MAX_ROWS {
-            self.run.give_up();
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
+        self.run.count_row()
     }
 
     fn finish(&mut self) {
@@ -337,6 +343,7 @@ impl<'a> Sink<'a> for Expand<'a, '_> {
         let most = values.iter().map(Vec::len).max().unwrap_or(0);
         // A row whose array is empty or null stays, with a null in its place.
         for at in 0..most.clamp(1, self.limit.max(1)) {
+            self.run.count_row()?;
             let mut out = row.clone();
             for (item, values) in self.items.iter().zip(&values) {
                 let value = values.get(at).cloned().unwrap_or_default();

@@ -117,6 +117,16 @@ impl<'a> Cell<'a> {
         }
     }
 
+    /// What a row's document held in a column of this type.
+    pub(super) fn owned_column(value: Value, kind: Type) -> Self {
+        match (kind, value) {
+            (Type::Text, Value::String(text)) => Self::text(text),
+            (Type::Text, Value::Null) => Self::none(kind),
+            (Type::Text, other) => Self::text(other.to_string()),
+            (_, value) => Self::owned(value),
+        }
+    }
+
     /// The value that stands for none in a column of this type.
     pub(super) fn none(kind: Type) -> Self {
         match kind {

@@ -8,6 +8,7 @@ use std::{
 use super::{
     super::{
         ast::JoinKind,
+        eval::Run,
         value::{Cell, Type},
     },
     Rest, Row, Sink,
@@ -54,6 +55,7 @@ pub(super) struct Join<'a, 's> {
     /// Right rows that found a left one, where the others are wanted too.
     matched: HashSet<usize>,
     key: Vec<u8>,
+    run: &'a Run,
     next: Rest<'a, 's>,
 }
 
@@ -63,10 +65,11 @@ impl<'a, 's> Join<'a, 's> {
         right: Right<'a>,
         left_keys: &'a [usize],
         widths: &'a [Vec<Type>; 2],
+        run: &'a Run,
         next: Rest<'a, 's>,
     ) -> Self {
         let (met, matched) = (HashSet::new(), HashSet::new());
-        Self { kind, right, left_keys, widths, met, matched, key: Vec::new(), next }
+        Self { kind, right, left_keys, widths, met, matched, key: Vec::new(), run, next }
     }
 
     fn none(kinds: &[Type]) -> impl Iterator<Item = Cell<'a>> {
@@ -89,6 +92,7 @@ impl<'a> Sink<'a> for Join<'a, '_> {
             if self.kind == JoinKind::FullOuter {
                 self.matched.insert(*at);
             }
+            self.run.count_row()?;
             let mut joined = row.clone();
             joined.extend(self.right.rows.get(*at).into_iter().flatten().cloned());
             self.next.push(&mut joined)?;

@@ -15,7 +15,7 @@ use super::{
         plan::aggregate::{Aggregate, Kind},
         value::{Cell, Type},
     },
-    MAX_ROWS, Rest, Row, Sink,
+    Rest, Row, Sink,
 };
 
 pub(super) struct Summarize<'a, 's> {
@@ -68,10 +68,7 @@ impl<'a> Sink<'a> for Summarize<'a, '_> {
             *at
         } else {
             let at = self.groups.len();
-            if at > MAX_ROWS {
-                self.run.give_up();
-                return ControlFlow::Break(());
-            }
+            self.run.count_row()?;
             self.by_key.insert(self.key.clone(), at);
             self.groups.push((keys, self.aggregates.iter().map(State::new).collect()));
             at

@@ -142,6 +142,16 @@ fn values_that_double_themselves_are_refused() {
 }
 
 #[test]
+fn rows_that_multiply_are_refused() {
+    let list: Vec<u32> = (0..2_000).collect();
+    let query = format!(
+        "resources | project l = dynamic({list:?}) | mv-expand a = l limit 2000 \
+         | mv-expand b = l limit 2000 | mv-expand c = l limit 2000 | where false | count"
+    );
+    assert_eq!(ask(&query).unwrap_err().details()[0].code, "ResponsePayloadTooLarge");
+}
+
+#[test]
 fn patterns_have_a_size() {
     assert!(ask("resources | where name matches regex '(((a{99}){99}){99}){99}'").is_err());
     assert!(ask("resources | where name matches regex '(a+)+$'").is_ok());
