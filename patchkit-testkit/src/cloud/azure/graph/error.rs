@@ -100,6 +100,13 @@ impl QueryError {
         ))
     }
 
+    pub(super) fn leading_union(table: &str) -> Self {
+        Self::invalid(Detail::new(
+            "Operator_FailedToResolveEntity",
+            format!("'union' operator: Failed to resolve table named '{table}'"),
+        ))
+    }
+
     pub(super) fn join_kind(kind: &str) -> Self {
         Self::invalid(Detail::new(
             "UnsupportedJoinFlavor",

@@ -242,7 +242,9 @@ impl Parser<'_> {
         let table = if headless {
             if name == "union" {
                 // The service takes `union` only behind a table.
-                return Err(QueryError::column("union", "union"));
+                self.at += 1;
+                let table = self.subquery()?.table;
+                return Err(QueryError::leading_union(&table));
             }
             operators.push(self.operator()?);
             "resources".to_owned()

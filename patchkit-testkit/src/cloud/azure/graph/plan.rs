@@ -252,12 +252,17 @@ impl Planner<'_> {
                 draft.close(Step::Project(nodes), columns);
             }
             Operator::ProjectAway(patterns) => {
+                draft.has_all("project-away", patterns)?;
                 draft.select(|name| !patterns.iter().any(|pattern| pattern.fits(name)));
             }
             Operator::ProjectKeep(patterns) => {
+                draft.has_all("project-keep", patterns)?;
                 draft.select(|name| patterns.iter().any(|pattern| pattern.fits(name)));
             }
-            Operator::ProjectReorder(patterns) => draft.reorder(patterns),
+            Operator::ProjectReorder(patterns) => {
+                draft.has_all("project-reorder", patterns)?;
+                draft.reorder(patterns);
+            }
             Operator::ProjectRename(pairs) => {
                 for (new, old) in pairs {
                     let slot = self.scope(draft, "project-rename").slot(old);
@@ -374,6 +379,10 @@ impl Planner<'_> {
                 }
                 made.push(aggregate);
                 continue;
+            }
+            if !aggregates(&value.expr) {
+                // A misspelt aggregate is an unknown function before it is none.
+                scope.expr(&value.expr)?;
             }
             require!(aggregates(&value.expr), "summarize: the value must be an aggregate.");
             let expr = lift(&value.expr, &scope, &mut made, &mut inner)?;

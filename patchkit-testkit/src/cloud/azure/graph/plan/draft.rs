@@ -1,7 +1,7 @@
 //! A pipeline in the making: its columns so far.
 
 use super::{
-    super::{ast::Wildcard, value::Type},
+    super::{QueryError, ast::Wildcard, value::Type},
     COLUMNS, Column, Draft, Step,
 };
 
@@ -21,6 +21,14 @@ impl Draft {
         }
         self.columns.push(Column::new(name, kind));
         self.columns.len() - 1
+    }
+
+    /// Refuses names, not patterns, that no column has.
+    pub(super) fn has_all(&self, operator: &str, patterns: &[Wildcard]) -> Result<(), QueryError> {
+        let mut names =
+            patterns.iter().map(|pattern| &pattern.0).filter(|name| !name.contains('*'));
+        let missing = names.find(|name| !self.columns.iter().any(|column| column.name == **name));
+        missing.map_or(Ok(()), |name| Err(QueryError::column(operator, name)))
     }
 
     pub(super) fn select(&mut self, keep: impl Fn(&str) -> bool) {

@@ -1,5 +1,6 @@
 //! Expressions, from names to places and from words to code.
 
+use jiff::Timestamp;
 use regex::{Regex, RegexBuilder};
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
         eval::{Node, Operands, Set, Step},
         function::{self, Naming, Returns},
         text::Needle,
-        time::Unit,
+        time::{self, Unit},
         value::{Cell, Type},
     },
     Scope,
@@ -291,6 +292,11 @@ impl Scope<'_> {
                     _ => format!("^(?:{pattern})|(?:{pattern})$"),
                 };
                 Ok((Node::Trim(compile(&pattern)?, boxed(text)?), Type::Text))
+            }
+            ("format_datetime", [_, picture]) => {
+                let known = time::format(Timestamp::UNIX_EPOCH, &self.constant_text(picture)?);
+                require!(known.is_some(), "format_datetime(): unknown format specifier.");
+                self.plain_call(name, &all)
             }
             _ => self.plain_call(name, &all),
         }

@@ -126,8 +126,14 @@ fn unknown_columns_and_functions_are_named() {
     code("resources | project-rename a = b", "Operator_FailedToResolveEntity");
     code("resources | join (resources | project a = id) on id", "Operator_FailedToResolveEntity");
     code("union (resources), (resourcecontainers)", "Operator_FailedToResolveEntity");
+    // Recorded in a public client's tests.
     let (code_of, message, ..) = refused("resources | summarize cout() by type");
-    assert_eq!(code_of, "SemanticError", "{message}");
+    assert_eq!(
+        (code_of.as_str(), message.as_str()),
+        ("UnknownFunction", "Unknown function: 'cout'.")
+    );
+    code("resources | project-away nothing", "Operator_FailedToResolveEntity");
+    code("resources | extend x = format_datetime(now(), 'YYYY')", "SemanticError");
     let (code_of, message, ..) = refused("resources | extend x = base64_decode_tostring(name)");
     assert_eq!(
         (code_of.as_str(), message.as_str()),
