@@ -21,7 +21,7 @@ const MAX_BYTES: usize = 1 << 30;
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Format {
-    /// Rows are objects: the default since API version 2021-03-01.
+    /// Rows are objects: what the current API versions give when nothing is said.
     #[default]
     ObjectArray,
     /// Columns, then rows as arrays.
