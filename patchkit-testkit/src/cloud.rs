@@ -1,6 +1,7 @@
 //! Simulated AWS and Azure control planes on the wire.
 
 mod aws;
+pub mod azure;
 mod builder;
 mod control;
 mod fault;
