@@ -5,8 +5,9 @@ prose, restricted to the operations of `operations.py` and the shapes that they 
 `paginators` of these operations. Sorted, one line per operation, paginator and shape, so that a
 newer botocore shows in review as the lines that it changes.
 
-    python tests/clients/aws/distil.py            # writes the files
-    python tests/clients/aws/distil.py --check    # fails when they are not what this would write
+    cd tests/clients
+    python -m aws.distil            # writes the files
+    python -m aws.distil --check    # fails when they are not what this would write
 """
 
 import argparse
@@ -15,7 +16,9 @@ import pathlib
 import sys
 
 from botocore.loaders import Loader
-from operations import OPERATIONS
+from botocore.model import ServiceModel
+
+from aws.operations import OPERATIONS
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 MODEL = ROOT / "patchkit-testkit" / "src" / "cloud" / "aws" / "model"
@@ -27,6 +30,7 @@ METADATA = {
     "endpointPrefix",
     "jsonVersion",
     "protocol",
+    "protocols",
     "serviceId",
     "signatureVersion",
     "signingName",
@@ -105,8 +109,11 @@ def distilled(service, loader):
             if reference:
                 reach(reference["shape"], model["shapes"], shapes)
     paginators = loader.load_service_model(service, "paginators-1")["pagination"]
+    metadata = {key: it for key, it in model["metadata"].items() if key in METADATA}
+    # The tagging API's first protocol is CBOR, and no client prefers it to the JSON it also speaks.
+    metadata["protocol"] = ServiceModel(model, service).resolved_protocol
     return {
-        "metadata": {key: it for key, it in model["metadata"].items() if key in METADATA},
+        "metadata": metadata,
         "operations": operations,
         "paginators": {name: it for name, it in paginators.items() if name in operations},
         "shapes": shapes,
@@ -166,13 +173,14 @@ def dumped(it):
 
 
 def texts():
-    """What the files are to hold, by their names."""
+    """What the files are to hold, by name."""
     loader = Loader()
     return {f"{service}.json": text(distilled(service, loader)) for service in sorted(OPERATIONS)}
 
 
 def differing():
     """The names of the files that are not what this script would write."""
+
     def held(name):
         path = MODEL / name
         return path.read_text(encoding="utf-8") if path.exists() else None
