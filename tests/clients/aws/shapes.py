@@ -6,7 +6,7 @@ import functools
 import regex
 
 # Where the service itself answers what its model does not allow, and says so in its own words.
-CAMEL_STATES = {
+SPELT_OTHERWISE = {
     # AWS CLI reference, describe-instance-patches: the examples' states are `InstalledOther` and
     # so on, while the model's enum is upper case.
     "PatchComplianceDataState": {
@@ -22,6 +22,8 @@ CAMEL_STATES = {
     # botocore ssm model, ComplianceItem.Status: "An empty string is returned for patches that
     # aren't applicable" to a Windows node.
     "ComplianceStatus": {""},
+    # EC2 API reference, Instance.platform: "This value is `windows` for Windows instances".
+    "PlatformValues": {"windows"},
 }
 
 
@@ -70,7 +72,7 @@ def of_string(value, shape, path):
     if not isinstance(value, str):
         yield wrong(value, "a string", path)
         return
-    if value in CAMEL_STATES.get(shape.name, ()):
+    if value in SPELT_OTHERWISE.get(shape.name, ()):
         return
     if shape.enum and value not in shape.enum:
         yield f"{path}: {value!r} is no {shape.name}"

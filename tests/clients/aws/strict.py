@@ -5,6 +5,7 @@ as the service's model wants it raises `Untrue` out of the call, whatever the te
 """
 
 import json
+import weakref
 from xml.etree import ElementTree
 
 from aws import bodies, shapes
@@ -99,6 +100,9 @@ CONTENT = {
 }
 
 
+WATCHED = weakref.WeakSet()
+
+
 class Untrue(AssertionError):
     """A reply that the real service would not give."""
 
@@ -133,6 +137,7 @@ def watch(client, journal):
             journal.answered.add(called)
 
     client.meta.events.register("response-received", received)
+    WATCHED.add(client)
     return client
 
 
