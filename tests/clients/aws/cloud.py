@@ -81,7 +81,11 @@ class Cloud:
     def s3_keys(self, bucket, prefix=""):
         """The keys under a prefix."""
         pages = self.client("s3").get_paginator("list_objects_v2")
-        return [it["Key"] for it in pages.paginate(Bucket=bucket, Prefix=prefix).search("Contents[]") if it]
+        return [
+            it["Key"]
+            for it in pages.paginate(Bucket=bucket, Prefix=prefix).search("Contents[]")
+            if it
+        ]
 
 
 @functools.lru_cache(maxsize=None)
@@ -93,11 +97,16 @@ def session():
 def of_sim(sim, journal):
     """The cloud of a running simulator."""
     keys = {
-        it["account"]: Keys(it["access_key_id"], it["secret_access_key"])
-        for it in sim.credentials
+        it["account"]: Keys(it["access_key_id"], it["secret_access_key"]) for it in sim.credentials
     }
     return Cloud(
-        "sim", sim.aws_endpoint, sim.s3_endpoint, list(sim.accounts), list(sim.regions), keys, journal
+        "sim",
+        sim.aws_endpoint,
+        sim.s3_endpoint,
+        list(sim.accounts),
+        list(sim.regions),
+        keys,
+        journal,
     )
 
 

@@ -1,7 +1,7 @@
 """Looks at every reply that a client gets, before the test does.
 
-`watch(client, journal)` hooks the checks to a client's events, retries included. A reply that is not
-as the service's model wants it raises `Untrue` out of the call, whatever the test was to look at.
+`watch(client, journal)` hooks the checks to a client's events, retries included. A reply that is
+not as the service's model wants it raises `Untrue` out of the call, whatever the test looks at.
 """
 
 import json

@@ -55,7 +55,7 @@ def test_an_activation_is_made_listed_and_deleted(ssm):
     )
     one = made["ActivationId"]
     assert len(made["ActivationCode"]) == 20
-    found = [it for it in activations(ssm) if it["ActivationId"] == one][0]
+    found = next(it for it in activations(ssm) if it["ActivationId"] == one)
     assert (found["IamRole"], found["DefaultInstanceName"]) == ("hybrid", "rack-7")
     assert (found["RegistrationLimit"], found["RegistrationsCount"]) == (5, 0)
     assert found["Expired"] is False

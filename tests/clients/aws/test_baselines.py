@@ -195,7 +195,11 @@ def test_an_unknown_baseline_does_not_exist(ssm):
         {"OperatingSystem": "BEOS"},
         {"ApprovedPatchesComplianceLevel": "SEVERE"},
         {"ApprovalRules": {"PatchRules": EVERYTHING["PatchRules"] * 11}},
-        {"ApprovalRules": {"PatchRules": [{**EVERYTHING["PatchRules"][0], "ApproveAfterDays": 361}]}},
+        {
+            "ApprovalRules": {
+                "PatchRules": [{**EVERYTHING["PatchRules"][0], "ApproveAfterDays": 361}]
+            }
+        },
         {
             "GlobalFilters": {
                 "PatchFilters": [{"Key": "PRODUCT", "Values": [f"{at}" for at in range(21)]}]

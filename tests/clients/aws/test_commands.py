@@ -45,7 +45,9 @@ def test_a_command_reaches_the_named_nodes_and_no_other(ssm, some):
 
 def test_the_command_ends_with_its_invocations(ssm, some):
     command, found = run(ssm, some)
-    listed = eventually(lambda: commands(ssm, CommandId=command)[0], lambda it: it["Status"] in ENDED)
+    listed = eventually(
+        lambda: commands(ssm, CommandId=command)[0], lambda it: it["Status"] in ENDED
+    )
     assert (listed["TargetCount"], listed["CompletedCount"]) == (len(some), len(some))
     failed = sum(1 for it in found.values() if it["Status"] == "Failed")
     assert listed["ErrorCount"] >= failed
@@ -147,7 +149,9 @@ def test_what_is_unknown_is_refused_and_no_node_is_reached(ssm, some):
         {"Operation": ["Scan"], "RebootOption": ["Perhaps"]},
         {"Operation": ["Scan"], "SnapshotId": ["not-a-guid"]},
     ):
-        refused("InvalidParameters", lambda it=parameters: send(ssm, InstanceIds=some, Parameters=it))
+        refused(
+            "InvalidParameters", lambda it=parameters: send(ssm, InstanceIds=some, Parameters=it)
+        )
     assert once(commands(ssm, 50), "CommandId") == before
 
 
@@ -206,7 +210,9 @@ def test_output_is_written_to_the_bucket_under_command_node_and_step(aws, ssm, s
         keys = eventually(lambda at=base: aws.s3_keys(bucket, at))
         assert base + "stdout" in keys
         written = aws.s3_get(bucket, base + "stdout")
-        told = ssm.get_command_invocation(CommandId=command, InstanceId=node, PluginName="PatchLinux")
+        told = ssm.get_command_invocation(
+            CommandId=command, InstanceId=node, PluginName="PatchLinux"
+        )
         assert written.startswith(told["StandardOutputContent"][:100])
 
 
@@ -256,7 +262,7 @@ def test_a_running_command_is_cancelled(slow):
     ssm.cancel_command(CommandId=command, InstanceIds=ids[:1])
 
     def cancelled(one):
-        return [it for it in invocations(ssm, command, InstanceId=one)][0]["Status"]
+        return next(iter(invocations(ssm, command, InstanceId=one)))["Status"]
 
     eventually(lambda: cancelled(ids[0]), lambda it: it in ("Cancelled", "Cancelling"))
     if len(ids) > 1:

@@ -5,7 +5,7 @@ import datetime
 import pytest
 
 from aws.cloud import every, once, refused
-from aws.fleet import BAD, COUNTS, UNKNOWN, camel, fresh, nodes, patches, scanned, states
+from aws.fleet import BAD, COUNTS, UNKNOWN, camel, fresh, nodes, scanned, states
 
 SUMMARIES = ("list_resource_compliance_summaries", "ResourceComplianceSummaryItems")
 SEVERITIES = ("Critical", "High", "Medium", "Low", "Informational", "Unspecified")
@@ -91,7 +91,7 @@ def test_a_node_is_non_compliant_when_something_is_bad(aws, ssm):
 
 
 def test_a_nodes_severity_is_the_highest_of_what_is_bad(aws, ssm):
-    del aws
+    scanned(aws)
     for it in every(ssm, *SUMMARIES, 50, Filters=[equal("Status", "NON_COMPLIANT")]):
         by_severity = it["NonCompliantSummary"]["SeveritySummary"]
         highest = next(name for name in SEVERITIES if by_severity[f"{name}Count"])

@@ -76,7 +76,9 @@ def test_a_rule_says_of_each_node_what_systems_manager_says(aws, config, rule):
     config.start_config_rules_evaluation(ConfigRuleNames=[rule])
 
     def told():
-        return {resource(it).rpartition("/")[2]: it["ComplianceType"] for it in results(config, rule)}
+        return {
+            resource(it).rpartition("/")[2]: it["ComplianceType"] for it in results(config, rule)
+        }
 
     eventually(told, lambda it: {k: v for k, v in it.items() if k in want} == want)
 

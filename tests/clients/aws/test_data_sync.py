@@ -68,9 +68,7 @@ def test_a_sync_is_made_listed_and_deleted(aws, ssm, bucket):
         return {it["SyncName"]: it for it in listed(ssm)}[names[0]].get("LastStatus")
 
     eventually(status, lambda it: it == "Successful")
-    refused(
-        "ResourceDataSyncAlreadyExistsException", lambda: create(aws, names[0], bucket)
-    )
+    refused("ResourceDataSyncAlreadyExistsException", lambda: create(aws, names[0], bucket))
     for name in names:
         ssm.delete_resource_data_sync(SyncName=name)
     assert not set(names) & once(listed(ssm), "SyncName")

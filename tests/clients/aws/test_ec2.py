@@ -2,7 +2,7 @@
 
 import pytest
 
-from aws.cloud import every, eventually, once, refused
+from aws.cloud import eventually, every, once, refused
 
 QUICK = {"Delay": 1, "MaxAttempts": 60}
 UNKNOWN = "i-0fffffffffffffff0"

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from aws.cloud import every, eventually, once, refused, trust
+from aws.cloud import eventually, every, once, refused, trust
 
 UNKNOWN = "iip-assoc-0fffffffffffffff0"
 

@@ -60,9 +60,13 @@ def test_a_group_has_one_baseline_per_system(ssm, made):
     register(BaselineId=ubuntu, PatchGroup=group)
     reply = refused("AlreadyExistsException", register, BaselineId=other, PatchGroup=group)
     # As the service words it: cloudposse/terraform-aws-ssm-patch-manager#43.
-    worded = f"Patch Group {group} already has a baseline registered for OperatingSystem AMAZON_LINUX_2"
+    worded = (
+        f"Patch Group {group} already has a baseline registered for OperatingSystem AMAZON_LINUX_2"
+    )
     assert worded in reply["Error"]["Message"]
-    held = {it["BaselineIdentity"]["BaselineId"] for it in mappings(ssm) if it["PatchGroup"] == group}
+    held = {
+        it["BaselineIdentity"]["BaselineId"] for it in mappings(ssm) if it["PatchGroup"] == group
+    }
     assert held == {linux, ubuntu}
     for one in held:
         ssm.deregister_patch_baseline_for_patch_group(BaselineId=one, PatchGroup=group)

@@ -57,7 +57,7 @@ def bounded():
                 yield pytest.param(name, size.metadata[bound] + step, id=f"{name}-{bound}")
 
 
-@pytest.mark.parametrize(("operation", "size"), bounded())
+@pytest.mark.parametrize(("operation", "size"), list(bounded()))
 def test_a_page_outside_its_bounds_is_refused(aws, operation, size):
     ssm = aws.client("ssm", checked=False)
     call = getattr(ssm, botocore.xform_name(operation))
@@ -73,10 +73,13 @@ def test_a_page_outside_its_bounds_is_refused(aws, operation, size):
         ("describe_instance_patch_states", {"InstanceIds": [f"i-{at:017x}" for at in range(51)]}),
         ("describe_patch_groups", {"Filters": [{"Key": "NAME_PREFIX", "Values": ["x"]}] * 6}),
         ("describe_available_patches", {"Filters": [{"Key": "PRODUCT", "Values": ["x"]}] * 6}),
-        ("cancel_command", {
-            "CommandId": "00000000-0000-4000-8000-000000000000",
-            "InstanceIds": [f"i-{at:017x}" for at in range(51)],
-        }),
+        (
+            "cancel_command",
+            {
+                "CommandId": "00000000-0000-4000-8000-000000000000",
+                "InstanceIds": [f"i-{at:017x}" for at in range(51)],
+            },
+        ),
         ("list_commands", {"Filters": [{"key": "Status", "value": "Success"}] * 6}),
         ("list_commands", {"Filters": []}),
         ("get_inventory", {"ResultAttributes": [{"TypeName": "AWS:PatchSummary"}] * 2}),

@@ -6,7 +6,19 @@ import uuid
 import pytest
 
 from aws.cloud import every, once, refused
-from aws.fleet import BAD, COUNTS, camel, fresh, grouped, nodes, online, patches, run, scanned, states
+from aws.fleet import (
+    BAD,
+    COUNTS,
+    camel,
+    fresh,
+    grouped,
+    nodes,
+    online,
+    patches,
+    run,
+    scanned,
+    states,
+)
 
 
 @pytest.fixture
@@ -138,7 +150,9 @@ def test_an_unknown_node_or_filter_is_refused(aws, ssm):
     node = scanned(aws)[1][0]
     refused("InvalidFilter", call, InstanceId=node, Filters=[{"Key": "Colour", "Values": ["x"]}])
     refused("InvalidNextToken", call, InstanceId=node, NextToken="no")
-    refused("InvalidNextToken", ssm.describe_instance_patch_states, InstanceIds=[node], NextToken="no")
+    refused(
+        "InvalidNextToken", ssm.describe_instance_patch_states, InstanceIds=[node], NextToken="no"
+    )
 
 
 def test_the_states_of_a_group_are_those_of_its_nodes(aws, ssm):

@@ -63,7 +63,7 @@ def printed(samples, name):
 def kind(value):
     if isinstance(value, bool):
         return "boolean"
-    if isinstance(value, datetime.datetime) or isinstance(value, str) and TIME.match(value):
+    if isinstance(value, datetime.datetime) or (isinstance(value, str) and TIME.match(value)):
         return "time"
     if isinstance(value, (int, float)):
         return "number"
@@ -111,9 +111,7 @@ def test_a_hybrid_node(aws, samples):
 def test_the_details_of_an_inventory(ssm, samples):
     sample = whole(samples, "list-inventory-entries.InstanceDetailedInformation.json")
     node = online(ssm, "Linux")[0]["InstanceId"]
-    ours = ssm.list_inventory_entries(
-        InstanceId=node, TypeName="AWS:InstanceDetailedInformation"
-    )
+    ours = ssm.list_inventory_entries(InstanceId=node, TypeName="AWS:InstanceDetailedInformation")
     assert not sorted(lacking(sample, [ours]))
 
 

@@ -49,9 +49,7 @@ def test_topics_are_not_seen_from_another_account_or_region(cloud, topic):
 
 
 def test_attributes_are_set_and_read(cloud, sns, topic):
-    sns.set_topic_attributes(
-        TopicArn=topic, AttributeName="DisplayName", AttributeValue="Patching"
-    )
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="DisplayName", AttributeValue="Patching")
     held = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
     assert held["DisplayName"] == "Patching"
     assert held["TopicArn"] == topic
@@ -73,7 +71,9 @@ def test_a_batch_answers_for_each_entry(sns, topic):
 def test_a_batch_has_ten_entries_at_most(sns, topic):
     entries = [{"Id": f"e{at}", "Message": "x"} for at in range(11)]
     call = sns.publish_batch
-    refused("TooManyEntriesInBatchRequest", call, TopicArn=topic, PublishBatchRequestEntries=entries)
+    refused(
+        "TooManyEntriesInBatchRequest", call, TopicArn=topic, PublishBatchRequestEntries=entries
+    )
 
 
 def test_the_ids_of_a_batch_differ(sns, topic):

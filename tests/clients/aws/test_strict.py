@@ -99,7 +99,10 @@ def test_an_untrue_envelope_is_found(headers, status, fault):
 
 
 def test_states_and_statuses_may_be_as_the_service_spells_them():
-    patch = '{"Title":"","KBId":"KB1","Classification":"","Severity":"","State":"%s","InstalledTime":0.0}'
+    patch = (
+        '{"Title":"","KBId":"KB1","Classification":"","Severity":"","State":"%s",'
+        '"InstalledTime":0.0}'
+    )
     for state in ("Missing", "MISSING"):
         body = '{"Patches":[%s]}' % (patch % state)
         asked("ssm", "describe_instance_patches", body, JSON, InstanceId=ID)
@@ -198,7 +201,9 @@ def test_an_error_of_ec2_has_its_own_form():
             asked("ec2", "describe_regions", bad, XML, 403)
 
 
-def identity(result, metadata=f"<RequestId>{REQUEST}</RequestId>", root="GetCallerIdentityResponse"):
+def identity(
+    result, metadata=f"<RequestId>{REQUEST}</RequestId>", root="GetCallerIdentityResponse"
+):
     body = (
         f'<{root} xmlns="{STS_NS}"><GetCallerIdentityResult>{result}</GetCallerIdentityResult>'
         f"<ResponseMetadata>{metadata}</ResponseMetadata></{root}>"

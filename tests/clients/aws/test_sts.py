@@ -2,7 +2,7 @@
 
 import pytest
 
-from aws.cloud import Keys, every, eventually, once, refused
+from aws.cloud import Keys, eventually, every, once, refused
 
 # A token's own signature is not looked at: the caller only has to bring one.
 TOKEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJwcm9vZiJ9.c2lnbmF0dXJl"

@@ -74,9 +74,9 @@ def test_resources_are_tagged_and_untagged_by_their_arns(cloud, tagging, tagged)
     assert reply.get("FailedResourcesMap", {}) == {}
     assert resources(tagging, TagFilters=[{"Key": "proof-more"}]) == set(tagged[:2])
     ids = [it.rpartition("/")[2] for it in tagged[:2]]
-    of_ec2 = cloud.client("ec2").describe_tags(
-        Filters=[{"Name": "key", "Values": ["proof-more"]}]
-    )["Tags"]
+    of_ec2 = cloud.client("ec2").describe_tags(Filters=[{"Name": "key", "Values": ["proof-more"]}])[
+        "Tags"
+    ]
     assert {it["ResourceId"] for it in of_ec2} == set(ids)
     reply = tagging.untag_resources(ResourceARNList=tagged[:2], TagKeys=["proof-more"])
     assert reply.get("FailedResourcesMap", {}) == {}
@@ -96,4 +96,6 @@ def test_a_hundred_resources_are_a_page_and_twenty_a_change(aws):
     tagging = aws.client("resourcegroupstaggingapi", checked=False)
     refused("InvalidParameterException", tagging.get_resources, ResourcesPerPage=101)
     arns = [f"arn:aws:ec2:{aws.region}:{aws.account}:instance/i-{at:017x}" for at in range(21)]
-    refused("InvalidParameterException", tagging.tag_resources, ResourceARNList=arns, Tags={"a": ""})
+    refused(
+        "InvalidParameterException", tagging.tag_resources, ResourceARNList=arns, Tags={"a": ""}
+    )

@@ -55,9 +55,9 @@ def task(ssm, window, target, **arguments):
         **arguments,
     }
     targets = [{"Key": "WindowTargetIds", "Values": [target]}]
-    return ssm.register_task_with_maintenance_window(
-        WindowId=window, Targets=targets, **arguments
-    )["WindowTaskId"]
+    return ssm.register_task_with_maintenance_window(WindowId=window, Targets=targets, **arguments)[
+        "WindowTaskId"
+    ]
 
 
 def windows(ssm, size=None, **arguments):
