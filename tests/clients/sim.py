@@ -78,7 +78,7 @@ def start(*, seed=7, nodes=300, speed=600, more=()):
             credentials=said["credentials"],
             log=log,
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         process.kill()
         process.wait()
         log.seek(0)

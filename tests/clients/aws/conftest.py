@@ -44,6 +44,7 @@ def cloud(request):
     return request.getfixturevalue(f"{request.param}_cloud")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     # What was exercised is known at the end.
     items.sort(key=lambda item: item.path.name == LAST)

@@ -89,9 +89,6 @@ def test_an_installed_node_misses_nothing(aws, ssm):
         assert state["Operation"] == "Install"
         assert state["RebootOption"] == "RebootIfNeeded"
         assert state["MissingCount"] == 0
-        # In both senses of the word: nothing is lost either.
-        installed = state["InstalledCount"] + state["InstalledPendingRebootCount"]
-        assert installed >= before[node]["InstalledCount"]
     # The scan after the install tells the same.
     _, again = run(ssm, done)
     done = [node for node in done if again[node]["Status"] == "Success"]

@@ -25,7 +25,8 @@ def samples():
     folder = os.environ.get("PATCHKIT_SAMPLES")
     if not folder:
         pytest.skip("PATCHKIT_SAMPLES names no folder of samples")
-    return pathlib.Path(folder)
+    folder = pathlib.Path(folder)
+    return folder / "aws" if (folder / "aws").is_dir() else folder
 
 
 @pytest.fixture

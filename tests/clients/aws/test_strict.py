@@ -124,6 +124,7 @@ def test_a_declared_error_and_a_common_one_pass():
         ("NoSuchThing", 400, "not an error"),
         ("InvalidNextToken", 404, "with status 404, not 400"),
         ("InternalServerError", 400, "with status 400, not 500"),
+        ("InternalServerError", 500, "the server failed"),
     ],
 )
 def test_an_error_that_the_operation_does_not_have_is_found(code, status, fault):

@@ -28,7 +28,8 @@ def test_every_operation_is_written_in_some_test():
 def test_every_operation_has_answered(aws, journal, request):
     """What was refused only does not count, nor what only moto has answered."""
     ran = {item.path.name for item in request.session.items}
-    if ran < {path.name for path in HERE.glob("test_*.py")} or request.config.option.keyword:
+    whole = {path.name for path in HERE.glob("test_*.py")}
+    if not whole <= ran or request.config.option.keyword:
         pytest.skip("only some of the tests were asked for")
     missing = [
         f"{service} {name}"
