@@ -240,7 +240,8 @@ class Vm:
     @property
     def os(self) -> str:
         """Returns `Linux` or `Windows`."""
-        return str(self.model.properties.storage_profile.os_disk.os_type)
+        system = self.model.properties.storage_profile.os_disk.os_type
+        return str(getattr(system, "value", system))
 
     def view(self) -> VirtualMachineInstanceView:
         """Returns the instance view as it is now."""
