@@ -1,14 +1,7 @@
-"""Runs the simulated control planes and builds Microsoft's clients against them."""
+"""Builds Microsoft's clients against the simulator, and deals out its machines."""
 
 from __future__ import annotations
 
-import json
-import os
-import queue
-import signal
-import subprocess
-import tempfile
-import threading
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,60 +25,10 @@ SCOPE = "https://management.azure.com/.default"
 TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47"
 # The api-version of plain requests; the clients send their own.
 COMPUTE_VERSION = "2024-07-01"
-START_TIMEOUT_S = 60
 # Between two polls of an operation; the simulated minutes pass in tenths of a second.
 POLL_S = 0.1
 
 T = TypeVar("T")
-
-
-class SimProcess:
-    """One running `sim-cloud`."""
-
-    def __init__(self, *arguments: str) -> None:
-        self._errors = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            [os.environ["SIM_CLOUD"], *arguments],
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-        )
-        self.ready: dict[str, Any] = json.loads(self._first_line())
-
-    def _first_line(self) -> str:
-        lines: queue.Queue[str] = queue.Queue()
-        # Read to the end, so that a later write of the binary never blocks on a full pipe.
-        threading.Thread(
-            target=lambda: [lines.put(line) for line in self._process.stdout], daemon=True
-        ).start()
-        try:
-            return lines.get(timeout=START_TIMEOUT_S)
-        except queue.Empty:
-            self._process.kill()
-            self._errors.seek(0)
-            said = self._errors.read().decode(errors="replace")[-2000:]
-            raise RuntimeError(f"sim-cloud was not ready in {START_TIMEOUT_S} s: {said}") from None
-
-    @property
-    def endpoint(self) -> str:
-        """Returns the address of Azure Resource Manager, without a slash at its end."""
-        return str(self.ready["azure_endpoint"]).rstrip("/")
-
-    @property
-    def subscriptions(self) -> list[str]:
-        """Returns the ids of the simulated subscriptions."""
-        return [s if isinstance(s, str) else s["id"] for s in self.ready["subscriptions"]]
-
-    def stop(self) -> int:
-        """Ends the process as a service manager does; returns its exit code."""
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            return self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
-        finally:
-            self._errors.close()
 
 
 class SimCredential:

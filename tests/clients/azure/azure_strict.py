@@ -64,6 +64,11 @@ class Route:
     # The result of the long-running operation that an accepted request starts.
     result: Schema | None = None
 
+    @property
+    def has_output(self) -> bool:
+        """Tells whether the status of the operation carries the result too: recorded of compute."""
+        return self.result is not None and self.name.startswith("virtual machines")
+
 
 _NAME = r"[^/]+"
 _SUBSCRIPTION = rf"/subscriptions/{_NAME}"
@@ -334,7 +339,7 @@ class Strict:
             yield Fault("$.endTime", f"{'present' if running else 'missing'} while {state}")
         if state.lower() == "failed":
             yield from arm_error_faults(body)
-        if state.lower() == "succeeded" and route.result is not None and route.method == "POST":
+        if state.lower() == "succeeded" and route.has_output:
             self._count(f"{route.name}, output")
             output = (body.get("properties") or {}).get("output")
             yield from route.result.faults(output, "$.properties.output")

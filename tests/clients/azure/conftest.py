@@ -1,38 +1,43 @@
-"""Fixtures of the Azure side: the simulated cloud and Microsoft's clients.
+"""Fixtures of the Azure side: Microsoft's clients against the running simulator.
 
-`SIM_CLOUD` names the binary; without it the tests that need a server are skipped, and say so.
-Test files are called `test_azure_*`, because pytest wants base names to differ between the
-folders of one run and the AWS side has files of the same subjects.
+The simulator itself is started by the fixtures of the folder above. Helper modules are called
+`azure_*` and imported from this folder: the folder's own name is the one of the namespace
+package of Microsoft's SDK.
 """
 
 from __future__ import annotations
 
-import os
+import sys
 from pathlib import Path
 from typing import Iterator
 
 import pytest
-
-from azure_sim import Clients, Machines, SimCredential, SimProcess
-from azure_strict import Strict
+import sim as simulator
 
 HERE = Path(__file__).parent
-TEST_TIMEOUT_S = 180
+sys.path.insert(0, str(HERE))
+
+from azure_sim import Clients, Machines, SimCredential  # noqa: E402
+from azure_strict import Strict  # noqa: E402
+
+# In the fast world of `sim`, ten simulated minutes pass in one second. This one is larger and
+# slower: long lists, states in between, buckets that run dry.
+SLOW = {"nodes": 3000, "speed": 20}
+
+_RUNNING: list[simulator.Sim] = []
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives every test here a time limit, so that an operation that never ends is a failure."""
-    for item in items:
-        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S))
+def pytest_runtest_setup() -> None:
+    """Ends the run when a simulator is gone, which no test after that could survive."""
+    for running in _RUNNING:
+        if running.process.poll() is not None:
+            pytest.exit(f"the simulator ended by itself{running.said()}", returncode=1)
 
 
-def _start(*arguments: str) -> Iterator[SimProcess]:
-    if not os.environ.get("SIM_CLOUD"):
-        pytest.skip("SIM_CLOUD does not name the sim-cloud binary")
-    process = SimProcess(*arguments)
-    yield process
-    process.stop()
+@pytest.fixture(scope="session")
+def endpoint(sim: simulator.Sim) -> str:
+    """Returns the address of the simulated Azure Resource Manager."""
+    return _watched(sim)
 
 
 @pytest.fixture(scope="session")
@@ -42,26 +47,9 @@ def strict() -> Strict:
 
 
 @pytest.fixture(scope="session")
-def sim() -> Iterator[SimProcess]:
-    """Runs the world in which ten simulated minutes pass in one second."""
-    yield from _start("--seed", "7", "--nodes", "300", "--speed", "600")
-
-
-@pytest.fixture(scope="session")
-def slow_sim() -> Iterator[SimProcess]:
-    """Runs a larger and slower world: long lists, states in between, buckets that run dry."""
-    yield from _start("--seed", "7", "--nodes", "3000", "--speed", "20")
-
-
-def _per_subscription(sim: SimProcess, strict: Strict) -> list[Clients]:
-    credential = SimCredential(sim.endpoint)
-    return [Clients(sim.endpoint, s, strict, credential) for s in sim.subscriptions]
-
-
-@pytest.fixture(scope="session")
-def per_subscription(sim: SimProcess, strict: Strict) -> list[Clients]:
+def per_subscription(sim: simulator.Sim, endpoint: str, strict: Strict) -> list[Clients]:
     """Returns the clients of every subscription."""
-    return _per_subscription(sim, strict)
+    return _clients(sim, endpoint, strict)
 
 
 @pytest.fixture(scope="session")
@@ -79,12 +67,27 @@ def machines(per_subscription: list[Clients]) -> Machines:
 
 
 @pytest.fixture(scope="session")
-def slow_azure(slow_sim: SimProcess, strict: Strict) -> list[Clients]:
+def slow_azure(strict: Strict) -> Iterator[list[Clients]]:
     """Returns the clients of every subscription of the slow world."""
-    return _per_subscription(slow_sim, strict)
+    if simulator.binary() is None:
+        pytest.skip("SIM_CLOUD does not name the sim-cloud binary")
+    slow = simulator.start(**SLOW)
+    yield _clients(slow, _watched(slow), strict)
+    _RUNNING.remove(slow)
+    slow.stop()
 
 
 @pytest.fixture(scope="session")
 def slow_machines(slow_azure: list[Clients]) -> Machines:
     """Returns the dealer of machines of the slow world."""
     return Machines(slow_azure)
+
+
+def _watched(sim: simulator.Sim) -> str:
+    _RUNNING.append(sim)
+    return sim.azure_endpoint.rstrip("/")
+
+
+def _clients(sim: simulator.Sim, endpoint: str, strict: Strict) -> list[Clients]:
+    credential = SimCredential(endpoint)
+    return [Clients(endpoint, each, strict, credential) for each in sim.subscriptions]

@@ -8,7 +8,7 @@ import pytest
 import requests
 from azure.identity import CredentialUnavailableError, ManagedIdentityCredential
 
-from azure_sim import SCOPE, TENANT, Clients, SimProcess
+from azure_sim import SCOPE, TENANT, Clients
 
 SECRET = {
     "grant_type": "client_credentials",
@@ -18,14 +18,14 @@ SECRET = {
 }
 
 
-def ask(sim: SimProcess, **changes: str | None) -> requests.Response:
+def ask(endpoint: str, **changes: str | None) -> requests.Response:
     """Asks for a token with these changes of a good request; None leaves a field out."""
     form = {key: value for key, value in {**SECRET, **changes}.items() if value is not None}
-    return requests.post(f"{sim.endpoint}/{TENANT}/oauth2/v2.0/token", data=form, timeout=10)
+    return requests.post(f"{endpoint}/{TENANT}/oauth2/v2.0/token", data=form, timeout=10)
 
 
-def test_a_client_secret_gets_a_token(sim: SimProcess) -> None:
-    answer = ask(sim)
+def test_a_client_secret_gets_a_token(endpoint: str) -> None:
+    answer = ask(endpoint)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("application/json")
     body = answer.json()
@@ -34,10 +34,10 @@ def test_a_client_secret_gets_a_token(sim: SimProcess) -> None:
     assert isinstance(body["access_token"], str) and body["access_token"]
 
 
-def test_the_token_opens_the_resource_manager(sim: SimProcess, azure: Clients) -> None:
-    token = ask(sim).json()["access_token"]
+def test_the_token_opens_the_resource_manager(endpoint: str, azure: Clients) -> None:
+    token = ask(endpoint).json()["access_token"]
     answer = requests.get(
-        f"{sim.endpoint}/subscriptions/{azure.subscription}/providers/Microsoft.Compute"
+        f"{endpoint}/subscriptions/{azure.subscription}/providers/Microsoft.Compute"
         "/virtualMachines",
         params={"api-version": "2024-07-01"},
         headers={"Authorization": f"Bearer {token}"},
@@ -56,9 +56,9 @@ def test_the_token_opens_the_resource_manager(sim: SimProcess, azure: Clients) -
     ],
 )
 def test_a_bad_request_is_refused_as_oauth_does(
-    sim: SimProcess, changes: dict[str, str | None], error: str
+    endpoint: str, changes: dict[str, str | None], error: str
 ) -> None:
-    answer = ask(sim, **changes)
+    answer = ask(endpoint, **changes)
     assert answer.status_code == 400
     body = answer.json()
     # RFC 6749, 5.2; this endpoint does not speak ARM's error format.
@@ -67,10 +67,10 @@ def test_a_bad_request_is_refused_as_oauth_does(
 
 
 def test_the_managed_identity_credential_gets_a_token(
-    sim: SimProcess, monkeypatch: pytest.MonkeyPatch
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The one setting by which azure-identity takes another host for the metadata service.
-    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", sim.endpoint)
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", endpoint)
     for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
     token = ManagedIdentityCredential().get_token(SCOPE)
@@ -78,9 +78,9 @@ def test_the_managed_identity_credential_gets_a_token(
     assert token.expires_on > time.time()
 
 
-def test_the_metadata_service_answers_in_strings(sim: SimProcess) -> None:
+def test_the_metadata_service_answers_in_strings(endpoint: str) -> None:
     answer = requests.get(
-        f"{sim.endpoint}/metadata/identity/oauth2/token",
+        f"{endpoint}/metadata/identity/oauth2/token",
         params={"api-version": "2018-02-01", "resource": "https://management.azure.com/"},
         headers={"Metadata": "true"},
         timeout=10,
@@ -108,10 +108,10 @@ def test_the_metadata_service_answers_in_strings(sim: SimProcess) -> None:
     ],
 )
 def test_the_metadata_service_refuses_what_it_would_in_azure(
-    sim: SimProcess, headers: dict[str, str], parameters: dict[str, str]
+    endpoint: str, headers: dict[str, str], parameters: dict[str, str]
 ) -> None:
     answer = requests.get(
-        f"{sim.endpoint}/metadata/identity/oauth2/token",
+        f"{endpoint}/metadata/identity/oauth2/token",
         params=parameters,
         headers=headers,
         timeout=10,

@@ -17,8 +17,8 @@ from azure.mgmt.maintenance.models import (
 )
 
 from azure_graph import maintenance_runs, page, rows
+from azure_settings import customer_managed
 from azure_sim import Clients, Machines, eventually, group_of
-from test_azure_update import customer_managed
 
 
 def schedule(location: str, **changes) -> MaintenanceConfiguration:
