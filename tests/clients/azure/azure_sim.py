@@ -201,6 +201,7 @@ class Machines:
     def __init__(self, per_subscription: list[Clients]) -> None:
         self._per_subscription = per_subscription
         self._taken: set[str] = set()
+        self._plain: list[Vm] = []
 
     @cached_property
     def _vms(self) -> list[tuple[Clients, VirtualMachine]]:
@@ -237,6 +238,18 @@ class Machines:
         found = next(self.vms(**kind), None)
         assert found is not None, f"the world has no unused virtual machine {kind}"
         return found
+
+    def plain(self, *, os: str | None = None) -> Vm:
+        """Returns a running, idle machine on whose patches no test relies.
+
+        Tests of power, tags and refusals share a few, so that enough are left to be patched.
+        """
+        for vm in self._plain:
+            view = vm.view()
+            if os in (None, vm.os) and power_of(view) == "running" and agent_ready(view):
+                return vm
+        self._plain.append(self.vm(os=os))
+        return self._plain[-1]
 
     def arc(
         self, *, os: str | None = None, status: str = "Connected"

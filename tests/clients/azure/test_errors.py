@@ -50,7 +50,7 @@ def test_a_misformed_api_version_is_refused(azure: Clients, group: str, version:
 def test_the_api_versions_in_use_give_one_machine_alike(
     azure: Clients, machines: Machines, version: str
 ) -> None:
-    vm = machines.vm()
+    vm = machines.plain()
     answer = vm.clients.raw("GET", vm.id, version=version)
     assert answer.status == 200
     assert answer.json()["properties"]["vmId"] == vm.model.properties.vm_id
@@ -100,7 +100,7 @@ def test_what_is_not_served_says_so_in_arms_format(
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"null", b"\xff\xfe", b'"text"'])
 def test_a_body_that_is_no_object_is_refused(machines: Machines, body: bytes) -> None:
-    vm = machines.vm()
+    vm = machines.plain()
     answer = vm.clients.raw(
         "POST",
         f"{vm.id}/installPatches",
@@ -129,7 +129,7 @@ def test_the_callers_correlation_id_comes_back(azure: Clients, group: str) -> No
 
 
 def test_reads_and_writes_tell_what_is_left(azure: Clients, machines: Machines) -> None:
-    vm = machines.vm()
+    vm = machines.plain()
     read = vm.clients.raw("GET", vm.id)
     assert int(read.header("x-ms-ratelimit-remaining-subscription-reads")) >= 0
     write = vm.clients.raw("POST", f"{vm.id}/start")

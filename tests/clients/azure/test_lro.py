@@ -88,7 +88,7 @@ def test_an_assessment_goes_from_in_progress_to_one_result_on_both_addresses(
 
 @pytest.mark.parametrize("action", ["powerOff", "start", "restart", "deallocate"])
 def test_a_power_operation_ends_without_a_result(machines: Machines, action: str) -> None:
-    vm = machines.vm()
+    vm = machines.plain()
     if action == "start":
         vm.clients.compute.virtual_machines.begin_deallocate(vm.group, vm.name).result()
     answer = accepted(vm, action)

@@ -20,7 +20,7 @@ def assess(vm: Vm):
 
 def deallocated(machines: Machines) -> Vm:
     """Returns a machine that is off."""
-    vm = machines.vm()
+    vm = machines.plain()
     vm.clients.compute.virtual_machines.begin_deallocate(vm.group, vm.name).result()
     return vm
 
@@ -191,7 +191,7 @@ def test_never_reboots_leaves_the_reboot_required(machines: Machines) -> None:
 
 def test_a_misformed_kb_is_refused_with_its_place(machines: Machines) -> None:
     # Recorded by the azure-cli test suite (test_vm_install_patches).
-    vm = machines.vm(os="Windows")
+    vm = machines.plain(os="Windows")
     with pytest.raises(HttpResponseError) as caught:
         vm.clients.compute.virtual_machines.begin_install_patches(
             vm.group, vm.name, wanted("Windows", kb_numbers_to_include=["1111"])
@@ -217,7 +217,7 @@ def test_a_misformed_kb_is_refused_with_its_place(machines: Machines) -> None:
 )
 def test_a_body_out_of_the_model_is_refused(machines: Machines, body: dict) -> None:
     # Microsoft's how-to pages say `NeverReboot`; the API knows IfRequired, Never, Always.
-    vm = machines.vm(os="Linux")
+    vm = machines.plain(os="Linux")
     answer = vm.clients.raw("POST", f"{vm.id}/installPatches", version=COMPUTE_VERSION, json=body)
     assert answer.status == 400
 

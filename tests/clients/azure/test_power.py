@@ -20,7 +20,7 @@ def deallocate(vm: Vm) -> None:
 
 
 def test_a_machine_is_deallocated_and_started_again(machines: Machines) -> None:
-    vm = machines.vm()
+    vm = machines.plain()
     operations = vm.clients.compute.virtual_machines
     deallocate(vm)
     view = vm.view()
@@ -32,7 +32,7 @@ def test_a_machine_is_deallocated_and_started_again(machines: Machines) -> None:
 
 
 def test_power_off_keeps_the_machine_allocated(machines: Machines) -> None:
-    vm = machines.vm()
+    vm = machines.plain()
     operations = vm.clients.compute.virtual_machines
     wait(operations.begin_power_off(vm.group, vm.name))
     assert vm.power() == "stopped"
@@ -41,20 +41,20 @@ def test_power_off_keeps_the_machine_allocated(machines: Machines) -> None:
 
 
 def test_power_off_can_skip_the_shutdown(machines: Machines) -> None:
-    vm = machines.vm()
+    vm = machines.plain()
     wait(vm.clients.compute.virtual_machines.begin_power_off(vm.group, vm.name, skip_shutdown=True))
     assert vm.power() == "stopped"
 
 
 def test_a_stopped_machine_can_be_deallocated(machines: Machines) -> None:
-    vm = machines.vm()
+    vm = machines.plain()
     wait(vm.clients.compute.virtual_machines.begin_power_off(vm.group, vm.name))
     deallocate(vm)
     assert vm.power() == "deallocated"
 
 
 def test_a_restart_ends_running(machines: Machines) -> None:
-    vm = machines.vm()
+    vm = machines.plain()
     wait(vm.clients.compute.virtual_machines.begin_restart(vm.group, vm.name))
     assert vm.power() == "running"
     eventually(vm.view, agent_ready)
@@ -69,7 +69,7 @@ def test_starting_a_running_machine_changes_nothing(slow_machines: Machines) -> 
 
 
 def test_deallocating_twice_changes_nothing(machines: Machines) -> None:
-    vm = machines.vm()
+    vm = machines.plain()
     deallocate(vm)
     deallocate(vm)
     assert vm.power() == "deallocated"
@@ -90,7 +90,7 @@ def test_the_states_in_between_show(slow_machines: Machines) -> None:
 def test_restarting_a_deallocated_machine_is_not_allowed(machines: Machines) -> None:
     # Microsoft's list of VM error codes: OperationNotAllowed, "The operation requires the VM
     # to be running (or set to run)."; the service answers 409.
-    vm = machines.vm()
+    vm = machines.plain()
     deallocate(vm)
     with pytest.raises(HttpResponseError) as caught:
         vm.clients.compute.virtual_machines.begin_restart(vm.group, vm.name)

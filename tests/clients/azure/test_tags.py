@@ -46,14 +46,14 @@ class Scope:
 
 @pytest.fixture
 def scope(machines: Machines) -> Scope:
-    """Returns the tags of a machine that no other test has, set to two."""
-    scope = Scope(machines.vm(power="running"))
+    """Returns the tags of one machine, set to two."""
+    scope = Scope(machines.plain())
     scope.put({"app": "shop", "stage": "test"})
     return scope
 
 
 def test_the_tags_resource_has_its_own_id(machines: Machines) -> None:
-    vm = machines.vm()
+    vm = machines.plain()
     got = vm.clients.resources.tags.get_at_scope(vm.id.lstrip("/"))
     assert got.id.lower() == f"{vm.id}/providers/Microsoft.Resources/tags/default".lower()
     assert (got.name, got.type) == ("default", "Microsoft.Resources/tags")
@@ -124,7 +124,7 @@ def test_an_unknown_operation_is_refused(scope: Scope) -> None:
 
 
 def test_the_tags_of_an_unknown_machine_are_not_found(machines: Machines) -> None:
-    vm = machines.vm()
+    vm = machines.plain()
     with pytest.raises(ResourceNotFoundError):
         vm.clients.resources.tags.get_at_scope(vm.id.lstrip("/") + "-gone")
 

@@ -19,7 +19,7 @@ def settings_of(vm: Vm, model):
 
 @pytest.mark.parametrize("os", ["Linux", "Windows"])
 def test_the_schedule_becomes_the_customers(machines: Machines, os: str) -> None:
-    vm = machines.vm(os=os)
+    vm = machines.plain(os=os)
     operations = vm.clients.compute.virtual_machines
     updated = operations.begin_update(vm.group, vm.name, customer_managed(vm)).result()
     for model in (updated, operations.get(vm.group, vm.name)):
@@ -32,7 +32,7 @@ def test_the_schedule_becomes_the_customers(machines: Machines, os: str) -> None
 
 
 def test_what_an_update_leaves_out_stays(machines: Machines) -> None:
-    vm = machines.vm(os="Linux")
+    vm = machines.plain(os="Linux")
     operations = vm.clients.compute.virtual_machines
     before = operations.get(vm.group, vm.name)
     operations.begin_update(vm.group, vm.name, customer_managed(vm)).result()
@@ -46,7 +46,7 @@ def test_what_an_update_leaves_out_stays(machines: Machines) -> None:
 
 
 def test_an_update_replaces_the_tags_that_it_names(machines: Machines) -> None:
-    vm = machines.vm()
+    vm = machines.plain()
     operations = vm.clients.compute.virtual_machines
     tags = {"PatchGroup": "late", "owner": "ops"}
     operations.begin_update(vm.group, vm.name, VirtualMachineUpdate(tags=tags)).result()
@@ -55,7 +55,7 @@ def test_an_update_replaces_the_tags_that_it_names(machines: Machines) -> None:
 
 @pytest.mark.parametrize("os", ["Linux", "Windows"])
 def test_a_patch_mode_of_the_other_system_is_refused(machines: Machines, os: str) -> None:
-    vm = machines.vm(os=os)
+    vm = machines.plain(os=os)
     other = {"Linux": "AutomaticByOS", "Windows": "ImageDefault"}[os]
     key = f"{os.lower()}Configuration"
     body = {"properties": {"osProfile": {key: {"patchSettings": {"patchMode": other}}}}}
@@ -64,7 +64,7 @@ def test_a_patch_mode_of_the_other_system_is_refused(machines: Machines, os: str
 
 
 def test_an_update_of_the_identity_is_refused_or_ignored(machines: Machines) -> None:
-    vm = machines.vm()
+    vm = machines.plain()
     operations = vm.clients.compute.virtual_machines
     before = operations.get(vm.group, vm.name).properties.vm_id
     body = {"properties": {"vmId": "00000000-0000-0000-0000-000000000000"}}
