@@ -108,8 +108,7 @@ def test_a_topics_name_has_its_letters(sns):
     refused("InvalidParameter", sns.create_topic, Name="no spaces, please")
 
 
-def test_the_topic_hears_how_a_command_went(aws):
-    """Who has no address to be reached at reads what was published: the simulator keeps it."""
+def test_an_empty_message_is_refused(aws):
     sns = aws.client("sns")
     arn = sns.create_topic(Name="proof-empty")["TopicArn"]
     refused("InvalidParameter", sns.publish, TopicArn=arn, Message="")
