@@ -200,7 +200,8 @@ fn serve<'s>(
     request: &wire::Request,
     outcome: &mut Outcome,
 ) -> Result<(&'s Operation, Value), Refusal> {
-    let caller = shared.keys.caller(credential, shared)?;
+    let caller =
+        shared.keys.caller(credential, shared).map_err(|it| service.unauthenticated(&it))?;
     outcome.caller.clone_from(&caller.arn);
     let (operation, value) = wire::decode(&service.model, request)?;
     outcome.operation = operation.name.to_string();
@@ -221,12 +222,12 @@ fn serve<'s>(
         skew::check(request, seconds)?;
     }
     if let Some(input) = &operation.input {
-        validate::validate(&service.model, input, &value)?;
+        validate::validate(&service.model, input, &value).map_err(|it| service.invalid(it))?;
     }
-    let handler = service.operations.get(&*operation.name).ok_or_else(|| {
-        let name = &operation.name;
-        AwsError::new("UnknownOperationException", format!("the simulator does not serve {name}"))
-    })?;
+    let handler = service
+        .operations
+        .get(&*operation.name)
+        .ok_or_else(|| service.unserved(&operation.name))?;
     let asked = spoil.filter(|it| it.is_of_content()).map(|_| value.clone());
     let mut call = Call {
         state: &mut state,
@@ -265,7 +266,15 @@ fn find(request: &wire::Request, credential: Option<&Credential>) -> &'static Se
     });
     let signed = credential.map(|it| it.service.as_str());
     let by_scope = || all.iter().find(|it| signed == Some(it.signing_name()));
-    by_target.or_else(by_scope).unwrap_or(&all[0])
+    // What needs no signature, such as AssumeRoleWithWebIdentity, has its service's version.
+    let by_version = || {
+        let mut pairs = form_urlencoded::parse(request.body());
+        let (_, version) = pairs.find(|(name, _)| name == "Version")?;
+        all.iter().find(|it| {
+            it.model.metadata.xml_namespace.is_some() && *it.model.metadata.api_version == *version
+        })
+    };
+    by_target.or_else(by_scope).or_else(by_version).unwrap_or(&all[0])
 }
 
 impl Service {
@@ -282,15 +291,43 @@ impl Service {
         // Clients sign by their own clock, whatever the world's says.
         let now = SystemClock.now();
         let ended = shared.credential_time();
-        sigv4::check(head, body, &*shared.keys, now, ended).map(drop).map_err(|refusal| {
-            let answer = refusal.answer(match self.model.metadata.protocol {
-                Protocol::Ec2 => Dialect::Ec2,
-                Protocol::Json => Dialect::Json,
-                Protocol::Query => Dialect::Query,
-                Protocol::RestJson => Dialect::RestJson,
-            });
-            AwsError::new(answer.code, answer.message).with_status(answer.status.as_u16())
-        })
+        sigv4::check(head, body, &*shared.keys, now, ended)
+            .map(drop)
+            .map_err(|refusal| self.unauthenticated(&refusal))
+    }
+
+    /// A signature or a key that does not open this service.
+    fn unauthenticated(&self, refusal: &sigv4::Refusal) -> AwsError {
+        let answer = refusal.answer(match self.model.metadata.protocol {
+            Protocol::Ec2 => Dialect::Ec2,
+            Protocol::Json => Dialect::Json,
+            Protocol::Query => Dialect::Query,
+            Protocol::RestJson => Dialect::RestJson,
+        });
+        AwsError::new(answer.code, answer.message).with_status(answer.status.as_u16())
+    }
+
+    /// What the model does not allow, under the service's own name for it.
+    fn invalid(&self, mut error: AwsError) -> AwsError {
+        if error.name == "ValidationException" {
+            error.name = match self.name {
+                "organizations" => "InvalidInputException",
+                "resource-groups" => "BadRequestException",
+                "resourcegroupstaggingapi" => "InvalidParameterException",
+                _ => "ValidationException",
+            }
+            .into();
+        }
+        error
+    }
+
+    /// An operation that the service has, and this simulator not.
+    fn unserved(&self, operation: &str) -> AwsError {
+        let message = format!("the simulator does not serve {operation}");
+        match self.model.metadata.protocol {
+            Protocol::Query | Protocol::Ec2 => AwsError::new("InvalidAction", message),
+            _ => AwsError::new("UnknownOperationException", message),
+        }
     }
 
     /// Too many requests, in the service's own words.

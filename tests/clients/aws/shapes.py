@@ -24,6 +24,8 @@ SPELT_OTHERWISE = {
     "ComplianceStatus": {""},
     # EC2 API reference, Instance.platform: "This value is `windows` for Windows instances".
     "PlatformValues": {"windows"},
+    # AWS CLI reference, describe-vpc-endpoints: every example has states in lower case.
+    "State": {"available", "pending", "pendingAcceptance", "deleting", "deleted", "failed"},
 }
 
 

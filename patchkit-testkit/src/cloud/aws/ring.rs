@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{AwsError, sigv4::Credential};
+use super::sigv4::{Credential, Refusal};
 use crate::{
     cloud::{
         keys::{KeyEntry, Keys, TokenProblem},
@@ -83,14 +83,13 @@ impl KeyRing {
         &self,
         credential: Option<&Credential>,
         shared: &Shared,
-    ) -> Result<Caller, AwsError> {
+    ) -> Result<Caller, Refusal> {
         let Some(key) = credential.and_then(|it| self.get(&it.access_key)) else {
             return Ok(self.first.clone());
         };
         let token = key.entry.session_token.as_ref().map(|it| it.expose().as_bytes());
         if key.entry.admit(token, shared.credential_time()) == Err(TokenProblem::Expired) {
-            let message = "The security token included in the request is expired";
-            return Err(AwsError::new("ExpiredTokenException", message));
+            return Err(Refusal::ExpiredToken);
         }
         Ok(key.caller)
     }

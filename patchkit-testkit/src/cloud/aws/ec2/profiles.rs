@@ -105,7 +105,7 @@ fn find(call: &Call<'_>, input: &Value) -> Result<MachineIx, AwsError> {
     let is = |it: &Instance<'_>| it.ec2.profile.as_ref().is_some_and(|it| *it.id == *id);
     all(call).find(is).map(|it| it.at).ok_or_else(|| {
         let message = format!("An invalid association-id of '{id}' was given");
-        AwsError::new("NoSuchAssociation", message)
+        AwsError::new("InvalidAssociationID.NotFound", message)
     })
 }
 
