@@ -4,6 +4,12 @@
 //! of the service tells its operation and decodes, checks and encodes; an operation itself is a
 //! function from an input to an output over the [`State`] of the world.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "operations are all of one type: they own their input, and may fail"
+)]
+
 mod ec2;
 mod error;
 mod iam;

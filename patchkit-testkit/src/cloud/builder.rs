@@ -229,7 +229,7 @@ impl Endpoints {
             let key = keys.of_account(id)?;
             let account = id.to_string();
             let secret_access_key = key.entry.secret.expose().to_owned();
-            let access_key_id = key.access_key;
+            let access_key_id = key.id;
             Some(AccountKey { account, access_key_id, secret_access_key })
         });
         Self {
@@ -425,7 +425,7 @@ fn s3(shared: &Arc<Shared>, listener: TcpListener, lake: Option<&Path>) -> io::R
     if let Some(lake) = lake {
         options = options.with_lake(lake);
     }
-    S3Server::start(listener, options).map_err(|error| io::Error::other(error.report().to_string()))
+    S3Server::start(listener, options).map_err(|error| io::Error::other(error.report()))
 }
 
 struct Aws(Arc<Shared>);

@@ -26,7 +26,7 @@ pub(crate) struct Caller {
 /// An access key, and whose it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
-    pub(crate) access_key: String,
+    pub(crate) id: String,
     pub(crate) entry: KeyEntry,
     pub(crate) caller: Caller,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Key {
 #[derive(Debug)]
 pub(crate) struct KeyRing {
     /// The account of keys that are not known, where nothing is checked.
-    first: Caller,
+    unknown: Caller,
     known: Mutex<HashMap<String, Key>>,
 }
 
@@ -51,12 +51,12 @@ impl KeyRing {
             },
             |key| key.caller.clone(),
         );
-        let known = keys.into_iter().map(|key| (key.access_key.clone(), key)).collect();
-        Self { first, known: Mutex::new(known) }
+        let known = keys.into_iter().map(|key| (key.id.clone(), key)).collect();
+        Self { unknown: first, known: Mutex::new(known) }
     }
 
     pub(crate) fn add(&self, key: Key) {
-        lock(&self.known).insert(key.access_key.clone(), key);
+        lock(&self.known).insert(key.id.clone(), key);
     }
 
     pub(crate) fn get(&self, access_key: &str) -> Option<Key> {
@@ -71,7 +71,7 @@ impl KeyRing {
 
     /// Who a key belongs to; one that is not known is the first account's.
     pub(crate) fn named(&self, access_key: &str) -> Caller {
-        self.get(access_key).map_or_else(|| self.first.clone(), |key| key.caller)
+        self.get(access_key).map_or_else(|| self.unknown.clone(), |key| key.caller)
     }
 
     /// Who a credential belongs to, whether or not its signature is right; a key that is not known
@@ -85,7 +85,7 @@ impl KeyRing {
         shared: &Shared,
     ) -> Result<Caller, Refusal> {
         let Some(key) = credential.and_then(|it| self.get(&it.access_key)) else {
-            return Ok(self.first.clone());
+            return Ok(self.unknown.clone());
         };
         let token = key.entry.session_token.as_ref().map(|it| it.expose().as_bytes());
         if key.entry.admit(token, shared.credential_time()) == Err(TokenProblem::Expired) {
@@ -105,7 +105,7 @@ fn lasting(seed: u64, account: &Arc<str>) -> Key {
     let sum = account.bytes().fold(seed, |sum, byte| mix(sum ^ u64::from(byte)));
     let secret = format!("{}{}simulated", hex17(mix(sum ^ 1), 1), hex17(mix(sum ^ 2), 2));
     Key {
-        access_key: format!("AKIA{:016X}", mix(sum)),
+        id: format!("AKIA{:016X}", mix(sum)),
         entry: KeyEntry::new(secret),
         caller: Caller {
             account: Arc::clone(account),

@@ -19,9 +19,9 @@ use self::{
     credential::{Form, Presented},
 };
 pub(crate) use self::{canonical::query_pairs, credential::query_value};
-pub use self::{
+pub(crate) use self::{
     credential::Credential,
-    refusal::{Answer, Dialect, Refusal},
+    refusal::{Dialect, Refusal},
 };
 use super::super::keys::{KeyEntry, Keys, TokenProblem};
 
@@ -51,7 +51,7 @@ const MISMATCH: &str = "The request signature we calculated does not match the s
 /// # Errors
 /// The first of: no signature, one that cannot be read, a key or token that is not known or has
 /// ended, a date that does not fit, a signature that does not.
-pub fn check(
+pub(crate) fn check(
     head: &Parts,
     body: &[u8],
     keys: &dyn Keys,

@@ -51,7 +51,7 @@ fn assume_role(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
         Duration::from_secs(duration_seconds.unwrap_or(3_600)),
     );
     let key = Key {
-        access_key: format!("ASIA{}", key[..16].to_uppercase()),
+        id: format!("ASIA{}", key[..16].to_uppercase()),
         entry: KeyEntry::new(secret.as_str()).with_session(token.as_str(), expires),
         caller: Caller {
             arn: format!("arn:aws:sts::{account}:assumed-role/{name}/{role_session_name}"),
@@ -61,7 +61,7 @@ fn assume_role(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     };
     let answer = json!({
         "Credentials": {
-            "AccessKeyId": key.access_key,
+            "AccessKeyId": key.id,
             "SecretAccessKey": secret,
             "SessionToken": token,
             "Expiration": seconds(expires),

@@ -145,7 +145,7 @@ impl Agent {
     pub(crate) fn answers_after(self) -> Option<Duration> {
         match self {
             Self::Online | Self::OldVersion => Some(Duration::from_secs(45)),
-            Self::LateAfterBoot => Some(Duration::from_secs(600)),
+            Self::LateAfterBoot => Some(Duration::from_mins(10)),
             Self::ConnectionLost | Self::Absent => None,
         }
     }

@@ -10,15 +10,15 @@ use super::{ALGORITHM, MISMATCH, Refusal, TERMINATOR, canonical::query_pairs};
 /// The scope of a signature: who, which day, where, and for which service.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
-pub struct Credential {
+pub(crate) struct Credential {
     /// The access key.
-    pub access_key: String,
+    pub(crate) access_key: String,
     /// The day, as `20260131`.
-    pub date: String,
+    pub(crate) date: String,
     /// The Region.
-    pub region: String,
+    pub(crate) region: String,
     /// The service's signing name, as `ssm`.
-    pub service: String,
+    pub(crate) service: String,
 }
 
 impl Credential {
@@ -40,7 +40,7 @@ impl Credential {
     /// assert_eq!(credential.service, "ssm");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn of(head: &Parts) -> Option<Self> {
+    pub(crate) fn of(head: &Parts) -> Option<Self> {
         if let Some(value) = head.headers.get(header::AUTHORIZATION) {
             let value = String::from_utf8_lossy(value.as_bytes());
             let scope = value.split([' ', ',']).find_map(|part| part.strip_prefix("Credential="));

@@ -5,7 +5,7 @@ use http::StatusCode;
 /// Why a request is refused before its operation is looked at.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// Its time is too far from the server's.
     Expired(String),
     /// Its temporary credentials have ended.
@@ -25,7 +25,7 @@ pub enum Refusal {
 /// How a service words its refusals.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Dialect {
+pub(crate) enum Dialect {
     /// EC2.
     Ec2,
     /// AWS JSON 1.0 and 1.1.
@@ -39,13 +39,13 @@ pub enum Dialect {
 /// A refusal as a service says it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The status of the response.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// The error's code.
-    pub code: &'static str,
+    pub(crate) code: &'static str,
     /// The error's message.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl Refusal {
@@ -55,7 +55,7 @@ impl Refusal {
     /// - Codes and statuses are those of each service's page "Common Errors"; EC2 says only
     ///   `AuthFailure` and `RequestExpired` to keys and times that do not fit, as on its page
     ///   "Error codes".
-    pub fn answer(&self, dialect: Dialect) -> Answer {
+    pub(crate) fn answer(&self, dialect: Dialect) -> Answer {
         let (query, json) = match self {
             Self::Expired(_) | Self::Mismatch(_) => {
                 ("SignatureDoesNotMatch", "InvalidSignatureException")
