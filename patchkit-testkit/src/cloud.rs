@@ -2,9 +2,13 @@
 
 mod aws;
 mod builder;
+mod lake;
 mod record;
 mod server;
 mod shared;
+mod sink;
+#[cfg(test)]
+mod testing;
 mod world;
 
 pub use self::{

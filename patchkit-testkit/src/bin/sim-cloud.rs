@@ -1,6 +1,6 @@
 //! Serves simulated AWS and Azure control planes until it is told to stop.
 
-use std::{io::Write as _, net::SocketAddr, process::ExitCode};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use jiff::Timestamp;
@@ -29,6 +29,9 @@ struct Args {
     /// When the world begins, as in 2026-11-02T00:00:00Z; without it, now.
     #[arg(long)]
     start_at: Option<Timestamp>,
+    /// The folder that the data sync of all accounts and Regions is written to.
+    #[arg(long)]
+    lake: Option<PathBuf>,
     /// The address to listen on; each endpoint takes a port of its own.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -54,6 +57,9 @@ async fn serve(args: Args) -> std::io::Result<()> {
         .listen(args.listen);
     if let Some(at) = args.start_at {
         builder = builder.start_at(at);
+    }
+    if let Some(folder) = args.lake {
+        builder = builder.lake(folder);
     }
     // Both are caught before the line is printed: who reads it may stop us at once.
     let mut terminated = signal(SignalKind::terminate())?;

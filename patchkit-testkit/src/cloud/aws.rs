@@ -87,6 +87,18 @@ pub(crate) fn seconds(at: jiff::Timestamp) -> Value {
     Value::from(seconds)
 }
 
+/// A time of an input: seconds since 1970 or a text.
+pub(crate) fn time(value: &Value) -> Option<jiff::Timestamp> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        number => {
+            let seconds = number.as_f64().filter(|it| it.is_finite() && it.abs() < 1e11)?;
+            #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
+            jiff::Timestamp::from_millisecond((seconds * 1_000.0) as i64).ok()
+        }
+    }
+}
+
 struct Service {
     /// As policies name it: `ssm`.
     name: &'static str,

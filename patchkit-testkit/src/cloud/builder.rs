@@ -1,6 +1,6 @@
 //! How a world is made, and what is in the hand of who made it.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -14,6 +14,7 @@ use super::{
     record::Calls,
     server::{Answer, Listening},
     shared::{Shared, lock},
+    sink::FolderSink,
     world::{State, clock::WorldClock, machine::Behavior, populate::Plan},
 };
 
@@ -38,6 +39,7 @@ pub struct WorldBuilder {
     patches: usize,
     behavior: Option<Behavior>,
     listen: SocketAddr,
+    lake: Option<PathBuf>,
 }
 
 impl World {
@@ -55,6 +57,7 @@ impl World {
             patches: 400,
             behavior: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            lake: None,
         }
     }
 
@@ -191,13 +194,25 @@ impl WorldBuilder {
         self
     }
 
+    /// The folder that the data sync of all accounts and Regions is written to, from the start and
+    /// whenever a node changes. Without it, only syncs that clients make are written, to S3.
+    #[must_use]
+    pub fn lake(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.lake = Some(folder.into());
+        self
+    }
+
     /// Makes the world and serves it.
     ///
     /// # Errors
-    /// Where the address cannot be listened on.
+    /// Where the address cannot be listened on, or the lake not be written.
     pub async fn start(self) -> io::Result<World> {
         let plan = self.plan();
-        let state = State::new(&plan);
+        let mut state = State::new(&plan);
+        if let Some(folder) = self.lake {
+            let sink = FolderSink::open(folder)?;
+            state.keep_lake(Arc::new(sink)).map_err(io::Error::other)?;
+        }
         let clock = WorldClock::new(plan.now, self.speed);
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
         let shared = Arc::new(Shared::new(state, clock, Keys::new(plan.seed, &accounts)));
@@ -205,7 +220,7 @@ impl WorldBuilder {
         Ok(World { shared, aws, plan })
     }
 
-    fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Plan {
         let accounts = named(&self.accounts, &ACCOUNTS);
         let usual = |given: &[String], usual: &[&str]| -> Vec<Arc<str>> {
             match given {
