@@ -7,6 +7,7 @@ use http::{Request, Response};
 use jiff::Timestamp;
 use patchkit_core::{Clock as _, SystemClock};
 use serde::Serialize;
+use tokio::task::JoinHandle;
 
 use super::{
     aws,
@@ -24,6 +25,30 @@ pub struct World {
     shared: Arc<Shared>,
     aws: Listening,
     plan: Plan,
+    _ticking: Option<Ticking>,
+}
+
+/// Lets things happen while no one asks: what is written to folders must not wait for a request.
+#[derive(Debug)]
+struct Ticking(JoinHandle<()>);
+
+impl Ticking {
+    fn start(shared: &Arc<Shared>) -> Self {
+        let shared = Arc::clone(shared);
+        Self(tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(250));
+            loop {
+                ticks.tick().await;
+                drop(shared.settled());
+            }
+        }))
+    }
+}
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Says what a [`World`] is made of.
@@ -84,9 +109,10 @@ impl World {
         lock(&self.shared.clock).now()
     }
 
-    /// Lets time pass.
+    /// Lets time pass, and all happen that is due by then.
     pub fn advance(&self, by: Duration) {
         lock(&self.shared.clock).advance(by);
+        drop(self.shared.settled());
     }
 
     /// Every request so far.
@@ -217,7 +243,8 @@ impl WorldBuilder {
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
         let shared = Arc::new(Shared::new(state, clock, Keys::new(plan.seed, &accounts)));
         let aws = Listening::start(self.listen, Arc::new(Aws(Arc::clone(&shared)))).await?;
-        Ok(World { shared, aws, plan })
+        let ticking = (self.speed > 0.0).then(|| Ticking::start(&shared));
+        Ok(World { shared, aws, plan, _ticking: ticking })
     }
 
     pub(super) fn plan(&self) -> Plan {

@@ -1,7 +1,7 @@
 //! A world for the tests of operations: requests without a network.
 
 use std::{
-    sync::{MutexGuard, OnceLock},
+    sync::{Arc, MutexGuard, OnceLock},
     time::Duration,
 };
 
@@ -41,7 +41,7 @@ impl TestWorld {
     pub(crate) fn new(nodes: usize) -> Self {
         let at = "2026-11-02T00:00:00Z".parse().expect("a time");
         let plan = World::builder().seed(7).nodes(nodes).start_at(at).plan();
-        let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| id.clone()).collect();
+        let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
         let keys = Keys::new(plan.seed, &accounts);
         let clock = WorldClock::new(plan.now, 0.0);
         Self { shared: Shared::new(State::new(&plan), clock, keys) }

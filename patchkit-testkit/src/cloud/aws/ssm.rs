@@ -1,5 +1,7 @@
 //! AWS Systems Manager.
 
+#![allow(clippy::needless_pass_by_value, reason = "all handlers have one signature")]
+
 mod activations;
 mod compliance;
 mod filter;

@@ -98,7 +98,7 @@ fn a_sync_of_many_nodes_ends_piece_by_piece() {
         all[0]["LastStatus"].clone()
     };
     assert_eq!(status(), "InProgress");
-    world.advance(Duration::from_secs(60));
+    world.advance(Duration::from_mins(1));
     assert_eq!(written(&kept), managed.len());
     assert_eq!(status(), "Successful");
 }
@@ -131,10 +131,10 @@ fn only_the_information_of_a_node_follows_its_power() {
     assert_eq!(status(), "Active");
     let at = world.at(&id);
     world.state().power_off(at, crate::cloud::world::power::Off::Stop);
-    world.advance(Duration::from_secs(120));
+    world.advance(Duration::from_mins(2));
     assert_eq!(status(), "Stopped");
     world.state().power_on(at);
-    world.advance(Duration::from_secs(900));
+    world.advance(Duration::from_mins(15));
     assert_eq!(status(), "Active");
     assert_eq!(kept.rows("AWS:PatchSummary", &id), summary);
 }

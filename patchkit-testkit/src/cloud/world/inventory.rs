@@ -195,8 +195,8 @@ impl State {
 
     /// The last time that is due every `seconds`, at an offset of the node's own.
     fn grid(&self, at: MachineIx, seconds: u32) -> Timestamp {
-        let offset = (self.draw(at, 0x6A7) % u64::from(seconds)) as i64;
-        let since = (self.now.as_second() - offset).rem_euclid(i64::from(seconds));
+        let offset = self.draw(at, 0x6A7) % u64::from(seconds);
+        let since = (self.now.as_second() - offset.cast_signed()).rem_euclid(i64::from(seconds));
         let whole = Timestamp::from_second(self.now.as_second()).unwrap_or(self.now);
         earlier(whole, Duration::from_secs(since.unsigned_abs()))
     }
@@ -206,7 +206,7 @@ impl State {
         let counts = &scan.verdict.counts;
         let mut row = row([
             ("PatchGroup", scan.group.as_deref().unwrap_or_default()),
-            ("BaselineId", &scan.judgement.baseline.id),
+            ("BaselineId", scan.baseline_id()),
             ("SnapshotId", &scan.snapshot),
             ("ExecutionId", &scan.execution),
             ("OwnerInformation", ""),

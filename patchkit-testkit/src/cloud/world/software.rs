@@ -1,7 +1,7 @@
 //! What is on a node besides its patches: packages, programs, services and hardware, all of which
 //! follow from the machine.
 
-use patchkit_core::{OperatingSystem, Package};
+use patchkit_core::{Classification, OperatingSystem, Package};
 
 use super::{
     State,
@@ -47,10 +47,10 @@ impl State {
         let publisher = publisher(&system.os);
         let packages = patches.relevant.ones().filter_map(|place| {
             let package = system.patches.get(place)?.package.as_ref()?;
-            let new = patches.installed.contains(place);
-            let (version, when) = match new {
-                true => (package.version.clone(), self.installed_on(at, place)),
-                false => (version_before(&package.version), stamp(machine.created)),
+            let (version, when) = if patches.installed.contains(place) {
+                (package.version.clone(), self.installed_on(at, place))
+            } else {
+                (version_before(&package.version), stamp(machine.created))
             };
             Some(package_row(package, &version, &when, publisher))
         });
@@ -105,7 +105,7 @@ impl State {
         }
         let updates = machine.patches.installed.ones().filter_map(|place| {
             let patch = system.patches.get(place)?;
-            let security = patch.classification.as_ref().is_some_and(|it| it.is_security());
+            let security = patch.classification.as_ref().is_some_and(Classification::is_security);
             Some(row([
                 ("HotFixId", patch.id.as_str()),
                 ("Description", if security { "Security Update" } else { "Update" }),

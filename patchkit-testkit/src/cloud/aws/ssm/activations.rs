@@ -28,7 +28,7 @@ pub(super) const OPERATIONS: Operations = &[
     ("UpdateManagedInstanceRole", update_role),
 ];
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 /// By id.
 #[derive(Debug, Default)]
@@ -187,13 +187,11 @@ fn describe(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
 
 fn delete(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     let id = value["ActivationId"].as_str().unwrap_or_default();
-    match call.here_mut().ssm.activations.0.remove(id) {
-        Some(_) => Ok(json!({})),
-        None => {
-            let message = format!("Activation {id} does not exist.");
-            Err(AwsError::new("InvalidActivation", message))
-        }
+    if call.here_mut().ssm.activations.0.remove(id).is_none() {
+        let message = format!("Activation {id} does not exist.");
+        return Err(AwsError::new("InvalidActivation", message));
     }
+    Ok(json!({}))
 }
 
 /// The hybrid node of an input.
@@ -204,13 +202,10 @@ fn hybrid(call: &Call<'_>, value: &Value) -> Result<(MachineIx, String), AwsErro
         let side = call.state.machine(*at).aws.as_ref().map(|aws| &aws.side);
         matches!(side, Some(AwsKind::Hybrid(_)))
     });
-    match found {
-        Some(at) => Ok((at, id.to_owned())),
-        None => {
-            let message = format!("Instance {id} is not a registered managed instance.");
-            Err(AwsError::new("InvalidInstanceId", message))
-        }
-    }
+    found.map(|at| (at, id.to_owned())).ok_or_else(|| {
+        let message = format!("Instance {id} is not a registered managed instance.");
+        AwsError::new("InvalidInstanceId", message)
+    })
 }
 
 fn deregister(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
@@ -231,7 +226,7 @@ fn update_role(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     }
     // Its agent cannot go on without a role that lets it: it falls silent when its credentials end,
     // within the hour.
-    call.state.after(Duration::from_secs(3_600), move |state| {
+    call.state.after(Duration::from_hours(1), move |state| {
         if !state.is_permitted(at) && state.answers(at) {
             state.lose_agent(at);
         }

@@ -123,7 +123,7 @@ fn row(state: &State, at: MachineIx, aws: &AwsSide, scan: &PatchScan) -> Value {
         "InstanceId": aws.id,
         // Empty for a node without a group, although the model asks for a letter at least.
         "PatchGroup": scan.group.as_deref().unwrap_or_default(),
-        "BaselineId": &*scan.judgement.baseline.id,
+        "BaselineId": scan.baseline_id(),
         "SnapshotId": &*scan.snapshot,
         "InstallOverrideList": scan.install_override.as_deref(),
         "CriticalNonCompliantCount": counts.critical_non_compliant,

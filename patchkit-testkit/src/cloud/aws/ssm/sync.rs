@@ -45,7 +45,8 @@ struct Destination {
     region: Box<str>,
     #[serde(rename = "AWSKMSKeyARN")]
     key_arn: Option<Box<str>>,
-    destination_data_sharing: Option<Value>,
+    #[serde(rename = "DestinationDataSharing")]
+    sharing: Option<Value>,
 }
 
 impl Syncs {
@@ -102,7 +103,7 @@ fn create(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     let Some(destination) = s3_destination else {
         return Err(invalid("S3Destination is required where SyncType is SyncToDestination."));
     };
-    let sharing = destination.destination_data_sharing.as_ref();
+    let sharing = destination.sharing.as_ref();
     if sharing.is_some_and(|it| it["DestinationDataSharingType"] != "Organization") {
         return Err(invalid("DestinationDataSharingType must be Organization."));
     }
@@ -139,7 +140,7 @@ fn list(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     };
     let (found, next) = page.cut(call.here().ssm.syncs.0.iter().filter(|_| wanted));
     let items = found.into_iter().map(|(name, sync)| {
-        let Destination { bucket_name, prefix, sync_format, region, key_arn, .. } =
+        let Destination { bucket_name, prefix, sync_format, region, key_arn, sharing } =
             &sync.destination;
         json!({
             "SyncName": name,
@@ -150,7 +151,7 @@ fn list(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
                 "SyncFormat": sync_format,
                 "Region": region,
                 "AWSKMSKeyARN": key_arn,
-                "DestinationDataSharing": sync.destination.destination_data_sharing,
+                "DestinationDataSharing": sharing,
             },
             "LastSyncTime": sync.last.map(seconds),
             "LastSuccessfulSyncTime": sync.last_good.map(seconds),
@@ -169,15 +170,13 @@ fn list(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
 
 fn delete(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     let name = value["SyncName"].as_str().unwrap_or_default();
-    match call.here_mut().ssm.syncs.0.remove(name) {
-        // What it wrote stays (user guide, "Working with resource data sync").
-        Some(_) => Ok(json!({})),
-        None => {
-            let error = "ResourceDataSyncNotFoundException";
-            let message = format!("Sync name {name} not found.");
-            Err(AwsError::new(error, message).with_member("SyncName", name))
-        }
+    if call.here_mut().ssm.syncs.0.remove(name).is_none() {
+        let error = "ResourceDataSyncNotFoundException";
+        let message = format!("Sync name {name} not found.");
+        return Err(AwsError::new(error, message).with_member("SyncName", name));
     }
+    // What it wrote stays (user guide, "Working with resource data sync").
+    Ok(json!({}))
 }
 
 fn invalid(message: impl Into<String>) -> AwsError {

@@ -87,15 +87,16 @@ impl Place {
                 let at = call.state.find(call.scope, id).ok_or_else(unknown)?;
                 Ok(Self::Node(at))
             }
-            "PatchBaseline" => match call.here().shelf.own.contains_key(id) {
-                true => Ok(Self::Other(kind.to_owned(), id.to_owned())),
-                false => Err(unknown()),
-            },
-            "MaintenanceWindow" | "Document" | "Automation" | "Association" => {
-                match call.here().ssm.tags.has(kind, id) {
-                    true => Ok(Self::Other(kind.to_owned(), id.to_owned())),
-                    false => Err(unknown()),
-                }
+            "PatchBaseline" if call.here().shelf.own.contains_key(id) => {
+                Ok(Self::Other(kind.to_owned(), id.to_owned()))
+            }
+            "MaintenanceWindow" | "Document" | "Automation" | "Association"
+                if call.here().ssm.tags.has(kind, id) =>
+            {
+                Ok(Self::Other(kind.to_owned(), id.to_owned()))
+            }
+            "Association" | "Automation" | "Document" | "MaintenanceWindow" | "PatchBaseline" => {
+                Err(unknown())
             }
             _ => Err(AwsError::new(
                 "InvalidResourceType",

@@ -116,7 +116,7 @@ impl State {
             let head = head("Patch", &scan.execution, scan.execution_type, scan.started);
             let more = [
                 ("PatchGroup", scan.group.as_deref().unwrap_or_default()),
-                ("PatchBaselineId", &scan.judgement.baseline.id),
+                ("PatchBaselineId", scan.baseline_id()),
             ];
             rows.push(summary(head, more, &self.patch_levels(at)));
         }
@@ -135,7 +135,7 @@ pub(crate) fn patch_details(scan: &PatchScan, finding: &Finding<'_>) -> Row {
         ("DocumentName", String::new()),
         ("DocumentVersion", String::new()),
         ("Classification", finding.classification().to_owned()),
-        ("PatchBaselineId", scan.judgement.baseline.id.to_string()),
+        ("PatchBaselineId", scan.baseline_id().to_owned()),
         ("PatchSeverity", finding.severity().to_owned()),
         ("PatchState", finding.state.to_owned()),
         ("PatchGroup", scan.group.as_deref().unwrap_or_default().to_owned()),

@@ -37,7 +37,7 @@ fn an_activation_expires_after_a_day_unless_it_says_otherwise() {
     assert_eq!(made["ActivationCode"].as_str().unwrap().len(), 20);
     let by_id = json!([{"FilterKey": "ActivationIds", "FilterValues": [made["ActivationId"]]}]);
     assert_eq!(activations(&world, &by_id)[0]["Expired"], false);
-    world.advance(Duration::from_secs(86_400));
+    world.advance(Duration::from_hours(24));
     assert_eq!(activations(&world, &by_id)[0]["Expired"], true);
     let late = json!({"IamRole": "any", "ExpirationDate": "2027-01-01T00:00:00Z"});
     assert_eq!(world.refused(CREATE, &late), "InvalidParameters");

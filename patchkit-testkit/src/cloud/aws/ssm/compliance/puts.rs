@@ -126,11 +126,13 @@ struct Input {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
 struct Execution {
-    execution_time: Value,
-    execution_id: Option<Box<str>>,
-    execution_type: Option<Box<str>>,
+    #[serde(rename = "ExecutionTime")]
+    at: Value,
+    #[serde(rename = "ExecutionId")]
+    id: Option<Box<str>>,
+    #[serde(rename = "ExecutionType")]
+    kind: Option<Box<str>>,
 }
 
 #[derive(Deserialize)]
@@ -161,8 +163,8 @@ pub(super) fn put(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> 
         // botocore ssm model, `UploadType`: "only valid for association compliance".
         return Err(invalid("UploadType PARTIAL is only valid for association compliance."));
     }
-    let executed = time(&input.execution_summary.execution_time)
-        .ok_or_else(|| invalid("ExecutionTime is not a time."))?;
+    let executed =
+        time(&input.execution_summary.at).ok_or_else(|| invalid("ExecutionTime is not a time."))?;
     let items = read(input.items)?;
     let now = call.state.now;
     let here = call.here_mut();
@@ -188,16 +190,9 @@ pub(super) fn put(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> 
         kept.retain(|old| items.iter().all(|new| new.id != old.id));
     }
     kept.extend(items);
-    let Execution { execution_id, execution_type, .. } = input.execution_summary;
-    let put = Put {
-        kind: kind.clone(),
-        at: now,
-        executed,
-        execution: execution_id,
-        execution_type,
-        hash,
-        items: kept,
-    };
+    let Execution { id: execution, kind: execution_type, .. } = input.execution_summary;
+    let put =
+        Put { kind: kind.clone(), at: now, executed, execution, execution_type, hash, items: kept };
     // A type without items is one that the node does not have.
     if put.items.is_empty() {
         of_node.remove(&kind);

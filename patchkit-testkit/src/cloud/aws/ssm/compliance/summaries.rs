@@ -106,9 +106,7 @@ impl OfResource<'_> {
                 "PatchGroup" => {
                     filter.lets(patches.and_then(|it| it.group.as_deref()).unwrap_or_default())
                 }
-                "PatchBaselineId" => {
-                    filter.lets(patches.map_or("", |it| &it.judgement.baseline.id))
-                }
+                "PatchBaselineId" => filter.lets(patches.map_or("", PatchScan::baseline_id)),
                 "ExecutionTime" => filter.lets(&stamp(match self.source {
                     Source::Patches(scan) => scan.started,
                     Source::Put(put) => put.executed,

@@ -28,7 +28,8 @@ pub(super) fn list(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError>
     };
     let puts = &call.here().ssm.inventory;
     let custom = type_name.starts_with("Custom:");
-    if !schema::is_type(&type_name) && !(custom && puts.has_type(&type_name)) {
+    let known = schema::is_type(&type_name) || custom && puts.has_type(&type_name);
+    if !known {
         return Err(no_such_type(&type_name));
     }
     let mut tests = Vec::new();

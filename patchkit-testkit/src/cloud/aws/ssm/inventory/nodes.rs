@@ -10,7 +10,9 @@ use super::{
         super::{AwsError, Call, input, page::Page},
         filter::Test,
     },
-    Filter, no_such_filter, schema,
+    Filter, no_such_filter,
+    puts::Put,
+    schema,
 };
 use crate::cloud::world::{
     State,
@@ -138,7 +140,7 @@ impl Wanted<'_> {
             Wanting::Custom(name, attribute) => {
                 let id = state.machine(at).aws.as_ref().map_or("", |aws| &aws.id);
                 let put = call.here().ssm.inventory.of(id).find(|put| *put.kind == *name);
-                let rows = put.map(|put| put.rows()).unwrap_or_default();
+                let rows = put.map(Put::rows).unwrap_or_default();
                 let actual = rows.iter().filter_map(|row| row.get(attribute)?.as_str());
                 self.test.lets_any(actual, self.values)
             }

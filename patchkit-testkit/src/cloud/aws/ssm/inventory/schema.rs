@@ -148,28 +148,31 @@ pub(super) fn get(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> 
     let page = Page::of(call, &value, 50)?;
     let Input { type_name, aggregator } = input(value)?;
     let wanted = type_name.as_deref().filter(|it| !it.is_empty());
+    let counted = aggregator == Some(true);
+    let wants = |attribute: &&str| !counted || COUNTED.contains(attribute);
     let mut schemas: Vec<Value> = SCHEMAS
         .iter()
         .filter(|(name, ..)| wanted.is_none_or(|it| it == *name))
-        .map(|schema| of_aws(schema, aggregator == Some(true)))
+        .map(|schema| of_aws(schema, wants))
         .collect();
     let custom = call.here().ssm.inventory.types();
     let custom = custom.filter(|(name, ..)| wanted.is_none_or(|it| it == *name));
-    schemas.extend(custom.map(|(name, version, attributes)| of_client(name, version, attributes)));
+    schemas.extend(custom.map(|(name, version, attributes)| of_client(name, version, &attributes)));
     if schemas.is_empty()
         && let Some(name) = wanted
     {
         return Err(no_such_type(name));
     }
-    if aggregator == Some(true) {
+    if counted {
         schemas.retain(|it| it["TypeName"] == "AWS:InstanceInformation");
     }
     let (schemas, next) = page.cut(schemas);
     Ok(json!({"Schemas": schemas, "NextToken": next}))
 }
 
-fn of_aws((name, version, display, attributes): &Schema, counted: bool) -> Value {
-    let attributes = attributes.split_whitespace().filter(|it| !counted || COUNTED.contains(it));
+fn of_aws(schema: &Schema, wants: impl Fn(&&str) -> bool) -> Value {
+    let (name, version, display, attributes) = schema;
+    let attributes = attributes.split_whitespace().filter(wants);
     let attributes = attributes.map(|it| match it.strip_suffix('#') {
         Some(name) => json!({"Name": name, "DataType": "number"}),
         None => json!({"Name": it, "DataType": "string"}),
@@ -182,8 +185,8 @@ fn of_aws((name, version, display, attributes): &Schema, counted: bool) -> Value
     })
 }
 
-fn of_client(name: &str, version: &str, attributes: BTreeSet<&str>) -> Value {
-    let attributes = attributes.into_iter().take(50);
+fn of_client(name: &str, version: &str, attributes: &BTreeSet<&str>) -> Value {
+    let attributes = attributes.iter().take(50);
     let attributes = attributes.map(|it| json!({"Name": it, "DataType": "string"}));
     json!({
         "TypeName": name,

@@ -29,7 +29,7 @@ fn with_a_default_role_instances_without_a_profile_are_managed() {
     let role = "service-role/AWSSystemsManagerDefaultEC2InstanceManagementRole";
     let arn = format!("arn:aws:ssm:us-east-1:111122223333:servicesetting{HOST_ROLE}");
     world.ssm("UpdateServiceSetting", &json!({"SettingId": arn, "SettingValue": role})).unwrap();
-    world.advance(Duration::from_secs(600));
+    world.advance(Duration::from_mins(10));
     let managed = world.ids(State::is_managed);
     assert!(bare.iter().all(|id| managed.contains(id)));
 }
