@@ -6,12 +6,16 @@ mod builder;
 mod control;
 mod fault;
 pub mod keys;
+mod lake;
 mod policy;
 mod record;
 pub mod s3;
 mod s3_tap;
 mod server;
 mod shared;
+mod sink;
+#[cfg(test)]
+mod testing;
 mod truth;
 mod world;
 

@@ -112,6 +112,18 @@ pub(crate) fn texts(value: &Value) -> Vec<String> {
     items.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
 }
 
+/// A time of an input: seconds since 1970 or a text.
+pub(crate) fn time(value: &Value) -> Option<jiff::Timestamp> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        number => {
+            let seconds = number.as_f64().filter(|it| it.is_finite() && it.abs() < 1e11)?;
+            #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
+            jiff::Timestamp::from_millisecond((seconds * 1_000.0) as i64).ok()
+        }
+    }
+}
+
 struct Service {
     /// As policies name it: `ssm`.
     name: &'static str,

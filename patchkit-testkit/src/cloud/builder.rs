@@ -1,19 +1,13 @@
 //! How a world is made, and what is in the hand of who made it.
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::Request;
 use jiff::Timestamp;
 use patchkit_core::{Clock as _, SystemClock};
 use serde::Serialize;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{
     aws,
@@ -27,6 +21,7 @@ use super::{
     s3_tap::{S3Tap, SessionClock},
     server::{Answer, Listening},
     shared::{Shared, lock},
+    sink::FolderSink,
     truth::{NodeChange, NodeTruth},
     world::{State, clock::WorldClock, machine::Behavior, populate::Plan},
 };
@@ -38,6 +33,30 @@ pub struct World {
     endpoints: Endpoints,
     s3: S3Server,
     _listening: [Listening; 2],
+    _ticking: Option<Ticking>,
+}
+
+/// Lets things happen while no one asks: what is written to folders must not wait for a request.
+#[derive(Debug)]
+struct Ticking(JoinHandle<()>);
+
+impl Ticking {
+    fn start(shared: &Arc<Shared>) -> Self {
+        let shared = Arc::clone(shared);
+        Self(tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(250));
+            loop {
+                ticks.tick().await;
+                drop(shared.settled());
+            }
+        }))
+    }
+}
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Says what a [`World`] is made of.
@@ -95,7 +114,7 @@ impl World {
         lock(&self.shared.clock).now()
     }
 
-    /// Lets time pass.
+    /// Lets time pass, and all happen that is due by then.
     pub fn advance(&self, by: Duration) {
         self.shared.advance(by);
     }
@@ -335,7 +354,8 @@ impl WorldBuilder {
         self
     }
 
-    /// Has what the services write to S3 written here too, under the same keys.
+    /// The folder that the data sync of all accounts and Regions is written to, from the start and
+    /// whenever a node changes. Without it, only syncs that clients make are written, to S3.
     #[must_use]
     pub fn lake(mut self, folder: impl Into<PathBuf>) -> Self {
         self.lake = Some(folder.into());
@@ -345,22 +365,28 @@ impl WorldBuilder {
     /// Makes the world and serves it.
     ///
     /// # Errors
-    /// Where the address cannot be listened on.
+    /// Where the address cannot be listened on, or the lake not be written.
     pub async fn start(self) -> io::Result<World> {
         let plan = self.plan();
-        let state = State::new(&plan);
+        let mut state = State::new(&plan);
+        if let Some(folder) = &self.lake {
+            let sink = FolderSink::open(folder)?;
+            state.keep_lake(Arc::new(sink)).map_err(io::Error::other)?;
+        }
         let clock = WorldClock::new(plan.now, self.speed);
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
         let keys = KeyRing::new(plan.seed, &accounts);
         let shared = Arc::new(Shared::new(state, clock, keys, self.checks));
         let aws = Listening::start(self.port(0), Arc::new(Aws(Arc::clone(&shared)))).await?;
-        let s3 = s3(&shared, TcpListener::bind(self.port(1)).await?, self.lake.as_deref())?;
+        let s3 = s3(&shared, TcpListener::bind(self.port(1)).await?)?;
+        shared.settled().objects = Some(Arc::new(s3.writer()));
         // The control endpoint tells where everything is, itself too: it must listen to know.
         let control = TcpListener::bind(self.port(3)).await?;
         let endpoints = Endpoints::new(&plan, &shared.keys, &aws, &s3, control.local_addr()?);
         let answer = Control { shared: Arc::clone(&shared), endpoints: endpoints.clone() };
         let control = Listening::on(control, Arc::new(answer))?;
-        Ok(World { shared, endpoints, s3, _listening: [aws, control] })
+        let ticking = (self.speed > 0.0).then(|| Ticking::start(&shared));
+        Ok(World { shared, endpoints, s3, _listening: [aws, control], _ticking: ticking })
     }
 
     /// Where the endpoint of this number listens.
@@ -372,7 +398,7 @@ impl WorldBuilder {
         at
     }
 
-    fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Plan {
         let accounts = named(&self.accounts, &ACCOUNTS);
         let usual = |given: &[String], usual: &[&str]| -> Vec<Arc<str>> {
             match given {
@@ -416,15 +442,12 @@ fn named(given: &[String], usual: &[(&str, &str)]) -> Vec<(Arc<str>, Arc<str>)> 
     given.iter().zip(names).map(|(id, name)| pair(id, &name)).collect()
 }
 
-fn s3(shared: &Arc<Shared>, listener: TcpListener, lake: Option<&Path>) -> io::Result<S3Server> {
+fn s3(shared: &Arc<Shared>, listener: TcpListener) -> io::Result<S3Server> {
     let keys: Arc<dyn Keys> = Arc::clone(&shared.keys) as _;
     let clock = Arc::new(SessionClock(Arc::clone(shared)));
-    let mut options = S3Options::new(keys, clock)
+    let options = S3Options::new(keys, clock)
         .with_checks(shared.checks)
         .with_tap(Arc::new(S3Tap(Arc::clone(shared))));
-    if let Some(lake) = lake {
-        options = options.with_lake(lake);
-    }
     S3Server::start(listener, options).map_err(|error| io::Error::other(error.report()))
 }
 

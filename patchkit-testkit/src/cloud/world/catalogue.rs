@@ -34,6 +34,11 @@ impl System {
     pub(crate) fn is_windows(&self) -> bool {
         self.os == OperatingSystem::Windows
     }
+
+    /// As Systems Manager names the kind.
+    pub(crate) fn platform_type(&self) -> &'static str {
+        if self.is_windows() { "Windows" } else { "Linux" }
+    }
 }
 
 #[derive(Debug)]

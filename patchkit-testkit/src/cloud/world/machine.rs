@@ -177,6 +177,16 @@ pub(crate) enum AwsKind {
     Hybrid(Hybrid),
 }
 
+impl AwsKind {
+    /// As Systems Manager names the kind.
+    pub(crate) fn resource_type(&self) -> &'static str {
+        match self {
+            Self::Ec2(_) => "EC2Instance",
+            Self::Hybrid(_) => "ManagedInstance",
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Ec2 {
     /// The association of an instance profile.

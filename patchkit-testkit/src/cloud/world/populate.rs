@@ -60,6 +60,7 @@ impl State {
             state.machines.push(machine);
         }
         state.index();
+        state.first_activations();
         state.first_scans();
         state
     }
@@ -108,6 +109,8 @@ impl State {
             subscriptions: subscriptions.collect(),
             accounts,
             scopes,
+            objects: None,
+            lake: None,
             by_id: HashMap::with_capacity(plan.nodes),
             agenda: Agenda::default(),
             judgements: Judgements::default(),
@@ -336,8 +339,10 @@ impl<'a> Population<'a> {
         n: usize,
         rng: &mut Rng,
     ) -> AwsSide {
-        let site = n % 4;
-        let activation = uuid(mix(self.plan.seed ^ site as u64), u64::from(scope.0));
+        // An activation is good for a thousand machines.
+        let (site, wave) = (n % 4, n / 4_000);
+        let activation = (site | wave << 2) as u64;
+        let activation = uuid(mix(self.plan.seed ^ activation), u64::from(scope.0));
         let side = AwsKind::Hybrid(Hybrid {
             activation: self.word(&activation),
             given_name: self.word(&format!("datacenter-{site}")),
