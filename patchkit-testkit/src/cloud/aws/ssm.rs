@@ -1,23 +1,39 @@
 //! AWS Systems Manager.
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "operations are functions of one type"
+)]
 
 mod baseline_json;
 mod baselines;
 mod filters;
 mod idempotent;
+mod maintenance;
 mod nodes;
 mod patch_groups;
 mod patches;
+mod schedule;
 #[cfg(test)]
 mod testing;
 
 use super::Operations;
 
-pub(super) const OPERATIONS: &[Operations] =
-    &[baselines::OPERATIONS, nodes::OPERATIONS, patch_groups::OPERATIONS, patches::OPERATIONS];
+pub(super) const OPERATIONS: &[Operations] = &[
+    baselines::OPERATIONS,
+    maintenance::HISTORY,
+    maintenance::REGISTRATIONS,
+    maintenance::UPCOMING,
+    maintenance::WINDOWS,
+    nodes::OPERATIONS,
+    patch_groups::OPERATIONS,
+    patches::OPERATIONS,
+];
 
 /// What one account has in one Region, besides machines and baselines.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     baseline_dates: baselines::Dates,
+    maintenance: maintenance::Store,
     tokens: idempotent::Tokens,
 }

@@ -83,7 +83,7 @@ pub(super) fn change(mut baseline: PatchBaseline, value: Value) -> Result<PatchB
     }
     set(&mut baseline.approved_patches_level, members.approved_patches_compliance_level);
     let non_security = members.approved_patches_enable_non_security;
-    set(&mut baseline.approved_patches_scope, non_security.map(scope));
+    set(&mut baseline.approved_patches_scope, non_security.map(|_| scope(non_security)));
     let action = members.rejected_patches_action.map(|it| match it.as_str() {
         "BLOCK" => RejectedAction::Block,
         _ => RejectedAction::AllowAsDependency,
@@ -185,7 +185,7 @@ fn rule(rule: Rule, os: &OperatingSystem) -> Result<ApprovalRule, AwsError> {
     };
     let mut read = ApprovalRule::new(approval)
         .with_level(rule.compliance_level.unwrap_or_default())
-        .with_scope(scope(rule.enable_non_security.unwrap_or_default()));
+        .with_scope(scope(rule.enable_non_security));
     read.filters = filters(rule.patch_filter_group);
     Ok(read)
 }
@@ -197,8 +197,11 @@ fn date(text: &str) -> Result<jiff::civil::Date, AwsError> {
         .ok_or_else(|| refused("ApproveUntilDate must be of the form YYYY-MM-DD".to_owned()))
 }
 
-fn scope(non_security: bool) -> UpdateScope {
-    if non_security { UpdateScope::All } else { UpdateScope::SecurityOnly }
+fn scope(enable_non_security: Option<bool>) -> UpdateScope {
+    match enable_non_security {
+        Some(true) => UpdateScope::All,
+        _ => UpdateScope::SecurityOnly,
+    }
 }
 
 fn repository(source: Source) -> PatchRepository {

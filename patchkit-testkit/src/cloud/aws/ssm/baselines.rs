@@ -288,7 +288,7 @@ mod tests {
             "RejectedPatches": ["vim"],
         });
         let id = desk.good("CreatePatchBaseline", &input)["BaselineId"].clone();
-        desk.advance(Duration::from_secs(60));
+        desk.advance(Duration::from_mins(1));
         let changed = desk.good(
             "UpdatePatchBaseline",
             &json!({"BaselineId": id, "RejectedPatches": ["nano"], "RejectedPatchesAction": "BLOCK"}),

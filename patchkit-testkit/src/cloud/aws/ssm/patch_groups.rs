@@ -221,9 +221,9 @@ mod tests {
                 group_of(&aws.tags).cloned()
             };
             let groups: Vec<_> = here.iter().filter_map(of).collect();
-            (groups[0].clone(), groups.iter().filter(|it| **it == groups[0]).count())
+            (groups[0].to_string(), groups.iter().filter(|it| **it == groups[0]).count())
         });
-        let answer = desk.good("DescribePatchGroupState", &json!({"PatchGroup": &*group}));
+        let answer = desk.good("DescribePatchGroupState", &json!({"PatchGroup": group}));
         assert_eq!(answer["Instances"], nodes);
         let installed = answer["InstancesWithInstalledPatches"].as_u64().unwrap();
         assert!(installed > 0 && installed <= nodes as u64, "{answer}");

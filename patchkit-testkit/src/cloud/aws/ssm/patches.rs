@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use patchkit_core::{Approval, CompiledBaseline, OperatingSystem, PackageFamily, Patch};
+use patchkit_core::{
+    Approval, Classification, CompiledBaseline, OperatingSystem, PackageFamily, Patch, Severity,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -147,8 +149,8 @@ fn texts<'p>(patch: &'p Patch, key: &str) -> Vec<&'p str> {
         "PRODUCT" => all(&patch.products),
         "PRODUCT_FAMILY" => all(&patch.product_families),
         "PATCH_SET" => one(patch.patch_set.as_deref()),
-        "CLASSIFICATION" => one(patch.classification.as_ref().map(|it| it.as_str())),
-        "SEVERITY" | "MSRC_SEVERITY" => one(patch.severity.as_ref().map(|it| it.as_str())),
+        "CLASSIFICATION" => one(patch.classification.as_ref().map(Classification::as_str)),
+        "SEVERITY" | "MSRC_SEVERITY" => one(patch.severity.as_ref().map(Severity::as_str)),
         "PRIORITY" => one(patch.priority.as_deref()),
         "PATCH_ID" => one(Some(patch.id.as_str())),
         "ADVISORY_ID" => all(&patch.advisories),
@@ -181,8 +183,8 @@ fn update(system: &System, patch: &Patch) -> Value {
         "Vendor": "Microsoft",
         "ProductFamily": patch.product_families.first(),
         "Product": system.product,
-        "Classification": patch.classification.as_ref().map(|it| it.as_str()),
-        "MsrcSeverity": patch.severity.as_ref().map(|it| it.as_str()),
+        "Classification": patch.classification.as_ref().map(Classification::as_str),
+        "MsrcSeverity": patch.severity.as_ref().map(Severity::as_str),
         "KbNumber": kb,
         "MsrcNumber": "",
         "Language": "All",
@@ -196,8 +198,8 @@ fn package(system: &System, patch: &Patch) -> Value {
         "ReleaseDate": patch.released_at.map(seconds),
         "Vendor": system.name,
         "Product": system.product,
-        "Classification": patch.classification.as_ref().map(|it| it.as_str()),
-        "Severity": patch.severity.as_ref().map(|it| it.as_str()),
+        "Classification": patch.classification.as_ref().map(Classification::as_str),
+        "Severity": patch.severity.as_ref().map(Severity::as_str),
         "AdvisoryIds": patch.advisories,
         "BugzillaIds": patch.bugzilla,
         "CVEIds": patch.cves,
@@ -292,16 +294,17 @@ mod tests {
         assert_eq!(of("EXPLICIT_APPROVED").len(), 1);
         assert_eq!(of("EXPLICIT_REJECTED")[0]["Patch"]["KbNumber"], second);
         let now = desk.with(|state| state.now.as_second());
+        let second = |value: &Value| {
+            let text = value.as_f64().unwrap().to_string();
+            text.split('.').next().unwrap().parse::<i64>().unwrap()
+        };
         for (status, due) in [("APPROVED", true), ("PENDING_APPROVAL", false)] {
             let found = of(status);
             assert!(!found.is_empty(), "{status}");
             for it in found {
-                let from = it["PatchStatus"]["ApprovalDate"].as_f64().unwrap();
-                assert_eq!(from <= now as f64, due);
-                assert!(
-                    (from - it["Patch"]["ReleaseDate"].as_f64().unwrap() - 200.0 * 86_400.0).abs()
-                        < 1.0
-                );
+                let from = second(&it["PatchStatus"]["ApprovalDate"]);
+                assert_eq!(from <= now, due);
+                assert_eq!(from - second(&it["Patch"]["ReleaseDate"]), 200 * 86_400);
                 assert_eq!(it["PatchStatus"]["ComplianceLevel"], "HIGH");
                 assert_eq!(it["Patch"]["Product"], "WindowsServer2019");
             }

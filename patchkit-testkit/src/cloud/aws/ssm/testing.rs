@@ -9,12 +9,7 @@ use serde_json::Value;
 use crate::cloud::{
     aws::{self, keys::Keys},
     shared::{Shared, lock},
-    world::{
-        State,
-        clock::WorldClock,
-        machine::{Behavior, MachineIx, ScopeIx},
-        populate::Plan,
-    },
+    world::{State, clock::WorldClock, machine::Behavior, populate::Plan},
 };
 
 /// One account in two Regions, 40 machines that behave well, on 3 March 2026.
@@ -85,11 +80,6 @@ impl Desk {
 
     pub(super) fn advance(&self, by: Duration) {
         lock(&self.shared.clock).advance(by);
-    }
-
-    /// The machines of us-east-1.
-    pub(super) fn machines(&self) -> Vec<MachineIx> {
-        self.shared.settled().scope(ScopeIx(0)).machines.clone()
     }
 
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
