@@ -7,6 +7,7 @@
 
 mod baseline_json;
 mod baselines;
+mod documents;
 mod filters;
 mod idempotent;
 mod maintenance;
@@ -21,6 +22,7 @@ use super::Operations;
 
 pub(super) const OPERATIONS: &[Operations] = &[
     baselines::OPERATIONS,
+    documents::OPERATIONS,
     maintenance::HISTORY,
     maintenance::REGISTRATIONS,
     maintenance::UPCOMING,
@@ -34,6 +36,7 @@ pub(super) const OPERATIONS: &[Operations] = &[
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     baseline_dates: baselines::Dates,
+    documents: documents::Store,
     maintenance: maintenance::Store,
     tokens: idempotent::Tokens,
 }
