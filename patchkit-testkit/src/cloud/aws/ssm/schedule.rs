@@ -6,7 +6,7 @@ use croner::{
     CivilDate, CivilDateTime, CivilTime, Cron, CronDateTime, Resolution, Weekday,
     errors::CronError, parser::CronParser,
 };
-use jiff::{SignedDuration, Span, Timestamp, ToSpan as _, civil, tz::TimeZone};
+use jiff::{SignedDuration, Span, Timestamp, civil, tz::TimeZone};
 use patchkit_core::Schedule;
 
 use super::super::AwsError;
@@ -78,7 +78,8 @@ impl Timing {
             Schedule::At(at) => Expression::At(at),
             Schedule::Cron(fields) => {
                 let pattern = cron(&fields).ok_or_else(|| wrong(when.schedule))?;
-                let offset = when.offset.unwrap_or_default().days();
+                let offset = Span::new().try_days(when.offset.unwrap_or_default());
+                let offset = offset.map_err(|_| wrong(when.schedule))?;
                 Expression::Cron { pattern: Box::new(pattern), offset }
             }
             _ => return Err(wrong(when.schedule)),
@@ -172,13 +173,16 @@ fn time(text: &str, zone: &TimeZone) -> Result<Timestamp, AwsError> {
     instant.or_else(wall).ok_or_else(|| refused(format!("{text} is no date and time in ISO 8601")))
 }
 
-/// A time as maintenance windows write it: without seconds where there are none.
+/// A time as maintenance windows write it: to the millisecond, and without what is zero at its end
+/// (AWS CLI reference, the examples of get-maintenance-window and
+/// describe-maintenance-window-schedule).
 pub(super) fn written(at: Timestamp) -> String {
-    if at.as_nanosecond() % 60_000_000_000 == 0 {
-        at.strftime("%Y-%m-%dT%H:%MZ").to_string()
-    } else {
-        at.to_string()
-    }
+    let form = match at.as_millisecond() {
+        it if it % 60_000 == 0 => "%Y-%m-%dT%H:%MZ",
+        it if it % 1_000 == 0 => "%Y-%m-%dT%H:%M:%SZ",
+        _ => "%Y-%m-%dT%H:%M:%S%.3fZ",
+    };
+    at.strftime(form).to_string()
 }
 
 fn wrong(schedule: &str) -> AwsError {
@@ -359,8 +363,17 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_that_never_comes_has_no_next_time() {
+        let when = When { schedule: "cron(0 0 30 FEB ? *)", ..When::default() };
+        assert_eq!(times(when, 1), [""; 0]);
+        let when = When { schedule: "cron(0 0 1 JAN ? 2020)", ..When::default() };
+        assert_eq!(times(when, 1), [""; 0]);
+    }
+
+    #[test]
     fn times_are_written_without_seconds_where_there_are_none() {
         assert_eq!(written(at("2026-02-19T16:00:00Z")), "2026-02-19T16:00Z");
         assert_eq!(written(at("2026-02-19T16:00:15Z")), "2026-02-19T16:00:15Z");
+        assert_eq!(written(at("2026-02-19T16:00:00.1234567Z")), "2026-02-19T16:00:00.123Z");
     }
 }
