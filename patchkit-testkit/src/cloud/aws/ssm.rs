@@ -1,17 +1,25 @@
 //! AWS Systems Manager.
-
-#![allow(clippy::needless_pass_by_value, reason = "all handlers have one signature")]
-
 mod activations;
+mod baseline_json;
+mod baselines;
 mod compliance;
+mod documents;
 mod filter;
+mod filters;
+mod idempotent;
 mod inventory;
+mod maintenance;
 mod nodes;
+mod patch_groups;
 mod patch_states;
+mod patches;
 mod properties;
+mod schedule;
 mod settings;
 mod sync;
 mod tags;
+#[cfg(test)]
+mod testing;
 
 use super::Operations;
 
@@ -25,6 +33,14 @@ pub(super) const OPERATIONS: &[Operations] = &[
     settings::OPERATIONS,
     sync::OPERATIONS,
     tags::OPERATIONS,
+    baselines::OPERATIONS,
+    documents::OPERATIONS,
+    maintenance::HISTORY,
+    maintenance::REGISTRATIONS,
+    maintenance::UPCOMING,
+    maintenance::WINDOWS,
+    patch_groups::OPERATIONS,
+    patches::OPERATIONS,
 ];
 
 /// What one account has in one Region, besides machines and baselines.
@@ -36,4 +52,8 @@ pub(crate) struct Store {
     pub(crate) settings: settings::Settings,
     pub(crate) syncs: sync::Syncs,
     pub(crate) tags: tags::TagStore,
+    baseline_dates: baselines::Dates,
+    documents: documents::Store,
+    maintenance: maintenance::Store,
+    tokens: idempotent::Tokens,
 }
