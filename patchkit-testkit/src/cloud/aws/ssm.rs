@@ -1,11 +1,23 @@
 //! AWS Systems Manager.
 
+mod associations;
+mod automation;
+pub(crate) mod commands;
+#[cfg(test)]
+mod lab;
 mod nodes;
 
 use super::Operations;
 
-pub(super) const OPERATIONS: &[Operations] = &[nodes::OPERATIONS];
+pub(super) const OPERATIONS: &[Operations] =
+    &[associations::OPERATIONS, automation::OPERATIONS, commands::OPERATIONS, nodes::OPERATIONS];
 
 /// What one account has in one Region, besides machines and baselines.
 #[derive(Debug, Default)]
-pub(crate) struct Store {}
+pub(crate) struct Store {
+    pub(crate) associations: associations::Associations,
+    /// The compliance items of the type `Association`.
+    pub(crate) association_compliance: associations::AssociationCompliance,
+    pub(crate) automation: automation::Automation,
+    pub(crate) commands: commands::Commands,
+}

@@ -1,0 +1,3 @@
+mod patching;
+mod reading;
+mod sending;
