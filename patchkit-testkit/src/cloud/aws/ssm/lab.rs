@@ -66,7 +66,7 @@ impl Lab {
     pub(super) fn new(behavior: Behavior) -> Self {
         let plan = World::builder()
             .seed(7)
-            .nodes(120)
+            .nodes(300)
             .aws_account("111122223333")
             .aws_account("222233334444")
             .aws_region("us-east-1")
@@ -140,7 +140,7 @@ impl Lab {
         machines.map(|at| state.machine(*at).aws.as_ref().unwrap().id.to_string()).collect()
     }
 
-    /// Running, managed Linux instances with something to install.
+    /// Running, managed Linux instances.
     pub(super) fn linux(&self) -> Vec<String> {
         self.ids(|state, at| {
             let (machine, aws) = (state.machine(at), state.machine(at).aws.as_ref().unwrap());
@@ -148,8 +148,6 @@ impl Lab {
                 && aws.registered.is_some()
                 && matches!(aws.side, AwsKind::Ec2(_))
                 && !state.system_of(at).is_windows()
-                && machine.patches.installed.count_ones(..) + 5
-                    < machine.patches.relevant.count_ones(..)
         })
     }
 
