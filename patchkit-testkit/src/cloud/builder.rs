@@ -215,7 +215,7 @@ impl WorldBuilder {
         Ok(World { shared, aws, plan })
     }
 
-    pub(super) fn plan(&self) -> Plan {
+    fn plan(&self) -> Plan {
         let accounts = named(&self.accounts, &ACCOUNTS);
         let usual = |given: &[String], usual: &[&str]| -> Vec<Arc<str>> {
             match given {

@@ -48,9 +48,9 @@ pub(super) const OPERATIONS: Operations = &[
 ];
 
 /// How long the service keeps a command (user guide, "AWS Systems Manager Run Command").
-const KEPT: Duration = Duration::from_secs(30 * 86_400);
+const KEPT: Duration = Duration::from_hours(30 * 24);
 /// How long a snapshot of approved patches is good for in this world.
-const SNAPSHOT_KEPT: Duration = Duration::from_secs(3 * 86_400);
+const SNAPSHOT_KEPT: Duration = Duration::from_hours(3 * 24);
 
 /// A snapshot's id, the baseline's and the system.
 type SnapshotKey = (Arc<str>, Arc<str>, SystemIx);

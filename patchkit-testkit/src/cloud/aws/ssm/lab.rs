@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 use crate::cloud::{
     aws::{self, keys::Keys},
-    builder::World,
     record::Outcome,
     shared::{Shared, lock},
     sink::{ObjectSink, ObjectSource},
     world::{
-        State,
+        Consistency, State,
         clock::WorldClock,
         machine::{Agent, AwsKind, Behavior, MachineIx, Power, ScopeIx},
+        populate::Plan,
     },
 };
 
@@ -64,15 +64,18 @@ impl ObjectSource for Bucket {
 
 impl Lab {
     pub(super) fn new(behavior: Behavior) -> Self {
-        let plan = World::builder()
-            .seed(7)
-            .nodes(300)
-            .aws_account("111122223333")
-            .aws_account("222233334444")
-            .aws_region("us-east-1")
-            .behavior(behavior)
-            .start_at("2026-03-03T10:00:00Z".parse().unwrap())
-            .plan();
+        let account = |id: &str| (Arc::from(id), Arc::from(id));
+        let plan = Plan {
+            seed: 7,
+            now: "2026-03-03T10:00:00Z".parse().unwrap(),
+            nodes: 64,
+            accounts: vec![account("111122223333"), account("222233334444")],
+            regions: vec!["us-east-1".into()],
+            subscriptions: Vec::new(),
+            patches: 400,
+            behavior: Some(behavior),
+            consistency: Consistency::default(),
+        };
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
         let mut state = State::new(&plan);
         for machine in &mut state.machines {
@@ -192,9 +195,8 @@ impl Lab {
 
     /// Sends a document to nodes by id; gives the command's id.
     pub(super) fn send(&self, document: &str, ids: &[String], parameters: Value) -> String {
-        let input = json!({
-            "DocumentName": document, "InstanceIds": ids, "Parameters": parameters,
-        });
+        let mut input = json!({"DocumentName": document, "InstanceIds": ids});
+        input["Parameters"] = parameters;
         self.send_as(&input)
     }
 

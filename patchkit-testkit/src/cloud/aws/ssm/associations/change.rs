@@ -1,5 +1,7 @@
 //! CreateAssociation, UpdateAssociation and DeleteAssociation.
 
+#![expect(clippy::needless_pass_by_value, reason = "all operations have one signature")]
+
 use std::{collections::HashMap, sync::Arc};
 
 use serde_json::{Value, json};
@@ -94,7 +96,7 @@ pub(super) fn update_association(call: &mut Call<'_>, value: Value) -> Result<Va
 }
 
 pub(super) fn delete_association(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
-    let id = read::find(call.state, call.scope, &value)?.id.clone();
+    let id = Arc::clone(&read::find(call.state, call.scope, &value)?.id);
     let store = &mut call.here_mut().ssm;
     store.associations.by_id.remove(&id);
     // Its items go with it.

@@ -1,5 +1,7 @@
 //! What is told of associations and of their runs.
 
+#![expect(clippy::needless_pass_by_value, reason = "all operations have one signature")]
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

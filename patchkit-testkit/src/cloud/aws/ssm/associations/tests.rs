@@ -161,7 +161,7 @@ fn a_run_makes_an_item_of_association_compliance_unless_that_is_manual() {
     let status = |id: &str| {
         let key = (nodes[0].as_str().into(), id.into());
         let state = lab.state();
-        state.scope(HERE).ssm.association_compliance.get(&key).map(|it| it.status.clone())
+        state.scope(HERE).ssm.association_compliance.get(&key).map(|it| it.status)
     };
     assert_eq!(status(&good), Some(ComplianceStatus::Compliant));
     assert_eq!(status(&bad), Some(ComplianceStatus::NonCompliant));

@@ -10,7 +10,7 @@ use super::{
     runbooks::texts,
 };
 use crate::cloud::{
-    aws::ssm::commands::{self, SendRequest, Stage},
+    aws::ssm::commands::{self, Invocation, SendRequest, Stage},
     world::{
         clock::later,
         machine::{AwsKind, MachineIx, Power, ScopeIx},
@@ -71,7 +71,8 @@ impl State {
         if let Some(run) = self.step_run_mut(&at) {
             run.command = Some(Arc::clone(&command));
         }
-        commands::on_end(self, at.scope, &command.clone(), move |state| {
+        let id = Arc::clone(&command);
+        commands::on_end(self, at.scope, &id, move |state| {
             let end = state.command_end(at.scope, &command);
             state.end_automation_step(&at, end);
         });
@@ -91,7 +92,7 @@ impl State {
         let outputs = BTreeMap::from([
             ("CommandId".to_owned(), vec![id.to_owned()]),
             ("Status".to_owned(), vec![command.stage.status().to_owned()]),
-            ("ResponseCode".to_owned(), vec![first.map_or(-1, |it| it.code()).to_string()]),
+            ("ResponseCode".to_owned(), vec![first.map_or(-1, Invocation::code).to_string()]),
             ("Output".to_owned(), vec![output]),
         ]);
         match command.stage {
@@ -179,17 +180,13 @@ impl State {
             (None, Some(text)) => text.parse().ok(),
             (None, None) => None,
         };
-        match until {
-            Some(until) => {
-                self.at(until, move |state| {
-                    state.end_automation_step(&at, StepEnd::success(BTreeMap::new()));
-                });
-            }
-            None => {
-                let message = "aws:sleep takes a Duration (PT10M) or a Timestamp.";
-                self.end_automation_step(&at, StepEnd::failure(message));
-            }
-        }
+        let Some(until) = until else {
+            let message = "aws:sleep takes a Duration (PT10M) or a Timestamp.";
+            return self.end_automation_step(&at, StepEnd::failure(message));
+        };
+        self.at(until, move |state| {
+            state.end_automation_step(&at, StepEnd::success(BTreeMap::new()));
+        });
     }
 
     fn property_step(&mut self, at: At, inputs: Value, waits: Waits) {

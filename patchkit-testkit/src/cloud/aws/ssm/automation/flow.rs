@@ -188,7 +188,7 @@ impl State {
         let place = run.place;
         let step = &execution.runbook.steps[place];
         let named = |name: &str| execution.runbook.steps.iter().position(|it| it.name == name);
-        let following = || match &step.next_step {
+        let following = || match &step.next {
             Some(name) => named(name),
             None => Some(place + 1).filter(|next| *next < execution.runbook.steps.len()),
         };

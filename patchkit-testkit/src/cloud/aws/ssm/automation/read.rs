@@ -1,5 +1,7 @@
 //! What is told of executions and of their steps.
 
+#![expect(clippy::needless_pass_by_value, reason = "all operations have one signature")]
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -101,7 +103,7 @@ fn step(execution: &Execution, run: &StepRun) -> Value {
         "OnFailure": step.on_failure.as_deref().unwrap_or("Abort"),
         "IsEnd": step.is_end.unwrap_or(false),
         "IsCritical": step.is_critical.unwrap_or(true),
-        "NextStep": step.next_step,
+        "NextStep": step.next,
         "TimeoutSeconds": step.timeout_seconds,
         "MaxAttempts": 1,
         "OverriddenParameters": {},

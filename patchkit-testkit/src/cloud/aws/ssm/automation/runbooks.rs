@@ -38,8 +38,8 @@ pub(super) struct Step {
     pub(super) is_end: Option<bool>,
     #[serde(default)]
     pub(super) is_critical: Option<bool>,
-    #[serde(default)]
-    pub(super) next_step: Option<String>,
+    #[serde(default, rename = "nextStep")]
+    pub(super) next: Option<String>,
 }
 
 #[derive(Deserialize)]

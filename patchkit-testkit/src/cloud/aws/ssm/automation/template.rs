@@ -67,7 +67,11 @@ impl Names<'_> {
             _ => {}
         }
         if let Some(values) = self.execution.parameters.get(name) {
-            return Ok(value(values, self.execution.runbook.is_list(name)));
+            return Ok(if self.execution.runbook.is_list(name) {
+                many(values)
+            } else {
+                one(values)
+            });
         }
         let output = name.split_once('.').and_then(|(step, output)| {
             let steps = &self.execution.runbook.steps;
@@ -75,15 +79,15 @@ impl Names<'_> {
             run.filter(|run| steps[run.place].name == step).find_map(|run| run.outputs.get(output))
         });
         output
-            .map(|values| value(values, values.len() != 1))
+            .map(|values| if values.len() == 1 { one(values) } else { many(values) })
             .ok_or_else(|| format!("The name {{{{{name}}}}} has no value."))
     }
 }
 
-fn value(values: &[String], is_list: bool) -> Value {
-    match values {
-        [one] if !is_list => Value::String(one.clone()),
-        [] if !is_list => Value::String(String::new()),
-        many => Value::from(many.to_vec()),
-    }
+fn one(values: &[String]) -> Value {
+    Value::String(values.first().cloned().unwrap_or_default())
+}
+
+fn many(values: &[String]) -> Value {
+    Value::from(values.to_vec())
 }

@@ -53,7 +53,7 @@ fn instances_are_started_and_stopped() {
     assert_eq!(lab.state().machine(at).power, Power::Running);
     let stop =
         json!({"DocumentName": "AWS-StopEC2Instance", "Parameters": {"InstanceId": [stopped]}});
-    assert_eq!(lab.reached("StartAutomationExecution", &stop), [stopped.clone()]);
+    assert_eq!(lab.reached("StartAutomationExecution", &stop), [stopped.as_str()]);
     lab.advance(180);
     assert_eq!(lab.state().machine(at).power, Power::Stopped);
 }
@@ -80,13 +80,15 @@ fn unknown_runbooks_versions_and_parameters_are_refused() {
     let name = "AWS-StartEC2Instance";
     let version = json!({"DocumentName": name, "DocumentVersion": "9"});
     assert_eq!(ask(version), "AutomationDefinitionVersionNotFoundException");
-    for parameters in [json!({}), json!({"InstanceId": ["i-1"], "More": ["x"]})] {
+    for parameters in
+        [json!({"AutomationAssumeRole": ["r"]}), json!({"InstanceId": ["i-1"], "More": ["x"]})]
+    {
         let input = json!({"DocumentName": name, "Parameters": parameters});
         assert_eq!(ask(input), "InvalidAutomationExecutionParametersException");
     }
     let nowhere = json!({
         "DocumentName": name, "Parameters": {"InstanceId": ["i-1"]},
-        "TargetLocations": [{"Accounts": ["1"], "Regions": ["us-east-1"]}],
+        "TargetLocations": [{"Accounts": ["111122223333"], "Regions": ["us-east-1"]}],
     });
     assert_eq!(ask(nowhere), "InvalidAutomationExecutionParametersException");
     let id = json!({"AutomationExecutionId": "00000000-0000-0000-0000-000000000000"});
@@ -97,7 +99,7 @@ fn unknown_runbooks_versions_and_parameters_are_refused() {
     }
 }
 
-const PATCH: &str = r#"
+const PATCH: &str = r"
 schemaVersion: '0.3'
 parameters:
   Node: {type: String}
@@ -137,7 +139,7 @@ mainSteps:
     action: aws:changeInstanceState
     isEnd: true
     inputs: {InstanceIds: ['{{ Node }}'], DesiredState: stopped}
-"#;
+";
 
 #[test]
 fn a_runbook_of_one_s_own_starts_patches_and_stops() {
@@ -262,7 +264,7 @@ fn completing_lets_the_step_end_and_begins_no_other() {
     assert_eq!((&last["StepName"], &last["StepStatus"]), (&json!("patch"), &json!("Success")));
 }
 
-fn over(lab: &Lab, targets: Value, more: Value) -> String {
+fn over(lab: &Lab, targets: &Value, more: &Value) -> String {
     let mut input = json!({
         "DocumentName": "AWS-StartEC2Instance", "TargetParameterName": "InstanceId",
         "Targets": targets,
@@ -278,7 +280,7 @@ fn each_target_has_an_execution_of_its_own() {
     let lab = Lab::new(Behavior::Well);
     let ids = lab.linux()[..4].to_vec();
     let targets = json!([{"Key": "ParameterValues", "Values": ids}]);
-    let id = over(&lab, targets, json!({"MaxConcurrency": "2"}));
+    let id = over(&lab, &targets, &json!({"MaxConcurrency": "2"}));
     lab.advance(60);
     let parent = get(&lab, &id);
     assert_eq!(parent["AutomationExecutionStatus"], "Success");
@@ -304,7 +306,7 @@ fn targets_by_tag_are_instances_whether_managed_and_running_or_not() {
     let (stopped, running) = instances(&lab);
     lab.tag(&[stopped.clone(), running, lab.hybrid().remove(0)], "Set", "a");
     let targets = json!([{"Key": "tag:Set", "Values": ["a"]}]);
-    let id = over(&lab, targets, json!({}));
+    let id = over(&lab, &targets, &json!({}));
     lab.advance(120);
     assert_eq!(get(&lab, &id)["ProgressCounters"]["TotalSteps"], 2);
     assert_eq!(status(&lab, &id), "Success");
@@ -324,7 +326,7 @@ fn a_parent_stops_at_one_error_more_than_it_may_have() {
     let run = |errors: &str| {
         let targets = json!([{"Key": "ParameterValues", "Values": ids}]);
         let more = json!({"MaxConcurrency": "1", "MaxErrors": errors});
-        let id = over(&lab, targets, more);
+        let id = over(&lab, &targets, &more);
         lab.advance(60);
         let execution = get(&lab, &id);
         (status(&lab, &id), execution["ProgressCounters"]["FailedSteps"].clone())

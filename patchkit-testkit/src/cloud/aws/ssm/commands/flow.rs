@@ -14,7 +14,7 @@ const SENDING: Duration = Duration::from_secs(1);
 const RAMP: Duration = Duration::from_secs(2);
 /// An agent that has not answered for so long is `Delayed`.
 const DELAYED_AFTER: Duration = Duration::from_secs(30);
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 impl State {
     /// Sends a command to as many further nodes as its limits allow.

@@ -58,11 +58,11 @@ pub(super) fn of_invocation(state: &mut State, at: &At) {
 fn topic(command: &Command, stage: Stage, of: &str) -> Option<String> {
     let config = command.request.notification_config.as_ref()?;
     // Without a type, it is the command's own changes that are told.
-    let wanted = config.notification_type.as_deref().unwrap_or("Command") == of;
+    let wanted = config.of.as_deref().unwrap_or("Command") == of;
     let status = stage.status();
-    let events = &config.notification_events;
+    let events = &config.events;
     let told = events.is_empty() || events.iter().any(|it| it == "All" || it == status);
-    (wanted && told).then(|| config.notification_arn.clone())
+    (wanted && told).then(|| config.topic.clone())
 }
 
 fn publish(state: &mut State, scope: ScopeIx, topic: String, subject: String, message: &Value) {

@@ -159,9 +159,13 @@ pub(super) fn detail(
 }
 
 impl Invocation {
-    /// The step whose output stands for the whole: the one that ran last.
+    /// The step whose output stands for the whole: the one that ran longest.
     fn main_plugin(&self) -> Option<&Plugin> {
-        self.plugins.iter().rev().find(|it| it.started.is_some()).or(self.plugins.first())
+        let lasted = |it: &&Plugin| {
+            let span = it.started.zip(it.ended.or(it.started));
+            span.map(|(started, ended)| ended.as_millisecond() - started.as_millisecond())
+        };
+        self.plugins.iter().max_by_key(lasted)
     }
 }
 

@@ -34,8 +34,8 @@ impl Order {
             .command_at(at)
             .is_some_and(|it| it.document.name == "AWS-RunPatchBaselineAssociation");
         Self {
-            operation: operation(first("Operation")),
-            reboot: reboot(first("RebootOption")),
+            operation: operation(first("Operation").as_deref()),
+            reboot: reboot(first("RebootOption").as_deref()),
             snapshot: first("SnapshotId").map(Arc::from),
             install_list: first("InstallOverrideList"),
             baseline: first("BaselineOverride"),
@@ -60,8 +60,8 @@ impl Order {
     /// allowed. None where it is only to scan, or not to reboot.
     pub(super) fn of_hooks(state: &State, at: &At, does: Does) -> Option<Self> {
         let first = |name| state.parameter(at, name).into_iter().next().filter(|it| !it.is_empty());
-        let allowed = reboot(first("RebootOption"));
-        if operation(first("Operation")) == OperationKind::Scan
+        let allowed = reboot(first("RebootOption").as_deref());
+        if operation(first("Operation").as_deref()) == OperationKind::Scan
             || does == Does::Reboot && allowed == Reboot::Never
         {
             return None;
@@ -72,8 +72,8 @@ impl Order {
     }
 }
 
-fn operation(text: Option<String>) -> OperationKind {
-    match text.as_deref() {
+fn operation(text: Option<&str>) -> OperationKind {
+    match text {
         Some("Install") => OperationKind::Install,
         _ => OperationKind::Scan,
     }
@@ -81,8 +81,8 @@ fn operation(text: Option<String>) -> OperationKind {
 
 /// RebootIfNeeded boots after any install, whether or not a patch needs it (user guide, "About the
 /// AWS-RunPatchBaseline SSM document").
-fn reboot(text: Option<String>) -> Reboot {
-    match text.as_deref() {
+fn reboot(text: Option<&str>) -> Reboot {
+    match text {
         Some("NoReboot") => Reboot::Never,
         _ => Reboot::AfterInstall,
     }
@@ -111,18 +111,15 @@ impl State {
         };
         let place = at.clone();
         let started = self.start_job(machine, work, move |state, machine, end| {
-            state.patched(&place, machine, &order, &plan, end);
+            state.patched(&place, machine, &order, &plan, &end);
         });
-        match started {
-            Some(job) => {
-                if let Some(invocation) = self.invocation_mut(&at) {
-                    invocation.job = Some(job);
-                }
+        if let Some(job) = started {
+            if let Some(invocation) = self.invocation_mut(&at) {
+                invocation.job = Some(job);
             }
-            None => {
-                let message = self.lock_message(machine);
-                self.fail_soon(at, message.to_owned());
-            }
+        } else {
+            let message = self.lock_message(machine).to_owned();
+            self.fail_soon(at, message);
         }
     }
 
@@ -208,10 +205,10 @@ impl State {
     }
 
     /// What the agent does when a patch operation has ended: it uploads, and prints a report.
-    fn patched(&mut self, at: &At, machine: MachineIx, order: &Order, plan: &Plan, end: JobEnd) {
+    fn patched(&mut self, at: &At, machine: MachineIx, order: &Order, plan: &Plan, end: &JobEnd) {
         let id = Arc::clone(&at.command);
         let with = (&*plan.judgement, &*plan.snapshot);
-        let report = text::report(self, machine, order.operation, with, &end);
+        let report = text::report(self, machine, order.operation, with, end);
         let failed = end.failed.count_ones(..);
         if order.for_association {
             if let Some(association) = &order.association {

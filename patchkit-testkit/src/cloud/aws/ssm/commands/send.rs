@@ -72,12 +72,14 @@ pub(crate) struct Target {
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(default)]
 pub(crate) struct NotificationConfig {
-    pub(crate) notification_arn: String,
-    pub(crate) notification_events: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) notification_type: Option<String>,
+    #[serde(rename = "NotificationArn")]
+    pub(crate) topic: String,
+    #[serde(rename = "NotificationEvents")]
+    pub(crate) events: Vec<String>,
+    #[serde(rename = "NotificationType", skip_serializing_if = "Option::is_none")]
+    pub(crate) of: Option<String>,
 }
 
 pub(in super::super) fn send_command(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
@@ -275,7 +277,7 @@ impl Parameter {
 
 fn check_notification(request: &SendRequest) -> Result<(), AwsError> {
     let Some(config) = &request.notification_config else { return Ok(()) };
-    if !config.notification_arn.starts_with("arn:") {
+    if !config.topic.starts_with("arn:") {
         let message = "The notification configuration has no topic.";
         return Err(AwsError::new("InvalidNotificationConfig", message));
     }
@@ -328,23 +330,18 @@ fn named_nodes(
 
 impl State {
     pub(super) fn platform(&self, at: MachineIx) -> Platform {
-        match self.system_of(at).is_windows() {
-            true => Platform::Windows,
-            false => Platform::Linux,
-        }
+        if self.system_of(at).is_windows() { Platform::Windows } else { Platform::Linux }
     }
 
     /// The values of a parameter of a command: what was given, else the document's default.
     pub(super) fn parameter(&self, at: &At, name: &str) -> Vec<String> {
         let Some(command) = self.command_at(at) else { return Vec::new() };
-        match command.request.parameters.get(name) {
-            Some(values) => values.clone(),
-            None => {
-                let usual = command.document.parameters.iter().find(|it| it.name == name);
-                let usual = usual.and_then(|it| it.usual).filter(|it| !it.is_empty());
-                usual.map(ToOwned::to_owned).into_iter().collect()
-            }
+        if let Some(values) = command.request.parameters.get(name) {
+            return values.clone();
         }
+        let usual = command.document.parameters.iter().find(|it| it.name == name);
+        let usual = usual.and_then(|it| it.usual).filter(|it| !it.is_empty());
+        usual.map(ToOwned::to_owned).into_iter().collect()
     }
 
     /// How long something takes for one invocation.

@@ -12,7 +12,7 @@ fn get(lab: &Lab, id: &str, node: &str) -> Value {
 fn invocations_are_seen_some_seconds_late() {
     let lab = Lab::new(Behavior::Well);
     let node = lab.linux().remove(0);
-    let id = lab.send(SCRIPT, &[node.clone()], json!({"commands": ["echo hi"]}));
+    let id = lab.send(SCRIPT, std::slice::from_ref(&node), json!({"commands": ["echo hi"]}));
     let input = json!({"CommandId": id, "InstanceId": node});
     assert_eq!(lab.refused("GetCommandInvocation", &input), "InvocationDoesNotExist");
     assert!(lab.stages(&id).is_empty());
@@ -27,7 +27,7 @@ fn a_script_s_output_and_code_are_told() {
     let lab = Lab::new(Behavior::Well);
     let node = lab.linux().remove(0);
     let lines = json!({"commands": ["echo \"one\"", "echo two; exit 4", "echo three"]});
-    let id = lab.send(SCRIPT, &[node.clone()], lines);
+    let id = lab.send(SCRIPT, std::slice::from_ref(&node), lines);
     lab.advance(30);
     let got = get(&lab, &id, &node);
     assert_eq!(got["PluginName"], "aws:runShellScript");
@@ -42,7 +42,11 @@ fn output_is_cut_where_the_service_cuts_it() {
     let lab = Lab::new(Behavior::Well);
     let node = lab.linux().remove(0);
     let long = "x".repeat(30_000);
-    let id = lab.send(SCRIPT, &[node.clone()], json!({"commands": [format!("echo {long}")]}));
+    let id = lab.send(
+        SCRIPT,
+        std::slice::from_ref(&node),
+        json!({"commands": [format!("echo {long}")]}),
+    );
     lab.advance(30);
     let got = get(&lab, &id, &node);
     assert_eq!(got["StandardOutputContent"].as_str().unwrap().len(), 24_000);
@@ -57,7 +61,11 @@ fn output_is_cut_where_the_service_cuts_it() {
 fn a_document_of_several_steps_is_read_by_the_name_of_a_step() {
     let lab = Lab::new(Behavior::Well);
     let node = lab.linux().remove(0);
-    let id = lab.send("AWS-RunPatchBaseline", &[node.clone()], json!({"Operation": ["Scan"]}));
+    let id = lab.send(
+        "AWS-RunPatchBaseline",
+        std::slice::from_ref(&node),
+        json!({"Operation": ["Scan"]}),
+    );
     lab.advance(120);
     let whole = get(&lab, &id, &node);
     assert_eq!((&whole["PluginName"], &whole["StandardOutputContent"]), (&json!(""), &json!("")));
@@ -102,12 +110,12 @@ fn commands_are_filtered_by_time_status_document_and_stage() {
     let by = |key: &str, value: &str| ids(json!({"Filters": [{"key": key, "value": value}]}));
     // Newest first.
     assert_eq!(ids(json!({})), [second.clone(), first.clone()]);
-    assert_eq!(by("ExecutionStage", "Executing"), [second.clone()]);
-    assert_eq!(by("ExecutionStage", "Complete"), [first.clone()]);
-    assert_eq!(by("Status", "Failed"), [first.clone()]);
-    assert_eq!(by("DocumentName", "AWS-Noop"), [second.clone()]);
-    assert_eq!(by("InvokedAfter", "2026-03-03T10:00:30Z"), [second.clone()]);
-    assert_eq!(by("InvokedBefore", "2026-03-03T10:00:30Z"), [first.clone()]);
+    assert_eq!(by("ExecutionStage", "Executing"), [second.as_str()]);
+    assert_eq!(by("ExecutionStage", "Complete"), [first.as_str()]);
+    assert_eq!(by("Status", "Failed"), [first.as_str()]);
+    assert_eq!(by("DocumentName", "AWS-Noop"), [second.as_str()]);
+    assert_eq!(by("InvokedAfter", "2026-03-03T10:00:30Z"), [second.as_str()]);
+    assert_eq!(by("InvokedBefore", "2026-03-03T10:00:30Z"), [first.as_str()]);
     lab.advance(10);
     assert_eq!(ids(json!({"InstanceId": nodes[0]})), [first]);
     let stage = json!({"Filters": [{"key": "ExecutionStage", "value": "Complete"}]});
@@ -124,7 +132,7 @@ fn commands_are_filtered_by_time_status_document_and_stage() {
 fn a_command_is_kept_for_thirty_days() {
     let lab = Lab::new(Behavior::Well);
     let node = lab.linux().remove(0);
-    lab.send("AWS-Noop", &[node.clone()], json!({}));
+    lab.send("AWS-Noop", std::slice::from_ref(&node), json!({}));
     let count = || lab.good("ListCommands", &json!({}))["Commands"].as_array().unwrap().len();
     lab.advance(29 * 86_400);
     assert_eq!(count(), 1);
