@@ -7,6 +7,8 @@ pub(crate) mod commands;
 mod lab;
 mod nodes;
 
+use std::collections::BTreeMap;
+
 use super::Operations;
 
 pub(super) const OPERATIONS: &[Operations] =
@@ -20,4 +22,6 @@ pub(crate) struct Store {
     pub(crate) association_compliance: associations::AssociationCompliance,
     pub(crate) automation: automation::Automation,
     pub(crate) commands: commands::Commands,
+    /// The account's own documents, by name: JSON or YAML.
+    pub(crate) own_documents: BTreeMap<Box<str>, Box<str>>,
 }

@@ -36,8 +36,6 @@ pub(super) const OPERATIONS: Operations = &[
 pub(crate) struct Automation {
     by_number: BTreeMap<u64, Execution>,
     numbers: HashMap<Arc<str>, u64>,
-    /// The account's own runbooks, by name: JSON or YAML.
-    pub(crate) own: BTreeMap<Box<str>, Box<str>>,
     /// What a client's token has started, with the request that it came with.
     tokens: HashMap<String, (String, Arc<str>)>,
 }

@@ -6,6 +6,7 @@ mod flow;
 mod notices;
 mod output;
 mod overrides;
+mod own;
 mod patch;
 mod read;
 mod run;
@@ -17,6 +18,7 @@ mod tests;
 mod text;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap, VecDeque},
     fmt,
     sync::Arc,
@@ -24,13 +26,14 @@ use std::{
 };
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 pub(crate) use self::{
     send::{Origin, SendRequest, Target, check_parameters, send},
     stage::Stage,
     targets::resolve,
 };
-use super::super::{AwsError, Operations};
+use super::super::{AwsError, Operations, input};
 use crate::cloud::world::{
     State,
     catalogue::SystemIx,
@@ -116,7 +119,7 @@ type Observer = Box<dyn FnOnce(&mut State) + Send>;
 pub(crate) struct Command {
     pub(crate) id: Arc<str>,
     pub(crate) request: Arc<SendRequest>,
-    pub(crate) document: &'static documents::Document,
+    pub(crate) document: Arc<documents::Document>,
     pub(crate) requested: Timestamp,
     pub(crate) expires: Timestamp,
     pub(crate) stage: Stage,
@@ -181,9 +184,9 @@ impl Invocation {
 /// One step of a document on one node.
 #[derive(Clone, Debug)]
 pub(crate) struct Plugin {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// The folder of its output, below the node's.
-    pub(crate) folder: &'static str,
+    pub(crate) folder: Cow<'static, str>,
     pub(crate) stage: Stage,
     pub(crate) code: i32,
     pub(crate) started: Option<Timestamp>,
@@ -237,6 +240,21 @@ pub(crate) fn on_end(
         Some(command) if !command.stage.is_over() => command.observers.push(Box::new(act)),
         _ => act(state),
     }
+}
+
+/// Sends a command by an input of SendCommand, for what runs commands itself; gives its id.
+pub(crate) fn send_input(
+    state: &mut State,
+    scope: ScopeIx,
+    value: Value,
+) -> Result<String, AwsError> {
+    let answer = send(state, scope, input(value)?)?;
+    Ok(answer["Command"]["CommandId"].as_str().unwrap_or_default().to_owned())
+}
+
+/// A command's `Status`; none where it is not known.
+pub(crate) fn status(state: &State, scope: ScopeIx, id: &str) -> Option<String> {
+    state.commands(scope).get(id).map(|command| command.stage.status().to_owned())
 }
 
 /// Cancels all of a command that has not ended.

@@ -111,13 +111,11 @@ fn described(call: &Call<'_>, id: &str) -> Result<Value, AwsError> {
 
 fn check(state: &State, scope: ScopeIx, definition: &Definition) -> Result<(), AwsError> {
     let name = &definition.name;
-    let document = Document::find(name).ok_or_else(|| {
-        let message = format!("The simulator has no command document with the name {name}.");
-        AwsError::new("InvalidDocument", message)
-    })?;
+    let document = Document::find(state, scope, name)
+        .map_err(|fault| AwsError::new("InvalidDocument", fault))?;
     check_parameters(
-        document,
-        &run::parameters(document, definition, "00000000-0000-0000-0000-000000000000"),
+        &document,
+        &run::parameters(&document, definition, "00000000-0000-0000-0000-000000000000"),
     )?;
     match (&definition.instance_id, definition.targets.as_slice()) {
         (None, []) => {

@@ -81,16 +81,15 @@ fn run_on(
     let association = state.association(scope, id).ok_or_else(|| unknown(id))?;
     let (id, version) = (Arc::clone(&association.id), association.version);
     let definition = association.definition.clone();
-    let document = Document::find(&definition.name).ok_or_else(|| {
-        AwsError::new("InvalidDocument", format!("{} does not exist.", definition.name))
-    })?;
+    let document = Document::find(state, scope, &definition.name)
+        .map_err(|fault| AwsError::new("InvalidDocument", fault))?;
     let s3 = definition.output_location.as_ref().map(|it| &it["S3Location"]);
     let place = |name| s3.and_then(|it| it[name].as_str()).map(ToOwned::to_owned);
     let request = SendRequest {
         targets,
         document_name: definition.name.clone(),
         document_version: definition.document_version.clone(),
-        parameters: parameters(document, &definition, &id),
+        parameters: parameters(&document, &definition, &id),
         bucket: place("OutputS3BucketName"),
         prefix: place("OutputS3KeyPrefix"),
         bucket_region: place("OutputS3Region"),

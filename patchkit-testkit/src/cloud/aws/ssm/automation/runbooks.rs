@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Automation, Parameters};
+use super::{Parameters, ScopeIx, State};
+use crate::cloud::aws::ssm::commands::documents::{bare, own_text};
 
 /// A document of the type Automation.
 #[derive(Clone, Debug)]
@@ -60,11 +61,10 @@ pub(super) enum Fault {
 
 impl Runbook {
     /// A runbook by its name or its ARN.
-    pub(super) fn find(automation: &Automation, name: &str) -> Result<Arc<Self>, Fault> {
-        let name = name.rsplit_once("document/").map_or(name, |(_, name)| name);
-        let own = automation.own.get(name).map(|it| &**it);
-        let text = own.or_else(|| PROVIDED.iter().find(|it| it.0 == name).map(|it| it.1));
-        let text = text.ok_or(Fault::Unknown)?;
+    pub(super) fn find(state: &State, scope: ScopeIx, name: &str) -> Result<Arc<Self>, Fault> {
+        let name = bare(name);
+        let provided = PROVIDED.iter().find(|it| it.0 == name).map(|it| it.1);
+        let text = provided.or_else(|| own_text(state, scope, name)).ok_or(Fault::Unknown)?;
         Self::read(name, text).map(Arc::new).map_err(Fault::Wrong)
     }
 

@@ -115,7 +115,7 @@ fn check_modelled(start: &Start) -> Result<(), AwsError> {
 
 fn find(state: &State, scope: ScopeIx, start: &Start) -> Result<Arc<Runbook>, AwsError> {
     let name = &start.document_name;
-    let runbook = Runbook::find(state.automation(scope), name).map_err(|fault| match fault {
+    let runbook = Runbook::find(state, scope, name).map_err(|fault| match fault {
         Fault::Unknown => AwsError::new(
             "AutomationDefinitionNotFoundException",
             format!("The simulator has no runbook with the name {name}."),

@@ -27,7 +27,7 @@ fn status(lab: &Lab, id: &str) -> String {
 /// Adds a runbook of the account's own.
 fn own(lab: &Lab, name: &str, text: &str) {
     let mut state = lab.state();
-    state.scope_mut(HERE).ssm.automation.own.insert(name.into(), text.into());
+    state.scope_mut(HERE).ssm.own_documents.insert(name.into(), text.into());
 }
 
 /// A stopped instance, and one that runs.

@@ -1,12 +1,20 @@
 //! The command documents that nodes can run here, with their parameters and steps.
 
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
+
+use super::{State, own};
+use crate::cloud::world::machine::ScopeIx;
+
 /// A command document.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Document {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) platforms: &'static [Platform],
-    pub(crate) parameters: &'static [Parameter],
-    pub(crate) steps: &'static [Step],
+    pub(crate) parameters: Cow<'static, [Parameter]>,
+    pub(crate) steps: Cow<'static, [Step]>,
 }
 
 /// `PlatformType`
@@ -17,38 +25,39 @@ pub(crate) enum Platform {
     MacOs,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Parameter {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// None: it must be given.
-    pub(crate) usual: Option<&'static str>,
+    pub(crate) usual: Option<Cow<'static, str>>,
     pub(crate) rule: Rule,
 }
 
 /// Which values a parameter takes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Rule {
     Any,
     /// A list of any length; the others hold one value.
     Many,
     OneOf(&'static [&'static str]),
-    Matches(&'static str),
+    OneOfThese(Vec<String>),
+    Matches(Cow<'static, str>),
     /// A whole number of this range.
     Number(u32, u32),
 }
 
 /// One step, where it runs and what it does.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Step {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// Where its output lies, below the node's folder.
-    pub(crate) folder: &'static str,
+    pub(crate) folder: Cow<'static, str>,
     /// None: on every platform.
     pub(crate) on: Option<Platform>,
     pub(crate) does: Does,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Does {
     /// A scan or an install, by the document's `Operation`.
     Patch,
@@ -62,18 +71,28 @@ pub(crate) enum Does {
     UpdateAgent,
     RefreshAssociations,
     Inventory,
+    /// The lines of the parameter `commands`.
     Script,
+    /// Lines of the document's own, with names of parameters in them.
+    Lines(Vec<String>),
+    /// An action that is not modelled: the step fails, by its name.
+    Unmodelled(String),
     Nothing,
 }
 
 impl Document {
-    /// A document by its name or its ARN.
-    pub(crate) fn find(name: &str) -> Option<&'static Self> {
-        let name = match name.strip_prefix("arn:") {
-            Some(arn) => arn.rsplit_once("document/").map_or(name, |(_, name)| name),
-            None => name,
-        };
-        DOCUMENTS.iter().find(|it| it.name == name)
+    /// A document by its name or its ARN: AWS's, or the account's own.
+    ///
+    /// # Errors
+    /// What is wrong with it, or that there is none.
+    pub(crate) fn find(state: &State, scope: ScopeIx, name: &str) -> Result<Arc<Self>, String> {
+        let name = bare(name);
+        if let Some(provided) = PROVIDED.iter().find(|it| it.name == name) {
+            return Ok(Arc::clone(provided));
+        }
+        let text = own_text(state, scope, name)
+            .ok_or_else(|| format!("Document with name {name} does not exist."))?;
+        own::read(name, text).map(Arc::new)
     }
 
     pub(crate) fn runs_on(&self, platform: Platform) -> bool {
@@ -81,10 +100,27 @@ impl Document {
     }
 }
 
-const ANY: &[Platform] = &[Platform::Linux, Platform::Windows, Platform::MacOs];
+/// The content of a document of the account's own: JSON or YAML.
+pub(crate) fn own_text<'s>(state: &'s State, scope: ScopeIx, name: &str) -> Option<&'s str> {
+    state.scope(scope).ssm.own_documents.get(bare(name)).map(|text| &**text)
+}
+
+/// The last part of an ARN; a name as it is.
+pub(crate) fn bare(name: &str) -> &str {
+    name.rsplit_once(":document/").map_or(name, |(_, name)| name)
+}
+
+static PROVIDED: LazyLock<Vec<Arc<Document>>> =
+    LazyLock::new(|| DOCUMENTS.iter().cloned().map(Arc::new).collect());
+
+pub(super) const ANY: &[Platform] = &[Platform::Linux, Platform::Windows, Platform::MacOs];
 
 const fn parameter(name: &'static str, usual: Option<&'static str>, rule: Rule) -> Parameter {
-    Parameter { name, usual, rule }
+    let usual = match usual {
+        Some(usual) => Some(Cow::Borrowed(usual)),
+        None => None,
+    };
+    Parameter { name: Cow::Borrowed(name), usual, rule }
 }
 
 const OPERATION: Parameter = parameter("Operation", None, Rule::OneOf(&["Scan", "Install"]));
@@ -93,55 +129,55 @@ const REBOOT: Parameter =
 const SNAPSHOT: Parameter = parameter(
     "SnapshotId",
     Some(""),
-    Rule::Matches(
+    Rule::Matches(Cow::Borrowed(
         "^$|^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
-    ),
+    )),
 );
 const OVERRIDE_LIST: Parameter = parameter(
     "InstallOverrideList",
     Some(""),
-    Rule::Matches("^$|^https://.+$|^s3://([^/]+)/(.*?([^/]+))$"),
+    Rule::Matches(Cow::Borrowed("^$|^https://.+$|^s3://([^/]+)/(.*?([^/]+))$")),
 );
 /// The file's name may hold no backtick, quote or dollar sign (user guide, "Using the
 /// BaselineOverride parameter").
 const BASELINE_OVERRIDE: Parameter = parameter(
     "BaselineOverride",
     Some(""),
-    Rule::Matches("^$|^https://[^`'\"$]+$|^s3://([^/]+)/([^`'\"$]*?([^/`'\"$]+))$"),
+    Rule::Matches(Cow::Borrowed("^$|^https://[^`'\"$]+$|^s3://([^/]+)/([^`'\"$]*?([^/`'\"$]+))$")),
 );
 const ASSOCIATION: Parameter = parameter(
     "AssociationId",
     Some(""),
-    Rule::Matches(
+    Rule::Matches(Cow::Borrowed(
         "^$|^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
-    ),
+    )),
 );
 const STEP_TIMEOUT: Parameter =
     parameter("StepTimeoutSeconds", Some("3600"), Rule::Number(1, 36_000));
 
 const PATCH_STEPS: &[Step] = &[
     Step {
-        name: "PatchWindows",
-        folder: "awsrunPowerShellScript/PatchWindows",
+        name: Cow::Borrowed("PatchWindows"),
+        folder: Cow::Borrowed("awsrunPowerShellScript/PatchWindows"),
         on: Some(Platform::Windows),
         does: Does::Patch,
     },
     Step {
-        name: "PatchLinux",
-        folder: "awsrunShellScript/PatchLinux",
+        name: Cow::Borrowed("PatchLinux"),
+        folder: Cow::Borrowed("awsrunShellScript/PatchLinux"),
         on: Some(Platform::Linux),
         does: Does::Patch,
     },
     Step {
-        name: "PatchMacOS",
-        folder: "awsrunShellScript/PatchMacOS",
+        name: Cow::Borrowed("PatchMacOS"),
+        folder: Cow::Borrowed("awsrunShellScript/PatchMacOS"),
         on: Some(Platform::MacOs),
         does: Does::Patch,
     },
 ];
 
 const fn step(name: &'static str, folder: &'static str, does: Does) -> Step {
-    Step { name, folder, on: None, does }
+    Step { name: Cow::Borrowed(name), folder: Cow::Borrowed(folder), on: None, does }
 }
 
 const SCRIPT_PARAMETERS: &[Parameter] = &[
@@ -156,9 +192,9 @@ const fn hook(name: &'static str) -> Parameter {
 
 const DOCUMENTS: &[Document] = &[
     Document {
-        name: "AWS-RunPatchBaseline",
+        name: Cow::Borrowed("AWS-RunPatchBaseline"),
         platforms: ANY,
-        parameters: &[
+        parameters: Cow::Borrowed(&[
             OPERATION,
             REBOOT,
             SNAPSHOT,
@@ -166,31 +202,31 @@ const DOCUMENTS: &[Document] = &[
             BASELINE_OVERRIDE,
             ASSOCIATION,
             STEP_TIMEOUT,
-        ],
-        steps: PATCH_STEPS,
+        ]),
+        steps: Cow::Borrowed(PATCH_STEPS),
     },
     Document {
-        name: "AWS-RunPatchBaselineAssociation",
+        name: Cow::Borrowed("AWS-RunPatchBaselineAssociation"),
         platforms: ANY,
-        parameters: &[
+        parameters: Cow::Borrowed(&[
             OPERATION,
             REBOOT,
             OVERRIDE_LIST,
             parameter(
                 "AssociationId",
                 None,
-                Rule::Matches(
+                Rule::Matches(Cow::Borrowed(
                     "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
-                ),
+                )),
             ),
             parameter("BaselineTags", Some(""), Rule::Any),
-        ],
-        steps: PATCH_STEPS,
+        ]),
+        steps: Cow::Borrowed(PATCH_STEPS),
     },
     Document {
-        name: "AWS-RunPatchBaselineWithHooks",
+        name: Cow::Borrowed("AWS-RunPatchBaselineWithHooks"),
         platforms: &[Platform::Linux, Platform::Windows],
-        parameters: &[
+        parameters: Cow::Borrowed(&[
             OPERATION,
             REBOOT,
             SNAPSHOT,
@@ -198,56 +234,68 @@ const DOCUMENTS: &[Document] = &[
             hook("PostInstallHookDocName"),
             hook("OnExitHookDocName"),
             STEP_TIMEOUT,
-        ],
+        ]),
         // The order is the user guide's, the names of the steps are this world's own.
-        steps: &[
+        steps: Cow::Borrowed(&[
             step("Scan", "awsrunDocument/Scan", Does::HookedScan),
             step("PreInstallHook", "awsrunDocument/PreInstallHook", Does::PreInstallHook),
             step("InstallNoReboot", "awsrunDocument/InstallNoReboot", Does::InstallNoReboot),
             step("PostInstallHook", "awsrunDocument/PostInstallHook", Does::PostInstallHook),
             step("Reboot", "awsrunDocument/Reboot", Does::Reboot),
             step("OnExitHook", "awsrunDocument/OnExitHook", Does::OnExitHook),
-        ],
+        ]),
     },
     Document {
-        name: "AWS-UpdateSSMAgent",
+        name: Cow::Borrowed("AWS-UpdateSSMAgent"),
         platforms: ANY,
-        parameters: &[
-            parameter("version", Some(""), Rule::Matches(r"^$|^latest$|^[0-9]+(\.[0-9]+){3}$")),
+        parameters: Cow::Borrowed(&[
+            parameter(
+                "version",
+                Some(""),
+                Rule::Matches(Cow::Borrowed(r"^$|^latest$|^[0-9]+(\.[0-9]+){3}$")),
+            ),
             parameter("allowDowngrade", Some("false"), Rule::OneOf(&["true", "false"])),
-        ],
-        steps: &[step("updateSSMAgent", "awsupdateSsmAgent/updateSSMAgent", Does::UpdateAgent)],
+        ]),
+        steps: Cow::Borrowed(&[step(
+            "updateSSMAgent",
+            "awsupdateSsmAgent/updateSSMAgent",
+            Does::UpdateAgent,
+        )]),
     },
     Document {
-        name: "AWS-RefreshAssociation",
+        name: Cow::Borrowed("AWS-RefreshAssociation"),
         platforms: ANY,
-        parameters: &[parameter("associationIds", Some(""), Rule::Many)],
-        steps: &[step(
+        parameters: Cow::Borrowed(&[parameter("associationIds", Some(""), Rule::Many)]),
+        steps: Cow::Borrowed(&[step(
             "refreshAssociation",
             "awsrefreshAssociation/refreshAssociation",
             Does::RefreshAssociations,
-        )],
+        )]),
     },
     Document {
-        name: "AWS-RunShellScript",
+        name: Cow::Borrowed("AWS-RunShellScript"),
         platforms: &[Platform::Linux, Platform::MacOs],
-        parameters: SCRIPT_PARAMETERS,
-        steps: &[step("aws:runShellScript", "awsrunShellScript/0.awsrunShellScript", Does::Script)],
+        parameters: Cow::Borrowed(SCRIPT_PARAMETERS),
+        steps: Cow::Borrowed(&[step(
+            "aws:runShellScript",
+            "awsrunShellScript/0.awsrunShellScript",
+            Does::Script,
+        )]),
     },
     Document {
-        name: "AWS-RunPowerShellScript",
+        name: Cow::Borrowed("AWS-RunPowerShellScript"),
         platforms: ANY,
-        parameters: SCRIPT_PARAMETERS,
-        steps: &[step(
+        parameters: Cow::Borrowed(SCRIPT_PARAMETERS),
+        steps: Cow::Borrowed(&[step(
             "aws:runPowerShellScript",
             "awsrunPowerShellScript/0.awsrunPowerShellScript",
             Does::Script,
-        )],
+        )]),
     },
     Document {
-        name: "AWS-GatherSoftwareInventory",
+        name: Cow::Borrowed("AWS-GatherSoftwareInventory"),
         platforms: ANY,
-        parameters: &[
+        parameters: Cow::Borrowed(&[
             parameter("applications", Some("Enabled"), SWITCH),
             parameter("awsComponents", Some("Enabled"), SWITCH),
             parameter("files", Some(""), Rule::Any),
@@ -259,18 +307,18 @@ const DOCUMENTS: &[Document] = &[
             parameter("windowsRoles", Some("Enabled"), SWITCH),
             parameter("customInventory", Some("Enabled"), SWITCH),
             parameter("billingInfo", Some("Enabled"), SWITCH),
-        ],
-        steps: &[step(
+        ]),
+        steps: Cow::Borrowed(&[step(
             "collectSoftwareInventoryItems",
             "awssoftwareInventory/collectSoftwareInventoryItems",
             Does::Inventory,
-        )],
+        )]),
     },
     Document {
-        name: "AWS-Noop",
+        name: Cow::Borrowed("AWS-Noop"),
         platforms: ANY,
-        parameters: &[],
-        steps: &[step("noop", "awsrunDocument/noop", Does::Nothing)],
+        parameters: Cow::Borrowed(&[]),
+        steps: Cow::Borrowed(&[step("noop", "awsrunDocument/noop", Does::Nothing)]),
     },
 ];
 

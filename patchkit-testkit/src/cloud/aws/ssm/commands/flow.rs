@@ -68,7 +68,7 @@ impl State {
         let now = self.now;
         let Some(command) = self.command_at(&at) else { return };
         let (document, expires, request) =
-            (command.document, command.expires, Arc::clone(&command.request));
+            (Arc::clone(&command.document), command.expires, Arc::clone(&command.request));
         let invocation = &command.invocations[at.n];
         if !matches!(invocation.stage, Stage::Pending | Stage::Delayed) {
             return;
@@ -84,7 +84,7 @@ impl State {
             }
             self.set_stage(&at, Stage::InProgress);
             let until =
-                later(now, Duration::from_secs(execution_timeout(document, &request).into()));
+                later(now, Duration::from_secs(execution_timeout(&document, &request).into()));
             if let Some(invocation) = self.invocation_mut(&at) {
                 invocation.started = Some(now);
             }

@@ -23,7 +23,7 @@ pub(super) fn of_command(state: &mut State, scope: ScopeIx, id: &str) {
     let Some(command) = state.commands(scope).get(id) else { return };
     let message = json!({
         "commandId": &*command.id,
-        "documentName": command.document.name,
+        "documentName": &*command.document.name,
         "instanceIds": command.request.instance_ids,
         "requestedDateTime": command.requested.to_string(),
         "expiresAfter": command.expires.to_string(),
@@ -44,7 +44,7 @@ pub(super) fn of_invocation(state: &mut State, at: &At) {
     let Some(topic) = topic(command, invocation.stage, "Invocation") else { return };
     let message = json!({
         "commandId": &*command.id,
-        "documentName": command.document.name,
+        "documentName": &*command.document.name,
         "instanceId": &*invocation.node,
         "requestedDateTime": command.requested.to_string(),
         "status": invocation.stage.status(),

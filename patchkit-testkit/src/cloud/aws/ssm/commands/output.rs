@@ -15,7 +15,7 @@ pub(super) fn command(command: &Command, region: &str) -> Value {
     let bucket = request.bucket.as_deref();
     json!({
         "CommandId": &*command.id,
-        "DocumentName": command.document.name,
+        "DocumentName": &*command.document.name,
         "DocumentVersion": request.document_version.as_deref().unwrap_or("$DEFAULT"),
         "Comment": request.comment.as_deref().unwrap_or_default(),
         "ExpiresAfter": seconds(command.expires),
@@ -61,7 +61,7 @@ pub(super) fn invocation(
         "InstanceId": &*invocation.node,
         "InstanceName": &*invocation.name,
         "Comment": command.request.comment.as_deref().unwrap_or_default(),
-        "DocumentName": command.document.name,
+        "DocumentName": &*command.document.name,
         "DocumentVersion": command.request.document_version.as_deref().unwrap_or("$DEFAULT"),
         "RequestedDateTime": seconds(command.requested),
         "Status": invocation.stage.status(),
@@ -90,7 +90,7 @@ fn plugin(command: &Command, invocation: &Invocation, plugin: &Plugin, region: &
         output.push_str(&plugin.stderr);
     }
     json!({
-        "Name": plugin.name,
+        "Name": &*plugin.name,
         // An enumeration with fewer values than the invocation's.
         "Status": match plugin.stage {
             Stage::Delayed | Stage::Cancelling => "InProgress",
@@ -134,9 +134,9 @@ pub(super) fn detail(
         "CommandId": &*command.id,
         "InstanceId": &*invocation.node,
         "Comment": command.request.comment.as_deref().unwrap_or_default(),
-        "DocumentName": command.document.name,
+        "DocumentName": &*command.document.name,
         "DocumentVersion": command.request.document_version.as_deref().unwrap_or("$DEFAULT"),
-        "PluginName": plugin.map(|it| it.name).unwrap_or_default(),
+        "PluginName": plugin.map(|it| &*it.name).unwrap_or_default(),
         "ResponseCode": code,
         "ExecutionStartDateTime": time(started),
         "ExecutionElapsedTime": elapsed,

@@ -58,15 +58,15 @@ impl Order {
 
     /// The installs of RunPatchBaselineWithHooks: first without a reboot, then with one where it is
     /// allowed. None where it is only to scan, or not to reboot.
-    pub(super) fn of_hooks(state: &State, at: &At, does: Does) -> Option<Self> {
+    pub(super) fn of_hooks(state: &State, at: &At, does: &Does) -> Option<Self> {
         let first = |name| state.parameter(at, name).into_iter().next().filter(|it| !it.is_empty());
         let allowed = reboot(first("RebootOption").as_deref());
         if operation(first("Operation").as_deref()) == OperationKind::Scan
-            || does == Does::Reboot && allowed == Reboot::Never
+            || *does == Does::Reboot && allowed == Reboot::Never
         {
             return None;
         }
-        let reboot = if does == Does::Reboot { allowed } else { Reboot::Never };
+        let reboot = if *does == Does::Reboot { allowed } else { Reboot::Never };
         let scan = Self::scan(first("SnapshotId").map(Arc::from));
         Some(Self { operation: OperationKind::Install, reboot, ..scan })
     }

@@ -90,7 +90,7 @@ impl Wanted {
         self.command.as_ref().is_none_or(|id| **id == *command.id)
             && command.requested >= self.after
             && command.requested < self.before
-            && self.document.as_ref().is_none_or(|name| name == command.document.name)
+            && self.document.as_ref().is_none_or(|name| **name == *command.document.name)
             && self.executing.is_none_or(|it| it != command.stage.is_over())
     }
 

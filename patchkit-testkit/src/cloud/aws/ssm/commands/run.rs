@@ -40,7 +40,7 @@ impl State {
     pub(super) fn run_next_step(&mut self, at: At) {
         let now = self.now;
         let Some(command) = self.command_at(&at) else { return };
-        let document = command.document;
+        let document = Arc::clone(&command.document);
         let invocation = &command.invocations[at.n];
         if invocation.stage != Stage::InProgress {
             return;
@@ -69,13 +69,13 @@ impl State {
     }
 
     fn run_step(&mut self, at: At, step: &Step) {
-        match step.does {
+        match &step.does {
             Does::Patch => {
                 let order = Order::of_document(self, &at);
                 self.patch(at, order);
             }
             Does::HookedScan => self.patch(at, Order::scan(None)),
-            Does::InstallNoReboot | Does::Reboot => match Order::of_hooks(self, &at, step.does) {
+            Does::InstallNoReboot | Does::Reboot => match Order::of_hooks(self, &at, &step.does) {
                 Some(order) => self.patch(at, order),
                 None => self.end_step(&at, StepEnd::success("The step was not asked for.")),
             },
@@ -107,7 +107,18 @@ impl State {
                     state.end_step(at, StepEnd::success(text));
                 });
             }
-            Does::Script => self.run_script(at),
+            Does::Script => {
+                let lines = self.parameter(&at, "commands");
+                self.run_script(at, &lines);
+            }
+            Does::Lines(lines) => {
+                let lines: Vec<String> = lines.iter().map(|it| self.filled(&at, it)).collect();
+                self.run_script(at, &lines);
+            }
+            Does::Unmodelled(action) => {
+                let message = format!("The simulator does not model the action {action}.");
+                self.end_step(&at, StepEnd::failure(1, message));
+            }
             Does::Nothing => {
                 let wait = self.takes(&at, 34, 1, 2);
                 self.work(at, wait, |state, at| {
@@ -176,20 +187,35 @@ impl State {
         let name = self.parameter(&at, parameter).into_iter().next().unwrap_or_default();
         let wait = self.takes(&at, 35, 2, 8);
         self.work(at, wait, move |state, at| {
-            let end = match Document::find(&name) {
-                Some(_) => StepEnd::success(format!("Ran the document {name}.")),
-                None => StepEnd::failure(1, format!("Document with name {name} does not exist.")),
+            let end = match Document::find(state, at.scope, &name) {
+                Ok(_) => StepEnd::success(format!("Ran the document {name}.")),
+                Err(fault) => StepEnd::failure(1, fault),
             };
             state.end_step(at, end);
         });
     }
 
-    fn run_script(&mut self, at: At) {
+    /// A line with the values of parameters in the place of their names.
+    fn filled(&self, at: &At, line: &str) -> String {
+        let Some(command) = self.command_at(at) else { return line.to_owned() };
+        let mut line = line.to_owned();
+        for parameter in &*command.document.parameters {
+            let values = self.parameter(at, &parameter.name).join("\n");
+            for name in
+                [format!("{{{{ {} }}}}", parameter.name), format!("{{{{{}}}}}", parameter.name)]
+            {
+                line = line.replace(&name, &values);
+            }
+        }
+        line
+    }
+
+    fn run_script(&mut self, at: At, lines: &[String]) {
         let name = match self.invocation(&at) {
             Some(invocation) => self.machine(invocation.machine).name.to_string(),
             None => return,
         };
-        let (lasts, end) = script(&self.parameter(&at, "commands"), &name);
+        let (lasts, end) = script(lines, &name);
         let wait = self.takes(&at, 36, 1, 4) + lasts;
         self.work(at, wait, move |state, at| state.end_step(at, end));
     }

@@ -99,8 +99,8 @@ pub(crate) fn send(
     scope: ScopeIx,
     request: SendRequest,
 ) -> Result<Value, AwsError> {
-    let document = check_document(&request)?;
-    check_parameters(document, &request.parameters)?;
+    let document = check_document(state, scope, &request)?;
+    check_parameters(&document, &request.parameters)?;
     check_notification(&request)?;
     let nodes = match (request.instance_ids.as_slice(), request.targets.as_slice()) {
         ([], []) => {
@@ -113,7 +113,7 @@ pub(crate) fn send(
             return Err(AwsError::validation(message));
         }
         ([], wanted) => targets::resolve(state, scope, wanted)?,
-        (ids, []) => named_nodes(state, scope, ids, document)?,
+        (ids, []) => named_nodes(state, scope, ids, &document)?,
         _ => {
             let message = "InstanceIds and Targets cannot be specified together.";
             return Err(AwsError::validation(message));
@@ -140,12 +140,12 @@ fn new_command(
     state: &State,
     id: Arc<str>,
     request: SendRequest,
-    document: &'static Document,
+    document: Arc<Document>,
     nodes: &[MachineIx],
 ) -> Command {
     let now = state.now;
     let delivery = request.timeout_seconds.unwrap_or(DELIVERY);
-    let total = u64::from(delivery) + u64::from(execution_timeout(document, &request));
+    let total = u64::from(delivery) + u64::from(execution_timeout(&document, &request));
     let most = amount(request.max_concurrency.as_deref(), nodes.len(), CONCURRENCY);
     let allowed_errors = amount(request.max_errors.as_deref(), nodes.len(), 0);
     // A number of the command's own, so that nodes do not always appear in the same order.
@@ -167,8 +167,8 @@ fn new_command(
                 .steps
                 .iter()
                 .map(|step| Plugin {
-                    name: step.name,
-                    folder: step.folder,
+                    name: step.name.clone(),
+                    folder: step.folder.clone(),
                     stage: Stage::Pending,
                     code: -1,
                     started: None,
@@ -206,10 +206,10 @@ fn new_command(
 /// How long a document may run on one node.
 pub(super) fn execution_timeout(document: &Document, request: &SendRequest) -> u32 {
     let names = ["executionTimeout", "StepTimeoutSeconds"];
-    let parameter = document.parameters.iter().find(|it| names.contains(&it.name));
+    let parameter = document.parameters.iter().find(|it| names.contains(&&*it.name));
     let given = parameter.and_then(|it| {
-        let value = request.parameters.get(it.name).and_then(|values| values.first());
-        value.map(String::as_str).or(it.usual)
+        let value = request.parameters.get(&*it.name).and_then(|values| values.first());
+        value.map(String::as_str).or(it.usual.as_deref())
     });
     given.and_then(|it| it.parse().ok()).unwrap_or(EXECUTION)
 }
@@ -223,11 +223,14 @@ fn amount(text: Option<&str>, of: usize, usual: usize) -> usize {
     }
 }
 
-fn check_document(request: &SendRequest) -> Result<&'static Document, AwsError> {
+fn check_document(
+    state: &State,
+    scope: ScopeIx,
+    request: &SendRequest,
+) -> Result<Arc<Document>, AwsError> {
     let name = &request.document_name;
-    let document = Document::find(name).ok_or_else(|| {
-        AwsError::new("InvalidDocument", format!("Document with name {name} does not exist."))
-    })?;
+    let document = Document::find(state, scope, name)
+        .map_err(|fault| AwsError::new("InvalidDocument", fault))?;
     match request.document_version.as_deref() {
         None | Some("" | "$DEFAULT" | "$LATEST" | "1") => Ok(document),
         Some(version) => Err(AwsError::new(
@@ -244,8 +247,8 @@ pub(crate) fn check_parameters(
 ) -> Result<(), AwsError> {
     let refuse = |message: String| Err(AwsError::new("InvalidParameters", message));
     for (name, values) in given {
-        let Some(parameter) = document.parameters.iter().find(|it| it.name == name) else {
-            let document = document.name;
+        let Some(parameter) = document.parameters.iter().find(|it| it.name == *name) else {
+            let document = &document.name;
             return refuse(format!(
                 "Parameter {name:?} is not defined in the document {document}."
             ));
@@ -254,7 +257,7 @@ pub(crate) fn check_parameters(
             return refuse(format!("Invalid value(s) {values:?} for the parameter {name:?}."));
         }
     }
-    let missing = |it: &&Parameter| it.usual.is_none() && !given.contains_key(it.name);
+    let missing = |it: &&Parameter| it.usual.is_none() && !given.contains_key(&*it.name);
     match document.parameters.iter().find(missing) {
         Some(parameter) => refuse(format!("Parameter {:?} requires a value.", parameter.name)),
         None => Ok(()),
@@ -267,6 +270,7 @@ impl Parameter {
         match &self.rule {
             Rule::Any | Rule::Many => true,
             Rule::OneOf(known) => known.contains(&value.as_str()),
+            Rule::OneOfThese(known) => known.contains(value),
             Rule::Matches(pattern) => Regex::new(pattern).is_ok_and(|it| it.is_match(value)),
             Rule::Number(least, most) => {
                 value.parse().is_ok_and(|number: u32| (*least..=*most).contains(&number))
@@ -340,7 +344,7 @@ impl State {
             return values.clone();
         }
         let usual = command.document.parameters.iter().find(|it| it.name == name);
-        let usual = usual.and_then(|it| it.usual).filter(|it| !it.is_empty());
+        let usual = usual.and_then(|it| it.usual.as_deref()).filter(|it| !it.is_empty());
         usual.map(ToOwned::to_owned).into_iter().collect()
     }
 
