@@ -269,6 +269,11 @@ pub(crate) fn reached(state: &State, scope: ScopeIx, id: &str) -> Vec<String> {
     invocations.map(|it| it.node.to_string()).collect()
 }
 
+/// A time as text, to the millisecond.
+fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
 fn unknown_command() -> AwsError {
     AwsError::new(
         "InvalidCommandId",

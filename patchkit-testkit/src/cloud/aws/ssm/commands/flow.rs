@@ -77,7 +77,8 @@ impl State {
         let delivery = Duration::from_secs(request.timeout_seconds.unwrap_or(3_600).into());
         let deadline = later(sent, delivery).min(expires);
         let there = self.is_node(&at);
-        if there && self.answers(machine) {
+        // An agent whose role was taken away is not given its messages.
+        if there && self.answers(machine) && self.is_permitted(machine) {
             if !document.runs_on(self.platform(machine)) {
                 self.finish(&at, Stage::InvalidPlatform);
                 return;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{At, Command, Stage, State};
+use super::{At, Command, Stage, State, stamp};
 use crate::cloud::world::machine::ScopeIx;
 
 /// More than anyone reads: older ones are dropped.
@@ -25,12 +25,12 @@ pub(super) fn of_command(state: &mut State, scope: ScopeIx, id: &str) {
         "commandId": &*command.id,
         "documentName": &*command.document.name,
         "instanceIds": command.request.instance_ids,
-        "requestedDateTime": command.requested.to_string(),
-        "expiresAfter": command.expires.to_string(),
+        "requestedDateTime": stamp(command.requested),
+        "expiresAfter": stamp(command.expires),
         "outputS3BucketName": command.request.bucket.as_deref().unwrap_or_default(),
         "outputS3KeyPrefix": command.request.prefix.as_deref().unwrap_or_default(),
         "status": command.stage.status(),
-        "eventTime": state.now.to_string(),
+        "eventTime": stamp(state.now),
     });
     let Some(topic) = topic(command, command.stage, "Command") else { return };
     let subject = format!("EC2 Run Command Notification {}", state.scope(scope).region);
@@ -46,9 +46,9 @@ pub(super) fn of_invocation(state: &mut State, at: &At) {
         "commandId": &*command.id,
         "documentName": &*command.document.name,
         "instanceId": &*invocation.node,
-        "requestedDateTime": command.requested.to_string(),
+        "requestedDateTime": stamp(command.requested),
         "status": invocation.stage.status(),
-        "eventTime": state.now.to_string(),
+        "eventTime": stamp(state.now),
     });
     let subject = format!("EC2 Run Command Notification {}", state.scope(at.scope).region);
     publish(state, at.scope, topic, subject, &message);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Command, Invocation, Plugin, Stage, text};
+use super::{Command, Invocation, Plugin, Stage, stamp, text};
 use crate::cloud::aws::seconds;
 
 /// `CommandPlugin.Output` holds no more, and ends with a mark where it was cut.
@@ -199,7 +199,7 @@ fn cloud_watch(command: &Command) -> Value {
 }
 
 fn time(at: Option<Timestamp>) -> String {
-    at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()).unwrap_or_default()
+    at.map(stamp).unwrap_or_default()
 }
 
 /// At most so many characters, the mark included.

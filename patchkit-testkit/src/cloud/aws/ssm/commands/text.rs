@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use patchkit_core::{OperationKind, PatchCounts};
 
-use super::{At, Command, Invocation, Plugin, State};
+use super::{At, Command, Invocation, Plugin, State, stamp};
 use crate::cloud::world::{
     judge::Judgement, machine::MachineIx, patching::JobEnd, shelf::group_of,
 };
@@ -41,7 +41,9 @@ pub(super) fn report(
          OperationType                   : {name}\n\
          OperationStartTime              : {}\n\
          OperationEndTime                : {}\n",
-        judgement.baseline.id, end.started, state.now
+        judgement.baseline.id,
+        stamp(end.started),
+        stamp(state.now)
     );
     let _ = counts(&mut text, &verdict.counts);
     let _ = writeln!(
@@ -61,7 +63,7 @@ pub(super) fn report(
 }
 
 fn head(text: &mut String, id: &str, now: Timestamp) -> std::fmt::Result {
-    let now = now.strftime("%Y-%m-%dT%H:%M:%S.000");
+    let now = stamp(now);
     writeln!(text, "{id} - PatchBaselineOperations Assessment Results - {now}\n")
 }
 

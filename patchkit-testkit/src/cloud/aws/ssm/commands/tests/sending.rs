@@ -2,7 +2,7 @@ use serde_json::json;
 
 use crate::cloud::{
     aws::ssm::lab::Lab,
-    world::machine::{Agent, Behavior},
+    world::machine::{Agent, AwsKind, Behavior},
 };
 
 const SCRIPT: &str = "AWS-RunShellScript";
@@ -240,6 +240,21 @@ fn a_late_agent_gets_the_command_when_it_answers() {
     assert_eq!(lab.stages(&id), ["Delayed"]);
     lab.advance(1_200);
     assert_eq!(lab.stages(&id), ["Success"]);
+}
+
+#[test]
+fn a_node_whose_role_was_taken_away_gets_no_command() {
+    let lab = Lab::new(Behavior::Well);
+    let node = lab.linux().remove(0);
+    let at = lab.at(&node);
+    let take_away = |aws: &mut AwsKind| match aws {
+        AwsKind::Ec2(ec2) => ec2.profile = None,
+        AwsKind::Hybrid(_) => unreachable!("an instance"),
+    };
+    take_away(&mut lab.state().machine_mut(at).aws.as_mut().unwrap().side);
+    let id = lab.send("AWS-Noop", &[node], json!({}));
+    lab.advance(120);
+    assert_eq!(lab.stages(&id), ["Delayed"]);
 }
 
 #[test]
