@@ -5,6 +5,7 @@ mod builder;
 mod record;
 mod server;
 mod shared;
+mod sink;
 mod world;
 
 pub use self::{

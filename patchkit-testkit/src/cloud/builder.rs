@@ -14,7 +14,7 @@ use super::{
     record::Calls,
     server::{Answer, Listening},
     shared::{Shared, lock},
-    world::{State, clock::WorldClock, machine::Behavior, populate::Plan},
+    world::{Consistency, State, clock::WorldClock, machine::Behavior, populate::Plan},
 };
 
 /// A simulated world that serves its endpoints until it is dropped.
@@ -37,6 +37,7 @@ pub struct WorldBuilder {
     nodes: usize,
     patches: usize,
     behavior: Option<Behavior>,
+    consistency: Consistency,
     listen: SocketAddr,
 }
 
@@ -54,6 +55,7 @@ impl World {
             nodes: 300,
             patches: 400,
             behavior: None,
+            consistency: Consistency::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         }
     }
@@ -170,6 +172,14 @@ impl WorldBuilder {
         self
     }
 
+    /// How late Run Command's reads see the invocations of a new command, give or take a half:
+    /// two seconds, where nothing else is said.
+    #[must_use]
+    pub fn invocations_appear_after(mut self, late: Duration) -> Self {
+        self.consistency.invocations = late;
+        self
+    }
+
     /// How many seconds of the world pass in a real one: zero, where only tests move it.
     #[must_use]
     pub fn speed(mut self, speed: f64) -> Self {
@@ -205,7 +215,7 @@ impl WorldBuilder {
         Ok(World { shared, aws, plan })
     }
 
-    fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Plan {
         let accounts = named(&self.accounts, &ACCOUNTS);
         let usual = |given: &[String], usual: &[&str]| -> Vec<Arc<str>> {
             match given {
@@ -223,6 +233,7 @@ impl WorldBuilder {
             subscriptions: named(&self.subscriptions, &SUBSCRIPTIONS),
             patches: self.patches,
             behavior: self.behavior,
+            consistency: self.consistency,
         }
     }
 }

@@ -28,7 +28,10 @@ use self::{
     machine::{AwsKind, AwsSide, Machine, MachineIx, Power, ScopeIx, SubIx},
     shelf::Shelf,
 };
-use crate::rng::mix;
+use crate::{
+    cloud::sink::{ObjectSink, ObjectSource},
+    rng::mix,
+};
 
 /// Everything that is true in the world at `now`.
 #[derive(Debug)]
@@ -41,9 +44,27 @@ pub(crate) struct State {
     pub(crate) scopes: Vec<RegionScope>,
     pub(crate) subscriptions: Vec<Subscription>,
     by_id: HashMap<(ScopeIx, Box<str>), MachineIx>,
+    pub(crate) consistency: Consistency,
+    /// Where services write objects: S3.
+    pub(crate) objects: Option<Arc<dyn ObjectSink>>,
+    /// Where nodes read what they are told to patch by: S3.
+    pub(crate) files: Option<Arc<dyn ObjectSource>>,
     agenda: Agenda,
     judgements: Judgements,
     numbers: u64,
+}
+
+/// How late reads see what was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Consistency {
+    /// Run Command's invocations: each by this long, give or take a half.
+    pub(crate) invocations: Duration,
+}
+
+impl Default for Consistency {
+    fn default() -> Self {
+        Self { invocations: Duration::from_secs(2) }
+    }
 }
 
 #[derive(Debug)]

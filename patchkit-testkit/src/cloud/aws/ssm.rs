@@ -5,11 +5,16 @@
     reason = "operations are functions of one type"
 )]
 
+mod associations;
+mod automation;
 mod baseline_json;
 mod baselines;
+pub(crate) mod commands;
 mod documents;
 mod filters;
 mod idempotent;
+#[cfg(test)]
+mod lab;
 mod maintenance;
 mod nodes;
 mod patch_groups;
@@ -21,7 +26,10 @@ mod testing;
 use super::Operations;
 
 pub(super) const OPERATIONS: &[Operations] = &[
+    associations::OPERATIONS,
+    automation::OPERATIONS,
     baselines::OPERATIONS,
+    commands::OPERATIONS,
     documents::OPERATIONS,
     maintenance::HISTORY,
     maintenance::REGISTRATIONS,
@@ -39,4 +47,9 @@ pub(crate) struct Store {
     documents: documents::Store,
     maintenance: maintenance::Store,
     tokens: idempotent::Tokens,
+    pub(crate) associations: associations::Associations,
+    /// The compliance items of the type `Association`.
+    pub(crate) association_compliance: associations::AssociationCompliance,
+    pub(crate) automation: automation::Automation,
+    pub(crate) commands: commands::Commands,
 }

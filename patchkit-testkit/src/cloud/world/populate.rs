@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use patchkit_core::OperationKind;
 
 use super::{
-    Account, Execution, RegionScope, ResourceGroup, State, Subscription,
+    Account, Consistency, Execution, RegionScope, ResourceGroup, State, Subscription,
     agenda::Agenda,
     catalogue::{Catalogue, SystemIx},
     clock::{earlier, later},
@@ -41,6 +41,7 @@ pub(crate) struct Plan {
     pub(crate) patches: usize,
     /// Every machine behaves like this; none for a mixture.
     pub(crate) behavior: Option<Behavior>,
+    pub(crate) consistency: Consistency,
 }
 
 impl State {
@@ -100,6 +101,9 @@ impl State {
             accounts,
             scopes,
             by_id: HashMap::with_capacity(plan.nodes),
+            consistency: plan.consistency,
+            objects: None,
+            files: None,
             agenda: Agenda::default(),
             judgements: Judgements::default(),
             numbers: 0,
