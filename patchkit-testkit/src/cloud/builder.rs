@@ -205,7 +205,7 @@ impl WorldBuilder {
         Ok(World { shared, aws, plan })
     }
 
-    fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Plan {
         let accounts = named(&self.accounts, &ACCOUNTS);
         let usual = |given: &[String], usual: &[&str]| -> Vec<Arc<str>> {
             match given {
