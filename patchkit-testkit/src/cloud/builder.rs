@@ -23,7 +23,7 @@ use super::{
     shared::{Shared, lock},
     sink::FolderSink,
     truth::{NodeChange, NodeTruth},
-    world::{State, clock::WorldClock, machine::Behavior, populate::Plan},
+    world::{Consistency, State, clock::WorldClock, machine::Behavior, populate::Plan},
 };
 
 /// A simulated world that serves its endpoints until it is dropped.
@@ -71,6 +71,7 @@ pub struct WorldBuilder {
     nodes: usize,
     patches: usize,
     behavior: Option<Behavior>,
+    consistency: Consistency,
     listen: SocketAddr,
     checks: SignatureChecks,
     lake: Option<PathBuf>,
@@ -90,6 +91,7 @@ impl World {
             nodes: 300,
             patches: 400,
             behavior: None,
+            consistency: Consistency::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             checks: SignatureChecks::Off,
             lake: None,
@@ -325,6 +327,14 @@ impl WorldBuilder {
         self
     }
 
+    /// How late Run Command's reads see the invocations of a new command, give or take a half:
+    /// two seconds, where nothing else is said.
+    #[must_use]
+    pub fn invocations_appear_after(mut self, late: Duration) -> Self {
+        self.consistency.invocations = late;
+        self
+    }
+
     /// How many seconds of the world pass in a real one: zero, where only tests move it.
     #[must_use]
     pub fn speed(mut self, speed: f64) -> Self {
@@ -379,7 +389,11 @@ impl WorldBuilder {
         let shared = Arc::new(Shared::new(state, clock, keys, self.checks));
         let aws = Listening::start(self.port(0), Arc::new(Aws(Arc::clone(&shared)))).await?;
         let s3 = s3(&shared, TcpListener::bind(self.port(1)).await?)?;
-        shared.settled().objects = Some(Arc::new(s3.writer()));
+        {
+            let mut state = shared.settled();
+            state.objects = Some(Arc::new(s3.writer()));
+            state.files = Some(Arc::new(s3.writer()));
+        }
         // The control endpoint tells where everything is, itself too: it must listen to know.
         let control = TcpListener::bind(self.port(3)).await?;
         let endpoints = Endpoints::new(&plan, &shared.keys, &aws, &s3, control.local_addr()?);
@@ -416,6 +430,7 @@ impl WorldBuilder {
             subscriptions: named(&self.subscriptions, &SUBSCRIPTIONS),
             patches: self.patches,
             behavior: self.behavior,
+            consistency: self.consistency,
         }
     }
 }

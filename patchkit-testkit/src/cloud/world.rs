@@ -35,7 +35,7 @@ use self::{
 };
 use super::{
     lake::{Part, Target},
-    sink::ObjectSink,
+    sink::{ObjectSink, ObjectSource},
 };
 use crate::{
     cloud::aws::{sns, ssm},
@@ -57,9 +57,25 @@ pub(crate) struct State {
     /// The folder that holds the lake of all accounts.
     pub(crate) lake: Option<Target>,
     by_id: HashMap<(ScopeIx, Box<str>), MachineIx>,
+    pub(crate) consistency: Consistency,
+    /// Where nodes read what they are told to patch by: S3.
+    pub(crate) files: Option<Arc<dyn ObjectSource>>,
     agenda: Agenda,
     judgements: Judgements,
     numbers: u64,
+}
+
+/// How late reads see what was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Consistency {
+    /// Run Command's invocations: each by this long, give or take a half.
+    pub(crate) invocations: Duration,
+}
+
+impl Default for Consistency {
+    fn default() -> Self {
+        Self { invocations: Duration::from_secs(2) }
+    }
 }
 
 #[derive(Debug)]

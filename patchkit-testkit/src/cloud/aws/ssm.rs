@@ -1,13 +1,18 @@
 //! AWS Systems Manager.
 mod activations;
+mod associations;
+mod automation;
 mod baseline_json;
 mod baselines;
+pub(crate) mod commands;
 mod compliance;
 mod documents;
 mod filter;
 mod filters;
 mod idempotent;
 mod inventory;
+#[cfg(test)]
+mod lab;
 mod maintenance;
 mod nodes;
 mod patch_groups;
@@ -33,7 +38,10 @@ pub(super) const OPERATIONS: &[Operations] = &[
     settings::OPERATIONS,
     sync::OPERATIONS,
     tags::OPERATIONS,
+    associations::OPERATIONS,
+    automation::OPERATIONS,
     baselines::OPERATIONS,
+    commands::OPERATIONS,
     documents::OPERATIONS,
     maintenance::HISTORY,
     maintenance::REGISTRATIONS,
@@ -56,4 +64,9 @@ pub(crate) struct Store {
     documents: documents::Store,
     maintenance: maintenance::Store,
     tokens: idempotent::Tokens,
+    pub(crate) associations: associations::Associations,
+    /// The compliance items of the type `Association`.
+    pub(crate) association_compliance: associations::AssociationCompliance,
+    pub(crate) automation: automation::Automation,
+    pub(crate) commands: commands::Commands,
 }

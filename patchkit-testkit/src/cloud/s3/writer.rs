@@ -74,6 +74,14 @@ impl BucketWriter {
     }
 }
 
+impl BucketWriter {
+    /// An object, where it is there and can be read.
+    pub(crate) fn read(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        let folder = self.root.bucket("get", bucket).ok()?;
+        is_file_key(key).then(|| fs::read(folder.join(key)).ok())?
+    }
+}
+
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidFilename | io::ErrorKind::NotFound)
 }

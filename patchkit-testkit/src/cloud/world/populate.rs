@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use patchkit_core::OperationKind;
 
 use super::{
-    Account, Execution, RegionScope, ResourceGroup, State, Subscription,
+    Account, Consistency, Execution, RegionScope, ResourceGroup, State, Subscription,
     agenda::Agenda,
     catalogue::{Catalogue, System, SystemIx},
     clock::{earlier, later},
@@ -49,6 +49,7 @@ pub(crate) struct Plan {
     pub(crate) patches: usize,
     /// Every machine behaves like this; none for a mixture.
     pub(crate) behavior: Option<Behavior>,
+    pub(crate) consistency: Consistency,
 }
 
 impl State {
@@ -112,6 +113,8 @@ impl State {
             objects: None,
             lake: None,
             by_id: HashMap::with_capacity(plan.nodes),
+            consistency: plan.consistency,
+            files: None,
             agenda: Agenda::default(),
             judgements: Judgements::default(),
             numbers: 0,

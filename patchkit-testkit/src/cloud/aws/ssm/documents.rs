@@ -307,5 +307,20 @@ impl DocumentInfo {
     }
 }
 
+/// Enters a document of the account as it is, be it of no form at all.
+#[cfg(test)]
+pub(super) fn enter(state: &mut State, scope: ScopeIx, name: &str, text: &str) {
+    let content = Content::read(text.to_owned(), Format::Text, "").unwrap();
+    let document = DocumentInfo {
+        name: name.to_owned(),
+        owner: state.account_of(scope).id.to_string(),
+        kind: "Command".to_owned(),
+        created: state.now,
+        content,
+        given: Map::new(),
+    };
+    state.scope_mut(scope).ssm.documents.0.insert(name.to_owned(), document);
+}
+
 #[cfg(test)]
 mod tests;

@@ -3,37 +3,33 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::cloud::{
+    World,
     aws::{self, ring::KeyRing},
     s3::SignatureChecks,
     shared::{Shared, lock},
-    world::{State, clock::WorldClock, machine::Behavior, populate::Plan},
+    world::{State, clock::WorldClock, machine::Behavior},
 };
 
-/// One account in two Regions, 40 machines that behave well, on 3 March 2026.
+/// One account in two Regions, machines that behave well, on 3 March 2026.
 pub(super) struct Desk {
     shared: Shared,
 }
 
 impl Desk {
     pub(super) fn new() -> Self {
-        let now: Timestamp = "2026-03-03T10:00:00Z".parse().unwrap();
-        let accounts = vec![(Arc::from("111122223333"), Arc::from("security"))];
-        let keys = KeyRing::new(7, &[Arc::clone(&accounts[0].0)]);
-        let state = State::new(&Plan {
-            seed: 7,
-            now,
-            nodes: 40,
-            accounts,
-            regions: vec!["us-east-1".into(), "eu-west-1".into()],
-            subscriptions: Vec::new(),
-            patches: 400,
-            behavior: Some(Behavior::Well),
-        });
-        Self { shared: Shared::new(state, WorldClock::new(now, 0.0), keys, SignatureChecks::Off) }
+        let plan = World::builder()
+            .seed(7)
+            .nodes(80)
+            .aws_account("111122223333")
+            .behavior(Behavior::Well)
+            .start_at("2026-03-03T10:00:00Z".parse().unwrap())
+            .plan();
+        let keys = KeyRing::new(7, &[Arc::clone(&plan.accounts[0].0)]);
+        let clock = WorldClock::new(plan.now, 0.0);
+        Self { shared: Shared::new(State::new(&plan), clock, keys, SignatureChecks::Off) }
     }
 
     /// The answer to a request in us-east-1, or the name of the error and its message.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::commands;
 use crate::cloud::{
     aws::AwsError,
     world::{State, machine::ScopeIx},
@@ -20,10 +21,6 @@ pub(super) struct Runner {
 
 impl Default for Runner {
     fn default() -> Self {
-        Self {
-            send: |_, _, _| Err(AwsError::new("InvalidDocument", "Run Command is not served.")),
-            status: |_, _, _| None,
-            cancel: |_, _, _| {},
-        }
+        Self { send: commands::send_input, status: commands::status, cancel: commands::cancel }
     }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Runner, store_mut};
-use crate::cloud::{aws::ssm::testing::Desk, world::machine::ScopeIx};
+use crate::cloud::{
+    aws::ssm::{lab::Lab, testing::Desk},
+    world::machine::{Behavior, ScopeIx},
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -362,4 +365,36 @@ fn the_windows_of_a_node_are_found_by_its_id_and_by_its_tags() {
     let times = desk.all("DescribeMaintenanceWindowSchedule", &ask, member);
     let times: Vec<String> = times.iter().map(|it| text(&it["ExecutionTime"])).collect();
     assert_eq!(times, ["2026-03-04T10:00Z", "2026-03-05T10:00Z", "2026-03-05T10:00Z"]);
+}
+
+#[test]
+fn a_window_scans_its_nodes_by_run_command() {
+    let lab = Lab::new(Behavior::Well);
+    let nodes = lab.linux();
+    let input = json!({
+        "Name": "nightly", "Schedule": "rate(1 day)", "Duration": 3, "Cutoff": 1,
+        "AllowUnassociatedTargets": true,
+    });
+    let id = lab.good("CreateMaintenanceWindow", &input)["WindowId"].clone();
+    let input = json!({
+        "WindowId": id, "TaskArn": "AWS-RunPatchBaseline", "TaskType": "RUN_COMMAND",
+        "MaxConcurrency": "50%", "MaxErrors": "100%",
+        "Targets": [{"Key": "InstanceIds", "Values": &nodes[..2]}],
+        "TaskInvocationParameters": {"RunCommand": {"Parameters": {"Operation": ["Scan"]}}},
+    });
+    lab.good("RegisterTaskWithMaintenanceWindow", &input);
+    lab.advance(25 * 3_600);
+    let execution = lab.good("DescribeMaintenanceWindowExecutions", &json!({"WindowId": id}));
+    let execution = &execution["WindowExecutions"][0];
+    assert_eq!(execution["Status"], "SUCCESS");
+    let mut input = json!({"WindowExecutionId": execution["WindowExecutionId"]});
+    let tasks = lab.good("DescribeMaintenanceWindowExecutionTasks", &input);
+    input["TaskId"] = tasks["WindowExecutionTaskIdentities"][0]["TaskExecutionId"].clone();
+    let found = lab.good("DescribeMaintenanceWindowExecutionTaskInvocations", &input);
+    let command = found["WindowExecutionTaskInvocationIdentities"][0]["ExecutionId"].clone();
+    assert_eq!(lab.stages(command.as_str().unwrap()), ["Success", "Success"]);
+    let at = lab.at(&nodes[0]);
+    let state = lab.state();
+    let scan = state.machine(at).aws.as_ref().unwrap().scan.as_ref().unwrap();
+    assert_eq!(*scan.execution, *command.as_str().unwrap());
 }
