@@ -93,10 +93,23 @@ impl Call<'_> {
     }
 }
 
-/// An input as a struct; what it does not name is left out.
-pub(crate) fn input<T: DeserializeOwned>(value: Value) -> Result<T, AwsError> {
+/// An input as a struct; what it does not name is left out. A member that is null is one that is
+/// not there, as for the services.
+pub(crate) fn input<T: DeserializeOwned>(mut value: Value) -> Result<T, AwsError> {
+    drop_nulls(&mut value);
     serde_json::from_value(value)
         .map_err(|error| AwsError::new("SerializationException", error.to_string()))
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
 
 /// A time as outputs have it: seconds since 1970.

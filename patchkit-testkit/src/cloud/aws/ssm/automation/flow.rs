@@ -83,7 +83,11 @@ impl State {
             {
                 fan.children.push(Arc::clone(&child.id));
             }
-            self.begin_execution(scope, child);
+            let child_id = Arc::clone(&child.id);
+            let number = self.next_number();
+            self.automation_mut(scope).enter(number, child);
+            // Not at once: many that fail in their first step would nest as deep.
+            self.after(Duration::ZERO, move |state| state.begin_step(scope, &child_id, 0));
         }
         let now = self.now;
         let Some(parent) = self.automation_mut(scope).get_mut(id) else { return };
@@ -112,6 +116,9 @@ impl State {
         let region = Arc::clone(&self.scope(scope).region);
         let account = Arc::clone(&self.account_of(scope).id);
         let Some(execution) = self.automation_mut(scope).get_mut(id) else { return };
+        if execution.status != Status::InProgress {
+            return;
+        }
         let step = execution.runbook.steps[place].clone();
         let names = Names { execution, now, account: &account, region: &region };
         let inputs = names.fill(&serde_json::Value::Object(step.inputs.clone()));
@@ -209,12 +216,7 @@ impl State {
         match next {
             Some(next) if !stop => {
                 let scope = at.scope;
-                self.after(BETWEEN, move |state| {
-                    let there = state.automation(scope).get(&id);
-                    if there.is_some_and(|it| it.status == Status::InProgress) {
-                        state.begin_step(scope, &id, next);
-                    }
-                });
+                self.after(BETWEEN, move |state| state.begin_step(scope, &id, next));
             }
             _ => {
                 let status = match (forgiven, stop, end.status) {

@@ -339,6 +339,18 @@ fn a_parent_stops_at_one_error_more_than_it_may_have() {
 }
 
 #[test]
+fn a_great_many_targets_that_fail_at_once_are_gone_through() {
+    let lab = Lab::new(Behavior::Well);
+    let ids: Vec<String> = (0..50).map(|n| format!("i-000000000000000{n:02}")).collect();
+    let targets = json!([{"Key": "ParameterValues", "Values": ids}]);
+    let more = json!({"MaxConcurrency": "1", "MaxErrors": "100%"});
+    let id = over(&lab, &targets, &more);
+    lab.advance(1);
+    assert_eq!(get(&lab, &id)["ProgressCounters"]["FailedSteps"], 50);
+    assert_eq!(status(&lab, &id), "CompletedWithFailure");
+}
+
+#[test]
 fn a_token_starts_once() {
     let lab = Lab::new(Behavior::Well);
     let token = "0123abcd-0123-0123-0123-0123456789ab";

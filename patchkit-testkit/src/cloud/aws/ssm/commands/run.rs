@@ -216,7 +216,7 @@ impl State {
             None => return,
         };
         let (lasts, end) = script(lines, &name);
-        let wait = self.takes(&at, 36, 1, 4) + lasts;
+        let wait = self.takes(&at, 36, 1, 4).saturating_add(lasts);
         self.work(at, wait, move |state, at| state.end_step(at, end));
     }
 

@@ -153,7 +153,7 @@ fn new_command(
     let invocations = nodes.iter().map(|at| {
         let machine = state.machine(*at);
         let late = state.consistency.invocations;
-        let late = late / 2 + late * (state.draw(*at, salt) % 1_000) as u32 / 1_000;
+        let late = (late / 2).saturating_add(late / 1_000 * (state.draw(*at, salt) % 1_000) as u32);
         Invocation {
             machine: *at,
             node: machine.aws.as_ref().map(|aws| aws.id.clone()).unwrap_or_default(),

@@ -38,6 +38,16 @@ fn a_script_s_output_and_code_are_told() {
 }
 
 #[test]
+fn a_script_that_sleeps_for_ever_times_out() {
+    let lab = Lab::new(Behavior::Well);
+    let node = lab.linux().remove(0);
+    let lines = json!({"commands": [format!("sleep {}", u64::MAX), format!("sleep {}", u64::MAX)]});
+    let id = lab.send(SCRIPT, &[node], lines);
+    lab.advance(4_000);
+    assert_eq!(lab.stages(&id), ["ExecutionTimedOut"]);
+}
+
+#[test]
 fn output_is_cut_where_the_service_cuts_it() {
     let lab = Lab::new(Behavior::Well);
     let node = lab.linux().remove(0);

@@ -258,6 +258,16 @@ fn a_node_whose_role_was_taken_away_gets_no_command() {
 }
 
 #[test]
+fn a_member_that_is_null_is_not_there() {
+    let lab = Lab::new(Behavior::Well);
+    let input = json!({
+        "DocumentName": "AWS-Noop", "InstanceIds": lab.linux()[..1], "Targets": null,
+        "Parameters": null, "Comment": null, "NotificationConfig": null,
+    });
+    lab.send_as(&input);
+}
+
+#[test]
 fn the_total_timeout_is_that_of_delivery_and_of_execution() {
     let lab = Lab::new(Behavior::Well);
     let node = lab.linux().remove(0);
