@@ -2,6 +2,7 @@
 
 mod aws;
 mod builder;
+mod keeper;
 mod lake;
 mod record;
 mod server;

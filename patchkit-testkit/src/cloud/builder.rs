@@ -7,11 +7,11 @@ use http::{Request, Response};
 use jiff::Timestamp;
 use patchkit_core::{Clock as _, SystemClock};
 use serde::Serialize;
-use tokio::task::JoinHandle;
 
 use super::{
     aws,
     aws::keys::Keys,
+    keeper::Keeper,
     record::Calls,
     server::{Answer, Listening},
     shared::{Shared, lock},
@@ -25,30 +25,7 @@ pub struct World {
     shared: Arc<Shared>,
     aws: Listening,
     plan: Plan,
-    _ticking: Option<Ticking>,
-}
-
-/// Lets things happen while no one asks: what is written to folders must not wait for a request.
-#[derive(Debug)]
-struct Ticking(JoinHandle<()>);
-
-impl Ticking {
-    fn start(shared: &Arc<Shared>) -> Self {
-        let shared = Arc::clone(shared);
-        Self(tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(Duration::from_millis(250));
-            loop {
-                ticks.tick().await;
-                drop(shared.settled());
-            }
-        }))
-    }
-}
-
-impl Drop for Ticking {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    _keeper: Keeper,
 }
 
 /// Says what a [`World`] is made of.
@@ -109,10 +86,11 @@ impl World {
         lock(&self.shared.clock).now()
     }
 
-    /// Lets time pass, and all happen that is due by then.
+    /// Lets time pass, and all happen that is due by then; what is to be written is written.
     pub fn advance(&self, by: Duration) {
         lock(&self.shared.clock).advance(by);
-        drop(self.shared.settled());
+        let mut state = self.shared.settled();
+        while state.write_some(64) {}
     }
 
     /// Every request so far.
@@ -222,6 +200,9 @@ impl WorldBuilder {
 
     /// The folder that the data sync of all accounts and Regions is written to, from the start and
     /// whenever a node changes. Without it, only syncs that clients make are written, to S3.
+    ///
+    /// The first objects are written in the background: [`World::advance`], be it by nothing, waits
+    /// for the last of them.
     #[must_use]
     pub fn lake(mut self, folder: impl Into<PathBuf>) -> Self {
         self.lake = Some(folder.into());
@@ -243,8 +224,8 @@ impl WorldBuilder {
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
         let shared = Arc::new(Shared::new(state, clock, Keys::new(plan.seed, &accounts)));
         let aws = Listening::start(self.listen, Arc::new(Aws(Arc::clone(&shared)))).await?;
-        let ticking = (self.speed > 0.0).then(|| Ticking::start(&shared));
-        Ok(World { shared, aws, plan, _ticking: ticking })
+        let keeper = Keeper::start(&shared)?;
+        Ok(World { shared, aws, plan, _keeper: keeper })
     }
 
     pub(super) fn plan(&self) -> Plan {

@@ -17,7 +17,11 @@ pub(crate) mod power;
 pub(crate) mod shelf;
 pub(crate) mod software;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use patchkit_core::OperationKind;
@@ -32,7 +36,7 @@ use self::{
     shelf::Shelf,
 };
 use super::{
-    lake::{Part, Target},
+    lake::{Backlog, Part, Target},
     sink::ObjectSink,
 };
 use crate::rng::mix;
@@ -51,6 +55,7 @@ pub(crate) struct State {
     pub(crate) objects: Option<Arc<dyn ObjectSink>>,
     /// The folder that holds the lake of all accounts.
     pub(crate) lake: Option<Target>,
+    pub(crate) backlog: VecDeque<Backlog>,
     by_id: HashMap<(ScopeIx, Box<str>), MachineIx>,
     agenda: Agenda,
     judgements: Judgements,

@@ -1,6 +1,10 @@
 //! Makes the world of a seed: accounts, subscriptions and the machines in them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
@@ -102,6 +106,7 @@ impl State {
             scopes,
             objects: None,
             lake: None,
+            backlog: VecDeque::new(),
             by_id: HashMap::with_capacity(plan.nodes),
             agenda: Agenda::default(),
             judgements: Judgements::default(),
