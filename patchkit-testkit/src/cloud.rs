@@ -5,6 +5,7 @@ pub mod azure;
 mod builder;
 mod control;
 mod fault;
+mod keeper;
 pub mod keys;
 mod lake;
 mod policy;

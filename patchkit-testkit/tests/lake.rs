@@ -12,8 +12,8 @@ use patchkit_testkit::cloud::World;
 async fn every_row_of_a_simulated_lake_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::builder().seed(7).nodes(600).lake(folder.path()).start().await.unwrap();
-    // The sync of a Region is written piece by piece.
-    world.advance(Duration::from_mins(1));
+    // Waits for what is written in the background.
+    world.advance(Duration::ZERO);
 
     let source = Arc::new(LocalSource::open(folder.path()).unwrap());
     let options =

@@ -7,13 +7,14 @@ use http::Request;
 use jiff::Timestamp;
 use patchkit_core::{Clock as _, SystemClock};
 use serde::Serialize;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::net::TcpListener;
 
 use super::{
     aws,
     aws::{ring::KeyRing, sns::Message},
     control::Control,
     fault::{Fault, FaultStatus, Reply},
+    keeper::Keeper,
     keys::Keys,
     policy::Denial,
     record::Calls,
@@ -33,30 +34,7 @@ pub struct World {
     endpoints: Endpoints,
     s3: S3Server,
     _listening: [Listening; 2],
-    _ticking: Option<Ticking>,
-}
-
-/// Lets things happen while no one asks: what is written to folders must not wait for a request.
-#[derive(Debug)]
-struct Ticking(JoinHandle<()>);
-
-impl Ticking {
-    fn start(shared: &Arc<Shared>) -> Self {
-        let shared = Arc::clone(shared);
-        Self(tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(Duration::from_millis(250));
-            loop {
-                ticks.tick().await;
-                drop(shared.settled());
-            }
-        }))
-    }
-}
-
-impl Drop for Ticking {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    _keeper: Keeper,
 }
 
 /// Says what a [`World`] is made of.
@@ -116,9 +94,11 @@ impl World {
         lock(&self.shared.clock).now()
     }
 
-    /// Lets time pass, and all happen that is due by then.
+    /// Lets time pass, and all happen that is due by then; what is to be written is written.
     pub fn advance(&self, by: Duration) {
         self.shared.advance(by);
+        let mut state = self.shared.settled();
+        while state.write_some(64) {}
     }
 
     /// Changes how many seconds of the world pass in a real one.
@@ -366,6 +346,9 @@ impl WorldBuilder {
 
     /// The folder that the data sync of all accounts and Regions is written to, from the start and
     /// whenever a node changes. Without it, only syncs that clients make are written, to S3.
+    ///
+    /// The first objects are written in the background: [`World::advance`], be it by nothing, waits
+    /// for the last of them.
     #[must_use]
     pub fn lake(mut self, folder: impl Into<PathBuf>) -> Self {
         self.lake = Some(folder.into());
@@ -399,8 +382,8 @@ impl WorldBuilder {
         let endpoints = Endpoints::new(&plan, &shared.keys, &aws, &s3, control.local_addr()?);
         let answer = Control { shared: Arc::clone(&shared), endpoints: endpoints.clone() };
         let control = Listening::on(control, Arc::new(answer))?;
-        let ticking = (self.speed > 0.0).then(|| Ticking::start(&shared));
-        Ok(World { shared, endpoints, s3, _listening: [aws, control], _ticking: ticking })
+        let keeper = Keeper::start(&shared)?;
+        Ok(World { shared, endpoints, s3, _listening: [aws, control], _keeper: keeper })
     }
 
     /// Where the endpoint of this number listens.

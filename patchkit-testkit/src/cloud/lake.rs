@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use patchkit_core::Result;
 use serde_json::Value;
@@ -21,10 +21,18 @@ use super::{
     },
 };
 
-/// So many nodes are written at once, and as many a second later: a sync of a large account must
-/// not keep others waiting.
-const PIECE: usize = 100;
-const PAUSE: Duration = Duration::from_secs(1);
+/// The nodes of a Region that are yet to be written, for one sync or for the folder.
+///
+/// They are written a few at a time, while others are served in between: a sync of a large account
+/// must not keep them waiting.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    scope: ScopeIx,
+    /// None: for the folder.
+    sync: Option<Box<str>>,
+    /// The id of the last node that was written; nodes are in the order of their ids.
+    last: Option<Box<str>>,
+}
 
 /// What of a node has changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -77,7 +85,7 @@ impl State {
             if let Some(lake) = self.lake.clone() {
                 self.write_test(scope, &lake)?;
             }
-            self.write_all(scope, 0, None);
+            self.write_all(scope, None);
         }
         Ok(())
     }
@@ -137,14 +145,30 @@ impl State {
         sink.put(bucket, &format!("{prefix}{kind}/accountid={account}/test.json"), b"{}".to_vec())
     }
 
-    /// Writes all nodes of a Region, piece by piece: for one sync, or for the folder.
-    pub(crate) fn write_all(&mut self, scope: ScopeIx, from: usize, sync: Option<Box<str>>) {
-        let machines = &self.scope(scope).machines;
-        let piece: Vec<MachineIx> = machines.iter().skip(from).take(PIECE).copied().collect();
-        let more = from + piece.len() < machines.len();
-        for at in piece {
-            match (&sync, &self.lake) {
-                (Some(sync), _) => self.sync_into(at, scope, Part::All, sync),
+    /// Has all nodes of a Region written: for a sync, or for the folder.
+    pub(crate) fn write_all(&mut self, scope: ScopeIx, sync: Option<Box<str>>) {
+        self.backlog.push_back(Backlog { scope, sync, last: None });
+    }
+
+    /// Writes some of the nodes that are yet to be written; says whether there are more.
+    pub(crate) fn write_some(&mut self, most: usize) -> bool {
+        let Some(mut of) = self.backlog.pop_front() else { return false };
+        let scope = self.scope(of.scope);
+        if of.sync.as_ref().is_some_and(|sync| scope.ssm.syncs.place(sync).is_none()) {
+            // The sync is gone.
+            return !self.backlog.is_empty();
+        }
+        let id = |at: MachineIx| self.machine(at).aws.as_ref().map(|aws| &aws.id);
+        let from = match &of.last {
+            Some(last) => scope.machines.partition_point(|at| id(*at) <= Some(last)),
+            None => 0,
+        };
+        let some: Vec<MachineIx> = scope.machines.iter().skip(from).take(most).copied().collect();
+        let more = from + some.len() < scope.machines.len();
+        of.last = some.last().and_then(|at| id(*at)).cloned();
+        for at in some {
+            match (&of.sync, &self.lake) {
+                (Some(sync), _) => self.sync_into(at, of.scope, Part::All, sync),
                 (None, Some(lake)) => {
                     // As in `sync_node`.
                     let _ = self.write_node(at, Part::All, lake);
@@ -153,11 +177,12 @@ impl State {
             }
         }
         if more {
-            self.after(PAUSE, move |state| state.write_all(scope, from + PIECE, sync));
-        } else if let Some(sync) = sync {
+            self.backlog.push_front(of);
+        } else if let Some(sync) = of.sync {
             let now = self.now;
-            self.scope_mut(scope).ssm.syncs.completed(&sync, now);
+            self.scope_mut(of.scope).ssm.syncs.completed(&sync, now);
         }
+        !self.backlog.is_empty()
     }
 
     fn write_node(&self, at: MachineIx, part: Part, target: &Target) -> Result<()> {

@@ -54,7 +54,8 @@ impl TestWorld {
 
     pub(crate) fn advance(&self, by: Duration) {
         lock(&self.shared.clock).advance(by);
-        drop(self.state());
+        let mut state = self.state();
+        while state.write_some(64) {}
     }
 
     /// What Systems Manager answers to the first account.

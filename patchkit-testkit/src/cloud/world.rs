@@ -19,7 +19,11 @@ pub(crate) mod software;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use patchkit_core::OperationKind;
@@ -34,7 +38,7 @@ use self::{
     shelf::Shelf,
 };
 use super::{
-    lake::{Part, Target},
+    lake::{Backlog, Part, Target},
     sink::{ObjectSink, ObjectSource},
 };
 use crate::{
@@ -56,6 +60,7 @@ pub(crate) struct State {
     pub(crate) objects: Option<Arc<dyn ObjectSink>>,
     /// The folder that holds the lake of all accounts.
     pub(crate) lake: Option<Target>,
+    pub(crate) backlog: VecDeque<Backlog>,
     by_id: HashMap<(ScopeIx, Box<str>), MachineIx>,
     pub(crate) consistency: Consistency,
     /// Where nodes read what they are told to patch by: S3.

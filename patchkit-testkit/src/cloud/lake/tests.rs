@@ -55,6 +55,13 @@ fn with_sync(nodes: usize) -> (TestWorld, Arc<Kept>) {
     (world, kept)
 }
 
+/// A world with a sync that is through with its first nodes.
+fn synced(nodes: usize) -> (TestWorld, Arc<Kept>) {
+    let (world, kept) = with_sync(nodes);
+    world.advance(Duration::ZERO);
+    (world, kept)
+}
+
 fn sync(bucket: &str) -> Value {
     json!({
         "SyncName": bucket,
@@ -69,7 +76,7 @@ fn sync(bucket: &str) -> Value {
 
 #[test]
 fn keys_and_rows_are_as_the_sync_writes_them() {
-    let (world, kept) = with_sync(60);
+    let (world, kept) = synced(60);
     let id = world.ids(|state, at| state.is_managed(at) && is_scanned(state, at)).remove(0);
     let place = "accountid=111122223333/region=us-east-1/resourcetype=ManagedInstanceInventory";
     for kind in ["AWS:InstanceInformation", "AWS:Tag", "AWS:PatchSummary", "AWS:ComplianceItem"] {
@@ -87,20 +94,20 @@ fn keys_and_rows_are_as_the_sync_writes_them() {
 }
 
 #[test]
-fn a_sync_of_many_nodes_ends_piece_by_piece() {
-    let (world, kept) = with_sync(1_500);
+fn a_sync_is_in_progress_until_its_last_node_is_written() {
+    let (world, kept) = with_sync(100);
     let managed = world.ids(State::is_managed);
-    assert!(managed.len() > super::PIECE);
-    let written = |kept: &Kept| managed.iter().filter(|id| has(kept, id)).count();
-    assert!(written(&kept) < managed.len());
+    let written = || managed.iter().filter(|id| has(&kept, id)).count();
     let status = || {
         let all = world.all("ListResourceDataSync", "ResourceDataSyncItems", &json!({}));
         all[0]["LastStatus"].clone()
     };
+    assert_eq!((written(), status()), (0, json!("InProgress")));
+    assert!(world.state().write_some(8));
+    assert!((1..=8).contains(&written()));
     assert_eq!(status(), "InProgress");
-    world.advance(Duration::from_mins(1));
-    assert_eq!(written(&kept), managed.len());
-    assert_eq!(status(), "Successful");
+    world.advance(Duration::ZERO);
+    assert_eq!((written(), status()), (managed.len(), json!("Successful")));
 }
 
 fn has(kept: &Kept, id: &str) -> bool {
@@ -109,7 +116,7 @@ fn has(kept: &Kept, id: &str) -> bool {
 
 #[test]
 fn a_bucket_that_is_not_there_refuses_the_sync() {
-    let (world, _) = with_sync(20);
+    let (world, _) = synced(20);
     let code = world.refused("CreateResourceDataSync", &sync("nowhere"));
     assert_eq!(code, "ResourceDataSyncInvalidConfigurationException");
     let all = world.all("ListResourceDataSync", "ResourceDataSyncItems", &json!({}));
@@ -119,7 +126,7 @@ fn a_bucket_that_is_not_there_refuses_the_sync() {
 /// User guide, "Walkthrough: Use resource data sync to aggregate inventory data".
 #[test]
 fn only_the_information_of_a_node_follows_its_power() {
-    let (world, kept) = with_sync(60);
+    let (world, kept) = synced(60);
     let id = world
         .ids(|state, at| {
             let ec2 = matches!(&state.machine(at).aws.as_ref().unwrap().side, AwsKind::Ec2(_));
@@ -141,7 +148,7 @@ fn only_the_information_of_a_node_follows_its_power() {
 
 #[test]
 fn tags_and_compliance_are_written_when_they_change() {
-    let (world, kept) = with_sync(100);
+    let (world, kept) = synced(100);
     let id = world.ids(|state, at| is_hybrid(state, at) && state.is_listed(at)).remove(0);
     let tag = json!({
         "ResourceType": "ManagedInstance",
@@ -170,7 +177,7 @@ fn tags_and_compliance_are_written_when_they_change() {
 
 #[test]
 fn a_node_that_is_given_up_is_terminated_and_its_objects_stay() {
-    let (world, kept) = with_sync(100);
+    let (world, kept) = synced(100);
     let id = world.ids(|state, at| is_hybrid(state, at) && state.is_listed(at)).remove(0);
     let before = kept.keys();
     world.ssm("DeregisterManagedInstance", &json!({"InstanceId": id})).unwrap();
@@ -183,6 +190,7 @@ fn the_folder_holds_all_accounts_from_the_start() {
     let world = TestWorld::new(60);
     let kept = Arc::new(Kept::default());
     world.state().keep_lake(Arc::clone(&kept) as Arc<dyn ObjectSink>).unwrap();
+    world.advance(Duration::ZERO);
     let state = world.state();
     for scope in &state.scopes {
         let place = format!(

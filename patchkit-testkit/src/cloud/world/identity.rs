@@ -1,10 +1,13 @@
 //! An account's roles, policies and instance profiles, as far as they decide what a node may do.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use globset::GlobBuilder;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+
+use super::clock::earlier;
+use crate::rng::mix;
 
 /// The policy that lets a node be managed by Systems Manager.
 pub(crate) const CORE_POLICY: &str = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore";
@@ -63,6 +66,59 @@ pub(crate) struct Policy {
 }
 
 impl Identity {
+    /// What an account of a made world has: three roles, two instance profiles, AWS's policies.
+    pub(crate) fn made(seed: u64, account: &str, now: Timestamp) -> Self {
+        let account = account.bytes().fold(seed, |sum, byte| mix(sum ^ u64::from(byte)));
+        let id =
+            |prefix: &str, n: u64| format!("{prefix}{:016X}", mix(account ^ n)).into_boxed_str();
+        let created = earlier(now, Duration::from_hours(24 * 800));
+        let mut identity = Self::default();
+        for ((arn, actions), n) in managed_policies().into_iter().zip(100..) {
+            let (path, name) = match arn.rsplit_once("policy") {
+                Some((_, tail)) => tail.rsplit_once('/').unwrap_or(("", tail)),
+                None => ("", arn),
+            };
+            let policy = Policy {
+                name: name.into(),
+                id: id("ANPA", n),
+                path: format!("{path}/").into(),
+                version: "v2",
+                created,
+                document: allow(&actions),
+            };
+            identity.policies.insert(arn.into(), policy);
+        }
+        let roles: [(&str, &str, Option<&str>); 3] = [
+            ("patchkit-managed-node", "ec2.amazonaws.com", Some(CORE_POLICY)),
+            (
+                "patchkit-no-systems-manager",
+                "ec2.amazonaws.com",
+                Some("arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"),
+            ),
+            ("patchkit-hybrid-node", "ssm.amazonaws.com", Some(CORE_POLICY)),
+        ];
+        for ((name, service, policy), n) in roles.into_iter().zip(1..) {
+            let role = Role {
+                id: id("AROA", n),
+                path: "/".into(),
+                description: None,
+                created,
+                trust: trust(service),
+                attached: policy.into_iter().map(Arc::from).collect(),
+                inline: BTreeMap::new(),
+                max_session: 3_600,
+            };
+            identity.roles.insert(name.into(), role);
+            if service.starts_with("ec2") {
+                let role = Some(Arc::from(name));
+                let profile =
+                    InstanceProfile { id: id("AIPA", n), path: "/".into(), created, role };
+                identity.profiles.insert(name.into(), profile);
+            }
+        }
+        identity
+    }
+
     /// Whether a role's policies allow an action on everything: an explicit deny wins.
     pub(crate) fn allows(&self, role: &str, action: &str) -> bool {
         let Some(role) = self.roles.get(role) else { return false };

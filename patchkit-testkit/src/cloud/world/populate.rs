@@ -5,7 +5,11 @@
     reason = "places and draws of a world: all below what their types hold, or cut on purpose"
 )]
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
@@ -17,9 +21,7 @@ use super::{
     catalogue::{Catalogue, System, SystemIx},
     clock::{earlier, later},
     hex17,
-    identity::{
-        CORE_POLICY, Identity, InstanceProfile, Policy, Role, allow, managed_policies, trust,
-    },
+    identity::Identity,
     judge::Judgements,
     machine::{
         Agent, AwsKind, AwsSide, AzureKind, AzureSide, Behavior, Ec2, GuestPatching, Hybrid,
@@ -71,7 +73,7 @@ impl State {
         let accounts = plan.accounts.iter().map(|(id, name)| Account {
             id: Arc::clone(id),
             name: Arc::clone(name),
-            identity: identity(seed, id, now),
+            identity: Identity::made(seed, id, now),
         });
         let accounts: Vec<_> = accounts.collect();
         let mut scopes = Vec::new();
@@ -112,6 +114,7 @@ impl State {
             scopes,
             objects: None,
             lake: None,
+            backlog: VecDeque::new(),
             by_id: HashMap::with_capacity(plan.nodes),
             consistency: plan.consistency,
             files: None,
@@ -564,54 +567,4 @@ fn installed(state: &State, system: SystemIx, rng: &mut Rng) -> NodePatches {
         }
     }
     NodePatches { relevant, installed, pending, failed: none, installed_at: Vec::new(), rounds: 0 }
-}
-
-fn identity(seed: u64, account: &str, now: Timestamp) -> Identity {
-    let account = account.bytes().fold(seed, |sum, byte| mix(sum ^ u64::from(byte)));
-    let id = |prefix: &str, n: u64| format!("{prefix}{:016X}", mix(account ^ n)).into_boxed_str();
-    let created = earlier(now, DAY * 800);
-    let mut identity = Identity::default();
-    for ((arn, actions), n) in managed_policies().into_iter().zip(100..) {
-        let (path, name) = match arn.rsplit_once("policy") {
-            Some((_, tail)) => tail.rsplit_once('/').unwrap_or(("", tail)),
-            None => ("", arn),
-        };
-        let policy = Policy {
-            name: name.into(),
-            id: id("ANPA", n),
-            path: format!("{path}/").into(),
-            version: "v2",
-            created,
-            document: allow(&actions),
-        };
-        identity.policies.insert(arn.into(), policy);
-    }
-    let roles: [(&str, &str, Option<&str>); 3] = [
-        ("patchkit-managed-node", "ec2.amazonaws.com", Some(CORE_POLICY)),
-        (
-            "patchkit-no-systems-manager",
-            "ec2.amazonaws.com",
-            Some("arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"),
-        ),
-        ("patchkit-hybrid-node", "ssm.amazonaws.com", Some(CORE_POLICY)),
-    ];
-    for ((name, service, policy), n) in roles.into_iter().zip(1..) {
-        let role = Role {
-            id: id("AROA", n),
-            path: "/".into(),
-            description: None,
-            created,
-            trust: trust(service),
-            attached: policy.into_iter().map(Arc::from).collect(),
-            inline: std::collections::BTreeMap::new(),
-            max_session: 3_600,
-        };
-        identity.roles.insert(name.into(), role);
-        if service.starts_with("ec2") {
-            let role = Some(Arc::from(name));
-            let profile = InstanceProfile { id: id("AIPA", n), path: "/".into(), created, role };
-            identity.profiles.insert(name.into(), profile);
-        }
-    }
-    identity
 }

@@ -127,7 +127,7 @@ fn create(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
         call.here_mut().ssm.syncs.0.remove(&name);
         return Err(invalid(format!("The bucket cannot be written to: {error}")));
     }
-    call.state.write_all(scope, 0, Some(name));
+    call.state.write_all(scope, Some(name));
     Ok(json!({}))
 }
 
