@@ -11,11 +11,16 @@ pub(crate) mod keys;
 mod model;
 mod organizations;
 pub(crate) mod page;
+pub(crate) mod resource;
+pub(crate) mod resource_groups;
 mod skew;
 pub(crate) mod sns;
 mod spoil;
 pub(crate) mod ssm;
 mod sts;
+mod tagging;
+#[cfg(test)]
+mod testing;
 mod validate;
 mod wire;
 
@@ -119,6 +124,16 @@ const SERVICES: &[Entry] = &[
     ("ec2", include_str!("aws/model/ec2.json"), ec2::OPERATIONS),
     ("iam", include_str!("aws/model/iam.json"), iam::OPERATIONS),
     ("organizations", include_str!("aws/model/organizations.json"), organizations::OPERATIONS),
+    (
+        "resource-groups",
+        include_str!("aws/model/resource-groups.json"),
+        resource_groups::OPERATIONS,
+    ),
+    (
+        "resourcegroupstaggingapi",
+        include_str!("aws/model/resourcegroupstaggingapi.json"),
+        tagging::OPERATIONS,
+    ),
     ("sns", include_str!("aws/model/sns.json"), sns::OPERATIONS),
     ("sts", include_str!("aws/model/sts.json"), &[sts::OPERATIONS]),
 ];
@@ -213,7 +228,8 @@ fn serve<'s>(
         skew::check(request, seconds)?;
     }
     if let Some(input) = &operation.input {
-        validate::validate(&service.model, input, &value)?;
+        validate::validate(&service.model, input, &value)
+            .map_err(|error| service.invalid(error))?;
     }
     let handler = service.operations.get(&*operation.name).ok_or_else(|| {
         let name = &operation.name;
@@ -276,6 +292,17 @@ impl Service {
             "resourcegroupstaggingapi" => AwsError::new("ThrottledException", "Rate exceeded"),
             _ => AwsError::new("ThrottlingException", "Rate exceeded"),
         }
+    }
+
+    /// What the model forbids, by the code that the service has for it: most know no other one
+    /// than `ValidationException`, these do not know that.
+    fn invalid(&self, mut error: AwsError) -> AwsError {
+        match self.name {
+            "resource-groups" => error.name = "BadRequestException".into(),
+            "resourcegroupstaggingapi" => error.name = "InvalidParameterException".into(),
+            _ => {}
+        }
+        error
     }
 
     /// A failure inside the service.
