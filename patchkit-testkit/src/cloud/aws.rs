@@ -4,6 +4,7 @@
 //! of the service tells its operation and decodes, checks and encodes; an operation itself is a
 //! function from an input to an output over the [`State`] of the world.
 
+pub(crate) mod config;
 mod ec2;
 mod error;
 mod iam;
@@ -121,6 +122,7 @@ type Entry = (&'static str, &'static str, &'static [Operations]);
 
 const SERVICES: &[Entry] = &[
     ("ssm", include_str!("aws/model/ssm.json"), ssm::OPERATIONS),
+    ("config", include_str!("aws/model/config.json"), config::OPERATIONS),
     ("ec2", include_str!("aws/model/ec2.json"), ec2::OPERATIONS),
     ("iam", include_str!("aws/model/iam.json"), iam::OPERATIONS),
     ("organizations", include_str!("aws/model/organizations.json"), organizations::OPERATIONS),

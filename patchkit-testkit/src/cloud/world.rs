@@ -31,7 +31,7 @@ use self::{
     shelf::Shelf,
 };
 use crate::{
-    cloud::aws::{resource_groups, sns, ssm},
+    cloud::aws::{config, resource_groups, sns, ssm},
     rng::mix,
 };
 
@@ -69,6 +69,7 @@ pub(crate) struct RegionScope {
     pub(crate) shelf: Shelf,
     /// Default Host Management: instances need no profile (`/ssm/managed-instance/…` setting).
     pub(crate) default_host_role: Option<Box<str>>,
+    pub(crate) config: config::Store,
     pub(crate) groups: resource_groups::Store,
     pub(crate) sns: sns::Store,
     pub(crate) ssm: ssm::Store,

@@ -3,6 +3,7 @@
 //! Queries of the type `CLOUDFORMATION_STACK_1_0` are refused, since the world has no stacks, and so
 //! are configurations other than `AWS::ResourceGroups::Generic`. What a query asks for besides
 //! instances and hybrid nodes is not in the world, and not found.
+#![expect(clippy::needless_pass_by_value, reason = "operations are functions of one type")]
 
 mod groups;
 mod query;
@@ -105,9 +106,10 @@ pub(crate) fn members(state: &State, scope: ScopeIx, name: &str) -> Option<Vec<M
 
 /// The group that an input names: by `Group`, a name or an ARN, or by the older `GroupName`.
 fn named<'c>(call: &'c Call<'_>, input: &Value) -> Result<&'c Group, AwsError> {
-    let word = match (input["Group"].as_str(), input["GroupName"].as_str()) {
-        (Some(word), None) | (None, Some(word)) => word,
-        _ => return Err(bad_request("Specify either Group or GroupName, and not both.")),
+    let ((Some(word), None) | (None, Some(word))) =
+        (input["Group"].as_str(), input["GroupName"].as_str())
+    else {
+        return Err(bad_request("Specify either Group or GroupName, and not both."));
     };
     let groups = &call.here().groups.0;
     let group = match word.rsplit_once("group/").filter(|_| word.starts_with("arn:")) {

@@ -2,6 +2,11 @@
 //! are of.
 //!
 //! The world has no tag policies: every resource complies with them.
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "operations are functions of one type"
+)]
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +22,7 @@ use super::{
     resource::{self, Kind, Resource, TagFilter},
     texts,
 };
+use crate::cloud::world::machine::Tags;
 
 pub(super) const OPERATIONS: &[Operations] = &[&[
     ("GetResources", get_resources),
@@ -73,7 +79,16 @@ fn get_resources(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     if types.len() > 100 {
         return Err(invalid("ResourceTypeFilters has 100 entries at most"));
     }
-    let show = |it: &Resource<'_>| mapping(call, it, asked.include_compliance_details);
+    let compliance = if asked.include_compliance_details {
+        json!({"ComplianceStatus": true})
+    } else {
+        Value::Null
+    };
+    let show = |it: &Resource<'_>| {
+        let mut mapping = mapping(call, it);
+        mapping["ComplianceDetails"] = compliance.clone();
+        mapping
+    };
     if let Some(arns) = &asked.arns {
         let others = ["TagFilters", "ResourceTypeFilters", "ResourcesPerPage", "TagsPerPage"];
         if others.iter().any(|it| !value[it].is_null()) || has_token(&value) {
@@ -95,15 +110,10 @@ fn get_resources(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     Ok(json!({"ResourceTagMappingList": found, "PaginationToken": next.unwrap_or_default()}))
 }
 
-fn mapping(call: &Call<'_>, resource: &Resource<'_>, with_compliance: bool) -> Value {
+fn mapping(call: &Call<'_>, resource: &Resource<'_>) -> Value {
     let tags = resource.aws.tags.iter();
     let tags: Vec<Value> = tags.map(|(k, v)| json!({"Key": &**k, "Value": &**v})).collect();
-    let compliance = if with_compliance { json!({"ComplianceStatus": true}) } else { Value::Null };
-    json!({
-        "ResourceARN": resource.arn(call.state),
-        "Tags": tags,
-        "ComplianceDetails": compliance,
-    })
+    json!({"ResourceARN": resource.arn(call.state), "Tags": tags})
 }
 
 /// A service, or one of its types: `ec2`, `ec2:instance`.
@@ -176,7 +186,7 @@ fn untag_resources(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError>
 fn each(
     call: &mut Call<'_>,
     input: &Value,
-    change: impl Fn(&mut crate::cloud::world::machine::Tags) -> Result<(), &'static str>,
+    change: impl Fn(&mut Tags) -> Result<(), &'static str>,
 ) -> Result<Value, AwsError> {
     let mut failed = Map::new();
     for arn in texts(&input["ResourceARNList"]) {
