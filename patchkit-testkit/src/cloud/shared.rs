@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) record: Mutex<Calls>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) policy: Mutex<Policy>,
+    /// Whether credentials are held against what is known, and roles against who is trusted.
+    pub(crate) checking: bool,
     requests: AtomicU64,
     seed: u64,
 }
@@ -42,6 +44,7 @@ impl Shared {
             record: Mutex::default(),
             faults: Mutex::default(),
             policy: Mutex::default(),
+            checking: false,
             requests: AtomicU64::new(0),
         }
     }
