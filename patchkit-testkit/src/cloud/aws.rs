@@ -275,7 +275,18 @@ fn find(request: &wire::Request, credential: Option<&Credential>) -> &'static Se
     });
     let signed = credential.map(|it| it.service.as_str());
     let by_scope = || all.iter().find(|it| signed == Some(it.signing_name()));
-    by_target.or_else(by_scope).unwrap_or(&all[0])
+    by_target.or_else(by_scope).or_else(|| by_version(all, request)).unwrap_or(&all[0])
+}
+
+/// The query service of a request that no one signed, such as AssumeRoleWithWebIdentity: each has a
+/// version of its own.
+fn by_version(all: &'static [Service], request: &wire::Request) -> Option<&'static Service> {
+    let mut pairs = form_urlencoded::parse(request.body());
+    let version = pairs.find(|(name, _)| name == "Version").map(|(_, version)| version)?;
+    all.iter().find(|it| {
+        matches!(it.model.metadata.protocol, Protocol::Query | Protocol::Ec2)
+            && *it.model.metadata.api_version == *version
+    })
 }
 
 impl Service {

@@ -108,7 +108,7 @@ fn of_resource<'a>(
     let evaluated = rule.evaluated.filter(|it| *it <= state.now);
     let invoked = ordered.max(rule.since.unwrap_or(ordered)).max(evaluated.unwrap_or(ordered));
     let evaluation = Evaluation { name, rule, resource, verdict, ordered, invoked };
-    rule.reaches(&evaluation.resource_id(), &resource.aws.tags).then_some(evaluation)
+    rule.reaches(&evaluation).then_some(evaluation)
 }
 
 /// What a rule says of a machine, and since when that is so; none where it does not apply.

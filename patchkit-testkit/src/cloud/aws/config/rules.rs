@@ -8,13 +8,10 @@ use serde_json::{Value, json};
 
 use super::{
     super::{AwsError, Call, Operations, input, texts},
+    evaluate::Evaluation,
     invalid, page,
 };
-use crate::cloud::world::{
-    State,
-    clock::later,
-    machine::{ScopeIx, Tags},
-};
+use crate::cloud::world::{State, clock::later, machine::ScopeIx};
 
 pub(super) const OPERATIONS: Operations = &[
     ("DeleteConfigRule", delete_config_rule),
@@ -112,14 +109,21 @@ impl Rule {
     }
 
     /// Whether its `Scope` lets it evaluate a resource.
-    pub(super) fn reaches(&self, resource_id: &str, tags: &Tags) -> bool {
+    pub(super) fn reaches(&self, evaluation: &Evaluation<'_>) -> bool {
         let Some(reach) = &self.reach else { return true };
         let types = texts(&reach["ComplianceResourceTypes"]);
         let kind = self.managed.resource_type();
         let of_type = types.is_empty() || types.iter().any(|it| it == kind);
-        let of_id = reach["ComplianceResourceId"].as_str().is_none_or(|it| it == resource_id);
+        let of_id =
+            reach["ComplianceResourceId"].as_str().is_none_or(|it| it == evaluation.resource_id());
         let of_tag = reach["TagKey"].as_str().is_none_or(|key| {
-            let value = tags.iter().find(|(of, _)| **of == *key).map(|(_, value)| &**value);
+            let value = evaluation
+                .resource
+                .aws
+                .tags
+                .iter()
+                .find(|(of, _)| **of == *key)
+                .map(|(_, value)| &**value);
             value.is_some_and(|value| reach["TagValue"].as_str().is_none_or(|it| it == value))
         });
         of_type && of_id && of_tag

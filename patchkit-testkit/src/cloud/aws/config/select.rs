@@ -60,7 +60,8 @@ fn select(
 ) -> Result<Value, AwsError> {
     let invalid = |message: String| AwsError::new("InvalidExpressionException", message);
     let text = input["Expression"].as_str().unwrap_or_default();
-    let query = Select::read(text).map_err(invalid)?;
+    let query = Select::read(text)
+        .map_err(|error| invalid(format!("The expression is not valid: {error}.")))?;
     if let Some(other) = query.named_columns().into_iter().find(|it| !is_column(it)) {
         return Err(invalid(format!("The column {other} is not known.")));
     }
@@ -71,10 +72,11 @@ fn select(
     let page = page(call, input, PAGE)?;
     let state = &*call.state;
     let kind = query.must_be("resourceType");
+    let verdict = query.must_be("configuration.complianceType");
     let resources = scopes.flat_map(|at| resource::all(state, at));
     let items = resources.flat_map(|it| {
         let kinds = TYPES.into_iter().filter(|of| kind.is_none_or(|kind| kind == *of));
-        kinds.flat_map(move |kind| items(state, it, kind))
+        kinds.flat_map(move |kind| items(state, it, kind, verdict))
     });
     let (found, next) = page.cut(items.filter(|item| query.finds(item)));
     let found: Vec<String> =
@@ -89,12 +91,17 @@ fn is_column(name: &str) -> bool {
 }
 
 /// A machine as the resources of a type that it is.
-fn items(state: &State, resource: Resource<'_>, kind: &'static str) -> Vec<Value> {
+fn items(
+    state: &State,
+    resource: Resource<'_>,
+    kind: &'static str,
+    verdict: Option<&str>,
+) -> Vec<Value> {
     match kind {
         INSTANCE => Vec::from_iter(instance(state, resource)),
         INVENTORY => Vec::from_iter(inventory(state, resource)),
         PATCHES => Vec::from_iter(patches(state, resource)),
-        _ => compliance(state, resource),
+        _ => compliance(state, resource, verdict),
     }
 }
 
@@ -137,7 +144,8 @@ fn instance(state: &State, resource: Resource<'_>) -> Option<Value> {
     });
     let mut item = item(state, resource, INSTANCE, id, configuration);
     item["arn"] = json!(resource.arn(state));
-    item["resourceCreationTime"] = json!(machine.created.to_string());
+    item["resourceCreationTime"] =
+        json!(machine.created.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string());
     item["tags"] = json!(tags);
     Some(item)
 }
@@ -190,14 +198,19 @@ fn patches(state: &State, resource: Resource<'_>) -> Option<Value> {
     Some(item(state, resource, PATCHES, &id, json!({"AWS:ComplianceSummary": content})))
 }
 
-fn compliance(state: &State, resource: Resource<'_>) -> Vec<Value> {
+/// What the rules say of a machine; only of this verdict, where one is given: it is dear to make what
+/// is then not found.
+fn compliance(state: &State, resource: Resource<'_>, verdict: Option<&str>) -> Vec<Value> {
+    let all: Vec<_> = evaluate::of_machine(state, resource).collect();
     let of_type = |managed: Managed| {
         let kind = managed.resource_type();
-        let same = |it: &evaluate::Evaluation<'_>| it.resource_type() == kind;
-        let evaluations: Vec<_> = evaluate::of_machine(state, resource).filter(same).collect();
-        let id = evaluations.first()?.resource_id();
-        let rules: Vec<Value> = evaluations
-            .iter()
+        let evaluations = || all.iter().filter(|it| it.resource_type() == kind);
+        let id = evaluations().next()?.resource_id();
+        let word = evaluate::sum(evaluations().map(|it| it.verdict)).word();
+        if verdict.is_some_and(|verdict| verdict != word) {
+            return None;
+        }
+        let rules: Vec<Value> = evaluations()
             .map(|it| {
                 json!({
                     "configRuleName": it.name,
@@ -210,7 +223,7 @@ fn compliance(state: &State, resource: Resource<'_>) -> Vec<Value> {
         let configuration = json!({
             "targetResourceType": kind,
             "targetResourceId": id,
-            "complianceType": evaluate::sum(evaluations.iter().map(|it| it.verdict)).word(),
+            "complianceType": word,
             "configRuleList": rules,
         });
         Some(item(state, resource, COMPLIANCE, &format!("{kind}/{id}"), configuration))

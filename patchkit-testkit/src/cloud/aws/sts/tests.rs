@@ -25,6 +25,16 @@ fn token(claims: &Value) -> String {
     format!("{}.{}.{}", part("{}"), part(&claims.to_string()), part("signature"))
 }
 
+#[test]
+fn a_request_that_no_one_signed_is_of_the_service_whose_version_it_names() {
+    let cloud = TestCloud::new(8);
+    let form = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15";
+    let request = http::Request::post("/").body(bytes::Bytes::from(form)).unwrap();
+    let response = super::super::answer(&cloud.shared, &request).response;
+    let body = String::from_utf8(response.body().to_vec()).unwrap();
+    assert_eq!(between(&body, "Code"), "ValidationError");
+}
+
 const ROLE: &str = "arn:aws:iam::222233334444:role/team/anything";
 
 #[test]
