@@ -4,6 +4,7 @@
 //! without. The server is a process of its own, so that its CPU time and memory are its alone.
 
 use std::{
+    fmt::Write as _,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     process::{Child, Command, Stdio},
@@ -100,9 +101,9 @@ fn authorization(service: &str) -> String {
 fn post(path: &str, head: &[(&str, String)], body: &str) -> Vec<u8> {
     let mut text = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n");
     for (name, value) in head {
-        text += &format!("{name}: {value}\r\n");
+        let _ = write!(text, "{name}: {value}\r\n");
     }
-    text += &format!("content-length: {}\r\n\r\n{body}", body.len());
+    let _ = write!(text, "content-length: {}\r\n\r\n{body}", body.len());
     text.into_bytes()
 }
 
@@ -147,7 +148,7 @@ impl Server {
     /// Repeats a request over two connections, and prints what it cost the server.
     fn measure(&self, sample: &Sample, time: Duration) {
         let (cpu, begun) = (self.cpu(), Instant::now());
-        let count: u64 = std::thread::scope(|scope| {
+        let count: u32 = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..2)
                 .map(|_| {
                     scope.spawn(|| {
@@ -164,12 +165,12 @@ impl Server {
                 .collect();
             workers.into_iter().map(|it| it.join().expect("a worker ends well")).sum()
         });
-        let (cpu, wall) = (self.cpu() - cpu, begun.elapsed());
+        let (cpu, wall) = (self.cpu().saturating_sub(cpu), begun.elapsed());
         println!(
             "{:42} {:7.0} requests/s, {:6.3} ms of the server's CPU each",
             sample.name,
-            count as f64 / wall.as_secs_f64(),
-            cpu.as_secs_f64() * 1_000.0 / count as f64
+            f64::from(count) / wall.as_secs_f64(),
+            cpu.as_secs_f64() * 1_000.0 / f64::from(count)
         );
         // The record of requests is not what is measured.
         let forget = b"DELETE /calls HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";

@@ -1,13 +1,21 @@
 //! Simulated AWS and Azure control planes on the wire.
 
 mod aws;
+pub mod azure;
 mod builder;
 mod control;
 mod fault;
+pub mod keys;
+mod lake;
 mod policy;
 mod record;
+pub mod s3;
+mod s3_tap;
 mod server;
 mod shared;
+mod sink;
+#[cfg(test)]
+mod testing;
 mod truth;
 mod world;
 

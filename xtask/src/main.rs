@@ -12,6 +12,7 @@ use crate::{
     workspace::{Scope, Workspace},
 };
 
+mod clients;
 mod deny;
 mod house;
 mod lint;
@@ -54,7 +55,7 @@ enum Task {
     Clippy,
     /// The documentation builds without a warning
     Docs,
-    /// All of suite, bare, doctest and fuzz
+    /// All of suite, bare, doctest, fuzz and clients
     Test,
     /// Unit, conformance and integration tests of every crate (with nextest where installed)
     Suite,
@@ -64,6 +65,8 @@ enum Task {
     Doctest,
     /// The fuzz targets compile
     Fuzz,
+    /// The simulated clouds, driven by the clouds' own Python clients
+    Clients,
 }
 
 fn main() -> ExitCode {
@@ -83,7 +86,9 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     // A lint that did not run has found nothing out, so it fails. A test may lack what only some
     // machines have, and says so.
     let unstarted = match cli.task {
-        Task::Test | Task::Suite | Task::Bare | Task::Doctest | Task::Fuzz => Unstarted::Tell,
+        Task::Test | Task::Suite | Task::Bare | Task::Doctest | Task::Fuzz | Task::Clients => {
+            Unstarted::Tell
+        }
         _ => Unstarted::Fail,
     };
     match cli.task {
@@ -99,6 +104,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Task::Bare => test::bare(&workspace, &mut report),
         Task::Doctest => test::doctest(&workspace, &mut report),
         Task::Fuzz => test::fuzz(&workspace, &mut report),
+        Task::Clients => clients::check(&workspace, &mut report),
     }
     Ok(report.close(unstarted))
 }

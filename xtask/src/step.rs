@@ -13,8 +13,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Runs a command whose output goes to the terminal as it is.
-    pub(crate) fn run(&mut self, name: &'static str, command: &mut Command) {
+    /// Runs a command whose output goes to the terminal as it is; says whether it passed.
+    pub(crate) fn run(&mut self, name: &'static str, command: &mut Command) -> bool {
         eprintln!("\n--- {name}: {}", shown(command));
         let begun = Instant::now();
         let outcome = match command.stdin(Stdio::null()).status() {
@@ -22,7 +22,9 @@ impl Report {
             Ok(status) => Outcome::Failed(status.to_string()),
             Err(error) => Outcome::Unstarted(error.to_string()),
         };
+        let passed = matches!(outcome, Outcome::Passed);
         self.push(name, shown(command), outcome, begun.elapsed());
+        passed
     }
 
     /// Notes a check of our own: every finding is printed, and any of them fails the step.

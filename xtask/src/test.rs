@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every class of test, with the runners' own output.
 
 use crate::{
+    clients,
     step::{Report, cargo, works},
     workspace::Workspace,
 };
@@ -11,6 +12,7 @@ pub(crate) fn all(workspace: &Workspace, report: &mut Report) {
     bare(workspace, report);
     doctest(workspace, report);
     fuzz(workspace, report);
+    clients::check(workspace, report);
 }
 
 /// Unit, conformance and integration tests of every crate, with all features of the libraries.

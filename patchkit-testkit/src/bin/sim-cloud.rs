@@ -1,10 +1,10 @@
 //! Serves simulated AWS and Azure control planes until it is told to stop.
 
-use std::{io::Write as _, net::SocketAddr, process::ExitCode};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use jiff::Timestamp;
-use patchkit_testkit::cloud::World;
+use patchkit_testkit::cloud::{World, s3::SignatureChecks};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Serves simulated AWS and Azure control planes until SIGTERM.
@@ -29,6 +29,12 @@ struct Args {
     /// When the world begins, as in 2026-11-02T00:00:00Z; without it, now.
     #[arg(long)]
     start_at: Option<Timestamp>,
+    /// Writes what the services write to S3 here too.
+    #[arg(long, value_name = "DIR")]
+    lake: Option<PathBuf>,
+    /// Serves only requests that are signed by one of the printed keys, or carry a token given out.
+    #[arg(long)]
+    check_signatures: bool,
     /// The address to listen on. Port 0: each endpoint takes a free one; another: AWS listens there,
     /// S3, Azure and the control endpoint on the next three.
     #[arg(long, default_value = "127.0.0.1:0")]
@@ -55,6 +61,12 @@ async fn serve(args: Args) -> std::io::Result<()> {
         .listen(args.listen);
     if let Some(at) = args.start_at {
         builder = builder.start_at(at);
+    }
+    if let Some(lake) = args.lake {
+        builder = builder.lake(lake);
+    }
+    if args.check_signatures {
+        builder = builder.signature_checks(SignatureChecks::On);
     }
     // Both are caught before the line is printed: who reads it may stop us at once.
     let mut terminated = signal(SignalKind::terminate())?;

@@ -4,16 +4,23 @@
 //! of the service tells its operation and decodes, checks and encodes; an operation itself is a
 //! function from an input to an output over the [`State`] of the world.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "operations are all of one type: they own their input, and may fail"
+)]
+
 pub(crate) mod config;
 mod ec2;
 mod error;
 mod iam;
-pub(crate) mod keys;
 mod model;
 mod organizations;
 pub(crate) mod page;
 pub(crate) mod resource;
 pub(crate) mod resource_groups;
+pub(crate) mod ring;
+pub(crate) mod sigv4;
 mod skew;
 pub(crate) mod sns;
 mod spoil;
@@ -29,17 +36,20 @@ use std::{cell::Cell, collections::HashMap, sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
 use http::Response;
+use patchkit_core::{Clock as _, SystemClock};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub(crate) use self::error::AwsError;
 use self::{
-    keys::{Caller, Credential},
     model::{Model, Operation, Protocol},
+    ring::Caller,
+    sigv4::{Credential, Dialect},
 };
 use super::{
     fault::{Delivery, FaultKind, Reply},
     record::Outcome,
+    s3::SignatureChecks,
     shared::{Met, Shared},
     world::{Account, RegionScope, State, machine::ScopeIx},
 };
@@ -89,10 +99,23 @@ impl Call<'_> {
     }
 }
 
-/// An input as a struct; what it does not name is left out.
-pub(crate) fn input<T: DeserializeOwned>(value: Value) -> Result<T, AwsError> {
+/// An input as a struct; what it does not name is left out. A member that is null is one that is
+/// not there, as for the services.
+pub(crate) fn input<T: DeserializeOwned>(mut value: Value) -> Result<T, AwsError> {
+    drop_nulls(&mut value);
     serde_json::from_value(value)
         .map_err(|error| AwsError::new("SerializationException", error.to_string()))
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
 
 /// A time as outputs have it: seconds since 1970.
@@ -106,6 +129,18 @@ pub(crate) fn seconds(at: jiff::Timestamp) -> Value {
 pub(crate) fn texts(value: &Value) -> Vec<String> {
     let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
     items.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+}
+
+/// A time of an input: seconds since 1970 or a text.
+pub(crate) fn time(value: &Value) -> Option<jiff::Timestamp> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        number => {
+            let seconds = number.as_f64().filter(|it| it.is_finite() && it.abs() < 1e11)?;
+            #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
+            jiff::Timestamp::from_millisecond((seconds * 1_000.0) as i64).ok()
+        }
+    }
 }
 
 struct Service {
@@ -160,11 +195,15 @@ fn services() -> &'static [Service] {
 /// Answers a request to the AWS endpoint, and notes it.
 pub(crate) fn answer(shared: &Shared, request: &wire::Request) -> Reply {
     let request_id = shared.next_request_id();
-    let credential = Credential::of(request);
+    let head = request.clone().into_parts().0;
+    let credential = Credential::of(&head);
     let mut outcome = Outcome::new(&request_id);
     let service = find(request, credential.as_ref());
     outcome.service = service.name;
-    let answered = serve(shared, service, credential.as_ref(), request, &mut outcome);
+    let answered = service
+        .check_signature(shared, &head, request.body())
+        .map_err(Refusal::from)
+        .and_then(|()| serve(shared, service, credential.as_ref(), request, &mut outcome));
     let mut delivery = match outcome.fault {
         Some(FaultKind::Truncate) => Delivery::Truncated,
         Some(FaultKind::CutAfter) => Delivery::Cut,
@@ -209,7 +248,8 @@ fn serve<'s>(
     request: &wire::Request,
     outcome: &mut Outcome,
 ) -> Result<(&'s Operation, Value), Refusal> {
-    let caller = shared.keys.caller(credential, shared)?;
+    let caller =
+        shared.keys.caller(credential, shared).map_err(|it| service.unauthenticated(&it))?;
     outcome.caller.clone_from(&caller.arn);
     let (operation, value) = wire::decode(&service.model, request)?;
     outcome.operation = operation.name.to_string();
@@ -230,13 +270,12 @@ fn serve<'s>(
         skew::check(request, seconds)?;
     }
     if let Some(input) = &operation.input {
-        validate::validate(&service.model, input, &value)
-            .map_err(|error| service.invalid(error))?;
+        validate::validate(&service.model, input, &value).map_err(|it| service.invalid(it))?;
     }
-    let handler = service.operations.get(&*operation.name).ok_or_else(|| {
-        let name = &operation.name;
-        AwsError::new("UnknownOperationException", format!("the simulator does not serve {name}"))
-    })?;
+    let handler = service
+        .operations
+        .get(&*operation.name)
+        .ok_or_else(|| service.unserved(&operation.name))?;
     let asked = spoil.filter(|it| it.is_of_content()).map(|_| value.clone());
     let mut call = Call {
         state: &mut state,
@@ -275,21 +314,80 @@ fn find(request: &wire::Request, credential: Option<&Credential>) -> &'static Se
     });
     let signed = credential.map(|it| it.service.as_str());
     let by_scope = || all.iter().find(|it| signed == Some(it.signing_name()));
-    by_target.or_else(by_scope).or_else(|| by_version(all, request)).unwrap_or(&all[0])
-}
-
-/// The query service of a request that no one signed, such as AssumeRoleWithWebIdentity: each has a
-/// version of its own.
-fn by_version(all: &'static [Service], request: &wire::Request) -> Option<&'static Service> {
-    let mut pairs = form_urlencoded::parse(request.body());
-    let version = pairs.find(|(name, _)| name == "Version").map(|(_, version)| version)?;
-    all.iter().find(|it| {
-        matches!(it.model.metadata.protocol, Protocol::Query | Protocol::Ec2)
-            && *it.model.metadata.api_version == *version
-    })
+    // What needs no signature, such as AssumeRoleWithWebIdentity, has its service's version.
+    let by_version = || {
+        let mut pairs = form_urlencoded::parse(request.body());
+        let (_, version) = pairs.find(|(name, _)| name == "Version")?;
+        all.iter().find(|it| {
+            it.model.metadata.xml_namespace.is_some() && *it.model.metadata.api_version == *version
+        })
+    };
+    by_target.or_else(by_scope).or_else(by_version).unwrap_or(&all[0])
 }
 
 impl Service {
+    /// Refuses a request that is not signed by a known key, where signatures are checked.
+    fn check_signature(
+        &self,
+        shared: &Shared,
+        head: &http::request::Parts,
+        body: &Bytes,
+    ) -> Result<(), AwsError> {
+        if shared.checks == SignatureChecks::Off || self.is_open_to_all(head, body) {
+            return Ok(());
+        }
+        // Clients sign by their own clock, whatever the world's says.
+        let now = SystemClock.now();
+        let ended = shared.credential_time();
+        sigv4::check(head, body, &*shared.keys, now, ended)
+            .map(drop)
+            .map_err(|refusal| self.unauthenticated(&refusal))
+    }
+
+    /// Whether a request needs no signature: who has none asks for a first one by the token of a web
+    /// identity.
+    fn is_open_to_all(&self, head: &http::request::Parts, body: &Bytes) -> bool {
+        let mut pairs = form_urlencoded::parse(body);
+        let action = pairs.find(|(name, _)| name == "Action").map(|(_, action)| action);
+        self.name == "sts"
+            && !head.headers.contains_key(http::header::AUTHORIZATION)
+            && action.is_some_and(|it| it == "AssumeRoleWithWebIdentity")
+    }
+
+    /// A signature or a key that does not open this service.
+    fn unauthenticated(&self, refusal: &sigv4::Refusal) -> AwsError {
+        let answer = refusal.answer(match self.model.metadata.protocol {
+            Protocol::Ec2 => Dialect::Ec2,
+            Protocol::Json => Dialect::Json,
+            Protocol::Query => Dialect::Query,
+            Protocol::RestJson => Dialect::RestJson,
+        });
+        AwsError::new(answer.code, answer.message).with_status(answer.status.as_u16())
+    }
+
+    /// What the model does not allow, under the service's own name for it.
+    fn invalid(&self, mut error: AwsError) -> AwsError {
+        if error.name == "ValidationException" {
+            error.name = match self.name {
+                "organizations" => "InvalidInputException",
+                "resource-groups" => "BadRequestException",
+                "resourcegroupstaggingapi" => "InvalidParameterException",
+                _ => "ValidationException",
+            }
+            .into();
+        }
+        error
+    }
+
+    /// An operation that the service has, and this simulator not.
+    fn unserved(&self, operation: &str) -> AwsError {
+        let message = format!("the simulator does not serve {operation}");
+        match self.model.metadata.protocol {
+            Protocol::Query | Protocol::Ec2 => AwsError::new("InvalidAction", message),
+            _ => AwsError::new("UnknownOperationException", message),
+        }
+    }
+
     /// Too many requests, in the service's own words.
     fn throttled(&self) -> AwsError {
         match self.name {
@@ -305,17 +403,6 @@ impl Service {
             "resourcegroupstaggingapi" => AwsError::new("ThrottledException", "Rate exceeded"),
             _ => AwsError::new("ThrottlingException", "Rate exceeded"),
         }
-    }
-
-    /// What the model forbids, by the code that the service has for it: most know no other one
-    /// than `ValidationException`, these do not know that.
-    fn invalid(&self, mut error: AwsError) -> AwsError {
-        match self.name {
-            "resource-groups" => error.name = "BadRequestException".into(),
-            "resourcegroupstaggingapi" => error.name = "InvalidParameterException".into(),
-            _ => {}
-        }
-        error
     }
 
     /// A failure inside the service.

@@ -1,25 +1,29 @@
 //! How a world is made, and what is in the hand of who made it.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::Request;
 use jiff::Timestamp;
 use patchkit_core::{Clock as _, SystemClock};
 use serde::Serialize;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{
     aws,
-    aws::{keys::Keys, sns::Message},
+    aws::{ring::KeyRing, sns::Message},
     control::Control,
     fault::{Fault, FaultStatus, Reply},
+    keys::Keys,
     policy::Denial,
     record::Calls,
+    s3::{S3Options, S3Server, SignatureChecks},
+    s3_tap::{S3Tap, SessionClock},
     server::{Answer, Listening},
     shared::{Shared, lock},
+    sink::FolderSink,
     truth::{NodeChange, NodeTruth},
-    world::{State, clock::WorldClock, machine::Behavior, populate::Plan},
+    world::{Consistency, State, clock::WorldClock, machine::Behavior, populate::Plan},
 };
 
 /// A simulated world that serves its endpoints until it is dropped.
@@ -27,7 +31,32 @@ use super::{
 pub struct World {
     shared: Arc<Shared>,
     endpoints: Endpoints,
+    s3: S3Server,
     _listening: [Listening; 2],
+    _ticking: Option<Ticking>,
+}
+
+/// Lets things happen while no one asks: what is written to folders must not wait for a request.
+#[derive(Debug)]
+struct Ticking(JoinHandle<()>);
+
+impl Ticking {
+    fn start(shared: &Arc<Shared>) -> Self {
+        let shared = Arc::clone(shared);
+        Self(tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(250));
+            loop {
+                ticks.tick().await;
+                drop(shared.settled());
+            }
+        }))
+    }
+}
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Says what a [`World`] is made of.
@@ -42,7 +71,10 @@ pub struct WorldBuilder {
     nodes: usize,
     patches: usize,
     behavior: Option<Behavior>,
+    consistency: Consistency,
     listen: SocketAddr,
+    checks: SignatureChecks,
+    lake: Option<PathBuf>,
 }
 
 impl World {
@@ -59,7 +91,10 @@ impl World {
             nodes: 300,
             patches: 400,
             behavior: None,
+            consistency: Consistency::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            checks: SignatureChecks::Off,
+            lake: None,
         }
     }
 
@@ -68,12 +103,20 @@ impl World {
         &self.endpoints
     }
 
+    /// Makes a bucket unless it is there.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a name that no bucket can have; or its folder cannot be made.
+    pub fn ensure_bucket(&self, bucket: &str) -> patchkit_core::Result<()> {
+        self.s3.ensure_bucket(bucket)
+    }
+
     /// The world's time.
     pub fn now(&self) -> Timestamp {
         lock(&self.shared.clock).now()
     }
 
-    /// Lets time pass.
+    /// Lets time pass, and all happen that is due by then.
     pub fn advance(&self, by: Duration) {
         self.shared.advance(by);
     }
@@ -180,6 +223,8 @@ impl std::error::Error for InvalidPattern {}
 pub struct Endpoints {
     /// All AWS services but S3.
     pub aws_endpoint: String,
+    /// S3.
+    pub s3_endpoint: String,
     /// Time, faults, the record of requests and the truth of machines.
     pub control_endpoint: String,
     /// The ids of the accounts.
@@ -193,16 +238,24 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    fn new(plan: &Plan, keys: &Keys, aws: &str, control: SocketAddr) -> Self {
+    fn new(
+        plan: &Plan,
+        keys: &KeyRing,
+        aws: &Listening,
+        s3: &S3Server,
+        control: SocketAddr,
+    ) -> Self {
         let accounts = plan.accounts.iter().map(|(id, _)| id.to_string());
         let credentials = plan.accounts.iter().filter_map(|(id, _)| {
             let key = keys.of_account(id)?;
             let account = id.to_string();
-            let (access_key_id, secret_access_key) = (key.access_key, key.secret);
+            let secret_access_key = key.entry.secret.expose().to_owned();
+            let access_key_id = key.id;
             Some(AccountKey { account, access_key_id, secret_access_key })
         });
         Self {
-            aws_endpoint: aws.to_owned(),
+            aws_endpoint: aws.url(),
+            s3_endpoint: s3.endpoint(),
             control_endpoint: format!("http://{control}"),
             accounts: accounts.collect(),
             regions: plan.regions.iter().map(ToString::to_string).collect(),
@@ -274,6 +327,14 @@ impl WorldBuilder {
         self
     }
 
+    /// How late Run Command's reads see the invocations of a new command, give or take a half:
+    /// two seconds, where nothing else is said.
+    #[must_use]
+    pub fn invocations_appear_after(mut self, late: Duration) -> Self {
+        self.consistency.invocations = late;
+        self
+    }
+
     /// How many seconds of the world pass in a real one: zero, where only tests move it.
     #[must_use]
     pub fn speed(mut self, speed: f64) -> Self {
@@ -296,23 +357,50 @@ impl WorldBuilder {
         self
     }
 
+    /// Sets whether requests must be signed, or carry a token, of this world.
+    #[must_use]
+    pub fn signature_checks(mut self, checks: SignatureChecks) -> Self {
+        self.checks = checks;
+        self
+    }
+
+    /// The folder that the data sync of all accounts and Regions is written to, from the start and
+    /// whenever a node changes. Without it, only syncs that clients make are written, to S3.
+    #[must_use]
+    pub fn lake(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.lake = Some(folder.into());
+        self
+    }
+
     /// Makes the world and serves it.
     ///
     /// # Errors
-    /// Where the address cannot be listened on.
+    /// Where the address cannot be listened on, or the lake not be written.
     pub async fn start(self) -> io::Result<World> {
         let plan = self.plan();
-        let state = State::new(&plan);
+        let mut state = State::new(&plan);
+        if let Some(folder) = &self.lake {
+            let sink = FolderSink::open(folder)?;
+            state.keep_lake(Arc::new(sink)).map_err(io::Error::other)?;
+        }
         let clock = WorldClock::new(plan.now, self.speed);
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
-        let shared = Arc::new(Shared::new(state, clock, Keys::new(plan.seed, &accounts)));
+        let keys = KeyRing::new(plan.seed, &accounts);
+        let shared = Arc::new(Shared::new(state, clock, keys, self.checks));
         let aws = Listening::start(self.port(0), Arc::new(Aws(Arc::clone(&shared)))).await?;
+        let s3 = s3(&shared, TcpListener::bind(self.port(1)).await?)?;
+        {
+            let mut state = shared.settled();
+            state.objects = Some(Arc::new(s3.writer()));
+            state.files = Some(Arc::new(s3.writer()));
+        }
         // The control endpoint tells where everything is, itself too: it must listen to know.
         let control = TcpListener::bind(self.port(3)).await?;
-        let endpoints = Endpoints::new(&plan, &shared.keys, &aws.url(), control.local_addr()?);
+        let endpoints = Endpoints::new(&plan, &shared.keys, &aws, &s3, control.local_addr()?);
         let answer = Control { shared: Arc::clone(&shared), endpoints: endpoints.clone() };
         let control = Listening::on(control, Arc::new(answer))?;
-        Ok(World { shared, endpoints, _listening: [aws, control] })
+        let ticking = (self.speed > 0.0).then(|| Ticking::start(&shared));
+        Ok(World { shared, endpoints, s3, _listening: [aws, control], _ticking: ticking })
     }
 
     /// Where the endpoint of this number listens.
@@ -324,7 +412,7 @@ impl WorldBuilder {
         at
     }
 
-    fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Plan {
         let accounts = named(&self.accounts, &ACCOUNTS);
         let usual = |given: &[String], usual: &[&str]| -> Vec<Arc<str>> {
             match given {
@@ -342,6 +430,7 @@ impl WorldBuilder {
             subscriptions: named(&self.subscriptions, &SUBSCRIPTIONS),
             patches: self.patches,
             behavior: self.behavior,
+            consistency: self.consistency,
         }
     }
 }
@@ -366,6 +455,15 @@ fn named(given: &[String], usual: &[(&str, &str)]) -> Vec<(Arc<str>, Arc<str>)> 
     let names = usual.iter().map(|(_, name)| (*name).to_owned());
     let names = names.chain((usual.len()..).map(|n| format!("number-{}", n + 1)));
     given.iter().zip(names).map(|(id, name)| pair(id, &name)).collect()
+}
+
+fn s3(shared: &Arc<Shared>, listener: TcpListener) -> io::Result<S3Server> {
+    let keys: Arc<dyn Keys> = Arc::clone(&shared.keys) as _;
+    let clock = Arc::new(SessionClock(Arc::clone(shared)));
+    let options = S3Options::new(keys, clock)
+        .with_checks(shared.checks)
+        .with_tap(Arc::new(S3Tap(Arc::clone(shared))));
+    S3Server::start(listener, options).map_err(|error| io::Error::other(error.report()))
 }
 
 struct Aws(Arc<Shared>);

@@ -113,9 +113,10 @@ impl Control {
             }
             (&Method::DELETE, "faults", number) => {
                 let number = number.parse().map_err(|it| bad(&it))?;
-                match lock(&shared.faults).remove(number) {
-                    true => Ok(json!({})),
-                    false => Err(missing(&format!("there is no fault {number}"))),
+                if lock(&shared.faults).remove(number) {
+                    Ok(json!({}))
+                } else {
+                    Err(missing(&format!("there is no fault {number}")))
                 }
             }
             (&Method::GET, "denials", "") => shown(&lock(&shared.policy).denials()),

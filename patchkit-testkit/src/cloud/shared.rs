@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,10 +12,11 @@ use jiff::Timestamp;
 use patchkit_core::{Clock as _, SystemClock};
 
 use super::{
-    aws::keys::Keys,
+    aws::ring::KeyRing,
     fault::{FaultKind, Faults},
     policy::Policy,
     record::{Calls, Outcome, RecordedCall},
+    s3::SignatureChecks,
     world::{State, clock::WorldClock, uuid},
 };
 use crate::rng::mix;
@@ -24,27 +25,31 @@ use crate::rng::mix;
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) clock: Mutex<WorldClock>,
-    pub(crate) keys: Keys,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) checks: SignatureChecks,
     pub(crate) record: Mutex<Calls>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) policy: Mutex<Policy>,
-    /// Whether credentials are held against what is known, and roles against who is trusted.
-    pub(crate) checking: bool,
     requests: AtomicU64,
     seed: u64,
 }
 
 impl Shared {
-    pub(crate) fn new(state: State, clock: WorldClock, keys: Keys) -> Self {
+    pub(crate) fn new(
+        state: State,
+        clock: WorldClock,
+        keys: KeyRing,
+        checks: SignatureChecks,
+    ) -> Self {
         Self {
             seed: state.seed,
             state: Mutex::new(state),
             clock: Mutex::new(clock),
-            keys,
+            keys: Arc::new(keys),
+            checks,
             record: Mutex::default(),
             faults: Mutex::default(),
             policy: Mutex::default(),
-            checking: false,
             requests: AtomicU64::new(0),
         }
     }
@@ -55,6 +60,11 @@ impl Shared {
         let now = lock(&self.clock).now();
         state.settle(now);
         state
+    }
+
+    /// The world's time.
+    pub(crate) fn now(&self) -> Timestamp {
+        lock(&self.clock).now()
     }
 
     /// Lets time pass, and what is due happen in it.

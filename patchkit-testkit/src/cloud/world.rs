@@ -6,13 +6,16 @@
 pub(crate) mod agenda;
 pub(crate) mod catalogue;
 pub(crate) mod clock;
+pub(crate) mod findings;
 pub(crate) mod identity;
+pub(crate) mod inventory;
 pub(crate) mod judge;
 pub(crate) mod machine;
 pub(crate) mod patching;
 pub(crate) mod populate;
 pub(crate) mod power;
 pub(crate) mod shelf;
+pub(crate) mod software;
 #[cfg(test)]
 mod tests;
 
@@ -27,8 +30,12 @@ use self::{
     clock::later,
     identity::Identity,
     judge::{BaselineRef, Judgement, Judgements, PatchScan},
-    machine::{AwsKind, AwsSide, Machine, MachineIx, Power, ScopeIx, SubIx},
+    machine::{Agent, AwsKind, AwsSide, Machine, MachineIx, Power, ScopeIx, SubIx},
     shelf::Shelf,
+};
+use super::{
+    lake::{Part, Target},
+    sink::{ObjectSink, ObjectSource},
 };
 use crate::{
     cloud::aws::{config, resource_groups, sns, ssm},
@@ -45,10 +52,30 @@ pub(crate) struct State {
     pub(crate) accounts: Vec<Account>,
     pub(crate) scopes: Vec<RegionScope>,
     pub(crate) subscriptions: Vec<Subscription>,
+    /// Where services write objects: S3.
+    pub(crate) objects: Option<Arc<dyn ObjectSink>>,
+    /// The folder that holds the lake of all accounts.
+    pub(crate) lake: Option<Target>,
     by_id: HashMap<(ScopeIx, Box<str>), MachineIx>,
+    pub(crate) consistency: Consistency,
+    /// Where nodes read what they are told to patch by: S3.
+    pub(crate) files: Option<Arc<dyn ObjectSource>>,
     agenda: Agenda,
     judgements: Judgements,
     numbers: u64,
+}
+
+/// How late reads see what was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Consistency {
+    /// Run Command's invocations: each by this long, give or take a half.
+    pub(crate) invocations: Duration,
+}
+
+impl Default for Consistency {
+    fn default() -> Self {
+        Self { invocations: Duration::from_secs(2) }
+    }
 }
 
 #[derive(Debug)]
@@ -131,6 +158,12 @@ impl State {
         self.catalogue.system(self.machine(at).system)
     }
 
+    /// The name that the agent reports: that of the host, which Windows cuts.
+    pub(crate) fn computer_name(&self, at: MachineIx) -> &str {
+        let machine = self.machine(at);
+        if self.system_of(at).is_windows() { machine.short_name() } else { &machine.name }
+    }
+
     /// The machine of an account's Region with this id.
     pub(crate) fn find(&self, scope: ScopeIx, id: &str) -> Option<MachineIx> {
         // The key owns its text; a look-up costs one small copy.
@@ -208,7 +241,12 @@ impl State {
             AwsKind::Hybrid(hybrid) => identity.manages(&hybrid.role),
             AwsKind::Ec2(ec2) => match &ec2.profile {
                 Some(association) => identity.profile_manages(&association.profile),
-                None => self.scope(aws.scope).default_host_role.is_some(),
+                // An agent before 3.2.582.0 does not know of it (user guide, "Managing EC2
+                // instances automatically with Default Host Management Configuration").
+                None => {
+                    aws.agent != Agent::OldVersion
+                        && self.scope(aws.scope).default_host_role.is_some()
+                }
             },
         }
     }
@@ -227,6 +265,7 @@ impl State {
             {
                 aws.registered = Some(now);
                 aws.answers_from = now;
+                state.sync_node(at, Part::All);
             }
         });
     }
@@ -277,6 +316,7 @@ impl State {
             install_override: execution.install_override,
             last_no_reboot_install: if no_reboot { Some(now) } else { before },
         }));
+        self.sync_node(at, Part::Scan);
     }
 }
 

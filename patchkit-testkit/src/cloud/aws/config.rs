@@ -7,11 +7,6 @@
 //!
 //! Aggregators go over accounts without asking these for an authorization. Queries are those of
 //! [`select`].
-#![expect(
-    clippy::needless_pass_by_value,
-    clippy::unnecessary_wraps,
-    reason = "operations are functions of one type"
-)]
 
 mod aggregators;
 mod evaluate;

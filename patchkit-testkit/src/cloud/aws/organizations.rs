@@ -148,7 +148,7 @@ fn account(call: &Call<'_>, account: &Account) -> Value {
         "Status": "ACTIVE",
         "State": "ACTIVE",
         "JoinedMethod": "CREATED",
-        "JoinedTimestamp": seconds(earlier(call.state.now, Duration::from_secs(800 * 86_400))),
+        "JoinedTimestamp": seconds(earlier(call.state.now, Duration::from_hours(24 * 800))),
     })
 }
 

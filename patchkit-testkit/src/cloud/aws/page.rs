@@ -1,6 +1,6 @@
 //! Pages: a token is a place in a listing, and good for that listing alone.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::{AwsError, Call};
@@ -61,12 +61,12 @@ impl Place {
     /// of the place where `again` does.
     pub(crate) fn token(self, items: usize, again: u64) -> String {
         let token = format!("{:016x}:{}:{again}", self.listing, self.start + items);
-        URL_SAFE_NO_PAD.encode(token)
+        URL_SAFE_NO_PAD.encode_to_string(token)
     }
 
     /// How often the place was already asked for in vain, by its token.
     pub(crate) fn again(token: &str) -> u64 {
-        let bytes = URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
+        let bytes = URL_SAFE_NO_PAD.decode_to_vec(token).unwrap_or_default();
         let text = String::from_utf8(bytes).unwrap_or_default();
         text.splitn(3, ':').nth(2).and_then(|it| it.parse().ok()).unwrap_or(0)
     }
@@ -93,11 +93,11 @@ fn listing(call: &Call<'_>, input: &Value, paging: [&str; 2]) -> u64 {
 }
 
 fn write(start: usize, listing: u64) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{listing:016x}:{start}"))
+    URL_SAFE_NO_PAD.encode_to_string(format!("{listing:016x}:{start}"))
 }
 
 fn read(token: &str, listing: u64) -> Option<usize> {
-    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+    let bytes = URL_SAFE_NO_PAD.decode_to_vec(token).ok()?;
     let text = std::str::from_utf8(&bytes).ok()?;
     let (of, start) = text.split_once(':')?;
     let start = start.split_once(':').map_or(start, |(start, _)| start);

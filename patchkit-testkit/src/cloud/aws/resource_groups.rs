@@ -3,7 +3,6 @@
 //! Queries of the type `CLOUDFORMATION_STACK_1_0` are refused, since the world has no stacks, and so
 //! are configurations other than `AWS::ResourceGroups::Generic`. What a query asks for besides
 //! instances and hybrid nodes is not in the world, and not found.
-#![expect(clippy::needless_pass_by_value, reason = "operations are functions of one type")]
 
 mod groups;
 mod query;

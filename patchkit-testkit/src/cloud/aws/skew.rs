@@ -30,13 +30,11 @@ pub(super) fn check(request: &wire::Request, seconds: i64) -> Result<(), AwsErro
         return Ok(());
     }
     let stamp = |at: Timestamp| at.strftime("%Y%m%dT%H%M%SZ").to_string();
-    let message = match signed < here {
-        true => format!("Signature expired: {} is now earlier than {}", stamp(signed), stamp(here)),
-        false => format!(
-            "Signature not yet current: {} is still later than {}",
-            stamp(signed),
-            stamp(here)
-        ),
+    let (signed, here) = (stamp(signed), stamp(here));
+    let message = if signed < here {
+        format!("Signature expired: {signed} is now earlier than {here}")
+    } else {
+        format!("Signature not yet current: {signed} is still later than {here}")
     };
     Err(AwsError::new("InvalidSignatureException", message).with_status(403))
 }

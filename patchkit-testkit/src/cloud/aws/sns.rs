@@ -181,16 +181,17 @@ fn subscribe(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let topic_arn = input["TopicArn"].as_str().unwrap_or_default().to_owned();
     let topic = topic_mut(call, &input)?;
     let same = |it: &&Subscription| it.protocol == protocol && it.endpoint == endpoint;
-    let arn = match topic.subscriptions.iter().find(same) {
-        Some(known) => known.arn.clone(),
-        None => {
-            let arn = format!("{topic_arn}:{number}");
-            let subscription =
-                Subscription { arn: arn.clone(), protocol: protocol.clone(), endpoint };
-            topic.subscriptions.push(subscription);
-            arn
-        }
-    };
+    let known = topic.subscriptions.iter().find(same).map(|it| it.arn.clone());
+    let arn = known.unwrap_or_else(|| {
+        let arn = format!("{topic_arn}:{number}");
+        let subscription = Subscription {
+            arn: arn.clone(),
+            protocol: protocol.clone(),
+            endpoint: endpoint.clone(),
+        };
+        topic.subscriptions.push(subscription);
+        arn
+    });
     let told = is_confirmed(&protocol) || input["ReturnSubscriptionArn"] == true;
     Ok(json!({"SubscriptionArn": if told { arn.as_str() } else { "pending confirmation" }}))
 }

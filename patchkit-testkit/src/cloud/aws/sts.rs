@@ -3,30 +3,29 @@
 //! Any role can be assumed in any account of the world, whether it is there or not: only a
 //! [`Denial`](crate::cloud::Denial) forbids it. Where credentials are checked, a role must be there,
 //! and its trust policy must name who asks.
-#![expect(
-    clippy::needless_pass_by_value,
-    clippy::unnecessary_wraps,
-    reason = "operations are functions of one type"
-)]
 
 #[cfg(test)]
 mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     AwsError, Call, Operations, input,
-    keys::{Caller, Key, Session},
+    ring::{Caller, Key},
     seconds,
 };
-use crate::cloud::world::{
-    clock::later,
-    identity::{Asking, Role},
+use crate::cloud::{
+    keys::KeyEntry,
+    s3::SignatureChecks,
+    world::{
+        clock::later,
+        identity::{Asking, Role},
+    },
 };
 
 pub(super) const OPERATIONS: Operations = &[
@@ -113,7 +112,7 @@ impl Claims {
     fn read(token: &str) -> Option<Self> {
         let mut parts = token.split('.');
         let (_header, claims, _signature) = (parts.next()?, parts.next()?, parts.next()?);
-        let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
+        let claims = URL_SAFE_NO_PAD.decode_to_vec(claims).ok()?;
         if parts.next().is_some() {
             return None;
         }
@@ -204,7 +203,8 @@ impl Target {
     }
 
     fn trusts(&self, call: &Call<'_>, action: &str, asking: &Asking<'_>) -> bool {
-        !call.shared.checking || self.role(call).is_some_and(|it| it.trusts(action, asking))
+        call.shared.checks == SignatureChecks::Off
+            || self.role(call).is_some_and(|it| it.trusts(action, asking))
     }
 
     fn check_duration(&self, call: &Call<'_>, asked: Option<u64>) -> Result<(), AwsError> {
@@ -236,15 +236,15 @@ fn grant(call: &mut Call<'_>, caller: Caller, seconds_long: u64) -> Value {
     let token = format!("IQoJ{}", call.state.new_hex());
     let expires: Timestamp =
         later(call.shared.credential_time(), Duration::from_secs(seconds_long));
+    let secret = format!("{secret}temporary");
     let key = Key {
-        access_key: format!("ASIA{}", key[..16].to_uppercase()),
-        secret: format!("{secret}temporary"),
-        session: Some(Session { token: token.clone(), expires }),
+        id: format!("ASIA{}", key[..16].to_uppercase()),
+        entry: KeyEntry::new(secret.as_str()).with_session(token.as_str(), expires),
         caller,
     };
     let answer = json!({
-        "AccessKeyId": key.access_key,
-        "SecretAccessKey": key.secret,
+        "AccessKeyId": key.id,
+        "SecretAccessKey": secret,
         "SessionToken": token,
         "Expiration": seconds(expires),
     });

@@ -2,11 +2,6 @@
 //! are of.
 //!
 //! The world has no tag policies: every resource complies with them.
-#![expect(
-    clippy::needless_pass_by_value,
-    clippy::unnecessary_wraps,
-    reason = "operations are functions of one type"
-)]
 
 #[cfg(test)]
 mod tests;

@@ -9,10 +9,12 @@ use bytes::Bytes;
 use http::Request;
 use serde_json::Value;
 
-use super::keys::Keys;
+use super::ring::KeyRing;
 use crate::cloud::{
+    builder::World,
+    s3::SignatureChecks,
     shared::{Shared, lock},
-    world::{State, clock::WorldClock, machine::ScopeIx, populate::Plan},
+    world::{State, clock::WorldClock, machine::ScopeIx},
 };
 
 /// The first account in the first Region.
@@ -29,21 +31,18 @@ pub(crate) type Refused = (String, String);
 
 impl TestCloud {
     pub(crate) fn new(nodes: usize) -> Self {
-        let named = |id: &str, name: &str| (Arc::from(id), Arc::from(name));
-        let plan = Plan {
-            seed: 7,
-            now: "2026-11-02T00:00:00Z".parse().unwrap(),
-            accounts: vec![named(ACCOUNT, "security"), named("222233334444", "shared")],
-            regions: vec![REGION.into(), "eu-west-1".into()],
-            subscriptions: vec![],
-            nodes,
-            patches: 200,
-            behavior: None,
-        };
+        let plan = World::builder()
+            .seed(7)
+            .nodes(nodes)
+            .patches(200)
+            .start_at("2026-11-02T00:00:00Z".parse().unwrap())
+            .aws_account(ACCOUNT)
+            .aws_account("222233334444")
+            .plan();
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
-        let keys = Keys::new(plan.seed, &accounts);
+        let keys = KeyRing::new(plan.seed, &accounts);
         let clock = WorldClock::new(plan.now, 0.0);
-        Self { shared: Shared::new(State::new(&plan), clock, keys) }
+        Self { shared: Shared::new(State::new(&plan), clock, keys, SignatureChecks::Off) }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

@@ -85,8 +85,9 @@ impl Found<'_> {
             (Kind::Float | Kind::Double, Value::Number(number)) => {
                 self.number(shape, number.as_f64(), value, path);
             }
-            (Kind::Boolean, Value::Bool(_)) | (Kind::Blob, Value::String(_)) => {}
-            (Kind::Timestamp, Value::Number(_) | Value::String(_)) => {}
+            (Kind::Boolean, Value::Bool(_))
+            | (Kind::Blob, Value::String(_))
+            | (Kind::Timestamp, Value::Number(_) | Value::String(_)) => {}
             _ => {
                 let kind = format!("{:?}", shape.kind).to_uppercase();
                 self.mistyped =
@@ -96,48 +97,43 @@ impl Found<'_> {
     }
 
     fn text(&mut self, shape: &Shape, text: &str, path: &str) {
-        let length = text.chars().count();
-        if let Some(least) = shape.min.filter(|least| (length as f64) < *least) {
-            let rule = format!("Member must have length greater than or equal to {least}");
-            self.refuse(&quoted(text), path, &rule);
-        }
-        if let Some(most) = shape.max.filter(|most| (length as f64) > *most) {
-            let rule = format!("Member must have length less than or equal to {most}");
-            self.refuse(&quoted(text), path, &rule);
-        }
+        let value = quoted(text);
+        self.range(shape, "length", text.chars().count(), &value, path);
         if let Some(one_of) = &shape.one_of
             && !one_of.iter().any(|it| **it == *text)
         {
             let rule = format!("Member must satisfy enum value set: [{}]", one_of.join(", "));
-            self.refuse(&quoted(text), path, &rule);
+            self.refuse(&value, path, &rule);
         }
         if !shape.matches(text) {
             let pattern = shape.pattern.as_deref().unwrap_or_default();
             let rule = format!("Member must satisfy regular expression pattern: {pattern}");
-            self.refuse(&quoted(text), path, &rule);
+            self.refuse(&value, path, &rule);
         }
     }
 
     fn number(&mut self, shape: &Shape, number: Option<f64>, value: &Value, path: &str) {
         let Some(number) = number else { return };
-        if let Some(least) = shape.min.filter(|least| number < *least) {
-            let rule = format!("Member must have value greater than or equal to {least}");
-            self.refuse(&quoted(value), path, &rule);
-        }
-        if let Some(most) = shape.max.filter(|most| number > *most) {
-            let rule = format!("Member must have value less than or equal to {most}");
-            self.refuse(&quoted(value), path, &rule);
-        }
+        self.bounds(shape, "value", number, &quoted(value), path);
     }
 
     fn length(&mut self, shape: &Shape, length: usize, value: &Value, path: &str) {
-        if let Some(least) = shape.min.filter(|least| (length as f64) < *least) {
-            let rule = format!("Member must have length greater than or equal to {least}");
-            self.refuse(&quoted(shown(value)), path, &rule);
+        self.range(shape, "length", length, &quoted(shown(value)), path);
+    }
+
+    fn range(&mut self, shape: &Shape, of: &str, length: usize, value: &str, path: &str) {
+        #[expect(clippy::cast_precision_loss, reason = "no request is that long")]
+        self.bounds(shape, of, length as f64, value, path);
+    }
+
+    fn bounds(&mut self, shape: &Shape, of: &str, number: f64, value: &str, path: &str) {
+        if let Some(least) = shape.min.filter(|least| number < *least) {
+            let rule = format!("Member must have {of} greater than or equal to {least}");
+            self.refuse(value, path, &rule);
         }
-        if let Some(most) = shape.max.filter(|most| (length as f64) > *most) {
-            let rule = format!("Member must have length less than or equal to {most}");
-            self.refuse(&quoted(shown(value)), path, &rule);
+        if let Some(most) = shape.max.filter(|most| number > *most) {
+            let rule = format!("Member must have {of} less than or equal to {most}");
+            self.refuse(value, path, &rule);
         }
     }
 

@@ -32,7 +32,10 @@ impl Agenda {
 impl fmt::Debug for Agenda {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let next = self.heap.peek().map(|entry| entry.0.at);
-        f.debug_struct("Agenda").field("acts", &self.heap.len()).field("next", &next).finish()
+        f.debug_struct("Agenda")
+            .field("acts", &self.heap.len())
+            .field("next", &next)
+            .finish_non_exhaustive()
     }
 }
 

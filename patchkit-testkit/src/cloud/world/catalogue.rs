@@ -10,7 +10,7 @@ use patchkit_core::{
 use super::clock::earlier;
 use crate::rng::{Rng, mix};
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 /// The place of a system in the catalogue.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -33,6 +33,11 @@ pub(crate) struct System {
 impl System {
     pub(crate) fn is_windows(&self) -> bool {
         self.os == OperatingSystem::Windows
+    }
+
+    /// As Systems Manager names the kind.
+    pub(crate) fn platform_type(&self) -> &'static str {
+        if self.is_windows() { "Windows" } else { "Linux" }
     }
 }
 
@@ -263,32 +268,33 @@ impl Made<'_> {
         };
         let apt = self.os.family() == PackageFamily::Apt;
         let version = format!("{}.{}.{}", 1 + rng.below(9), rng.below(20), rng.below(40));
-        let release = match apt {
-            true => format!("{}{}", rng.below(9), self.tail),
-            false => format!("{}.{}", 1 + rng.below(30), self.tail),
+        let release = if apt {
+            format!("{}{}", rng.below(9), self.tail)
+        } else {
+            format!("{}.{}", 1 + rng.below(30), self.tail)
         };
         let arch = if apt { "amd64" } else { "x86_64" };
         let security = rng.percent(70);
+        let source = if security { PatchSource::Security } else { PatchSource::Other };
         let package = Package {
             name: name.clone(),
             arch: arch.to_owned(),
             epoch: if apt { String::new() } else { "0".to_owned() },
             version: version.clone(),
             release: release.clone(),
-            repository: self.repository(security),
+            repository: self.repository(source),
         };
         // The names of AWS's agent (user guide, "Package name formats for approved and rejected
         // patch lists"): `name.arch:epoch:version-release`, on APT `name.arch:version`.
-        let title = match apt {
-            true => format!("{name}.{arch}:{version}-{release}"),
-            false => format!("{name}.{arch}:0:{version}-{release}"),
+        let title = if apt {
+            format!("{name}.{arch}:{version}-{release}")
+        } else {
+            format!("{name}.{arch}:0:{version}-{release}")
         };
         let mut patch =
             named(&format!("{name}.{arch}")).with_title(title).with_product(self.product);
         patch.package = Some(package);
-        if !security {
-            patch = patch.with_source(PatchSource::Other);
-        }
+        patch = patch.with_source(source);
         if apt {
             let priority = ["Required", "Important", "Standard", "Optional", "Extra"];
             patch.priority = Some((*rng.pick(&priority)).to_owned());
@@ -319,12 +325,12 @@ impl Made<'_> {
         patch
     }
 
-    fn repository(&self, security: bool) -> String {
-        match (self.os, security) {
-            (OperatingSystem::Ubuntu, true) => "jammy-security".to_owned(),
-            (OperatingSystem::Ubuntu, false) => "jammy-updates".to_owned(),
-            (OperatingSystem::Debian, true) => "bookworm-security".to_owned(),
-            (OperatingSystem::Debian, false) => "bookworm-updates".to_owned(),
+    fn repository(&self, source: PatchSource) -> String {
+        match (self.os, source) {
+            (OperatingSystem::Ubuntu, PatchSource::Security) => "jammy-security".to_owned(),
+            (OperatingSystem::Ubuntu, PatchSource::Other) => "jammy-updates".to_owned(),
+            (OperatingSystem::Debian, PatchSource::Security) => "bookworm-security".to_owned(),
+            (OperatingSystem::Debian, PatchSource::Other) => "bookworm-updates".to_owned(),
             (OperatingSystem::AmazonLinux2, _) => "amzn2-core".to_owned(),
             (OperatingSystem::AmazonLinux2023, _) => "amazonlinux".to_owned(),
             (OperatingSystem::Suse, _) => format!("SLE-Module-Basesystem{}-Updates", self.version),

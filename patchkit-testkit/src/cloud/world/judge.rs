@@ -134,6 +134,13 @@ pub(crate) struct PatchScan {
 }
 
 impl PatchScan {
+    /// The baseline as nodes report it: of AWS's own the `pb-` part of their ARN alone
+    /// (turbot/steampipe-plugin-aws pull request 1732 shows a reply).
+    pub(crate) fn baseline_id(&self) -> &str {
+        let id = &*self.judgement.baseline.id;
+        id.rsplit('/').next().unwrap_or(id)
+    }
+
     /// The patches that it reported, by their places, with their states.
     pub(crate) fn items(&self) -> impl Iterator<Item = (usize, &JudgedPatch)> {
         self.judgement.of(&self.patches, self.operation)

@@ -145,7 +145,7 @@ impl Agent {
     pub(crate) fn answers_after(self) -> Option<Duration> {
         match self {
             Self::Online | Self::OldVersion => Some(Duration::from_secs(45)),
-            Self::LateAfterBoot => Some(Duration::from_secs(600)),
+            Self::LateAfterBoot => Some(Duration::from_mins(10)),
             Self::ConnectionLost | Self::Absent => None,
         }
     }
@@ -175,6 +175,16 @@ pub(crate) struct AwsSide {
 pub(crate) enum AwsKind {
     Ec2(Ec2),
     Hybrid(Hybrid),
+}
+
+impl AwsKind {
+    /// As Systems Manager names the kind.
+    pub(crate) fn resource_type(&self) -> &'static str {
+        match self {
+            Self::Ec2(_) => "EC2Instance",
+            Self::Hybrid(_) => "ManagedInstance",
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
 
+use super::super::lake::Part;
 use super::{
     State,
     clock::later,
@@ -184,6 +185,7 @@ impl State {
             aws.last_heard = now;
             aws.agent = Agent::ConnectionLost;
         }
+        self.sync_node(at, Part::Node);
     }
 
     fn end_job(&mut self, at: MachineIx, end: JobEnd, done: Done) {

@@ -1,5 +1,10 @@
 //! Makes the world of a seed: accounts, subscriptions and the machines in them.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "places and draws of a world: all below what their types hold, or cut on purpose"
+)]
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use fixedbitset::FixedBitSet;
@@ -7,9 +12,9 @@ use jiff::Timestamp;
 use patchkit_core::OperationKind;
 
 use super::{
-    Account, Execution, RegionScope, ResourceGroup, State, Subscription,
+    Account, Consistency, Execution, RegionScope, ResourceGroup, State, Subscription,
     agenda::Agenda,
-    catalogue::{Catalogue, SystemIx},
+    catalogue::{Catalogue, System, SystemIx},
     clock::{earlier, later},
     hex17,
     identity::{
@@ -28,8 +33,8 @@ use crate::{
     rng::{Rng, mix},
 };
 
-const DAY: Duration = Duration::from_secs(86_400);
-const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_hours(24);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// What a world is made of.
 #[derive(Clone, Debug)]
@@ -44,6 +49,7 @@ pub(crate) struct Plan {
     pub(crate) patches: usize,
     /// Every machine behaves like this; none for a mixture.
     pub(crate) behavior: Option<Behavior>,
+    pub(crate) consistency: Consistency,
 }
 
 impl State {
@@ -55,6 +61,7 @@ impl State {
             state.machines.push(machine);
         }
         state.index();
+        state.first_activations();
         state.first_scans();
         state
     }
@@ -105,7 +112,11 @@ impl State {
             subscriptions: subscriptions.collect(),
             accounts,
             scopes,
+            objects: None,
+            lake: None,
             by_id: HashMap::with_capacity(plan.nodes),
+            consistency: plan.consistency,
+            files: None,
             agenda: Agenda::default(),
             judgements: Judgements::default(),
             numbers: 0,
@@ -197,14 +208,14 @@ impl<'a> Population<'a> {
     }
 
     fn machine(&mut self, state: &State, n: usize) -> Machine {
-        let mut rng = Rng::stream(self.plan.seed, 0x0A0D_E5, n as u64);
+        let mut rng = Rng::stream(self.plan.seed, 0x000A_0DE5, n as u64);
         let place = Place::of(self.plan, state, n, &mut rng);
         let system = match place {
             Place::Ec2(_) | Place::OnPremises(_) => SystemIx(rng.below(self.systems) as u8),
             Place::Vm(..) | Place::Arc(..) => *rng.pick(&self.on_azure),
         };
         let app = APPS[rng.index(APPS.len())];
-        let name = host_name(app, state.catalogue.system(system).is_windows(), n);
+        let name = host_name(app, state.catalogue.system(system), n);
         let created = earlier(self.plan.now, DAY * (3 + rng.below(900) as u32));
         let power = match place {
             Place::Ec2(_) if n < state.scopes.len() || rng.percent(8) => Power::Stopped,
@@ -333,8 +344,10 @@ impl<'a> Population<'a> {
         n: usize,
         rng: &mut Rng,
     ) -> AwsSide {
-        let site = n % 4;
-        let activation = uuid(mix(self.plan.seed ^ site as u64), u64::from(scope.0));
+        // An activation is good for a thousand machines.
+        let (site, wave) = (n % 4, n / 4_000);
+        let activation = (site | wave << 2) as u64;
+        let activation = uuid(mix(self.plan.seed ^ activation), u64::from(scope.0));
         let side = AwsKind::Hybrid(Hybrid {
             activation: self.word(&activation),
             given_name: self.word(&format!("datacenter-{site}")),
@@ -477,25 +490,31 @@ impl Place {
         let subscriptions = plan.subscriptions.len();
         let subscription = (subscriptions > 0).then(|| SubIx(rng.index(subscriptions) as u16));
         match (rng.below(100), scope, subscription) {
-            (0..50, Some(scope), _) | (50.., Some(scope), None) => match rng.percent(75) {
-                true => Self::Ec2(scope),
-                false => Self::OnPremises(scope),
-            },
+            (0..50, Some(scope), _) | (50.., Some(scope), None) => {
+                if rng.percent(75) {
+                    Self::Ec2(scope)
+                } else {
+                    Self::OnPremises(scope)
+                }
+            }
             (_, scope, Some(subscription)) => match rng.below(100) {
                 0..65 => Self::Vm(subscription, None),
                 65..85 => Self::Vm(subscription, scope),
                 _ => Self::Arc(subscription),
             },
-            (_, Some(scope), None) => Self::Ec2(scope),
             // The builder sees to it that there is an account or a subscription.
             (_, None, None) => Self::Ec2(aws(0)),
         }
     }
 }
 
-fn host_name(app: &str, windows: bool, n: usize) -> String {
+fn host_name(app: &str, system: &System, n: usize) -> String {
     let app = app.to_lowercase();
-    if windows { format!("WIN-{}{n:05}", app.to_uppercase()) } else { format!("ip-{app}-{n:06}") }
+    if system.is_windows() {
+        format!("WIN-{}{n:05}", app.to_uppercase())
+    } else {
+        format!("ip-{app}-{n:06}")
+    }
 }
 
 fn behavior(rng: &mut Rng) -> Behavior {

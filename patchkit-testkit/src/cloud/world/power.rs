@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::super::lake::Part;
 use super::{
     State,
     clock::later,
@@ -84,7 +85,13 @@ impl State {
         if let Some(aws) = &mut machine.aws
             && let Some(wait) = aws.agent.answers_after()
         {
-            aws.answers_from = later(now, wait);
+            let from = later(now, wait);
+            aws.answers_from = from;
+            self.at(from, move |state| {
+                if state.answers(at) {
+                    state.sync_node(at, Part::Node);
+                }
+            });
         }
     }
 
@@ -121,6 +128,7 @@ impl State {
             let when = now.strftime("%Y-%m-%d %H:%M:%S GMT");
             ec2.reason = format!("User initiated ({when})").into();
         }
+        self.sync_node(at, Part::Node);
         change
     }
 

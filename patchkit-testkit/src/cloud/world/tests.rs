@@ -3,7 +3,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use patchkit_core::{ComplianceStatus, OperationKind};
 
 use super::{
-    Execution, State,
+    Consistency, Execution, State,
     clock::later,
     machine::{Agent, AwsKind, Behavior, MachineIx, Power, ScopeIx},
     patching::{JobEnd, Reboot, Work},
@@ -22,6 +22,7 @@ fn plan(nodes: usize) -> Plan {
         nodes,
         patches: 200,
         behavior: None,
+        consistency: Consistency::default(),
     }
 }
 

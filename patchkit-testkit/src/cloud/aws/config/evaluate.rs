@@ -1,5 +1,7 @@
 //! What the rules say of machines.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use patchkit_core::ComplianceStatus;
 use serde_json::{Value, json};
@@ -120,8 +122,22 @@ fn judge(state: &State, managed: Managed, resource: Resource<'_>) -> Option<(Ver
             let scan = aws.scan.as_deref()?;
             Some((of_status(scan.verdict.status)?, scan.ended))
         }
-        // No association has run in this world, so there is no AWS::SSM::AssociationCompliance.
-        Managed::Association => None,
+        Managed::Association => {
+            // A node without associations is no AWS::SSM::AssociationCompliance.
+            let id = &aws.id;
+            let all = &state.scope(aws.scope).ssm.association_compliance;
+            let items = all.range((id.clone(), Arc::from(""))..);
+            let items = items.take_while(|((of, _), _)| of == id).map(|(_, item)| item);
+            let mut judged: Option<(Verdict, Timestamp)> = None;
+            for item in items {
+                let Some(verdict) = of_status(item.status) else { continue };
+                let (before, last) = judged.unwrap_or((verdict, item.executed));
+                let failing = [before, verdict].contains(&Verdict::NonCompliant);
+                let verdict = if failing { Verdict::NonCompliant } else { verdict };
+                judged = Some((verdict, last.max(item.executed)));
+            }
+            judged
+        }
         Managed::Agent => {
             if resource.kind != Kind::Instance {
                 return None;

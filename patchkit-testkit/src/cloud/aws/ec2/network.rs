@@ -139,7 +139,7 @@ fn describe_vpc_endpoints(call: &mut Call<'_>, input: Value) -> Result<Value, Aw
             } else {
                 json!([{"DnsName": format!("{id}.{service}.{region}.vpce.amazonaws.com")}])
             },
-            "CreationTimestamp": seconds(earlier(call.state.now, std::time::Duration::from_secs(8_640_000))),
+            "CreationTimestamp": seconds(earlier(call.state.now, std::time::Duration::from_hours(2_400))),
             "OwnerId": call.account_id(),
             "Tags": [],
         })

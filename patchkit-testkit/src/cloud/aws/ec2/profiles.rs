@@ -23,7 +23,7 @@ pub(super) const OPERATIONS: Operations = &[
 fn associate(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let id = input["InstanceId"].as_str().unwrap_or_default().to_owned();
     let profile = profile_of(call, &input["IamInstanceProfile"])?;
-    let at = named(call, &[id.clone()])?[0];
+    let at = named(call, std::slice::from_ref(&id))?[0];
     let machine = call.state.machine(at);
     if machine.power == Power::Terminated {
         let message = format!("The instance '{id}' is not in the 'running' or 'stopped' state.");
@@ -105,7 +105,7 @@ fn find(call: &Call<'_>, input: &Value) -> Result<MachineIx, AwsError> {
     let is = |it: &Instance<'_>| it.ec2.profile.as_ref().is_some_and(|it| *it.id == *id);
     all(call).find(is).map(|it| it.at).ok_or_else(|| {
         let message = format!("An invalid association-id of '{id}' was given");
-        AwsError::new("NoSuchAssociation", message)
+        AwsError::new("InvalidAssociationID.NotFound", message)
     })
 }
 

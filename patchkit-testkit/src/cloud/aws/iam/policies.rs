@@ -124,15 +124,12 @@ fn list_attached(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
 fn simulate(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let source = text(&input, "PolicySourceArn");
     let name = source.rsplit('/').next().unwrap_or_default();
-    let role = match source.contains(":role/") {
-        true => identity(call).roles.get(name).ok_or_else(|| none("role", name))?,
-        false => {
-            let message = format!(
-                "Invalid Entity Arn: {source} does not clearly define entity type and name."
-            );
-            return Err(AwsError::new("InvalidInputException", message));
-        }
-    };
+    if !source.contains(":role/") {
+        let message =
+            format!("Invalid Entity Arn: {source} does not clearly define entity type and name.");
+        return Err(AwsError::new("InvalidInputException", message));
+    }
+    let role = identity(call).roles.get(name).ok_or_else(|| none("role", name))?;
     let given: Vec<Value> = input["PolicyInputList"]
         .as_array()
         .map(Vec::as_slice)

@@ -1,7 +1,8 @@
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::super::testing::TestCloud;
+use crate::cloud::s3::SignatureChecks;
 
 /// What the service answers to a form; the status too.
 fn call(cloud: &TestCloud, key: &str, action: &str, members: &[(&str, &str)]) -> (u16, String) {
@@ -21,7 +22,7 @@ fn assume(cloud: &TestCloud, key: &str, role: &str, seconds: &str) -> (u16, Stri
 }
 
 fn token(claims: &Value) -> String {
-    let part = |it: &str| URL_SAFE_NO_PAD.encode(it);
+    let part = |it: &str| URL_SAFE_NO_PAD.encode_to_string(it);
     format!("{}.{}.{}", part("{}"), part(&claims.to_string()), part("signature"))
 }
 
@@ -82,25 +83,39 @@ fn a_role_that_is_known_has_its_longest_session() {
 #[test]
 fn where_it_is_checked_a_role_must_be_there_and_trust_who_asks() {
     let mut cloud = TestCloud::new(8);
-    cloud.shared.checking = true;
+    cloud.shared.checks = SignatureChecks::On;
     let role = {
         let state = cloud.state();
         state.accounts[0].identity.roles.keys().next().unwrap().to_string()
     };
+    let claims = json!({"iss": "https://token.example.com", "sub": "repo:main", "aud": "sts"});
+    let token = token(&claims);
+    // No one signs this request, so it comes through where signatures are checked.
+    let assume = |role: &str| {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("Action", "AssumeRoleWithWebIdentity")
+            .append_pair("Version", "2011-06-15")
+            .append_pair("RoleArn", role)
+            .append_pair("RoleSessionName", "web")
+            .append_pair("WebIdentityToken", &token)
+            .finish();
+        let request = http::Request::post("/").body(bytes::Bytes::from(form)).unwrap();
+        super::super::answer(&cloud.shared, &request).response.status().as_u16()
+    };
     let arn = format!("arn:aws:iam::111122223333:role/{role}");
     // It trusts a service alone.
-    assert_eq!(assume(&cloud, "any", &arn, "3600").0, 403);
-    assert_eq!(assume(&cloud, "any", ROLE, "3600").0, 403);
+    assert_eq!(assume(&arn), 403);
+    assert_eq!(assume(ROLE), 403);
     {
         let mut state = cloud.state();
         let role = state.accounts[0].identity.roles.get_mut(role.as_str()).unwrap();
         role.trust = json!({"Statement": {
             "Effect": "Allow",
-            "Principal": {"AWS": "111122223333"},
-            "Action": "sts:AssumeRole",
+            "Principal": {"Federated": "token.example.com"},
+            "Action": "sts:AssumeRoleWithWebIdentity",
         }});
     }
-    assert_eq!(assume(&cloud, "any", &arn, "3600").0, 200);
+    assert_eq!(assume(&arn), 200);
 }
 
 #[test]

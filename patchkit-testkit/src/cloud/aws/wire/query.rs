@@ -9,6 +9,7 @@ use super::{
     super::{
         AwsError,
         model::{Kind, Model, Operation, Protocol, Reference, Shape},
+        seconds,
     },
     Request,
 };
@@ -157,7 +158,7 @@ fn scalar(kind: Kind, text: &str) -> Result<Value, AwsError> {
         },
         Kind::Timestamp => {
             let at: Timestamp = text.parse().map_err(|_| wrong("Timestamp"))?;
-            Ok(json!(at.as_millisecond() as f64 / 1_000.0))
+            Ok(seconds(at))
         }
         _ => Ok(Value::String(text.to_owned())),
     }

@@ -53,12 +53,11 @@ pub(super) fn decode<'m>(
             };
             if let Some(text) = text {
                 // Numbers come as text here.
-                let number = || text.parse::<i64>().ok().map(Value::from);
                 let integer = model
                     .shape(member)
                     .is_some_and(|it| it.kind == super::super::model::Kind::Integer);
-                let value = if integer { number() } else { None };
-                input[&**name] = value.unwrap_or_else(|| Value::String(text));
+                let value = text.parse::<i64>().ok().filter(|_| integer).map(Value::from);
+                input[&**name] = value.unwrap_or(Value::String(text));
             }
         }
     }

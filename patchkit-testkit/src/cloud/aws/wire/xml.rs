@@ -30,27 +30,24 @@ pub(super) fn encode(
     writer.text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = write!(writer.text, "<{name}Response xmlns=\"{}\">", escape(namespace));
     let shape = operation.output.as_ref().and_then(|it| model.shape(it));
-    match model.metadata.protocol {
-        Protocol::Ec2 => {
-            writer.element("requestId", request_id);
-            match shape {
-                Some(shape) => writer.members(shape, output),
-                // An operation without an output says that it went well.
-                None => writer.element("return", "true"),
-            }
+    if model.metadata.protocol == Protocol::Ec2 {
+        writer.element("requestId", request_id);
+        match shape {
+            Some(shape) => writer.members(shape, output),
+            // An operation without an output says that it went well.
+            None => writer.element("return", "true"),
         }
-        _ => {
-            if let Some(shape) = shape {
-                let wrapper = operation.output.as_ref().and_then(|it| it.result_wrapper.as_deref());
-                let wrapper = wrapper.map_or_else(|| format!("{name}Result"), ToOwned::to_owned);
-                let _ = write!(writer.text, "<{wrapper}>");
-                writer.members(shape, output);
-                let _ = write!(writer.text, "</{wrapper}>");
-            }
-            writer.text.push_str("<ResponseMetadata>");
-            writer.element("RequestId", request_id);
-            writer.text.push_str("</ResponseMetadata>");
+    } else {
+        if let Some(shape) = shape {
+            let wrapper = operation.output.as_ref().and_then(|it| it.result_wrapper.as_deref());
+            let wrapper = wrapper.map_or_else(|| format!("{name}Result"), ToOwned::to_owned);
+            let _ = write!(writer.text, "<{wrapper}>");
+            writer.members(shape, output);
+            let _ = write!(writer.text, "</{wrapper}>");
         }
+        writer.text.push_str("<ResponseMetadata>");
+        writer.element("RequestId", request_id);
+        writer.text.push_str("</ResponseMetadata>");
     }
     let _ = write!(writer.text, "</{name}Response>");
     respond(StatusCode::OK, XML, request_id, writer.text)
@@ -149,8 +146,9 @@ impl Writer<'_> {
                 let _ = write!(self.text, "</{name}>");
             }
             (Kind::Timestamp, Value::Number(number)) => {
-                let millis = number.as_f64().unwrap_or_default() * 1_000.0;
-                let at = Timestamp::from_millisecond(millis.round() as i64).unwrap_or_default();
+                #[expect(clippy::cast_possible_truncation, reason = "a float is cut at i64's ends")]
+                let millis = (number.as_f64().unwrap_or_default() * 1_000.0).round() as i64;
+                let at = Timestamp::from_millisecond(millis).unwrap_or_default();
                 self.element(name, &at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string());
             }
             (_, Value::String(text)) if text == NULL => self.element(name, ""),

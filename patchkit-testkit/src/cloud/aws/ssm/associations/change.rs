@@ -1,0 +1,144 @@
+//! CreateAssociation, UpdateAssociation and DeleteAssociation.
+
+#![expect(clippy::needless_pass_by_value, reason = "all operations have one signature")]
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_json::{Value, json};
+
+use super::{Association, Definition, State, read, run, schedule, unknown};
+use crate::cloud::{
+    aws::{
+        AwsError, Call, input,
+        ssm::commands::{Target, check_parameters, documents::Document, resolve},
+    },
+    world::machine::ScopeIx,
+};
+
+/// Quota of an account's Region.
+const MOST: usize = 2_000;
+
+pub(super) fn create_association(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
+    let definition: Definition = input(value)?;
+    let scope = call.scope;
+    check(call.state, scope, &definition)?;
+    let known = &call.state.associations(scope).by_id;
+    if known.len() >= MOST {
+        let message = format!("You can have at most {MOST} associations.");
+        return Err(AwsError::new("AssociationLimitExceeded", message));
+    }
+    let same = |it: &Association| {
+        definition.instance_id.is_some()
+            && it.definition.instance_id == definition.instance_id
+            && it.definition.name == definition.name
+    };
+    if known.values().any(same) {
+        return Err(AwsError::new("AssociationAlreadyExists", "The association already exists."));
+    }
+    let now = call.state.now;
+    let id: Arc<str> = call.state.new_uuid().into();
+    let association = Association {
+        id: Arc::clone(&id),
+        definition,
+        version: 1,
+        created: now,
+        updated: now,
+        last_run: None,
+        last_success: None,
+        executions: Vec::new(),
+        results: HashMap::new(),
+        plan: 0,
+    };
+    let at_once = !association.definition.apply_only_at_cron_interval
+        || association.definition.schedule_expression.is_none();
+    call.here_mut().ssm.associations.by_id.insert(Arc::clone(&id), association);
+    if at_once {
+        call.reached = run::run(call.state, scope, &id)?;
+    }
+    run::plan_next(call.state, scope, &id);
+    described(call, &id)
+}
+
+pub(super) fn update_association(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
+    let id = value["AssociationId"].as_str().unwrap_or_default().to_owned();
+    let scope = call.scope;
+    let old = call.state.association(scope, &id).ok_or_else(|| unknown(&id))?;
+    let asked = value["AssociationVersion"].as_str();
+    if asked.is_some_and(|it| it != "$LATEST" && it != old.version.to_string()) {
+        let message = "The association has no such version.";
+        return Err(AwsError::new("InvalidAssociationVersion", message));
+    }
+    let (name, instance) = (old.definition.name.clone(), old.definition.instance_id.clone());
+    let targets = old.definition.targets.clone();
+    let mut new: Definition = input(value)?;
+    // What an update leaves out is gone, but for what makes an association what it is (API
+    // reference, UpdateAssociation).
+    if new.name.is_empty() {
+        new.name = name;
+    }
+    if new.targets.is_empty() {
+        new.targets = targets;
+        new.instance_id = instance;
+    }
+    check(call.state, scope, &new)?;
+    let now = call.state.now;
+    let at_once = !new.apply_only_at_cron_interval || new.schedule_expression.is_none();
+    if let Some(association) = call.state.association_mut(scope, &id) {
+        association.definition = new;
+        association.version += 1;
+        association.updated = now;
+    }
+    if at_once {
+        call.reached = run::run(call.state, scope, &id)?;
+    }
+    run::plan_next(call.state, scope, &id);
+    described(call, &id)
+}
+
+pub(super) fn delete_association(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
+    let id = Arc::clone(&read::find(call.state, call.scope, &value)?.id);
+    let store = &mut call.here_mut().ssm;
+    store.associations.by_id.remove(&id);
+    // Its items go with it.
+    store.association_compliance.retain(|(_, association), _| *association != id);
+    Ok(json!({}))
+}
+
+fn described(call: &Call<'_>, id: &str) -> Result<Value, AwsError> {
+    let association = call.state.association(call.scope, id).ok_or_else(|| unknown(id))?;
+    Ok(json!({"AssociationDescription": read::description(association)}))
+}
+
+fn check(state: &State, scope: ScopeIx, definition: &Definition) -> Result<(), AwsError> {
+    let name = &definition.name;
+    let document = Document::find(state, scope, name)
+        .map_err(|fault| AwsError::new("InvalidDocument", fault))?;
+    check_parameters(
+        &document,
+        &run::parameters(&document, definition, "00000000-0000-0000-0000-000000000000"),
+    )?;
+    match (&definition.instance_id, definition.targets.as_slice()) {
+        (None, []) => {
+            let message = "An association needs InstanceId or Targets.";
+            return Err(AwsError::new("InvalidTarget", message));
+        }
+        (Some(id), []) if state.find(scope, id).is_none() => {
+            let message = format!("Instance {id} is not valid for this account.");
+            return Err(AwsError::new("InvalidInstanceId", message));
+        }
+        (Some(_), []) => {}
+        (_, targets) => check_targets(state, scope, targets)?,
+    }
+    if let Some(expression) = &definition.schedule_expression
+        && let Some(fault) = schedule::fault(expression, state.now)
+    {
+        return Err(AwsError::new("InvalidSchedule", fault));
+    }
+    Ok(())
+}
+
+fn check_targets(state: &State, scope: ScopeIx, targets: &[Target]) -> Result<(), AwsError> {
+    resolve(state, scope, targets)
+        .map(drop)
+        .map_err(|error| AwsError::new("InvalidTarget", error.message))
+}

@@ -1,0 +1,164 @@
+//! Automation: runbooks whose steps call services, for one thing or for many.
+
+mod actions;
+mod flow;
+mod read;
+mod runbooks;
+mod start;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    super::{AwsError, Operations},
+    commands::Target,
+};
+use crate::cloud::world::{State, machine::ScopeIx};
+
+pub(super) const OPERATIONS: Operations = &[
+    ("DescribeAutomationExecutions", read::describe_automation_executions),
+    ("DescribeAutomationStepExecutions", read::describe_automation_step_executions),
+    ("GetAutomationExecution", read::get_automation_execution),
+    ("StartAutomationExecution", start::start_automation_execution),
+    ("StopAutomationExecution", start::stop_automation_execution),
+];
+
+/// The executions of one account's Region.
+#[derive(Debug, Default)]
+pub(crate) struct Automation {
+    by_number: BTreeMap<u64, Execution>,
+    numbers: HashMap<Arc<str>, u64>,
+    /// What a client's token has started, with the request that it came with.
+    tokens: HashMap<String, (String, Arc<str>)>,
+}
+
+type Parameters = BTreeMap<String, Vec<String>>;
+
+/// One execution of a runbook; of a runbook over many targets, the parent or one of its children.
+#[derive(Debug)]
+struct Execution {
+    id: Arc<str>,
+    runbook: Arc<runbooks::Runbook>,
+    parameters: Parameters,
+    caller: Arc<str>,
+    started: Timestamp,
+    ended: Option<Timestamp>,
+    status: Status,
+    failure: Option<String>,
+    steps: Vec<StepRun>,
+    tags: Vec<String>,
+    /// Someone asked it to stop after the step that it is at.
+    stopping: bool,
+    parent: Option<Arc<str>>,
+    /// Of a child: what it is for.
+    target: Option<String>,
+    /// Of a parent.
+    fan: Option<Fan>,
+}
+
+/// How a parent goes over its targets.
+#[derive(Debug)]
+struct Fan {
+    parameter: String,
+    targets: Vec<Target>,
+    values: Vec<String>,
+    next: usize,
+    running: usize,
+    failed: usize,
+    children: Vec<Arc<str>>,
+    max_concurrency: String,
+    max_errors: String,
+    concurrency: usize,
+    allowed_errors: usize,
+}
+
+/// One step of an execution.
+#[derive(Debug)]
+struct StepRun {
+    /// The place of the step in its runbook.
+    place: usize,
+    id: Arc<str>,
+    started: Timestamp,
+    ended: Option<Timestamp>,
+    status: Status,
+    failure: Option<String>,
+    inputs: BTreeMap<String, String>,
+    outputs: Parameters,
+    /// The command that it waits for.
+    command: Option<Arc<str>>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Status {
+    InProgress,
+    Success,
+    Failed,
+    TimedOut,
+    Cancelling,
+    Cancelled,
+    CompletedWithFailure,
+}
+
+impl Status {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "InProgress",
+            Self::Success => "Success",
+            Self::Failed => "Failed",
+            Self::TimedOut => "TimedOut",
+            Self::Cancelling => "Cancelling",
+            Self::Cancelled => "Cancelled",
+            Self::CompletedWithFailure => "CompletedWithFailure",
+        }
+    }
+
+    fn is_over(self) -> bool {
+        !matches!(self, Self::InProgress | Self::Cancelling)
+    }
+}
+
+impl Automation {
+    fn get(&self, id: &str) -> Option<&Execution> {
+        self.numbers.get(id).and_then(|number| self.by_number.get(number))
+    }
+
+    fn get_mut(&mut self, id: &str) -> Option<&mut Execution> {
+        self.numbers.get(id).and_then(|number| self.by_number.get_mut(number))
+    }
+
+    fn enter(&mut self, number: u64, execution: Execution) {
+        self.numbers.insert(Arc::clone(&execution.id), number);
+        self.by_number.insert(number, execution);
+    }
+}
+
+impl State {
+    fn automation(&self, scope: ScopeIx) -> &Automation {
+        &self.scope(scope).ssm.automation
+    }
+
+    fn automation_mut(&mut self, scope: ScopeIx) -> &mut Automation {
+        &mut self.scope_mut(scope).ssm.automation
+    }
+}
+
+fn unknown(id: &str) -> AwsError {
+    let message = format!("Automation execution {id} does not exist.");
+    AwsError::new("AutomationExecutionNotFoundException", message)
+}
+
+/// A value as the API shows inputs: text as it is, all else as JSON.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

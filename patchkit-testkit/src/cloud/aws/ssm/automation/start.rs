@@ -1,0 +1,261 @@
+//! StartAutomationExecution and StopAutomationExecution.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Execution, Fan, Parameters, State, Status, Target,
+    runbooks::{Fault, Runbook},
+    unknown,
+};
+use crate::cloud::{
+    aws::{AwsError, Call, input},
+    world::machine::{AwsKind, MachineIx, Power, ScopeIx},
+};
+
+/// The service's own (API reference, StartAutomationExecution).
+const CONCURRENCY: &str = "10";
+const ERRORS: &str = "0";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Start {
+    document_name: String,
+    document_version: Option<String>,
+    #[serde(default)]
+    parameters: Parameters,
+    client_token: Option<String>,
+    target_parameter_name: Option<String>,
+    #[serde(default)]
+    targets: Vec<Target>,
+    max_concurrency: Option<String>,
+    max_errors: Option<String>,
+    #[serde(default)]
+    tags: Vec<Tag>,
+    mode: Option<String>,
+    target_locations: Option<Value>,
+    target_maps: Option<Value>,
+    #[serde(rename = "TargetLocationsURL")]
+    target_locations_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tag {
+    key: String,
+}
+
+pub(super) fn start_automation_execution(
+    call: &mut Call<'_>,
+    value: Value,
+) -> Result<Value, AwsError> {
+    let asked = value.to_string();
+    let start: Start = input(value)?;
+    let scope = call.scope;
+    if let Some(token) = &start.client_token
+        && let Some((before, id)) = call.state.automation(scope).tokens.get(token)
+    {
+        if *before == asked {
+            return Ok(json!({"AutomationExecutionId": &**id}));
+        }
+        let message = "The client token was used with other parameters.";
+        return Err(AwsError::new("IdempotentParameterMismatch", message));
+    }
+    check_modelled(&start)?;
+    let runbook = find(call.state, scope, &start)?;
+    let caller: Arc<str> = call.caller.arn.as_str().into();
+    let token = start.client_token.clone();
+    let mut reached = named_nodes(call.state, scope, start.parameters.values().flatten());
+    let id = if start.targets.is_empty() {
+        let parameters = runbook.complete(&start.parameters).map_err(wrong)?;
+        let execution = call.state.new_execution(runbook, parameters, caller, tags(&start));
+        call.state.begin_execution(scope, execution)
+    } else {
+        let fan = fan(call.state, scope, &runbook, &start)?;
+        reached.extend(named_nodes(call.state, scope, fan.values.iter()));
+        let mut given = start.parameters.clone();
+        given.insert(fan.parameter.clone(), vec![String::new()]);
+        let mut parameters = runbook.complete(&given).map_err(wrong)?;
+        parameters.remove(&fan.parameter);
+        let mut execution = call.state.new_execution(runbook, parameters, caller, tags(&start));
+        execution.fan = Some(fan);
+        call.state.begin_fan(scope, execution)
+    };
+    call.reached = reached;
+    if let Some(token) = token {
+        let started = (asked, Arc::clone(&id));
+        call.state.automation_mut(scope).tokens.insert(token, started);
+    }
+    Ok(json!({"AutomationExecutionId": &*id}))
+}
+
+fn tags(start: &Start) -> Vec<String> {
+    start.tags.iter().map(|tag| tag.key.clone()).collect()
+}
+
+fn wrong(message: String) -> AwsError {
+    AwsError::new("InvalidAutomationExecutionParametersException", message)
+}
+
+/// What would be done otherwise than asked is refused.
+fn check_modelled(start: &Start) -> Result<(), AwsError> {
+    let elsewhere = start.target_locations.is_some() || start.target_locations_url.is_some();
+    let not_modelled = [
+        (elsewhere, "TargetLocations"),
+        (start.target_maps.is_some(), "TargetMaps"),
+        (start.mode.as_deref() == Some("Interactive"), "Mode Interactive"),
+    ];
+    match not_modelled.iter().find(|(is_given, _)| *is_given) {
+        Some((_, name)) => Err(wrong(format!("The simulator does not model {name}."))),
+        None => Ok(()),
+    }
+}
+
+fn find(state: &State, scope: ScopeIx, start: &Start) -> Result<Arc<Runbook>, AwsError> {
+    let name = &start.document_name;
+    let runbook = Runbook::find(state, scope, name).map_err(|fault| match fault {
+        Fault::Unknown => AwsError::new(
+            "AutomationDefinitionNotFoundException",
+            format!("The simulator has no runbook with the name {name}."),
+        ),
+        Fault::Wrong(what) => wrong(format!("The runbook {name} cannot be read: {what}.")),
+    })?;
+    match start.document_version.as_deref() {
+        None | Some("" | "$DEFAULT" | "$LATEST" | "1") => Ok(runbook),
+        Some(version) => Err(AwsError::new(
+            "AutomationDefinitionVersionNotFoundException",
+            format!("The runbook {name} has no version {version}."),
+        )),
+    }
+}
+
+fn fan(state: &State, scope: ScopeIx, runbook: &Runbook, start: &Start) -> Result<Fan, AwsError> {
+    let parameter = start.target_parameter_name.clone().unwrap_or_default();
+    if !runbook.parameters.iter().any(|it| it.name == parameter) {
+        let name = &runbook.name;
+        return Err(wrong(format!("TargetParameterName: {name} has no parameter {parameter:?}.")));
+    }
+    if start.parameters.contains_key(&parameter) {
+        return Err(wrong(format!("{parameter} is given by Targets and by Parameters.")));
+    }
+    let values = values(state, scope, &start.targets)?;
+    let max_concurrency = start.max_concurrency.as_deref().unwrap_or(CONCURRENCY);
+    let max_errors = start.max_errors.as_deref().unwrap_or(ERRORS);
+    Ok(Fan {
+        parameter,
+        targets: start.targets.clone(),
+        next: 0,
+        running: 0,
+        failed: 0,
+        children: Vec::new(),
+        concurrency: amount(max_concurrency, values.len()).max(1),
+        allowed_errors: amount(max_errors, values.len()),
+        max_concurrency: max_concurrency.to_owned(),
+        max_errors: max_errors.to_owned(),
+        values,
+    })
+}
+
+/// `10` or `10%` of so many.
+fn amount(text: &str, of: usize) -> usize {
+    match text.strip_suffix('%') {
+        Some(percent) => percent.parse().map_or(0, |percent: usize| of * percent / 100),
+        None => text.parse().unwrap_or(0),
+    }
+}
+
+/// The values that targets stand for: themselves, or the ids of instances. Unlike Run Command's,
+/// these need not be managed.
+fn values(state: &State, scope: ScopeIx, targets: &[Target]) -> Result<Vec<String>, AwsError> {
+    let [target] = targets else {
+        return Err(wrong("Automation takes one target.".to_owned()));
+    };
+    let invalid = |message: String| Err(AwsError::new("InvalidTarget", message));
+    match target.key.as_str() {
+        "ParameterValues" | "InstanceIds" => Ok(target.values.clone()),
+        key if key.starts_with("tag:") || key == "tag-key" => {
+            let name = key.strip_prefix("tag:");
+            let matches = |at: &MachineIx| {
+                let machine = state.machine(*at);
+                let aws = machine.aws.as_ref()?;
+                let ec2 = matches!(aws.side, AwsKind::Ec2(_));
+                let there = machine.power != Power::Terminated;
+                let fits = |(key, value): &(Arc<str>, Arc<str>)| {
+                    let text = if name.is_some() { value } else { key };
+                    name.is_none_or(|name| **key == *name)
+                        && target.values.iter().any(|it| **it == **text)
+                };
+                (ec2 && there && aws.tags.iter().any(fits)).then(|| aws.id.to_string())
+            };
+            Ok(state.scope(scope).machines.iter().filter_map(matches).collect())
+        }
+        key => invalid(format!("The target key {key:?} is not supported.")),
+    }
+}
+
+/// Those of some values that are ids of nodes here.
+fn named_nodes<'a>(
+    state: &State,
+    scope: ScopeIx,
+    values: impl Iterator<Item = &'a String>,
+) -> Vec<String> {
+    values.filter(|it| state.find(scope, it).is_some()).cloned().collect()
+}
+
+impl State {
+    pub(super) fn new_execution(
+        &mut self,
+        runbook: Arc<Runbook>,
+        parameters: Parameters,
+        caller: Arc<str>,
+        tags: Vec<String>,
+    ) -> Execution {
+        Execution {
+            id: self.new_uuid().into(),
+            runbook,
+            parameters,
+            caller,
+            started: self.now,
+            ended: None,
+            status: Status::InProgress,
+            failure: None,
+            steps: Vec::new(),
+            tags,
+            stopping: false,
+            parent: None,
+            target: None,
+            fan: None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Stop {
+    automation_execution_id: String,
+    #[serde(rename = "Type")]
+    kind: Option<String>,
+}
+
+pub(super) fn stop_automation_execution(
+    call: &mut Call<'_>,
+    value: Value,
+) -> Result<Value, AwsError> {
+    let Stop { automation_execution_id: id, kind } = input(value)?;
+    let scope = call.scope;
+    let execution = call.state.automation_mut(scope).get_mut(&id).ok_or_else(|| unknown(&id))?;
+    if execution.status.is_over() {
+        let status = execution.status.as_str();
+        let message = format!("The execution {id} is {status}, it cannot be stopped.");
+        return Err(AwsError::new("InvalidAutomationStatusUpdateException", message));
+    }
+    if kind.as_deref() == Some("Complete") {
+        // What runs is finished, and nothing is begun.
+        execution.stopping = true;
+    } else {
+        call.state.cancel_execution(scope, &id);
+    }
+    Ok(json!({}))
+}

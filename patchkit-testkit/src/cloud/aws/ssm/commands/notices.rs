@@ -1,0 +1,75 @@
+//! What is told to a topic when a command changes.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{At, Command, Stage, State, stamp};
+use crate::cloud::world::machine::ScopeIx;
+
+/// More than anyone reads: older ones are dropped.
+const KEPT: usize = 10_000;
+
+/// A message for a topic.
+#[derive(Clone, Debug)]
+pub(crate) struct Notice {
+    pub(crate) at: Timestamp,
+    pub(crate) topic: String,
+    pub(crate) subject: String,
+    pub(crate) message: String,
+}
+
+/// Tells of a command's status, where someone wants to know.
+pub(super) fn of_command(state: &mut State, scope: ScopeIx, id: &str) {
+    let Some(command) = state.commands(scope).get(id) else { return };
+    let message = json!({
+        "commandId": &*command.id,
+        "documentName": &*command.document.name,
+        "instanceIds": command.request.instance_ids,
+        "requestedDateTime": stamp(command.requested),
+        "expiresAfter": stamp(command.expires),
+        "outputS3BucketName": command.request.bucket.as_deref().unwrap_or_default(),
+        "outputS3KeyPrefix": command.request.prefix.as_deref().unwrap_or_default(),
+        "status": command.stage.status(),
+        "eventTime": stamp(state.now),
+    });
+    let Some(topic) = topic(command, command.stage, "Command") else { return };
+    let subject = format!("EC2 Run Command Notification {}", state.scope(scope).region);
+    publish(state, scope, topic, subject, &message);
+}
+
+/// Tells of an invocation's status, where someone wants to know.
+pub(super) fn of_invocation(state: &mut State, at: &At) {
+    let Some(command) = state.command_at(at) else { return };
+    let invocation = &command.invocations[at.n];
+    let Some(topic) = topic(command, invocation.stage, "Invocation") else { return };
+    let message = json!({
+        "commandId": &*command.id,
+        "documentName": &*command.document.name,
+        "instanceId": &*invocation.node,
+        "requestedDateTime": stamp(command.requested),
+        "status": invocation.stage.status(),
+        "eventTime": stamp(state.now),
+    });
+    let subject = format!("EC2 Run Command Notification {}", state.scope(at.scope).region);
+    publish(state, at.scope, topic, subject, &message);
+}
+
+/// The topic that wants to know of this stage, if one does.
+fn topic(command: &Command, stage: Stage, of: &str) -> Option<String> {
+    let config = command.request.notification_config.as_ref()?;
+    // Without a type, it is the command's own changes that are told.
+    let wanted = config.of.as_deref().unwrap_or("Command") == of;
+    let status = stage.status();
+    let events = &config.events;
+    let told = events.is_empty() || events.iter().any(|it| it == "All" || it == status);
+    (wanted && told).then(|| config.topic.clone())
+}
+
+fn publish(state: &mut State, scope: ScopeIx, topic: String, subject: String, message: &Value) {
+    let at = state.now;
+    let notices = &mut state.commands_mut(scope).notices;
+    if notices.len() >= KEPT {
+        notices.pop_front();
+    }
+    notices.push_back(Notice { at, topic, subject, message: message.to_string() });
+}

@@ -1,0 +1,71 @@
+//! Which nodes a list of targets means.
+
+use super::{AwsError, State, Target};
+use crate::cloud::world::machine::{MachineIx, Power, ScopeIx};
+
+/// The managed nodes that match every target, by id. A target matches where any of its values does.
+///
+/// Nodes that are turned off match too: what is sent to them is not delivered.
+pub(crate) fn resolve(
+    state: &State,
+    scope: ScopeIx,
+    targets: &[Target],
+) -> Result<Vec<MachineIx>, AwsError> {
+    for target in targets {
+        check(target)?;
+    }
+    // Few ids need not be looked for among all.
+    let named = targets.iter().position(|it| it.key == "InstanceIds" && !it.is_all());
+    let nodes: Vec<MachineIx> = match named {
+        Some(place) => {
+            let mut ids: Vec<&String> = targets[place].values.iter().collect();
+            ids.sort_unstable();
+            ids.dedup();
+            ids.into_iter().filter_map(|id| state.find(scope, id)).collect()
+        }
+        None => state.scope(scope).machines.clone(),
+    };
+    let matches = |at: &MachineIx| {
+        let machine = state.machine(*at);
+        let Some(aws) = &machine.aws else { return false };
+        aws.registered.is_some()
+            && machine.power != Power::Terminated
+            && targets
+                .iter()
+                .enumerate()
+                .all(|(place, it)| named == Some(place) || it.matches(&aws.id, &aws.tags))
+    };
+    Ok(nodes.into_iter().filter(matches).collect())
+}
+
+fn check(target: &Target) -> Result<(), AwsError> {
+    let known = target.key == "InstanceIds"
+        || target.key == "tag-key"
+        || target.key.strip_prefix("tag:").is_some_and(|name| !name.is_empty());
+    if !known {
+        // Groups are resolved by another service, which has no groups of nodes here.
+        let message = format!("The target key {:?} is not supported.", target.key);
+        return Err(AwsError::validation(message));
+    }
+    if target.values.is_empty() {
+        let message = format!("The target {:?} has no values.", target.key);
+        return Err(AwsError::validation(message));
+    }
+    Ok(())
+}
+
+impl Target {
+    /// Every node, as State Manager writes it: `InstanceIds` with `*`.
+    pub(super) fn is_all(&self) -> bool {
+        self.key == "InstanceIds" && self.values == ["*"]
+    }
+
+    fn matches(&self, id: &str, tags: &[(std::sync::Arc<str>, std::sync::Arc<str>)]) -> bool {
+        let is_value = |text: &str| self.values.iter().any(|value| value == text);
+        match self.key.strip_prefix("tag:") {
+            Some(name) => tags.iter().any(|(key, value)| **key == *name && is_value(value)),
+            None if self.key == "tag-key" => tags.iter().any(|(key, _)| is_value(key)),
+            None => self.is_all() || is_value(id),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+mod own;
+mod patching;
+mod reading;
+mod sending;

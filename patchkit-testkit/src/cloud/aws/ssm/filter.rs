@@ -1,0 +1,106 @@
+//! What the filters of nodes, compliance and inventory have in common.
+
+use std::cmp::Ordering;
+
+use jiff::Timestamp;
+
+/// How a value is held against those of a filter.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Test {
+    Equal,
+    NotEqual,
+    BeginWith,
+    LessThan,
+    GreaterThan,
+    /// There is any.
+    Exists,
+}
+
+impl Test {
+    /// Reads the operator of a filter, in any of the spellings of the service: `Equal`,
+    /// `BEGIN_WITH`. The model has let no other pass; without one it is `Equal`.
+    pub(super) fn read(text: Option<&str>) -> Self {
+        match text {
+            Some("NotEqual" | "NOT_EQUAL") => Self::NotEqual,
+            Some("BeginWith" | "BEGIN_WITH") => Self::BeginWith,
+            Some("LessThan" | "LESS_THAN") => Self::LessThan,
+            Some("GreaterThan" | "GREATER_THAN") => Self::GreaterThan,
+            Some("Exists") => Self::Exists,
+            _ => Self::Equal,
+        }
+    }
+
+    /// Whether the filter lets a value pass: the values of a filter are alternatives.
+    pub(super) fn lets(self, actual: &str, values: &[String]) -> bool {
+        let mut values = values.iter();
+        match self {
+            Self::Equal => values.any(|it| it == actual),
+            Self::NotEqual => values.all(|it| it != actual),
+            Self::BeginWith => values.any(|it| actual.starts_with(it.as_str())),
+            Self::LessThan => values.any(|it| order(actual, it) == Ordering::Less),
+            Self::GreaterThan => values.any(|it| order(actual, it) == Ordering::Greater),
+            Self::Exists => true,
+        }
+    }
+
+    /// Whether the filter lets a node pass that has any number of values for the key.
+    pub(super) fn lets_any<T: AsRef<str>>(
+        self,
+        actual: impl IntoIterator<Item = T>,
+        values: &[String],
+    ) -> bool {
+        let mut actual = actual.into_iter();
+        match self {
+            Self::NotEqual => actual.all(|it| self.lets(it.as_ref(), values)),
+            _ => actual.any(|it| self.lets(it.as_ref(), values)),
+        }
+    }
+}
+
+/// Numbers by their value, versions by their parts, times as times, all else as text.
+fn order(a: &str, b: &str) -> Ordering {
+    if let (Some(a), Some(b)) = (numbers(a), numbers(b)) {
+        return a.cmp(&b);
+    }
+    if let (Ok(a), Ok(b)) = (a.parse::<Timestamp>(), b.parse::<Timestamp>()) {
+        return a.cmp(&b);
+    }
+    a.cmp(b)
+}
+
+/// `3.3.2299.0` as its numbers, `12` as one.
+fn numbers(text: &str) -> Option<Vec<u64>> {
+    text.split('.').map(|part| part.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lets(test: Test, actual: &str, value: &str) -> bool {
+        test.lets(actual, &[value.to_owned()])
+    }
+
+    #[test]
+    fn numbers_and_versions_are_ordered_by_their_value() {
+        assert!(lets(Test::LessThan, "9", "10"));
+        assert!(lets(Test::LessThan, "3.1.1260.0", "3.3.2299.0"));
+        assert!(lets(Test::GreaterThan, "3.10.0.0", "3.9.0.0"));
+        assert!(!lets(Test::GreaterThan, "10", "10"));
+    }
+
+    #[test]
+    fn times_are_ordered_by_the_instant() {
+        assert!(lets(Test::GreaterThan, "2026-11-02T01:00:00Z", "2026-11-02T01:30:00+01:00"));
+    }
+
+    #[test]
+    fn not_equal_is_of_all_values_and_begin_with_of_any() {
+        let values = ["a".to_owned(), "b".to_owned()];
+        assert!(!Test::NotEqual.lets("b", &values));
+        assert!(Test::NotEqual.lets("c", &values));
+        assert!(Test::BeginWith.lets("bcd", &values));
+        assert!(!Test::NotEqual.lets_any(["c", "a"], &values));
+        assert!(!Test::Equal.lets_any(Vec::<&str>::new(), &values));
+    }
+}

@@ -1,0 +1,3 @@
+//! The Azure side of the simulated control planes.
+
+pub mod graph;

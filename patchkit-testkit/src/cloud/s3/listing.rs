@@ -1,0 +1,190 @@
+//! A page of a bucket's keys, in their order.
+//!
+//! s3s-fs 0.14 walks the whole bucket for each page, leaves out entity tags, and gives keys as they
+//! are where `encoding-type=url` was asked for, which boto3 always does.
+
+use std::{fs, io, path::Path, time::SystemTime, vec};
+
+/// What is asked for.
+pub(super) struct Question {
+    pub(super) after: Option<String>,
+    pub(super) delimiter: Option<char>,
+    pub(super) limit: usize,
+    pub(super) prefix: String,
+}
+
+/// What is found.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    pub(super) objects: Vec<Found>,
+    pub(super) prefixes: Vec<String>,
+    /// The last of them all, where there is more.
+    pub(super) next: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) key: String,
+    pub(super) modified: SystemTime,
+    pub(super) size: u64,
+}
+
+impl Question {
+    /// The first keys of a bucket that answer it.
+    ///
+    /// # Behavior
+    /// - Goes down only where answers may be, and stops at the last.
+    /// - Keys with a delimiter behind the prefix are told once, up to the delimiter; what is so told
+    ///   comes in order among the keys, and counts as one.
+    pub(super) fn answer(&self, bucket: &Path) -> io::Result<Page> {
+        let mut page = Page::default();
+        let mut last = String::new();
+        let mut open = vec![self.read(bucket, "")?];
+        if self.limit == 0 {
+            return Ok(page);
+        }
+        while let Some(folder) = open.last_mut() {
+            let Some(Entry { key, is_folder }) = folder.next() else {
+                open.pop();
+                continue;
+            };
+            let common = self.common_prefix(&key);
+            if common.is_none() && is_folder {
+                open.push(self.read(bucket, &key)?);
+                continue;
+            }
+            let told = common.unwrap_or(&key);
+            let is_told = told == last || self.after.as_deref().is_some_and(|after| told <= after);
+            if is_told || (is_folder && !holds_file(&bucket.join(&key))?) {
+                continue;
+            }
+            if page.objects.len() + page.prefixes.len() == self.limit {
+                page.next = Some(last);
+                break;
+            }
+            if common.is_some() {
+                page.prefixes.push(told.to_owned());
+            } else {
+                let metadata = match fs::metadata(bucket.join(&key)) {
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                    metadata => metadata?,
+                };
+                let (modified, size) = (metadata.modified()?, metadata.len());
+                page.objects.push(Found { key: key.clone(), modified, size });
+            }
+            told.clone_into(&mut last);
+        }
+        Ok(page)
+    }
+
+    /// What a key is told as, if not as itself.
+    fn common_prefix<'a>(&self, key: &'a str) -> Option<&'a str> {
+        let rest = key.strip_prefix(&*self.prefix)?;
+        let at = rest.find(self.delimiter?)?;
+        // A delimiter is one byte.
+        key.get(..=self.prefix.len() + at)
+    }
+
+    /// The entries of a folder that may hold answers, in the order of their keys.
+    fn read(&self, bucket: &Path, folder: &str) -> io::Result<vec::IntoIter<Entry>> {
+        let entries = match fs::read_dir(bucket.join(folder)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(vec![].into_iter()),
+            entries => entries?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            // No request can name what is not UTF-8.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let is_folder = entry.file_type()?.is_dir();
+            let end = if is_folder { "/" } else { "" };
+            let key = format!("{folder}{name}{end}");
+            let within = key.starts_with(&*self.prefix);
+            let over = is_folder && self.prefix.starts_with(&*key);
+            let is_past = self.after.as_deref().is_some_and(|after| {
+                key.as_str() <= after && !(is_folder && after.starts_with(&*key))
+            });
+            if (within || over) && !is_past {
+                found.push(Entry { key, is_folder });
+            }
+        }
+        // With its slash, a folder stands where its keys do: `a.b` before `a/`.
+        found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        Ok(found.into_iter())
+    }
+}
+
+struct Entry {
+    /// With a slash at its end for a folder.
+    key: String,
+    is_folder: bool,
+}
+
+fn holds_file(folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() || holds_file(&entry.path())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// All that is told, page by page, and each page's size.
+    fn told(bucket: &Path, prefix: &str, delimiter: Option<char>, limit: usize) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut after = None;
+        loop {
+            let question = Question { after, delimiter, limit, prefix: prefix.to_owned() };
+            let page = question.answer(bucket).unwrap();
+            let mut told: Vec<String> = page.objects.into_iter().map(|found| found.key).collect();
+            told.extend(page.prefixes);
+            told.sort();
+            assert!(told.len() <= limit);
+            all.extend(told);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return all,
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn pages_tell_every_key_once_and_in_order(
+            names in prop::collection::btree_set("[ab./-]{1,5}", 0..20),
+            prefix in "[ab/]{0,2}",
+            delimiter in prop::sample::select(vec![None, Some('/'), Some('-'), Some('a')]),
+            limit in 1_usize..5,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let mut keys = BTreeSet::new();
+            for name in names.iter().filter(|name| super::super::guard::is_file_key(name)) {
+                let path = folder.path().join(name);
+                fs::create_dir_all(path.parent().unwrap()).ok();
+                if !name.ends_with('/') && fs::write(path, "x").is_ok() {
+                    keys.insert(name.clone());
+                }
+            }
+            let expected: BTreeSet<String> = keys
+                .iter()
+                .filter_map(|key| {
+                    let rest = key.strip_prefix(&*prefix)?;
+                    let cut = delimiter.and_then(|delimiter| rest.find(delimiter));
+                    Some(cut.map_or(key.clone(), |at| key[..=prefix.len() + at].to_owned()))
+                })
+                .collect();
+            let expected: Vec<String> = expected.into_iter().collect();
+            prop_assert_eq!(told(folder.path(), &prefix, delimiter, limit), expected);
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! The objects: s3s-fs, and what it lacks.
+
+use std::{fs, io, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use s3s::{
+    Body, S3, S3Error, S3Request, S3Response, S3Result,
+    crypto::{Checksum, Md5},
+    dto::{
+        AbortMultipartUploadInput, AbortMultipartUploadOutput, CommonPrefix,
+        CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput,
+        CopyObjectOutput, CreateBucketInput, CreateBucketOutput, CreateMultipartUploadInput,
+        CreateMultipartUploadOutput, DeleteBucketInput, DeleteBucketOutput, DeleteObjectInput,
+        DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, ETag, ETagCondition,
+        EncodingType, GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput,
+        GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
+        ListBucketsInput, ListBucketsOutput, ListObjectsInput, ListObjectsOutput,
+        ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput, Object,
+        ObjectStorageClass, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
+        TimestampFormat, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+        UploadPartOutput,
+    },
+    s3_error,
+};
+use s3s_fs::FileSystem;
+use tokio::sync::Mutex;
+
+use super::{
+    Root,
+    listing::{Found, Page, Question},
+};
+use crate::cloud::aws::sigv4::hex;
+
+/// What `encoding-type=url` leaves as it is.
+const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+pub(super) struct Store {
+    files: FileSystem,
+    root: Arc<Root>,
+    /// Held while an object is written on a condition.
+    condition: Mutex<()>,
+}
+
+impl Store {
+    pub(super) fn new(files: FileSystem, root: Arc<Root>) -> Self {
+        Self { files, root, condition: Mutex::new(()) }
+    }
+
+    /// Refuses to read what is no object: s3s-fs takes folders for objects, and an unknown bucket
+    /// for an unknown key.
+    async fn check_is_object(&self, bucket: &str, key: &str) -> S3Result<()> {
+        let folder = self.root.path().join(bucket);
+        if !tokio::fs::metadata(&folder).await.is_ok_and(|found| found.is_dir()) {
+            return Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"));
+        }
+        match tokio::fs::metadata(folder.join(key)).await {
+            Ok(found) if found.is_dir() == key.ends_with('/') => Ok(()),
+            _ => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
+        }
+    }
+}
+
+/// The conditions of a read.
+#[derive(Default)]
+struct Conditions {
+    matches: Option<ETagCondition>,
+    modified_since: Option<Timestamp>,
+    none_matches: Option<ETagCondition>,
+    unmodified_since: Option<Timestamp>,
+}
+
+impl Conditions {
+    /// Checks them in the order of RFC 9110, 13.2.2, as S3 does: `GetObject`, "Conditional reads".
+    fn check(&self, tag: Option<&ETag>, modified: Option<&Timestamp>) -> S3Result<()> {
+        let is_tag = |condition: &ETagCondition| match condition {
+            ETagCondition::Any => true,
+            ETagCondition::ETag(wanted) => tag.is_some_and(|tag| tag.weak_cmp(wanted)),
+        };
+        // What a client knows of the time has whole seconds.
+        let modified = modified.and_then(whole_seconds);
+        let is_after = |time: &Timestamp| modified.as_ref().is_some_and(|modified| modified > time);
+        let holds = match (&self.matches, &self.unmodified_since) {
+            (Some(condition), _) => is_tag(condition),
+            (None, Some(time)) => !is_after(time),
+            (None, None) => true,
+        };
+        if !holds {
+            let message = "At least one of the pre-conditions you specified did not hold";
+            return Err(s3_error!(PreconditionFailed, "{message}"));
+        }
+        let is_news = match (&self.none_matches, &self.modified_since) {
+            (Some(condition), _) => !is_tag(condition),
+            (None, Some(time)) => is_after(time),
+            (None, None) => true,
+        };
+        if is_news { Ok(()) } else { Err(s3_error!(NotModified, "Not Modified")) }
+    }
+}
+
+fn whole_seconds(time: &Timestamp) -> Option<Timestamp> {
+    let mut text = Vec::new();
+    time.format(TimestampFormat::HttpDate, &mut text).ok()?;
+    Timestamp::parse(TimestampFormat::HttpDate, std::str::from_utf8(&text).ok()?).ok()
+}
+
+/// An object in a listing, with the tag that reading it gives.
+fn listed(root: &Root, bucket: &str, found: Found) -> io::Result<Object> {
+    let tag = match stored_tag(&root.sidecar(bucket, &found.key, "internal")) {
+        Some(tag) => tag,
+        None => md5_of(&root.path().join(bucket).join(&found.key))?,
+    };
+    Ok(Object {
+        e_tag: Some(ETag::Strong(tag)),
+        key: Some(found.key),
+        last_modified: Some(found.modified.into()),
+        size: i64::try_from(found.size).ok(),
+        storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
+        ..Object::default()
+    })
+}
+
+fn stored_tag(sidecar: &Path) -> Option<String> {
+    let info: serde_json::Value = serde_json::from_slice(&fs::read(sidecar).ok()?).ok()?;
+    Some(info.get("e_tag")?.as_str()?.to_owned())
+}
+
+fn md5_of(path: &Path) -> io::Result<String> {
+    let mut md5 = Md5::new();
+    let mut file = fs::File::open(path)?;
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        match io::Read::read(&mut file, &mut piece)? {
+            0 => return Ok(hex(&md5.finalize())),
+            count => md5.update(&piece[..count]),
+        }
+    }
+}
+
+#[async_trait]
+impl S3 for Store {
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        self.files.abort_multipart_upload(request).await
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let _held = self.condition.lock().await;
+        self.files.complete_multipart_upload(request).await
+    }
+
+    async fn copy_object(
+        &self,
+        request: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
+        self.files.copy_object(request).await
+    }
+
+    async fn create_bucket(
+        &self,
+        request: S3Request<CreateBucketInput>,
+    ) -> S3Result<S3Response<CreateBucketOutput>> {
+        self.files.create_bucket(request).await
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        self.files.create_multipart_upload(request).await
+    }
+
+    async fn delete_bucket(
+        &self,
+        request: S3Request<DeleteBucketInput>,
+    ) -> S3Result<S3Response<DeleteBucketOutput>> {
+        self.files.delete_bucket(request).await
+    }
+
+    async fn delete_object(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        self.files.delete_object(request).await
+    }
+
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        self.files.delete_objects(request).await
+    }
+
+    async fn get_bucket_location(
+        &self,
+        request: S3Request<GetBucketLocationInput>,
+    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
+        self.files.get_bucket_location(request).await
+    }
+
+    async fn get_object(
+        &self,
+        mut request: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
+        let input = &mut request.input;
+        self.check_is_object(&input.bucket, &input.key).await?;
+        let conditions = Conditions {
+            matches: input.if_match.take(),
+            modified_since: input.if_modified_since.take(),
+            none_matches: input.if_none_match.take(),
+            unmodified_since: input.if_unmodified_since.take(),
+        };
+        let response = self.files.get_object(request).await?;
+        let output = &response.output;
+        conditions.check(output.e_tag.as_ref(), output.last_modified.as_ref())?;
+        Ok(response)
+    }
+
+    async fn head_bucket(
+        &self,
+        request: S3Request<HeadBucketInput>,
+    ) -> S3Result<S3Response<HeadBucketOutput>> {
+        self.files.head_bucket(request).await
+    }
+
+    async fn head_object(
+        &self,
+        mut request: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        let input = &mut request.input;
+        self.check_is_object(&input.bucket, &input.key).await?;
+        let conditions = Conditions {
+            matches: input.if_match.take(),
+            modified_since: input.if_modified_since.take(),
+            none_matches: input.if_none_match.take(),
+            unmodified_since: input.if_unmodified_since.take(),
+        };
+        let response = self.files.head_object(request).await?;
+        let output = &response.output;
+        conditions.check(output.e_tag.as_ref(), output.last_modified.as_ref())?;
+        Ok(response)
+    }
+
+    async fn list_buckets(
+        &self,
+        request: S3Request<ListBucketsInput>,
+    ) -> S3Result<S3Response<ListBucketsOutput>> {
+        self.files.list_buckets(request).await
+    }
+
+    async fn list_objects(
+        &self,
+        request: S3Request<ListObjectsInput>,
+    ) -> S3Result<S3Response<ListObjectsOutput>> {
+        let marker = request.input.marker.clone();
+        let second = self.list_objects_v2(request.map_input(Into::into)).await?;
+        Ok(second.map_output(|second| ListObjectsOutput {
+            common_prefixes: second.common_prefixes,
+            contents: second.contents,
+            delimiter: second.delimiter,
+            encoding_type: second.encoding_type,
+            is_truncated: second.is_truncated,
+            marker,
+            max_keys: second.max_keys,
+            name: second.name,
+            next_marker: second.next_continuation_token,
+            prefix: second.prefix,
+            ..ListObjectsOutput::default()
+        }))
+    }
+
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let input = request.input;
+        let folder = self.root.path().join(&input.bucket);
+        if !folder.is_dir() {
+            return Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"));
+        }
+        // A page has at most 1,000: S3 API reference, `ListObjectsV2`.
+        let limit = input.max_keys.unwrap_or(1000).min(1000);
+        let question = Question {
+            after: input.continuation_token.clone().max(input.start_after.clone()),
+            delimiter: input.delimiter.as_deref().and_then(|text| text.chars().next()),
+            limit: usize::try_from(limit).map_err(|_| s3_error!(InvalidArgument))?,
+            prefix: input.prefix.clone().unwrap_or_default(),
+        };
+        let (root, bucket) = (Arc::clone(&self.root), input.bucket.clone());
+        let read = move || {
+            let page = question.answer(&folder)?;
+            let Page { objects, prefixes, next } = page;
+            let objects: io::Result<Vec<Object>> =
+                objects.into_iter().map(|found| listed(&root, &bucket, found)).collect();
+            Ok::<_, io::Error>((objects?, prefixes, next))
+        };
+        let read = tokio::task::spawn_blocking(read).await.map_err(S3Error::internal_error)?;
+        let (mut objects, prefixes, next) = read.map_err(S3Error::internal_error)?;
+        let is_url = input.encoding_type.as_ref().is_some_and(|e| e.as_str() == EncodingType::URL);
+        let shown = |text: String| {
+            if is_url { utf8_percent_encode(&text, ENCODED).to_string() } else { text }
+        };
+        for object in &mut objects {
+            object.key = object.key.take().map(shown);
+        }
+        let prefixes: Vec<CommonPrefix> = prefixes
+            .into_iter()
+            .map(|prefix| CommonPrefix { prefix: Some(shown(prefix)) })
+            .collect();
+        Ok(S3Response::new(ListObjectsV2Output {
+            key_count: i32::try_from(objects.len() + prefixes.len()).ok(),
+            common_prefixes: (!prefixes.is_empty()).then_some(prefixes),
+            contents: (!objects.is_empty()).then_some(objects),
+            continuation_token: input.continuation_token,
+            delimiter: input.delimiter.map(shown),
+            encoding_type: input.encoding_type,
+            is_truncated: Some(next.is_some()),
+            max_keys: Some(limit),
+            name: Some(input.bucket),
+            next_continuation_token: next,
+            prefix: Some(shown(input.prefix.unwrap_or_default())),
+            start_after: input.start_after.map(shown),
+            ..ListObjectsV2Output::default()
+        }))
+    }
+
+    async fn list_parts(
+        &self,
+        request: S3Request<ListPartsInput>,
+    ) -> S3Result<S3Response<ListPartsOutput>> {
+        self.files.list_parts(request).await
+    }
+
+    async fn put_object(
+        &self,
+        mut request: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
+        let input = &mut request.input;
+        if input.if_match.is_none() && input.if_none_match.is_none() {
+            return self.files.put_object(request).await;
+        }
+        // s3s-fs looks, and then writes: two that look at one time would both write. The body is
+        // read first, so that no client can hold up the others.
+        if let Some(body) = input.body.take() {
+            let pieces: Vec<bytes::Bytes> = body
+                .try_collect()
+                .await
+                .map_err(|e| S3Error::with_source(s3s::S3ErrorCode::IncompleteBody, e))?;
+            input.body = Some(StreamingBlob::from(Body::from(pieces.concat())));
+        }
+        let _held = self.condition.lock().await;
+        self.files.put_object(request).await
+    }
+
+    async fn upload_part(
+        &self,
+        request: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
+        self.files.upload_part(request).await
+    }
+
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        self.files.upload_part_copy(request).await
+    }
+}

@@ -1,0 +1,120 @@
+//! Where the simulated services write objects.
+
+use std::{
+    fmt, fs, io,
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use patchkit_core::{Error, ErrorKind, Result};
+
+use super::s3::BucketWriter;
+
+/// Takes the objects that services write: a lake, the output of commands.
+pub(crate) trait ObjectSink: fmt::Debug + Send + Sync {
+    /// Writes an object over the one that is there: a reader sees one of them, never a part.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such bucket, `InvalidInput` where the key cannot be kept; or the
+    /// disk fails.
+    fn put(&self, bucket: &str, key: &str, bytes: Vec<u8>) -> Result<()>;
+}
+
+impl ObjectSink for BucketWriter {
+    fn put(&self, bucket: &str, key: &str, bytes: Vec<u8>) -> Result<()> {
+        Self::put(self, bucket, key, &bytes)
+    }
+}
+
+impl ObjectSource for BucketWriter {
+    fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        self.read(bucket, key)
+    }
+}
+
+/// A folder that takes the objects of every bucket, by their keys alone.
+#[derive(Debug)]
+pub(crate) struct FolderSink {
+    root: PathBuf,
+    written: AtomicU64,
+}
+
+impl FolderSink {
+    /// Opens a folder, and makes it where it is not there.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub(crate) fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let root = root.into();
+        fs::create_dir_all(&root)?;
+        Ok(Self { root, written: AtomicU64::new(0) })
+    }
+
+    fn write(&self, key: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = key.split('/').fold(self.root.clone(), |path, part| path.join(part));
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        // Beside all objects, under a name that no key has.
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let part = self.root.join(format!(".{}-{number}.part", std::process::id()));
+        let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, &path));
+        if written.is_err() {
+            // What is left of it is of no use; the first error is the one to report.
+            let _ = fs::remove_file(&part);
+        }
+        written
+    }
+}
+
+impl ObjectSink for FolderSink {
+    fn put(&self, _: &str, key: &str, bytes: Vec<u8>) -> Result<()> {
+        if !key.split('/').all(is_name) {
+            return Err(Error::invalid("lake", "put", format!("{key:?} cannot be a file")));
+        }
+        self.write(key, &bytes).map_err(|error| {
+            let message = format!("{key} cannot be written");
+            Error::new(ErrorKind::Unexpected, "lake", "put", message).with_source(error)
+        })
+    }
+}
+
+/// Whether a part of a key can be the name of a file, and of one that is below the folder. A name
+/// that begins with a dot may be one of our own.
+fn is_name(part: &str) -> bool {
+    let plain = |c: char| !c.is_control() && !matches!(c, '/' | '\\');
+    !part.is_empty() && part.len() <= 255 && !part.starts_with('.') && part.chars().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_takes_the_place_of_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let sink = FolderSink::open(folder.path().join("lake")).unwrap();
+        for text in ["one", "two"] {
+            sink.put("any", "AWS:Tag/accountid=1/i-1.json", text.into()).unwrap();
+        }
+        let path = folder.path().join("lake/AWS:Tag/accountid=1/i-1.json");
+        assert_eq!(fs::read_to_string(path).unwrap(), "two");
+        assert_eq!(fs::read_dir(folder.path().join("lake")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn no_key_leads_out_of_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let sink = FolderSink::open(folder.path().join("lake")).unwrap();
+        for key in ["../up", "a/../../up", "/root", "a//b", "", "a\\..\\b", ".hidden", "a\0b"] {
+            assert!(sink.put("any", key, Vec::new()).is_err(), "{key:?}");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
+/// Gives the objects that nodes read: lists and baselines to patch by.
+pub(crate) trait ObjectSource: fmt::Debug + Send + Sync {
+    /// An object, where it is there.
+    fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>>;
+}

@@ -1,0 +1,334 @@
+"""boto3 against the simulated cloud's S3 server.
+
+Usage: python s3.py COMMAND [ARGUMENT ...]; the command starts the server and prints its endpoint,
+as `cargo run -q -p patchkit-testkit --example s3_server --` does.
+"""
+
+import concurrent.futures
+import contextlib
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+import boto3
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+BUCKET = "example-bucket"
+REGION = "eu-west-1"
+
+
+@contextlib.contextmanager
+def server(*arguments):
+    process = subprocess.Popen(
+        [*sys.argv[1:], *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.stdin.close()
+        process.wait(timeout=30)
+
+
+def client(endpoint, key="anything", secret="whatever", token=None, **config):
+    config.setdefault("retries", {"max_attempts": 1})
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
+        config=Config(**config),
+    )
+
+
+def code(call, **arguments):
+    try:
+        call(**arguments)
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        return f"{status} {error.response['Error']['Code']}"
+    return "ok"
+
+
+def objects(s3):
+    """Everything that is done with objects, through one client."""
+    keys = [
+        "plain",
+        "AWS:ComplianceItem/accountid=123456789012/region=eu-west-1/mi-0a.json",
+        "with space/and+plus/ü&?#%41.json",
+        "a/b/c/d",
+    ]
+    for number, key in enumerate(keys):
+        body = f"body of {key} ".encode() * (number * 1000 + 1)
+        put = s3.put_object(Bucket=BUCKET, Key=key, Body=body, ContentType="text/x", Metadata={"m": "1"})
+        etag = f'"{hashlib.md5(body).hexdigest()}"'
+        assert put["ETag"] == etag, put
+        head = s3.head_object(Bucket=BUCKET, Key=key)
+        assert head["ContentLength"] == len(body) and head["ETag"] == etag, head
+        got = s3.get_object(Bucket=BUCKET, Key=key, ChecksumMode="ENABLED")
+        assert got["Body"].read() == body and got["ETag"] == etag
+        assert got["ContentType"] == "text/x" and got["Metadata"] == {"m": "1"}, got
+        assert "aws-chunked" not in got.get("ContentEncoding", ""), got
+        part = s3.get_object(Bucket=BUCKET, Key=key, Range="bytes=5-9")
+        assert part["Body"].read() == body[5:10]
+        assert part["ContentRange"] == f"bytes 5-9/{len(body)}", part
+        assert s3.get_object(Bucket=BUCKET, Key=key, Range="bytes=-3")["Body"].read() == body[-3:]
+        copied = s3.copy_object(
+            Bucket=BUCKET, Key=f"copy/{number}", CopySource={"Bucket": BUCKET, "Key": key}
+        )
+        assert copied["CopyObjectResult"]["ETag"] == etag
+        assert s3.get_object(Bucket=BUCKET, Key=f"copy/{number}")["Body"].read() == body
+    for algorithm in ["CRC32", "SHA1", "SHA256"]:
+        s3.put_object(Bucket=BUCKET, Key="sum", Body=b"summed", ChecksumAlgorithm=algorithm)
+        assert s3.get_object(Bucket=BUCKET, Key="sum")["Body"].read() == b"summed"
+    assert code(s3.get_object, Bucket=BUCKET, Key="none") == "404 NoSuchKey"
+    assert code(s3.get_object, Bucket=BUCKET, Key="plain", Range="bytes=900-") == "416 InvalidRange"
+    assert code(s3.head_object, Bucket=BUCKET, Key="none") == "404 404"
+    assert code(s3.list_objects_v2, Bucket="no-such-bucket") == "404 NoSuchBucket"
+    for key in ["../example-bucket/plain", "a/../../x", "./x", "a//b"]:
+        assert code(s3.put_object, Bucket=BUCKET, Key=key, Body=b"x") == "501 NotImplemented", key
+        found = code(s3.delete_objects, Bucket=BUCKET, Delete={"Objects": [{"Key": key}]})
+        assert found == "501 NotImplemented", (key, found)
+        source = {"Bucket": BUCKET, "Key": key}
+        assert code(s3.copy_object, Bucket=BUCKET, Key="x", CopySource=source) == "501 NotImplemented", key
+    assert code(s3.put_object, Bucket=BUCKET, Key="plain", Body=b"x", IfNoneMatch="*") == "412 PreconditionFailed"
+    assert code(s3.put_object, Bucket=BUCKET, Key="fresh", Body=b"x", IfNoneMatch="*") == "ok"
+    tag = s3.head_object(Bucket=BUCKET, Key="plain")["ETag"]
+    assert code(s3.put_object, Bucket=BUCKET, Key="plain", Body=b"y", IfMatch='"0"') == "412 PreconditionFailed"
+    assert code(s3.put_object, Bucket=BUCKET, Key="plain", Body=b"y", IfMatch=tag) == "ok"
+    head = s3.head_object(Bucket=BUCKET, Key="plain")
+    for read in [s3.get_object, s3.head_object]:
+        lost = "412 PreconditionFailed" if read == s3.get_object else "412 412"
+        assert code(read, Bucket=BUCKET, Key="plain", IfMatch=tag) == lost
+        assert code(read, Bucket=BUCKET, Key="plain", IfMatch=head["ETag"]) == "ok"
+        assert code(read, Bucket=BUCKET, Key="plain", IfNoneMatch=head["ETag"]) == "304 304"
+        assert code(read, Bucket=BUCKET, Key="plain", IfNoneMatch=tag) == "ok"
+        assert code(read, Bucket=BUCKET, Key="plain", IfModifiedSince=head["LastModified"]) == "304 304"
+        assert code(read, Bucket=BUCKET, Key="plain", IfUnmodifiedSince=head["LastModified"]) == "ok"
+    assert code(s3.head_object, Bucket=BUCKET, Key="a/b") == "404 404"
+    assert code(s3.get_object, Bucket=BUCKET, Key="a/b") == "404 NoSuchKey"
+    assert code(s3.get_object, Bucket="no-such-bucket", Key="x") == "404 NoSuchBucket"
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        puts = [pool.submit(code, s3.put_object, Bucket=BUCKET, Key="race", Body=b"%d" % n, IfNoneMatch="*") for n in range(30)]
+        won = [put.result() for put in puts]
+    assert won.count("ok") == 1 and won.count("412 PreconditionFailed") == 29, won
+    s3.delete_object(Bucket=BUCKET, Key="race")
+    deleted = s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "fresh"}, {"Key": "sum"}]})
+    assert len(deleted["Deleted"]) == 2, deleted
+    s3.delete_object(Bucket=BUCKET, Key="plain")
+    assert code(s3.head_object, Bucket=BUCKET, Key="plain") == "404 404"
+
+
+def listing(s3):
+    for number in range(1203):
+        s3.put_object(Bucket=BUCKET, Key=f"many/{number % 3}/{number:05}", Body=b"x")
+    wanted = sorted(f"many/{number % 3}/{number:05}" for number in range(1203))
+    pages = list(s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="many/"))
+    assert [page["KeyCount"] for page in pages] == [1000, 203]
+    assert [item["Key"] for page in pages for item in page["Contents"]] == wanted
+    assert all(item["Size"] == 1 for page in pages for item in page["Contents"])
+    tag = f'"{hashlib.md5(b"x").hexdigest()}"'
+    assert all(item["ETag"] == tag for page in pages for item in page["Contents"])
+    pages = list(s3.get_paginator("list_objects").paginate(Bucket=BUCKET, Prefix="many/"))
+    assert [item["Key"] for page in pages for item in page["Contents"]] == wanted
+    folders = s3.list_objects_v2(Bucket=BUCKET, Prefix="many/", Delimiter="/", MaxKeys=2)
+    assert [item["Prefix"] for item in folders["CommonPrefixes"]] == ["many/0/", "many/1/"]
+    assert folders["IsTruncated"]
+    rest = s3.list_objects_v2(
+        Bucket=BUCKET, Prefix="many/", Delimiter="/", ContinuationToken=folders["NextContinuationToken"]
+    )
+    assert [item["Prefix"] for item in rest["CommonPrefixes"]] == ["many/2/"], rest
+    after = s3.list_objects_v2(Bucket=BUCKET, Prefix="many/", StartAfter=wanted[-2])
+    assert [item["Key"] for item in after["Contents"]] == wanted[-1:]
+    odd = s3.list_objects_v2(Bucket=BUCKET, Prefix="AWS:")
+    assert any(item["Key"].endswith("a b.json") for item in odd["Contents"]), odd
+    s3.list_objects_v2(Bucket=BUCKET, Delimiter="")
+    hard = s3.list_objects_v2(Bucket=BUCKET, Prefix="with space/and+", Delimiter="/")
+    assert [item["Prefix"] for item in hard["CommonPrefixes"]] == ["with space/and+plus/"], hard
+    hard = s3.list_objects_v2(Bucket=BUCKET, Prefix="with space/and+plus/ü")
+    assert [item["Key"] for item in hard["Contents"]] == ["with space/and+plus/ü&?#%41.json"], hard
+    dashed = s3.list_objects_v2(Bucket=BUCKET, Prefix="many/", Delimiter="0", MaxKeys=1)
+    assert [item["Prefix"] for item in dashed["CommonPrefixes"]] == ["many/0"], dashed
+    first = s3.get_paginator("list_objects").paginate(Bucket=BUCKET, Prefix="many/", Delimiter="/", PaginationConfig={"PageSize": 1})
+    assert [item["Prefix"] for page in first for item in page["CommonPrefixes"]] == ["many/0/", "many/1/", "many/2/"]
+    everything = [
+        item["Key"]
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        for item in page.get("Contents", [])
+    ]
+    assert not any(".tmp" in key or ".internal" in key for key in everything)
+
+
+def multipart(s3):
+    five = 5 << 20
+    body = os.urandom(five) + b"the rest"
+    begun = s3.create_multipart_upload(Bucket=BUCKET, Key="big", ContentType="x/y")
+    upload = {"Bucket": BUCKET, "Key": "big", "UploadId": begun["UploadId"]}
+    parts = [
+        {"PartNumber": n, "ETag": s3.upload_part(**upload, PartNumber=n, Body=piece)["ETag"]}
+        for n, piece in enumerate([body[:five], body[five:]], start=1)
+    ]
+    assert len(s3.list_parts(**upload)["Parts"]) == 2
+    done = s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    assert done["ETag"].endswith('-2"'), done
+    assert s3.get_object(Bucket=BUCKET, Key="big")["Body"].read() == body
+    begun = s3.create_multipart_upload(Bucket=BUCKET, Key="big")
+    s3.abort_multipart_upload(Bucket=BUCKET, Key="big", UploadId=begun["UploadId"])
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(body * 4)
+        file.flush()
+        s3.upload_file(file.name, BUCKET, "through/transfer")
+        s3.download_file(BUCKET, "through/transfer", file.name)
+        assert open(file.name, "rb").read() == body * 4
+
+
+def presigned(s3, **arguments):
+    kind = {"ContentType": "text/x"}
+    url = s3.generate_presigned_url(
+        "put_object", Params={"Bucket": BUCKET, "Key": "pre signed/x:y=z", **kind}, **arguments
+    )
+    headers = {"Content-Type": "text/x"}
+    request = urllib.request.Request(url, b"presigned", headers, method="PUT")
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 200
+    url = s3.generate_presigned_url(
+        "get_object", Params={"Bucket": BUCKET, "Key": "pre signed/x:y=z"}, **arguments
+    )
+    with urllib.request.urlopen(url) as answer:
+        assert answer.read() == b"presigned"
+    return url
+
+
+def streaming(endpoint):
+    """Bodies in chunks, as the SDKs of other languages send them over http."""
+    signature = "0" * 64
+    for word, body, trailer in [
+        (
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+            f"5;chunk-signature={signature}\r\nhello\r\n0;chunk-signature={signature}\r\n\r\n",
+            {},
+        ),
+        (
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+            f"5;chunk-signature={signature}\r\nhello\r\n0;chunk-signature={signature}\r\n"
+            f"x-amz-checksum-crc32:NhCmhg==\r\nx-amz-trailer-signature:{signature}\r\n\r\n",
+            {"x-amz-trailer": "x-amz-checksum-crc32", "x-amz-sdk-checksum-algorithm": "CRC32"},
+        ),
+        (
+            "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+            "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n",
+            {"x-amz-trailer": "x-amz-checksum-crc32", "x-amz-sdk-checksum-algorithm": "CRC32"},
+        ),
+    ]:
+        scope = f"AKIAX/20260131/{REGION}/s3/aws4_request"
+        headers = {
+            "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={signature}",
+            "Content-Encoding": "aws-chunked",
+            "x-amz-content-sha256": word,
+            "x-amz-decoded-content-length": "5",
+            **trailer,
+        }
+        url = f"{endpoint}/{BUCKET}/streamed"
+        request = urllib.request.Request(url, body.encode(), headers, method="PUT")
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == 200
+        with urllib.request.urlopen(url) as answer:
+            assert answer.read() == b"hello" and answer.headers["Content-Encoding"] is None
+
+
+def unchecked():
+    with tempfile.TemporaryDirectory() as folder, server("--lake", f"{folder}/lake") as endpoint:
+        s3 = client(endpoint)
+        objects(s3)
+        listing(s3)
+        multipart(s3)
+        presigned(s3)
+        streaming(endpoint)
+        for other in [
+            client(endpoint, "ASIAENDED", "wrong", "wrong"),
+            client(endpoint, signature_version=UNSIGNED),
+            client(endpoint, s3={"addressing_style": "path"}),
+            client(endpoint.replace("127.0.0.1", "localhost")),
+            client(endpoint, s3={"payload_signing_enabled": False}),
+            client(endpoint, request_checksum_calculation="when_required"),
+        ]:
+            objects(other)
+        multipart(client(endpoint, signature_version=UNSIGNED))
+        in_host = urllib.request.Request(f"{endpoint}/a/b/c/d", headers={"Host": f"{BUCKET}.localhost:1"})
+        with urllib.request.urlopen(in_host) as answer:
+            assert answer.read().startswith(b"body of a/b/c/d")
+        assert sorted(bucket["Name"] for bucket in s3.list_buckets()["Buckets"]) == [BUCKET]
+        s3.create_bucket(Bucket="another-one", CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.head_bucket(Bucket="another-one")
+        s3.delete_bucket(Bucket="another-one")
+        lake = f"{folder}/lake/AWS:ComplianceItem/accountid=123456789012/a b.json"
+        assert open(lake).read() == '{"written":"inside"}\n'
+        assert os.listdir(folder) == ["lake"]
+        inside = s3.get_object(Bucket=BUCKET, Key="AWS:ComplianceItem/accountid=123456789012/a b.json")
+        body = inside["Body"].read()
+        assert inside["ETag"] == f'"{hashlib.md5(body).hexdigest()}"'
+        assert code(s3.get_bucket_acl, Bucket=BUCKET) == "501 NotImplemented"
+
+
+def checked():
+    with server("--check-signatures") as endpoint:
+        lasting = client(endpoint, "AKIALASTING", "lasting-secret")
+        session = client(endpoint, "ASIASESSION", "session-secret", "session-token")
+        for s3 in [lasting, session]:
+            objects(s3)
+            multipart(s3)
+            presigned(s3)
+        for arguments in [
+            ("AKIALASTING", "lasting-secret"), ("ASIASESSION", "session-secret", "session-token")
+        ]:
+            s3 = client(endpoint, *arguments, signature_version="s3v4")
+            url = presigned(s3)
+            assert status(url.replace("x%3Ay", "x%3Az")) == "403 SignatureDoesNotMatch"
+            short = presigned(s3, ExpiresIn=2)
+            time.sleep(3)
+            assert status(short) == "403 AccessDenied"
+        listing(lasting)
+        for expected, (key, secret, token) in [
+            ("403 InvalidAccessKeyId", ("AKIANOBODY", "x", None)),
+            ("403 SignatureDoesNotMatch", ("AKIALASTING", "wrong", None)),
+            ("403 SignatureDoesNotMatch", ("ASIASESSION", "wrong", "session-token")),
+            ("400 InvalidToken", ("ASIASESSION", "session-secret", "other-token")),
+            ("400 InvalidToken", ("AKIALASTING", "lasting-secret", "session-token")),
+            ("403 InvalidAccessKeyId", ("ASIASESSION", "session-secret", None)),
+            ("400 ExpiredToken", ("ASIAENDED", "session-secret", "session-token")),
+        ]:
+            for version in ["s3v4", "s3"]:
+                s3 = client(endpoint, key, secret, token, signature_version=version)
+                found = code(s3.list_objects_v2, Bucket=BUCKET)
+                assert found == expected, (version, key, found, expected)
+                url = s3.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "a/b/c/d"})
+                found = status(url)
+                assert found == expected, (version, key, found, expected)
+        try:
+            client(endpoint, "AKIALASTING", "wrong").list_buckets()
+        except ClientError as error:
+            assert "Check your key and signing method." in str(error), error
+        anonymous = client(endpoint, signature_version=UNSIGNED)
+        assert code(anonymous.list_objects_v2, Bucket=BUCKET) == "403 AccessDenied"
+
+
+def status(url):
+    try:
+        with urllib.request.urlopen(url):
+            return "ok"
+    except urllib.error.HTTPError as error:
+        body = error.read().decode()
+        return f"{error.code} {body.split('<Code>')[1].split('</Code>')[0]}"
+
+
+for test in [unchecked, checked]:
+    test()
+    print(test.__name__, "ok")
