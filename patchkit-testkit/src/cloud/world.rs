@@ -42,7 +42,7 @@ use super::{
     sink::{ObjectSink, ObjectSource},
 };
 use crate::{
-    cloud::aws::{sns, ssm},
+    cloud::aws::{config, resource_groups, sns, ssm},
     rng::mix,
 };
 
@@ -101,6 +101,8 @@ pub(crate) struct RegionScope {
     pub(crate) shelf: Shelf,
     /// Default Host Management: instances need no profile (`/ssm/managed-instance/…` setting).
     pub(crate) default_host_role: Option<Box<str>>,
+    pub(crate) config: config::Store,
+    pub(crate) groups: resource_groups::Store,
     pub(crate) sns: sns::Store,
     pub(crate) ssm: ssm::Store,
 }

@@ -1,7 +1,16 @@
-//! Security Token Service: who am I, and the credentials of other accounts' roles.
+//! Security Token Service: who am I, and temporary credentials.
+//!
+//! Any role can be assumed in any account of the world, whether it is there or not: only a
+//! [`Denial`](crate::cloud::Denial) forbids it. Where credentials are checked, a role must be there,
+//! and its trust policy must name who asks.
+
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
+use base64_simd::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -10,10 +19,26 @@ use super::{
     ring::{Caller, Key},
     seconds,
 };
-use crate::cloud::{keys::KeyEntry, world::clock::later};
+use crate::cloud::{
+    keys::KeyEntry,
+    s3::SignatureChecks,
+    world::{
+        clock::later,
+        identity::{Asking, Role},
+    },
+};
 
-pub(super) const OPERATIONS: Operations =
-    &[("AssumeRole", assume_role), ("GetCallerIdentity", get_caller_identity)];
+pub(super) const OPERATIONS: Operations = &[
+    ("AssumeRole", assume_role),
+    ("AssumeRoleWithWebIdentity", assume_role_with_web_identity),
+    ("GetCallerIdentity", get_caller_identity),
+    ("GetSessionToken", get_session_token),
+];
+
+/// How long a role's session lasts where no time is asked for.
+const USUAL: u64 = 3_600;
+/// How long a session can last that a role's session asks for (IAM user guide, "Role chaining").
+const LONGEST_CHAINED: u64 = 3_600;
 
 fn get_caller_identity(call: &mut Call<'_>, _: Value) -> Result<Value, AwsError> {
     let Caller { account, arn, user_id } = call.caller;
@@ -26,56 +51,203 @@ struct AssumeRole {
     role_arn: String,
     role_session_name: String,
     duration_seconds: Option<u64>,
+    external_id: Option<String>,
 }
 
 fn assume_role(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
-    let AssumeRole { role_arn, role_session_name, duration_seconds } = input(value)?;
-    let mut parts = role_arn.splitn(6, ':');
-    let account = parts.nth(4).unwrap_or_default();
-    let role = parts.next().and_then(|it| it.strip_prefix("role/")).unwrap_or_default();
-    let known = call.state.accounts.iter().find(|it| *it.id == *account);
-    let (Some(known), false) = (known, role.is_empty()) else {
+    let AssumeRole { role_arn, role_session_name, duration_seconds, external_id } = input(value)?;
+    let denied = || {
         let message = format!(
             "User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}",
             call.caller.arn
         );
-        return Err(AwsError::new("AccessDenied", message).with_status(403));
+        AwsError::new("AccessDenied", message).with_status(403)
     };
-    let account = Arc::clone(&known.id);
-    let name = role.rsplit('/').next().unwrap_or(role);
-    let (key, secret, token) = (call.state.new_hex(), call.state.new_hex(), call.state.new_hex());
-    let (secret, token) = (format!("{secret}temporary"), format!("IQoJ{token}"));
-    let role_id = known_role_id(call, &account, name);
-    let expires = later(
-        call.shared.credential_time(),
-        Duration::from_secs(duration_seconds.unwrap_or(3_600)),
-    );
-    let key = Key {
-        id: format!("ASIA{}", key[..16].to_uppercase()),
-        entry: KeyEntry::new(secret.as_str()).with_session(token.as_str(), expires),
-        caller: Caller {
-            arn: format!("arn:aws:sts::{account}:assumed-role/{name}/{role_session_name}"),
-            user_id: format!("{role_id}:{role_session_name}"),
-            account,
-        },
+    let target = Target::of(call, &role_arn).ok_or_else(denied)?;
+    let asking = Asking::Caller {
+        account: &call.caller.account,
+        arn: &call.caller.arn,
+        external_id: external_id.as_deref(),
     };
-    let answer = json!({
-        "Credentials": {
-            "AccessKeyId": key.id,
-            "SecretAccessKey": secret,
-            "SessionToken": token,
-            "Expiration": seconds(expires),
-        },
-        "AssumedRoleUser": {"AssumedRoleId": key.caller.user_id, "Arn": key.caller.arn},
-    });
-    call.shared.keys.add(key);
+    if !target.trusts(call, "sts:AssumeRole", &asking) {
+        return Err(denied());
+    }
+    let seconds = duration_seconds.unwrap_or(USUAL);
+    if is_session(call.caller) && seconds > LONGEST_CHAINED {
+        let message = "The requested DurationSeconds exceeds the 1 hour session limit for roles \
+                       assumed by role chaining";
+        return Err(AwsError::validation(message));
+    }
+    target.check_duration(call, duration_seconds)?;
+    Ok(target.session(call, &role_session_name, seconds))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AssumeRoleWithWebIdentity {
+    role_arn: String,
+    role_session_name: String,
+    web_identity_token: String,
+    duration_seconds: Option<u64>,
+}
+
+/// What a web identity's token says. Its signature is not checked: no provider of the world has
+/// keys.
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    aud: Audience,
+    exp: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Claims {
+    fn read(token: &str) -> Option<Self> {
+        let mut parts = token.split('.');
+        let (_header, claims, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+        let claims = URL_SAFE_NO_PAD.decode_to_vec(claims).ok()?;
+        if parts.next().is_some() {
+            return None;
+        }
+        serde_json::from_slice(&claims).ok()
+    }
+
+    /// The issuer as IAM names it: without its scheme.
+    fn provider(&self) -> &str {
+        self.iss.strip_prefix("https://").unwrap_or(&self.iss)
+    }
+
+    fn audience(&self) -> &str {
+        match &self.aud {
+            Audience::One(one) => one,
+            Audience::Many(many) => many.first().map_or("", String::as_str),
+        }
+    }
+}
+
+fn assume_role_with_web_identity(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
+    let asked: AssumeRoleWithWebIdentity = input(value)?;
+    let claims = Claims::read(&asked.web_identity_token).ok_or_else(|| {
+        let message = "The ID Token provided is not a valid JWT. (You may see this error if you \
+                       sent an Access Token)";
+        AwsError::new("InvalidIdentityTokenException", message)
+    })?;
+    let now = call.shared.credential_time();
+    if claims.exp.is_some_and(|at| at <= now.as_second()) {
+        let message = format!("Token expired: current date/time {now} is after the expiry");
+        return Err(AwsError::new("ExpiredTokenException", message));
+    }
+    let denied = || {
+        let message = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
+        AwsError::new("AccessDenied", message).with_status(403)
+    };
+    let target = Target::of(call, &asked.role_arn).ok_or_else(denied)?;
+    let asking = Asking::WebIdentity { provider: claims.provider() };
+    if !target.trusts(call, "sts:AssumeRoleWithWebIdentity", &asking) {
+        return Err(denied());
+    }
+    target.check_duration(call, asked.duration_seconds)?;
+    let seconds = asked.duration_seconds.unwrap_or(USUAL);
+    let mut answer = target.session(call, &asked.role_session_name, seconds);
+    answer["SubjectFromWebIdentityToken"] = json!(claims.sub);
+    answer["Audience"] = json!(claims.audience());
+    answer["Provider"] = json!(claims.provider());
     Ok(answer)
 }
 
-fn known_role_id(call: &mut Call<'_>, account: &str, role: &str) -> String {
-    let known = call.state.accounts.iter().find(|it| *it.id == *account);
-    match known.and_then(|it| it.identity.roles.get(role)) {
-        Some(role) => role.id.to_string(),
-        None => format!("AROA{}", call.state.new_hex()[..16].to_uppercase()),
+fn get_session_token(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
+    if is_session(call.caller) {
+        let message = "Cannot call GetSessionToken with session credentials";
+        return Err(AwsError::new("AccessDenied", message).with_status(403));
     }
+    // Half a day, for a root user an hour (API reference, GetSessionToken).
+    let root = call.caller.arn.ends_with(":root");
+    let usual = if root { 3_600 } else { 43_200 };
+    let seconds = value["DurationSeconds"].as_u64().unwrap_or(usual);
+    let seconds = if root { seconds.min(3_600) } else { seconds };
+    let caller = call.caller.clone();
+    Ok(json!({"Credentials": grant(call, caller, seconds)}))
+}
+
+/// Whether someone is a role's session.
+fn is_session(caller: &Caller) -> bool {
+    caller.arn.contains(":assumed-role/")
+}
+
+/// The role that is to be assumed, in an account of the world.
+struct Target {
+    account: Arc<str>,
+    /// The place of the account.
+    place: usize,
+    name: String,
+}
+
+impl Target {
+    fn of(call: &Call<'_>, arn: &str) -> Option<Self> {
+        let rest = arn.strip_prefix("arn:aws:iam::")?;
+        let (account, role) = rest.split_once(":role/")?;
+        let name = role.rsplit('/').next().filter(|it| !it.is_empty())?.to_owned();
+        let place = call.state.accounts.iter().position(|it| *it.id == *account)?;
+        Some(Self { account: Arc::clone(&call.state.accounts[place].id), place, name })
+    }
+
+    fn role<'c>(&self, call: &'c Call<'_>) -> Option<&'c Role> {
+        call.state.accounts[self.place].identity.roles.get(self.name.as_str())
+    }
+
+    fn trusts(&self, call: &Call<'_>, action: &str, asking: &Asking<'_>) -> bool {
+        call.shared.checks == SignatureChecks::Off
+            || self.role(call).is_some_and(|it| it.trusts(action, asking))
+    }
+
+    fn check_duration(&self, call: &Call<'_>, asked: Option<u64>) -> Result<(), AwsError> {
+        let longest = self.role(call).map(|it| u64::from(it.max_session));
+        if asked.zip(longest).is_some_and(|(asked, longest)| asked > longest) {
+            let message = "The requested DurationSeconds exceeds the MaxSessionDuration set for \
+                           this role.";
+            return Err(AwsError::validation(message));
+        }
+        Ok(())
+    }
+
+    fn session(&self, call: &mut Call<'_>, session: &str, seconds: u64) -> Value {
+        let known = self.role(call).map(|it| it.id.to_string());
+        let id =
+            known.unwrap_or_else(|| format!("AROA{}", call.state.new_hex()[..16].to_uppercase()));
+        let (account, name) = (&self.account, &self.name);
+        let arn = format!("arn:aws:sts::{account}:assumed-role/{name}/{session}");
+        let user_id = format!("{id}:{session}");
+        let user = json!({"AssumedRoleId": user_id, "Arn": arn});
+        let caller = Caller { account: Arc::clone(account), arn, user_id };
+        json!({"Credentials": grant(call, caller, seconds), "AssumedRoleUser": user})
+    }
+}
+
+/// New temporary credentials for someone.
+fn grant(call: &mut Call<'_>, caller: Caller, seconds_long: u64) -> Value {
+    let (key, secret) = (call.state.new_hex(), call.state.new_hex());
+    let token = format!("IQoJ{}", call.state.new_hex());
+    let expires: Timestamp =
+        later(call.shared.credential_time(), Duration::from_secs(seconds_long));
+    let secret = format!("{secret}temporary");
+    let key = Key {
+        id: format!("ASIA{}", key[..16].to_uppercase()),
+        entry: KeyEntry::new(secret.as_str()).with_session(token.as_str(), expires),
+        caller,
+    };
+    let answer = json!({
+        "AccessKeyId": key.id,
+        "SecretAccessKey": secret,
+        "SessionToken": token,
+        "Expiration": seconds(expires),
+    });
+    call.shared.keys.add(key);
+    answer
 }

@@ -147,6 +147,72 @@ impl Identity {
     }
 }
 
+/// Who asks for a role.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asking<'a> {
+    /// Someone with credentials of an account.
+    Caller { account: &'a str, arn: &'a str, external_id: Option<&'a str> },
+    /// Someone whom a provider of identities knows, by the provider's name.
+    WebIdentity { provider: &'a str },
+}
+
+impl Role {
+    /// Whether its trust policy lets someone assume it: an explicit deny wins.
+    ///
+    /// Of the conditions, that on `sts:ExternalId` is held; others are taken as met.
+    pub(crate) fn trusts(&self, action: &str, asking: &Asking<'_>) -> bool {
+        let mut trusted = false;
+        for statement in one_or_many(&self.trust["Statement"]) {
+            let alone = json!({"Statement": statement});
+            match decides(&alone, action) {
+                Some(effect) if asking.is_named(statement) => match effect {
+                    Effect::Deny => return false,
+                    Effect::Allow => trusted = true,
+                },
+                _ => {}
+            }
+        }
+        trusted
+    }
+}
+
+impl Asking<'_> {
+    /// Whether a statement of a trust policy is about them.
+    fn is_named(&self, statement: &Value) -> bool {
+        let principal = &statement["Principal"];
+        let named = |kind: &str, is: &dyn Fn(&str) -> bool| {
+            principal == "*" || one_or_many(&principal[kind]).filter_map(Value::as_str).any(is)
+        };
+        match *self {
+            Self::Caller { account, arn, external_id } => {
+                let wanted = &statement["Condition"]["StringEquals"]["sts:ExternalId"];
+                let has_id = wanted.is_null()
+                    || one_or_many(wanted).any(|it| external_id.is_some_and(|id| it == id));
+                has_id && named("AWS", &|it| is_caller(it, account, arn))
+            }
+            Self::WebIdentity { provider } => named("Federated", &|it| {
+                it == provider
+                    || it.rsplit_once(":oidc-provider/").is_some_and(|(_, it)| it == provider)
+            }),
+        }
+    }
+}
+
+/// Whether a principal is a caller: everyone, their account, they themselves, or the role that they
+/// are a session of.
+fn is_caller(principal: &str, account: &str, arn: &str) -> bool {
+    let of_account =
+        principal.strip_prefix("arn:aws:iam::").and_then(|it| it.strip_suffix(":root"));
+    if principal == "*" || principal == arn || of_account.unwrap_or(principal) == account {
+        return true;
+    }
+    let session = arn.split_once(":assumed-role/").and_then(|(_, it)| it.split_once('/'));
+    let role = principal.strip_prefix("arn:aws:iam::").and_then(|it| it.split_once(":role/"));
+    session.zip(role).is_some_and(|((name, _), (of, role))| {
+        of == account && role.rsplit('/').next() == Some(name)
+    })
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Effect {
     Allow,
@@ -277,6 +343,50 @@ pub(crate) fn allow(actions: &[&str]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_role_trusts_whom_its_policy_names_and_asks_for_the_external_id() {
+        let role = |principal: Value, condition: Value| Role {
+            id: "AROA".into(),
+            path: "/".into(),
+            description: None,
+            created: Timestamp::UNIX_EPOCH,
+            trust: json!({"Statement": {
+                "Effect": "Allow",
+                "Principal": principal,
+                "Action": ["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity"],
+                "Condition": condition,
+            }}),
+            attached: Vec::new(),
+            inline: BTreeMap::new(),
+            max_session: 3_600,
+        };
+        let arn = "arn:aws:sts::111122223333:assumed-role/patcher/one";
+        let caller = |external_id| Asking::Caller { account: "111122223333", arn, external_id };
+        let trusts = |principal: Value| {
+            role(json!({"AWS": principal}), json!({})).trusts("sts:AssumeRole", &caller(None))
+        };
+        assert!(trusts(json!("*")));
+        assert!(trusts(json!("111122223333")));
+        assert!(trusts(json!(["444455556666", "arn:aws:iam::111122223333:root"])));
+        assert!(trusts(json!("arn:aws:iam::111122223333:role/path/patcher")));
+        assert!(!trusts(json!("arn:aws:iam::444455556666:role/patcher")));
+        assert!(!trusts(json!("arn:aws:iam::444455556666:root")));
+
+        let condition = json!({"StringEquals": {"sts:ExternalId": "secret"}});
+        let role_with_id = role(json!("*"), condition);
+        assert!(role_with_id.trusts("sts:AssumeRole", &caller(Some("secret"))));
+        assert!(!role_with_id.trusts("sts:AssumeRole", &caller(Some("other"))));
+        assert!(!role_with_id.trusts("sts:AssumeRole", &caller(None)));
+
+        let provider = "arn:aws:iam::111122223333:oidc-provider/token.example.com";
+        let federated = role(json!({"Federated": provider}), Value::Null);
+        let of = |provider| Asking::WebIdentity { provider };
+        let action = "sts:AssumeRoleWithWebIdentity";
+        assert!(federated.trusts(action, &of("token.example.com")));
+        assert!(!federated.trusts(action, &of("other.example.com")));
+        assert!(!federated.trusts("sts:AssumeRole", &caller(None)));
+    }
 
     #[test]
     fn a_deny_beats_an_allow_and_a_star_reaches_over_all_names() {

@@ -31,7 +31,7 @@ use super::{
     uuid,
 };
 use crate::{
-    cloud::aws::{sns, ssm},
+    cloud::aws::{config, resource_groups, sns, ssm},
     rng::{Rng, mix},
 };
 
@@ -87,6 +87,8 @@ impl State {
                     // AWS's own baselines are the same for all accounts of a Region.
                     shelf: Shelf::new(region, |n| hex17(mix(shelf_seed ^ n), n)),
                     default_host_role: None,
+                    config: config::Store::new(mix(seed ^ mix(scopes.len() as u64))),
+                    groups: resource_groups::Store::default(),
                     sns: sns::Store::default(),
                     ssm: ssm::Store::default(),
                 });
