@@ -1,14 +1,16 @@
 //! Simulated AWS and Azure control planes on the wire.
 
 mod aws;
+mod azure;
 mod builder;
 mod record;
 mod server;
 mod shared;
+mod throttle;
 mod world;
 
 pub use self::{
-    builder::{AccountKey, Endpoints, World, WorldBuilder},
+    builder::{AccountKey, Endpoints, Throttles, World, WorldBuilder},
     record::{Calls, RecordedCall},
     world::machine::{Agent, Behavior},
 };

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{
     aws,
     aws::keys::Keys,
+    azure,
     record::Calls,
     server::{Answer, Listening},
     shared::{Shared, lock},
@@ -22,6 +23,7 @@ use super::{
 pub struct World {
     shared: Arc<Shared>,
     aws: Listening,
+    azure: Listening,
     plan: Plan,
 }
 
@@ -38,6 +40,20 @@ pub struct WorldBuilder {
     patches: usize,
     behavior: Option<Behavior>,
     listen: SocketAddr,
+    throttles: Throttles,
+    azure_page: usize,
+    check_bearer: bool,
+}
+
+/// Whether requests are limited as the services limit them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Throttles {
+    /// By the documented rates.
+    #[default]
+    Documented,
+    /// Not at all.
+    Off,
 }
 
 impl World {
@@ -55,6 +71,9 @@ impl World {
             patches: 400,
             behavior: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            throttles: Throttles::Documented,
+            azure_page: 50,
+            check_bearer: false,
         }
     }
 
@@ -69,6 +88,7 @@ impl World {
         });
         Endpoints {
             aws_endpoint: self.aws.url(),
+            azure_endpoint: self.azure.url(),
             accounts: accounts.collect(),
             regions: self.plan.regions.iter().map(ToString::to_string).collect(),
             subscriptions: self.plan.subscriptions.iter().map(|(id, _)| id.to_string()).collect(),
@@ -98,6 +118,8 @@ impl World {
 pub struct Endpoints {
     /// All AWS services but S3.
     pub aws_endpoint: String,
+    /// Azure Resource Manager and where its tokens come from.
+    pub azure_endpoint: String,
     /// The ids of the accounts.
     pub accounts: Vec<String>,
     /// The Regions of each account.
@@ -184,6 +206,27 @@ impl WorldBuilder {
         self
     }
 
+    /// Whether requests are limited by the documented rates, as they are without this.
+    #[must_use]
+    pub fn throttles(mut self, throttles: Throttles) -> Self {
+        self.throttles = throttles;
+        self
+    }
+
+    /// How many items a page of a list of Azure's holds: 50 without this.
+    #[must_use]
+    pub fn azure_page_size(mut self, items: usize) -> Self {
+        self.azure_page = items.max(1);
+        self
+    }
+
+    /// Checks the tokens of requests to Azure: without this any bearer is accepted.
+    #[must_use]
+    pub fn check_bearer(mut self) -> Self {
+        self.check_bearer = true;
+        self
+    }
+
     /// The address to listen on; each endpoint takes a free port of it.
     #[must_use]
     pub fn listen(mut self, at: SocketAddr) -> Self {
@@ -200,9 +243,16 @@ impl WorldBuilder {
         let state = State::new(&plan);
         let clock = WorldClock::new(plan.now, self.speed);
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
-        let shared = Arc::new(Shared::new(state, clock, Keys::new(plan.seed, &accounts)));
+        let mut shared = Shared::new(state, clock, Keys::new(plan.seed, &accounts));
+        if self.throttles == Throttles::Off {
+            shared.buckets = None;
+        }
+        shared.bearer.checked = self.check_bearer;
+        shared.azure_page = self.azure_page;
+        let shared = Arc::new(shared);
         let aws = Listening::start(self.listen, Arc::new(Aws(Arc::clone(&shared)))).await?;
-        Ok(World { shared, aws, plan })
+        let azure = Listening::start(self.listen, Arc::new(Azure(Arc::clone(&shared)))).await?;
+        Ok(World { shared, aws, azure, plan })
     }
 
     fn plan(&self) -> Plan {
@@ -254,6 +304,16 @@ struct Aws(Arc<Shared>);
 impl Answer for Aws {
     fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let (response, outcome) = aws::answer(&self.0, request);
+        self.0.note(outcome);
+        response
+    }
+}
+
+struct Azure(Arc<Shared>);
+
+impl Answer for Azure {
+    fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        let (response, outcome) = azure::answer(&self.0, request);
         self.0.note(outcome);
         response
     }

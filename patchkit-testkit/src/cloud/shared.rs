@@ -1,8 +1,11 @@
 //! What all endpoints share: the state behind a lock, the clock, the keys and the record.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
 use jiff::Timestamp;
@@ -10,8 +13,14 @@ use patchkit_core::{Clock as _, SystemClock};
 
 use super::{
     aws::keys::Keys,
+    azure::Bearer,
     record::{Calls, Outcome, RecordedCall},
-    world::{State, clock::WorldClock, uuid},
+    throttle::Buckets,
+    world::{
+        State,
+        clock::{WorldClock, later},
+        uuid,
+    },
 };
 use crate::rng::mix;
 
@@ -23,12 +32,23 @@ pub(crate) struct Shared {
     record: Mutex<Calls>,
     requests: AtomicU64,
     seed: u64,
+    began: Instant,
+    /// None where nothing is limited.
+    pub(crate) buckets: Option<Mutex<Buckets>>,
+    /// Who may call Azure.
+    pub(crate) bearer: Bearer,
+    /// How many items a page of Azure's lists holds.
+    pub(crate) azure_page: usize,
 }
 
 impl Shared {
     pub(crate) fn new(state: State, clock: WorldClock, keys: Keys) -> Self {
         Self {
             seed: state.seed,
+            began: Instant::now(),
+            buckets: Some(Mutex::default()),
+            bearer: Bearer { seed: state.seed, checked: false },
+            azure_page: 50,
             state: Mutex::new(state),
             clock: Mutex::new(clock),
             keys,
@@ -49,6 +69,13 @@ impl Shared {
     /// a world whose time stands still: the later of the two counts.
     pub(crate) fn credential_time(&self) -> Timestamp {
         lock(&self.clock).now().max(SystemClock.now())
+    }
+
+    /// The time by which buckets refill: the world's, and where that stands still, ours on top.
+    pub(crate) fn bucket_time(&self) -> Timestamp {
+        let clock = lock(&self.clock);
+        let now = clock.now();
+        if clock.speed() > 0.0 { now } else { later(now, self.began.elapsed()) }
     }
 
     pub(crate) fn next_request_id(&self) -> String {

@@ -40,6 +40,7 @@ pub(crate) struct State {
     pub(crate) accounts: Vec<Account>,
     pub(crate) scopes: Vec<RegionScope>,
     pub(crate) subscriptions: Vec<Subscription>,
+    pub(crate) azure: crate::cloud::azure::Store,
     by_id: HashMap<(ScopeIx, Box<str>), MachineIx>,
     agenda: Agenda,
     judgements: Judgements,
@@ -71,6 +72,7 @@ pub(crate) struct RegionScope {
 pub(crate) struct Subscription {
     pub(crate) id: Arc<str>,
     pub(crate) name: Arc<str>,
+    pub(crate) tags: machine::Tags,
     pub(crate) groups: Vec<ResourceGroup>,
     /// By resource group and name.
     pub(crate) machines: Vec<MachineIx>,
@@ -80,6 +82,7 @@ pub(crate) struct Subscription {
 pub(crate) struct ResourceGroup {
     pub(crate) name: Arc<str>,
     pub(crate) location: Arc<str>,
+    pub(crate) tags: machine::Tags,
 }
 
 /// What the service is told of the run that a scan belongs to.
@@ -189,6 +192,15 @@ impl State {
                 aws.registered.is_some()
                     && aws.agent.answers_after().is_some()
                     && aws.answers_from <= self.now
+            })
+    }
+
+    /// Whether the guest agent of a VM, or Arc's on another machine, answers.
+    pub(crate) fn answers_azure(&self, at: MachineIx) -> bool {
+        let machine = self.machine(at);
+        machine.power == Power::Running
+            && machine.azure.as_ref().is_some_and(|azure| {
+                azure.agent.answers_after().is_some() && azure.answers_from <= self.now
             })
     }
 

@@ -117,6 +117,7 @@ impl State {
         else {
             return;
         };
+        let waited = self.machine(at).reboot_pending();
         self.put_in(at, &share);
         end.installed = share;
         if behavior == Behavior::DiesInTheMiddle {
@@ -128,7 +129,8 @@ impl State {
         machine.patches.failed.union_with(&end.failed);
         machine.patches.rounds += 1;
         let pending = machine.patches.pending.count_ones(..) > 0;
-        let required = end.installed.ones().any(Self::needs_boot);
+        // What waits from before is a reason to boot, too.
+        let required = waited || end.installed.ones().any(Self::needs_boot);
         let boots = match reboot {
             Reboot::AfterInstall => pending,
             Reboot::IfRequired => required,
@@ -172,6 +174,9 @@ impl State {
         if let Some(aws) = &mut self.machine_mut(at).aws {
             aws.answers_from = Timestamp::MAX;
         }
+        if let Some(azure) = &mut self.machine_mut(at).azure {
+            azure.answers_from = Timestamp::MAX;
+        }
         self.in_job(at, job, up, move |state| state.boot_for_ever(at, job));
     }
 
@@ -183,6 +188,10 @@ impl State {
         if let Some(aws) = &mut machine.aws {
             aws.last_heard = now;
             aws.agent = Agent::ConnectionLost;
+        }
+        if let Some(azure) = &mut machine.azure {
+            azure.last_heard = now;
+            azure.agent = Agent::ConnectionLost;
         }
     }
 

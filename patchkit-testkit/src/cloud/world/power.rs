@@ -67,6 +67,9 @@ impl State {
         if let Some(aws) = &mut self.machine_mut(at).aws {
             aws.answers_from = Timestamp::MAX;
         }
+        if let Some(azure) = &mut self.machine_mut(at).azure {
+            azure.answers_from = Timestamp::MAX;
+        }
         self.at(ready, move |state| {
             if state.machine(at).power_changes == change {
                 state.booted(at);
@@ -85,6 +88,11 @@ impl State {
             && let Some(wait) = aws.agent.answers_after()
         {
             aws.answers_from = later(now, wait);
+        }
+        if let Some(azure) = &mut machine.azure
+            && let Some(wait) = azure.agent.answers_after()
+        {
+            azure.answers_from = later(now, wait);
         }
     }
 
@@ -110,6 +118,11 @@ impl State {
             && let Some(aws) = &mut self.machine_mut(at).aws
         {
             aws.last_heard = now;
+        }
+        if self.answers_azure(at)
+            && let Some(azure) = &mut self.machine_mut(at).azure
+        {
+            azure.last_heard = now;
         }
         self.machine_mut(at).job = None;
     }

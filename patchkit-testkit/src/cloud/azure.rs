@@ -1,0 +1,148 @@
+//! The simulated Azure Resource Manager, with its token endpoints.
+//!
+//! A request is an operation on a scope: a subscription, a resource group or a resource. The
+//! router names the operation, the limits take their tokens, and an operation is a function from
+//! a [`Call`] to a [`Reply`] over the state of the world.
+
+mod ask;
+mod error;
+mod groups;
+mod hybrid;
+mod limits;
+mod maintenance;
+mod operation;
+mod patch;
+mod patch_choice;
+mod patch_result;
+mod patch_run;
+mod power;
+mod reply;
+mod router;
+pub(crate) mod rows;
+mod scale_set;
+mod store;
+mod tags;
+mod token;
+mod vm;
+mod vm_view;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use self::{
+    ask::{Ask, Request},
+    error::ArmError,
+    limits::Throttle,
+    reply::{Envelope, Reply},
+    router::{Route, Scope},
+};
+pub(crate) use self::{store::Store, token::Bearer};
+use super::{
+    record::Outcome,
+    shared::Shared,
+    world::{
+        State,
+        machine::{AzureSide, MachineIx, SubIx},
+    },
+};
+
+/// Of one tenant is all that there is.
+pub(crate) fn tenant(seed: u64) -> String {
+    super::world::uuid(crate::rng::mix(seed ^ 0x7E4A), 5)
+}
+
+/// One request to an operation: who sent it, and what it is about.
+#[derive(Debug)]
+struct Call<'a> {
+    state: &'a mut State,
+    shared: &'a Shared,
+    ask: &'a Ask<'a>,
+    scope: Scope,
+    /// The segments after the provider's namespace: type, name, and so on.
+    tail: &'a [String],
+    /// The resources that it reached.
+    reached: Vec<String>,
+}
+
+impl Call<'_> {
+    /// A segment of the tail; the router has counted them.
+    fn name(&self, at: usize) -> &str {
+        self.tail.get(at).map_or("", String::as_str)
+    }
+
+    fn subscription(&self) -> SubIx {
+        match self.scope {
+            Scope::Subscription(subscription) | Scope::Group(subscription, _) => subscription,
+            Scope::Machine(at) => {
+                self.state.machine(at).azure.as_ref().map_or(SubIx(0), |it| it.subscription)
+            }
+            Scope::Tenant | Scope::Other(_) => SubIx(0),
+        }
+    }
+
+    /// The side of a machine that the index of Azure knows.
+    fn azure(&self, at: MachineIx) -> Result<&AzureSide, ArmError> {
+        side(self.state, at)
+    }
+}
+
+/// The side of a machine that the index of Azure knows.
+fn side(state: &State, at: MachineIx) -> Result<&AzureSide, ArmError> {
+    state.machine(at).azure.as_ref().ok_or_else(|| {
+        ArmError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "no such machine")
+    })
+}
+
+/// Answers a request to the Azure endpoint.
+pub(crate) fn answer(shared: &Shared, request: &Request) -> (Response<Bytes>, Outcome) {
+    let request_id = shared.next_request_id();
+    let mut outcome = Outcome::new(&request_id);
+    outcome.service = "arm";
+    let ask = Ask::new(request);
+    let reply = serve(shared, &ask, &mut outcome).unwrap_or_else(|error| {
+        outcome.error = Some(error.code.clone().into_owned());
+        error.into()
+    });
+    let asked = ask.header("x-ms-return-client-request-id").is_some_and(|it| it == "true");
+    let envelope = Envelope {
+        request_id: &request_id,
+        correlation_id: ask.header("x-ms-correlation-request-id").unwrap_or(&request_id),
+        client_id: ask.header("x-ms-client-request-id").filter(|_| asked),
+        now: shared.credential_time(),
+    };
+    outcome.status = reply.status.as_u16();
+    (envelope.response(reply), outcome)
+}
+
+fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut Outcome) -> Result<Reply, ArmError> {
+    if let Some(reply) = token::answer(shared, ask, outcome) {
+        return Ok(reply);
+    }
+    let mut state = shared.settled();
+    outcome.at = state.now;
+    outcome.operation = format!("{} {}", ask.method(), ask.request.uri().path());
+    let caller = shared.bearer.caller(ask, shared)?;
+    outcome.caller = caller.name.clone();
+    ask.version()?;
+    let Route { operation, scope, tail, limit, handler } = router::route(&state, ask)?;
+    outcome.operation = operation.to_owned();
+    outcome.scope = scope.subscription(&state);
+    outcome.ids = router::named(&state, &scope, &ask.segments);
+    let throttle = Throttle { shared, state: &state, ask, caller: &caller, scope: &scope };
+    let told = throttle.take(limit)?;
+    let mut call = Call { state: &mut state, shared, ask, scope, tail, reached: Vec::new() };
+    let result = handler(&mut call);
+    outcome.ids.append(&mut call.reached);
+    outcome.acted = result.is_ok();
+    // What is left is told with every answer, a refusal included.
+    match result {
+        Ok(mut reply) => {
+            reply.headers.extend(told);
+            Ok(reply)
+        }
+        Err(mut error) => {
+            error.headers.extend(told);
+            Err(error)
+        }
+    }
+}
