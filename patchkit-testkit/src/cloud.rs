@@ -1,7 +1,7 @@
 //! Simulated AWS and Azure control planes on the wire.
 
 mod aws;
-mod azure;
+pub mod azure;
 mod builder;
 mod record;
 mod server;

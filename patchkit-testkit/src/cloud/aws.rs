@@ -175,6 +175,7 @@ fn serve<'s>(
     let result = handler(&mut call, value);
     outcome.ids.append(&mut call.reached);
     outcome.acted = result.is_ok();
+    call.state.version += 1;
     Ok((operation, result?))
 }
 

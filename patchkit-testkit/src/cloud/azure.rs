@@ -6,6 +6,7 @@
 
 mod ask;
 mod error;
+pub mod graph;
 mod groups;
 mod hybrid;
 mod limits;
@@ -16,6 +17,7 @@ mod patch_choice;
 mod patch_result;
 mod patch_run;
 mod power;
+mod query;
 mod reply;
 mod router;
 pub(crate) mod rows;
@@ -27,14 +29,15 @@ mod vm;
 mod vm_view;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 
 use self::{
     ask::{Ask, Request},
     error::ArmError,
-    limits::Throttle,
+    limits::{Limit, Throttle},
     reply::{Envelope, Reply},
     router::{Route, Scope},
+    token::Caller,
 };
 pub(crate) use self::{store::Store, token::Bearer};
 use super::{
@@ -57,6 +60,7 @@ struct Call<'a> {
     state: &'a mut State,
     shared: &'a Shared,
     ask: &'a Ask<'a>,
+    caller: &'a Caller,
     scope: Scope,
     /// The segments after the provider's namespace: type, name, and so on.
     tail: &'a [String],
@@ -130,8 +134,12 @@ fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut Outcome) -> Result<Reply,
     outcome.ids = router::named(&state, &scope, &ask.segments);
     let throttle = Throttle { shared, state: &state, ask, caller: &caller, scope: &scope };
     let told = throttle.take(limit)?;
-    let mut call = Call { state: &mut state, shared, ask, scope, tail, reached: Vec::new() };
+    let mut call =
+        Call { state: &mut state, shared, ask, caller: &caller, scope, tail, reached: Vec::new() };
     let result = handler(&mut call);
+    if *ask.method() != Method::GET && limit != Limit::Graph {
+        call.state.version += 1;
+    }
     outcome.ids.append(&mut call.reached);
     outcome.acted = result.is_ok();
     // What is left is told with every answer, a refusal included.

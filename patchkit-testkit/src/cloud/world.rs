@@ -35,6 +35,8 @@ use crate::rng::mix;
 pub(crate) struct State {
     pub(crate) now: Timestamp,
     pub(crate) seed: u64,
+    /// Grows with what happens: what was read at the same time and version is still true.
+    pub(crate) version: u64,
     pub(crate) catalogue: Catalogue,
     pub(crate) machines: Vec<Machine>,
     pub(crate) accounts: Vec<Account>,
@@ -179,6 +181,7 @@ impl State {
     pub(crate) fn settle(&mut self, now: Timestamp) {
         while let Some((when, act)) = self.agenda.due(now) {
             self.now = self.now.max(when);
+            self.version += 1;
             act(self);
         }
         self.now = self.now.max(now);

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 
 use super::{
     Call, ask::Ask, error::ArmError, groups, hybrid, limits::Limit, maintenance, operation, patch,
-    power, reply::Reply, scale_set, tags, vm, vm_view,
+    power, query, reply::Reply, scale_set, tags, vm, vm_view,
 };
 use crate::cloud::world::{
     State,
@@ -130,6 +130,11 @@ fn provided(method: &Method, scope: &Scope, provider: &str, rest: &[&str]) -> Fo
         ("microsoft.hybridcompute", Scope::Group(..)) => arc_group(method, rest),
         ("microsoft.maintenance", _) => maintenance::route(method, scope, rest),
         ("microsoft.resources", _) => tags(method, scope, rest),
+        ("microsoft.resourcegraph", Scope::Tenant)
+            if method == Method::POST && rest == ["resources"] =>
+        {
+            Some(("Resources", Limit::Graph, query::resources))
+        }
         _ => None,
     }
 }

@@ -44,9 +44,10 @@ type Rows<'a> = Box<dyn Iterator<Item = Value> + 'a>;
 pub(crate) fn rows<'a>(
     state: &'a State,
     source: Source,
+    over: Over<'a>,
     wanted: impl Fn(&str) -> bool + Copy + 'a,
 ) -> Rows<'a> {
-    let made = Made { state, tenant: tenant(state.seed) };
+    let made = Made { state, tenant: tenant(state.seed), over };
     match source {
         Source::Resources => Box::new(resources(made, wanted)),
         Source::Containers => Box::new(containers(made, wanted)),
@@ -56,26 +57,43 @@ pub(crate) fn rows<'a>(
     }
 }
 
+/// What a table is read over.
+#[derive(Clone, Debug)]
+pub(crate) struct Over<'a> {
+    pub(crate) subscriptions: Vec<SubIx>,
+    /// The only ids that are asked for, in lower case; rows beyond them may be made.
+    pub(crate) ids: Option<&'a [String]>,
+}
+
 /// What every row needs.
 #[derive(Clone, Debug)]
 struct Made<'a> {
     state: &'a State,
     tenant: String,
+    over: Over<'a>,
 }
 
 impl<'a> Made<'a> {
     /// Every machine that is a resource of its own, with its type.
     fn machines(&self) -> impl Iterator<Item = (MachineIx, &'a AzureSide, &'static str)> + use<'a> {
         let state = self.state;
-        let all = state.subscriptions.iter().flat_map(|it| it.machines.iter().copied());
-        all.filter_map(|at| {
-            let azure = side(state, at).ok()?;
-            match azure.kind {
-                AzureKind::Vm | AzureKind::Flexible { .. } => Some((at, azure, VM)),
-                AzureKind::Arc => Some((at, azure, ARC)),
-                AzureKind::Uniform { .. } => None,
-            }
-        })
+        let subscriptions = self.over.subscriptions.clone().into_iter();
+        let all = subscriptions.flat_map(|it| state.subscription(it).machines.iter().copied());
+        all.filter_map(|at| kind_of(state, at))
+    }
+
+    /// Those of the ids that are asked for, where some are.
+    fn named(&self) -> Box<dyn Iterator<Item = (MachineIx, &'a AzureSide, &'static str)> + 'a> {
+        let Some(ids) = self.over.ids else { return Box::new(self.machines()) };
+        let (state, subscriptions) = (self.state, self.over.subscriptions.clone());
+        let found = ids.iter().filter_map(|id| state.azure.by_id.get(id.as_str()));
+        let found = found.filter_map(|at| kind_of(state, *at));
+        Box::new(found.filter(move |(_, azure, _)| subscriptions.contains(&azure.subscription)))
+    }
+
+    fn holds(&self, subscription: &str) -> bool {
+        let mut all = self.over.subscriptions.iter();
+        all.any(|at| self.state.subscription(*at).id.eq_ignore_ascii_case(subscription))
     }
 
     fn row(&self, id: &str, name: &str, kind: &str, properties: Value) -> Value {
@@ -110,13 +128,23 @@ impl<'a> Made<'a> {
     }
 }
 
+/// A machine with its type; none where it is no resource of its own.
+fn kind_of(state: &State, at: MachineIx) -> Option<(MachineIx, &AzureSide, &'static str)> {
+    let azure = side(state, at).ok()?;
+    match azure.kind {
+        AzureKind::Vm | AzureKind::Flexible { .. } => Some((at, azure, VM)),
+        AzureKind::Arc => Some((at, azure, ARC)),
+        AzureKind::Uniform { .. } => None,
+    }
+}
+
 fn resources<'a>(
     made: Made<'a>,
     wanted: impl Fn(&str) -> bool + Copy + 'a,
 ) -> impl Iterator<Item = Value> + 'a {
     let state = made.state;
     let others = made.clone();
-    let machines = made.machines().filter(move |(_, _, kind)| wanted(kind));
+    let machines = made.named().filter(move |(_, _, kind)| wanted(kind));
     let machines = machines.filter_map(move |(at, azure, kind)| {
         let mut document = match kind {
             ARC => hybrid::document(state, at).ok()?,
@@ -136,14 +164,17 @@ fn resources<'a>(
         if wanted(configuration) { state.azure.schedules.documents(state) } else { Vec::new() };
     let documents = sets.into_iter().map(|it| (it, SET));
     let documents = documents.chain(configurations.into_iter().map(move |it| (it, configuration)));
-    machines.chain(documents.map(move |(mut document, kind)| {
+    machines.chain(documents.filter_map(move |(mut document, kind)| {
         let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
         let (id, name) = (text("id"), text("name"));
+        if !others.holds(id.split('/').nth(2).unwrap_or_default()) {
+            return None;
+        }
         let mut row = others.row(&id, &name, kind, document["properties"].take());
         for key in ["location", "tags", "sku"] {
             row[key] = document[key].take();
         }
-        row
+        Some(row)
     }))
 }
 
@@ -171,7 +202,8 @@ fn containers<'a>(
     let state = made.state;
     let [of_subscription, of_group] =
         ["microsoft.resources/subscriptions", "microsoft.resources/subscriptions/resourcegroups"];
-    (0u16..).map(SubIx).zip(&state.subscriptions).flat_map(move |(at, subscription)| {
+    made.over.subscriptions.clone().into_iter().flat_map(move |at| {
+        let subscription = state.subscription(at);
         let mut rows = Vec::new();
         if wanted(of_subscription) {
             let properties = json!({"state": "Enabled", "managedByTenants": []});
@@ -372,8 +404,10 @@ fn maintenance<'a>(
             (document["id"].take(), document["name"].take(), kind, document["properties"].take())
         })
     });
-    assignments.chain(runs).map(move |(id, name, kind, properties)| {
+    assignments.chain(runs).filter_map(move |(id, name, kind, properties)| {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        made.row(&text(&id), &text(&name), kind, properties)
+        let (id, name) = (text(&id), text(&name));
+        let here = made.holds(id.split('/').nth(2).unwrap_or_default());
+        here.then(|| made.row(&id, &name, kind, properties))
     })
 }

@@ -16,6 +16,8 @@ pub(crate) struct Store {
     pub(super) sets: BTreeMap<Box<str>, ScaleSet>,
     pub(super) operations: Operations,
     pub(super) schedules: Schedules,
+    /// The answers of Resource Graph whose pages are still asked for.
+    pub(super) pager: Option<super::graph::Pager>,
     /// The machines whose model is being changed.
     pub(super) updating: HashSet<MachineIx>,
 }

@@ -97,6 +97,7 @@ impl State {
         Self {
             now,
             seed,
+            version: 0,
             catalogue: Catalogue::new(seed, plan.patches, now),
             machines: Vec::with_capacity(plan.nodes),
             subscriptions: subscriptions.collect(),

@@ -1,0 +1,463 @@
+//! Answers in pages.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::{Query, QueryError, value::Cell};
+
+/// Rows of a page, at most and when nothing is said (work-with-data.md).
+const MAX_TOP: usize = 1_000;
+
+/// Bytes of an answer over all its pages.
+const MAX_BYTES: usize = 1 << 30;
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Format {
+    /// Rows are objects: what the current API versions give when nothing is said.
+    #[default]
+    ObjectArray,
+    /// Columns, then rows as arrays.
+    Table,
+}
+
+/// The options of a request.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Options {
+    /// `$top`: rows of a page.
+    pub top: Option<usize>,
+    /// `$skip`: rows left out before the first page.
+    pub skip: usize,
+    /// `$skipToken` of the page before.
+    pub skip_token: Option<String>,
+    /// `resultFormat`.
+    pub format: Format,
+}
+
+impl Options {
+    /// Reads the `options` of a request's body; what is not there keeps its default.
+    ///
+    /// # Errors
+    /// A value that the service does not take.
+    pub fn from_json(options: &Value) -> Result<Self, QueryError> {
+        let refuse = |name: &str| {
+            QueryError::option(
+                "InvalidQueryOptions",
+                format!("The value of the option '{name}' is not valid."),
+            )
+        };
+        let given = |name: &str| options.get(name).filter(|value| !value.is_null());
+        let count = |name: &str| {
+            given(name)
+                .map(|value| value.as_u64().and_then(|count| usize::try_from(count).ok()))
+                .map(|count| count.ok_or_else(|| refuse(name)))
+                .transpose()
+        };
+        let top = count("$top")?;
+        if top.is_some_and(|top| !(1..=MAX_TOP).contains(&top)) {
+            return Err(refuse("$top"));
+        }
+        let skip_token = given("$skipToken").map(|token| token.as_str().map(str::to_owned));
+        let skip_token = skip_token.map(|token| token.ok_or_else(|| refuse("$skipToken")));
+        let format = match given("resultFormat").map(Value::as_str) {
+            None => Format::default(),
+            Some(Some(name)) if name.eq_ignore_ascii_case("objectArray") => Format::ObjectArray,
+            Some(Some(name)) if name.eq_ignore_ascii_case("table") => Format::Table,
+            Some(_) => return Err(refuse("resultFormat")),
+        };
+        Ok(Self {
+            top,
+            skip: count("$skip")?.unwrap_or(0),
+            // An empty token is none: clients send it for the first page.
+            skip_token: skip_token.transpose()?.filter(|token| !token.is_empty()),
+            format,
+        })
+    }
+}
+
+/// A request for one page.
+#[derive(Clone, Copy, Debug)]
+pub struct PageRequest<'r> {
+    /// The query's text.
+    pub query: &'r str,
+    /// What the query may see, such as its caller and subscriptions: a token is good for one.
+    pub scope: &'r str,
+    /// Its options.
+    pub options: &'r Options,
+}
+
+/// An answer as bytes: the rows one behind the other, so that a page is one piece of them.
+pub struct Rendered {
+    format: Format,
+    /// What stands before each value: `{"id":` and `,"name":`, or `[` and `,`.
+    heads: Vec<Vec<u8>>,
+    columns: Value,
+    bytes: Vec<u8>,
+    /// Where each row begins.
+    starts: Vec<usize>,
+    has_id: bool,
+    takes: bool,
+}
+
+impl std::fmt::Debug for Rendered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rendered")
+            .field("rows", &self.starts.len())
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Rendered {
+    pub(super) fn new(query: &Query, format: Format) -> Self {
+        let columns = query.columns();
+        let head = |(at, (name, _)): (usize, &(String, _))| match format {
+            Format::ObjectArray => {
+                let open = if at == 0 { "{" } else { "," };
+                format!("{open}{}:", Value::from(name.as_str())).into_bytes()
+            }
+            Format::Table => vec![if at == 0 { b'[' } else { b',' }],
+        };
+        let heads = columns.iter().enumerate().map(head).collect();
+        let columns =
+            columns.iter().map(|(name, kind)| json!({"name": name, "type": kind.name()})).collect();
+        Self {
+            format,
+            heads,
+            columns: Value::Array(columns),
+            bytes: Vec::new(),
+            starts: Vec::new(),
+            has_id: query.has_id(),
+            takes: query.takes(),
+        }
+    }
+
+    /// Whether rows were left out because the answer is larger than any that is paged through.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.len() > MAX_BYTES
+    }
+
+    pub(super) fn push(&mut self, row: &[Cell<'_>]) {
+        if self.is_full() {
+            return;
+        }
+        if !self.starts.is_empty() {
+            self.bytes.push(b',');
+        }
+        self.starts.push(self.bytes.len());
+        for (head, cell) in self.heads.iter().zip(row) {
+            self.bytes.extend_from_slice(head);
+            cell.write(&mut self.bytes);
+        }
+        let (open, close): (&[u8], _) = match self.format {
+            Format::ObjectArray => (b"{", b'}'),
+            Format::Table => (b"[", b']'),
+        };
+        if self.heads.is_empty() {
+            self.bytes.extend_from_slice(open);
+        }
+        self.bytes.push(close);
+    }
+
+    /// How many rows it has.
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// The rows from one on to before another, as one piece.
+    fn rows(&self, from: usize, to: usize) -> &[u8] {
+        let Some(start) = self.starts.get(from).filter(|_| from < to) else { return &[] };
+        // The comma before the next row is not part of this one.
+        let end = self.starts.get(to).map_or(self.bytes.len(), |next| next - 1);
+        self.bytes.get(*start..end).unwrap_or_default()
+    }
+}
+
+/// One page of an answer.
+#[derive(Clone, Debug)]
+pub struct Page {
+    answer: Arc<Rendered>,
+    from: usize,
+    to: usize,
+    token: Option<String>,
+}
+
+impl Page {
+    /// Its `count`.
+    pub fn count(&self) -> usize {
+        self.to - self.from
+    }
+
+    /// Its `totalRecords`: the rows of all pages.
+    pub fn total_records(&self) -> usize {
+        self.answer.len()
+    }
+
+    /// Its `$skipToken`, if there is a page behind it that can be asked for.
+    pub fn skip_token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// Its `resultTruncated`: rows are missing and no token leads to them.
+    pub fn is_truncated(&self) -> bool {
+        self.to < self.answer.len() && self.token.is_none()
+    }
+
+    /// The body of the reply.
+    pub fn body(&self) -> Vec<u8> {
+        let rows = self.answer.rows(self.from, self.to);
+        let mut body = Vec::with_capacity(rows.len() + 512);
+        let (total, count) = (self.total_records(), self.count());
+        body.extend_from_slice(
+            format!("{{\"totalRecords\":{total},\"count\":{count},\"data\":").as_bytes(),
+        );
+        match self.answer.format {
+            Format::ObjectArray => body.push(b'['),
+            Format::Table => {
+                let head = format!("{{\"columns\":{},\"rows\":[", self.answer.columns);
+                body.extend_from_slice(head.as_bytes());
+            }
+        }
+        body.extend_from_slice(rows);
+        body.extend_from_slice(match self.answer.format {
+            Format::ObjectArray => b"]",
+            Format::Table => b"]}",
+        });
+        // A string, not a boolean, in the real service's answers.
+        let truncated = self.is_truncated();
+        let tail = format!(",\"facets\":[],\"resultTruncated\":\"{truncated}\"");
+        body.extend_from_slice(tail.as_bytes());
+        if let Some(token) = &self.token {
+            body.extend_from_slice(format!(",\"$skipToken\":\"{token}\"").as_bytes());
+        }
+        body.push(b'}');
+        body
+    }
+}
+
+/// The answers that are being paged through: few, young and bounded in bytes.
+///
+/// A token names an answer and a place in it, so all pages show the rows of the moment of the
+/// first one. It does not own a world: the caller runs the query, outside of whatever lock guards
+/// the pager.
+///
+/// # Behavior
+/// - [`resume`](Self::resume) answers a request with a token, [`reuse`](Self::reuse) one whose
+///   answer is at hand, [`open`](Self::open) every other.
+/// - An answer that fits one page is not kept.
+/// - The oldest answers go first when there is no more room; their tokens are then refused.
+#[derive(Debug)]
+pub struct Pager {
+    seed: u64,
+    made: u64,
+    answers: BTreeMap<u64, Kept>,
+    /// Numbers of the answers, oldest first.
+    order: VecDeque<u64>,
+    bytes: usize,
+    max_answers: usize,
+    max_bytes: usize,
+    max_age: SignedDuration,
+}
+
+#[derive(Debug)]
+struct Kept {
+    answer: Arc<Rendered>,
+    query: String,
+    scope: String,
+    version: Option<u64>,
+    at: Timestamp,
+}
+
+impl Pager {
+    /// A pager whose tokens follow from a seed.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            made: 0,
+            answers: BTreeMap::new(),
+            order: VecDeque::new(),
+            bytes: 0,
+            max_answers: 256,
+            max_bytes: 256 << 20,
+            max_age: SignedDuration::from_mins(30),
+        }
+    }
+
+    /// Keeps at most so many answers.
+    #[must_use]
+    pub fn with_max_answers(mut self, count: usize) -> Self {
+        self.max_answers = count;
+        self
+    }
+
+    /// Keeps at most so many bytes of answers.
+    #[must_use]
+    pub fn with_max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Keeps answers no longer than this.
+    #[must_use]
+    pub fn with_max_age(mut self, age: SignedDuration) -> Self {
+        self.max_age = age;
+        self
+    }
+
+    /// The page that a request's token leads to; none if the request has no token.
+    ///
+    /// # Errors
+    /// A token that is unknown, too old, or of another query, scope or format.
+    pub fn resume(
+        &mut self,
+        request: PageRequest<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Page>, QueryError> {
+        self.forget(now);
+        let Some(token) = &request.options.skip_token else { return Ok(None) };
+        let found = self.read(token).and_then(|(number, from)| {
+            let kept = self.answers.get(&number).filter(|kept| kept.is_for(request))?;
+            (from < kept.answer.len()).then(|| (number, from, Arc::clone(&kept.answer)))
+        });
+        let Some((number, from, answer)) = found else {
+            return Err(QueryError::option(
+                "InvalidSkipToken",
+                "The skip token is not valid or has expired.",
+            ));
+        };
+        Ok(Some(self.page(number, answer, from, request.options)))
+    }
+
+    /// The first page of an answer that is at hand: the same query and scope over the same rows,
+    /// which have the same `version`.
+    pub fn reuse(
+        &mut self,
+        request: PageRequest<'_>,
+        version: u64,
+        now: Timestamp,
+    ) -> Option<Page> {
+        self.forget(now);
+        let newest = self.order.iter().rev();
+        let number = *newest.clone().find(|number| {
+            self.answers
+                .get(number)
+                .is_some_and(|kept| kept.version == Some(version) && kept.is_for(request))
+        })?;
+        let answer = Arc::clone(&self.answers.get(&number)?.answer);
+        let from = answer.first(request.options);
+        Some(self.page(number, answer, from, request.options))
+    }
+
+    /// The first page of a new answer, which is kept for the pages behind it.
+    ///
+    /// With the `version` of its rows, an answer that does not depend on the time can be reused.
+    pub fn open(
+        &mut self,
+        request: PageRequest<'_>,
+        mut answer: Rendered,
+        version: Option<u64>,
+        now: Timestamp,
+    ) -> Page {
+        self.forget(now);
+        answer.bytes.shrink_to_fit();
+        let answer = Arc::new(answer);
+        let number = self.made;
+        self.made += 1;
+        let from = answer.first(request.options);
+        let page = self.page(number, Arc::clone(&answer), from, request.options);
+        if page.token.is_some() {
+            self.bytes += answer.size();
+            self.order.push_back(number);
+            let kept = Kept {
+                answer,
+                query: request.query.to_owned(),
+                scope: request.scope.to_owned(),
+                version,
+                at: now,
+            };
+            self.answers.insert(number, kept);
+            self.forget(now);
+        }
+        page
+    }
+
+    /// Lets go of what is too old or too much.
+    fn forget(&mut self, now: Timestamp) {
+        while let Some(number) = self.order.front() {
+            let Some(kept) = self.answers.get(number) else { break };
+            let old = now.duration_since(kept.at) > self.max_age;
+            // The newest stays even if it alone is too much, or its paging could never end.
+            let much = self.order.len() > 1
+                && (self.answers.len() > self.max_answers || self.bytes > self.max_bytes);
+            if !old && !much {
+                break;
+            }
+            self.bytes = self.bytes.saturating_sub(kept.answer.size());
+            let number = *number;
+            self.answers.remove(&number);
+            self.order.pop_front();
+        }
+    }
+
+    fn page(&self, number: u64, answer: Arc<Rendered>, from: usize, options: &Options) -> Page {
+        let to = from.saturating_add(options.top.unwrap_or(MAX_TOP)).min(answer.len());
+        let token = (to < answer.len() && answer.has_id).then(|| self.write(number, to));
+        Page { answer, from, to, token }
+    }
+
+    fn check(&self, number: u64, from: u64) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, number, from).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn write(&self, number: u64, from: usize) -> String {
+        let from = u64::try_from(from).unwrap_or(u64::MAX);
+        let check = self.check(number, from);
+        // Opaque to look at: the number and the place are covered by the check.
+        format!("{check:016x}{:016x}{:016x}", number ^ check, from ^ check.rotate_left(32))
+    }
+
+    fn read(&self, token: &str) -> Option<(u64, usize)> {
+        if token.len() != 48 || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let part = |at: usize| u64::from_str_radix(token.get(at..at + 16)?, 16).ok();
+        let check = part(0)?;
+        let (number, from) = (part(16)? ^ check, part(32)? ^ check.rotate_left(32));
+        (self.check(number, from) == check).then_some(())?;
+        Some((number, usize::try_from(from).ok()?))
+    }
+}
+
+impl Kept {
+    fn is_for(&self, request: PageRequest<'_>) -> bool {
+        self.query == request.query
+            && self.scope == request.scope
+            && self.answer.format == request.options.format
+    }
+}
+
+impl Rendered {
+    fn size(&self) -> usize {
+        self.bytes.len() + self.starts.len() * size_of::<usize>()
+    }
+
+    /// The first row of the first page.
+    fn first(&self, options: &Options) -> usize {
+        if self.takes { 0 } else { options.skip.min(self.len()) }
+    }
+}
