@@ -154,8 +154,12 @@ impl State {
             self.in_job(at, job, up, move |state| state.boot_for_ever(at, job));
             return;
         }
-        let wait = self.machine(at).aws.as_ref().and_then(|aws| aws.agent.answers_after());
-        let resumed = later(up, wait.unwrap_or(Duration::from_secs(30)) + Duration::from_secs(10));
+        // The end is told by an agent, once it answers again; who asks is not known here.
+        let machine = self.machine(at);
+        let aws = machine.aws.as_ref().and_then(|aws| aws.agent.answers_after());
+        let azure = machine.azure.as_ref().and_then(|azure| azure.agent.answers_after());
+        let wait = aws.max(azure).unwrap_or(Duration::from_secs(30));
+        let resumed = later(up, wait + Duration::from_secs(10));
         self.in_job(at, job, resumed, move |state| state.end_job(at, end, done));
     }
 
