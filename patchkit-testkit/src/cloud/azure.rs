@@ -24,6 +24,8 @@ pub(crate) mod rows;
 mod scale_set;
 mod store;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod token;
 mod vm;
 mod vm_view;
