@@ -1,8 +1,32 @@
 //! The simulated Azure Resource Manager, with its token endpoints.
 //!
-//! A request is an operation on a scope: a subscription, a resource group or a resource. The
-//! router names the operation, the limits take their tokens, and an operation is a function from
-//! a [`Call`] to a [`Reply`] over the state of the world.
+//! # Operations
+//! | what | modelled | not modelled |
+//! |---|---|---|
+//! | subscriptions, resource groups, providers | list, get | changes |
+//! | virtual machines | list (by subscription, group, location; `statusOnly`, `$filter` by scale set, `$expand`), get, instance view, start, deallocate, power off, restart, update of patch settings and tags | create, delete, hibernation, sizes, disks, extensions; how long a skipped shutdown takes |
+//! | patches of virtual machines | assess, install with every parameter, patch status, daily assessment | hotpatching; updates by the platform without a schedule |
+//! | scale sets | list, get, instance view; machines of uniform ones: list, get, view, power | changes; `$filter` of their machines |
+//! | Arc machines | list, get, assess, install | extensions, licences, changes |
+//! | tags at a scope | get, put, merge, replace, delete | tags of other resources than machines, scale sets, groups, subscriptions |
+//! | maintenance | configurations, assignments, dynamic scopes, runs in guests | other scopes than `InGuestPatch` (kept, never run), limits of counts, events before and after a run |
+//! | Resource Graph | five tables, see [`graph`] | facets, management groups, changes |
+//! | tokens | client credentials, managed identity, discovery | other grants, signatures |
+//!
+//! Everything else answers with an error in ARM's form. Any API version that looks like one is
+//! taken: what is modelled is the same in all of them.
+//!
+//! # Behavior
+//! - Operations that take time answer 202 and are followed at `Azure-AsyncOperation` and
+//!   `Location`; they are forgotten a day after their end.
+//! - Buckets of tokens limit requests by the documented rates: those of the front door, of the
+//!   compute provider, and of Resource Graph.
+//! - A schedule patches a virtual machine only where its owner manages the schedules (patch mode
+//!   `AutomaticByPlatform` and the bypass flag); elsewhere nothing happens, and nothing says so.
+// A request is an operation on a scope: a subscription, a resource group or a resource. The
+// router names the operation, the limits take their tokens, and an operation is a function from
+// a `Call` to a `Reply` over the state of the world.
+#![expect(clippy::unnecessary_wraps, reason = "all operations have one form")]
 
 mod ask;
 mod error;
@@ -128,10 +152,10 @@ fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut Outcome) -> Result<Reply,
     outcome.at = state.now;
     outcome.operation = format!("{} {}", ask.method(), ask.request.uri().path());
     let caller = shared.bearer.caller(ask, shared)?;
-    outcome.caller = caller.name.clone();
+    outcome.caller.clone_from(&caller.name);
     ask.version()?;
     let Route { operation, scope, tail, limit, handler } = router::route(&state, ask)?;
-    outcome.operation = operation.to_owned();
+    operation.clone_into(&mut outcome.operation);
     outcome.scope = scope.subscription(&state);
     outcome.ids = router::named(&state, &scope, &ask.segments);
     let throttle = Throttle { shared, state: &state, ask, caller: &caller, scope: &scope };

@@ -1,13 +1,19 @@
 //! The errors of Azure Resource Manager, in its one envelope.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    ops::{Deref, DerefMut},
+};
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
 /// An error as ARM answers it: never HTML, never bare text.
 #[derive(Clone, Debug)]
-pub(crate) struct ArmError {
+pub(crate) struct ArmError(pub(crate) Box<Parts>);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
     pub(crate) status: StatusCode,
     pub(crate) code: Cow<'static, str>,
     pub(crate) message: String,
@@ -23,7 +29,7 @@ impl ArmError {
         code: impl Into<Cow<'static, str>>,
         message: impl Into<String>,
     ) -> Self {
-        Self {
+        Self(Box::new(Parts {
             status,
             code: code.into(),
             message: message.into(),
@@ -31,7 +37,7 @@ impl ArmError {
             details: Vec::new(),
             inner: None,
             headers: Vec::new(),
-        }
+        }))
     }
 
     /// A wrong value, with the place where it stands.
@@ -77,5 +83,19 @@ impl ArmError {
             error["innererror"] = inner.clone();
         }
         error
+    }
+}
+
+impl Deref for ArmError {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for ArmError {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn document(state: &State, at: MachineIx) -> Result<Value, ArmError> 
         "properties": {
             "provisioningState": "Succeeded",
             "status": if connected { "Connected" } else { "Disconnected" },
-            "lastStatusChange": stamp_z(if connected { state.now } else { azure.last_heard }),
+            "lastStatusChange": stamp_z(if connected { machine.booted } else { azure.last_heard }),
             "agentVersion": if azure.agent == Agent::OldVersion { "1.18.02139.990" } else { "1.47.02963.2110" },
             // The id of the registration; the other one is that of the machine itself.
             "vmId": uuid(draw, mix(draw)),

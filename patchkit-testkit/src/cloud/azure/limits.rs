@@ -256,7 +256,7 @@ impl Throttle<'_> {
         let allowed = bucket.rate.cap();
         let told = json!({
             "operationGroup": bucket.name,
-            "startTime": stamp(earlier(now, std::time::Duration::from_secs(60))),
+            "startTime": stamp(earlier(now, std::time::Duration::from_mins(1))),
             "endTime": stamp(now),
             "allowedRequestCount": allowed,
             "measuredRequestCount": allowed + 1,

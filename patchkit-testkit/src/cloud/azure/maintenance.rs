@@ -36,8 +36,8 @@ const KEYS: [&str; 6] = [
     "installPatches",
 ];
 /// "Scheduled patching" of Azure Update Manager.
-const SHORTEST: Duration = Duration::from_secs(90 * 60);
-const LONGEST: Duration = Duration::from_secs((3 * 60 + 55) * 60);
+const SHORTEST: Duration = Duration::from_mins(90);
+const LONGEST: Duration = Duration::from_mins(3 * 60 + 55);
 
 /// Configurations and assignments, by id in lower case, and the runs so far.
 #[derive(Debug, Default)]
@@ -125,7 +125,7 @@ fn put(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     let key = key(call);
     let known = call.state.azure.schedules.configurations.contains_key(&key);
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
-    store(call, key, body, status)
+    store(call, &key, &body, status)
 }
 
 fn patch(call: &mut Call<'_>) -> Result<Reply, ArmError> {
@@ -134,7 +134,7 @@ fn patch(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     let known = call.state.azure.schedules.configurations.get(&key);
     let mut whole = known.ok_or_else(|| missing(call))?.body();
     merge(&mut whole, body);
-    store(call, key, whole, StatusCode::OK)
+    store(call, &key, &whole, StatusCode::OK)
 }
 
 /// Objects are merged, all else is replaced; what is null is left as it is.
@@ -172,8 +172,8 @@ fn missing(call: &Call<'_>) -> ArmError {
 
 fn store(
     call: &mut Call<'_>,
-    key: String,
-    body: Value,
+    key: &str,
+    body: &Value,
     status: StatusCode,
 ) -> Result<Reply, ArmError> {
     let Scope::Group(subscription, group) = call.scope else { return Err(missing(call)) };
@@ -200,8 +200,8 @@ fn store(
         properties,
         revision,
     };
-    schedules.configurations.insert(key.clone(), configuration.clone());
-    run::plan(call.state, &key, revision);
+    schedules.configurations.insert(key.to_owned(), configuration.clone());
+    run::plan(call.state, key, revision);
     Ok(Reply::json(status, &configuration.document(call.state)))
 }
 

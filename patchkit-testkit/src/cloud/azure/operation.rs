@@ -23,7 +23,7 @@ use crate::{
     rng::mix,
 };
 
-const KEPT: Duration = Duration::from_secs(86_400);
+const KEPT: Duration = Duration::from_hours(24);
 
 /// Operations by id.
 #[derive(Debug, Default)]

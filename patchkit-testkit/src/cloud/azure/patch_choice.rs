@@ -8,7 +8,7 @@ use patchkit_core::{Classification, Patch, PatchSource};
 use serde_json::Value;
 
 use super::{error::ArmError, vm::one_of};
-use crate::cloud::world::{State, patching::Reboot};
+use crate::cloud::world::{State, catalogue::System, patching::Reboot};
 
 /// A class of patches, as parameters name it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,8 +25,10 @@ pub(super) enum Class {
     Other,
 }
 
-/// The parameter, the words of a Windows update, and the name of its count.
-const WINDOWS: [(Class, &str, &str, &str); 8] = [
+/// A class with its parameter, its words in results, and the name of its count.
+type Named = (Class, &'static str, &'static str, &'static str);
+
+const WINDOWS: [Named; 8] = [
     (Class::Critical, "Critical", "Critical Updates", "critical"),
     (Class::Security, "Security", "Security Updates", "security"),
     (Class::UpdateRollup, "UpdateRollUp", "Update Rollups", "updateRollup"),
@@ -36,18 +38,18 @@ const WINDOWS: [(Class, &str, &str, &str); 8] = [
     (Class::Tools, "Tools", "Tools", "tools"),
     (Class::Updates, "Updates", "Updates", "updates"),
 ];
-const LINUX: [(Class, &str, &str, &str); 3] = [
+const LINUX: [Named; 3] = [
     (Class::Critical, "Critical", "Critical", "critical"),
     (Class::Security, "Security", "Security", "security"),
     (Class::Other, "Other", "Other", "other"),
 ];
 
 impl Class {
-    pub(super) fn of(patch: &Patch, windows: bool) -> Self {
-        if !windows {
+    pub(super) fn of(patch: &Patch, system: &System) -> Self {
+        if !system.is_windows() {
             return match patch.source {
                 PatchSource::Other => Self::Other,
-                _ => Self::Security,
+                PatchSource::Security => Self::Security,
             };
         }
         match &patch.classification {
@@ -63,15 +65,18 @@ impl Class {
     }
 
     /// Of a system, every class with its words and the name of its count.
-    pub(super) fn all(
-        windows: bool,
-    ) -> &'static [(Self, &'static str, &'static str, &'static str)] {
-        if windows { &WINDOWS } else { &LINUX }
+    pub(super) fn all(system: &System) -> &'static [Named] {
+        if system.is_windows() { &WINDOWS } else { &LINUX }
+    }
+
+    /// Every class of any system, each once.
+    pub(super) fn every() -> impl Iterator<Item = &'static Named> {
+        WINDOWS.iter().chain(&LINUX[2..])
     }
 
     /// As results have it.
-    pub(super) fn shown(self, windows: bool) -> &'static str {
-        let found = Self::all(windows).iter().find(|(it, ..)| *it == self);
+    pub(super) fn shown(self, system: &System) -> &'static str {
+        let found = Self::all(system).iter().find(|(it, ..)| *it == self);
         found.map_or("Other", |(_, _, shown, _)| shown)
     }
 
@@ -127,7 +132,7 @@ impl Order {
         needs_duration: NeedsDuration,
     ) -> Result<Self, ArmError> {
         let maximum = match &body["maximumDuration"] {
-            Value::Null if needs_duration == NeedsDuration::No => Duration::from_secs(4 * 3_600),
+            Value::Null if needs_duration == NeedsDuration::No => Duration::from_hours(4),
             Value::Null => {
                 let place = "maximumDuration";
                 return Err(ArmError::parameter(place, "Required parameter 'maximumDuration'."));
@@ -166,9 +171,9 @@ impl Order {
         })
     }
 
-    pub(super) fn decide(&self, patch: &Patch, place: usize, windows: bool) -> Decision {
-        let choice = if windows { &self.windows } else { &self.linux };
-        choice.decide(patch, place, windows)
+    pub(super) fn decide(&self, patch: &Patch, place: usize, system: &System) -> Decision {
+        let choice = if system.is_windows() { &self.windows } else { &self.linux };
+        choice.decide(patch, place, system)
     }
 }
 
@@ -235,7 +240,7 @@ impl Choice {
         })
     }
 
-    fn decide(&self, patch: &Patch, place: usize, windows: bool) -> Decision {
+    fn decide(&self, patch: &Patch, place: usize, system: &System) -> Decision {
         // Exclusion wins over inclusion ("Programmatically manage updates for Azure VMs").
         if self.exclude.iter().any(|it| it.holds(patch))
             || self.without_reboots && State::needs_boot(place)
@@ -246,7 +251,7 @@ impl Choice {
         // PackageFilter).
         let everything = self.classes.is_empty() && self.include.is_empty();
         let chosen = everything
-            || self.classes.contains(&Class::of(patch, windows))
+            || self.classes.contains(&Class::of(patch, system))
             || self.include.iter().any(|it| it.holds(patch));
         let late = self.until.is_some_and(|until| patch.released_at.is_some_and(|at| at > until));
         if chosen && !late { Decision::Install } else { Decision::NotSelected }
@@ -278,11 +283,7 @@ fn texts<'v>(value: &'v Value, place: &str) -> Result<Vec<&'v str>, ArmError> {
     }
 }
 
-fn classes(
-    given: &Value,
-    place: &str,
-    known: &[(Class, &str, &str, &str)],
-) -> Result<Vec<Class>, ArmError> {
+fn classes(given: &Value, place: &str, known: &[Named]) -> Result<Vec<Class>, ArmError> {
     if !given.is_null() && !given.is_object() {
         return Err(ArmError::parameter(place, "The parameters are no object."));
     }

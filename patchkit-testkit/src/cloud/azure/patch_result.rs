@@ -36,8 +36,7 @@ pub(super) struct Named {
 
 impl Named {
     pub(super) fn of(patch: &Patch, system: &System) -> Self {
-        let windows = system.is_windows();
-        let class = Class::of(patch, windows).shown(windows);
+        let class = Class::of(patch, system).shown(system);
         if let Some(package) = &patch.package {
             let version = version(package);
             let os = system.name.replace(' ', "_");
@@ -97,17 +96,14 @@ fn split(state: &State, at: MachineIx, available: &FixedBitSet) -> [usize; 2] {
     let urgent = available
         .ones()
         .filter_map(|place| system.patches.get(place))
-        .filter(|patch| Class::of(patch, system.is_windows()).is_urgent())
+        .filter(|patch| Class::of(patch, system).is_urgent())
         .count();
     [urgent, available.count_ones(..) - urgent]
 }
 
 /// Whether a patch reboots the machine.
 pub(super) fn reboot_behavior(place: usize) -> &'static str {
-    match State::needs_boot(place) {
-        true => "AlwaysRequiresReboot",
-        false => "NeverReboots",
-    }
+    if State::needs_boot(place) { "AlwaysRequiresReboot" } else { "NeverReboots" }
 }
 
 /// The result of an assessment of a VM.
@@ -142,14 +138,13 @@ pub(super) fn assessment(state: &State, at: MachineIx, it: &Assessment) -> Value
 /// The counts of an assessment by class.
 pub(super) fn counts(state: &State, at: MachineIx, available: &FixedBitSet) -> Value {
     let system = state.system_of(at);
-    let windows = system.is_windows();
     let mut counts = Map::new();
-    for (class, _, _, key) in Class::all(true).iter().chain(&Class::all(false)[2..]) {
+    for (class, _, _, key) in Class::every() {
         let of = |place: &usize| {
-            system.patches.get(*place).is_some_and(|it| Class::of(it, windows) == *class)
+            system.patches.get(*place).is_some_and(|it| Class::of(it, system) == *class)
         };
         // The published example of Windows has no `other`.
-        if *class != Class::Other || !windows {
+        if *class != Class::Other || !system.is_windows() {
             counts.insert((*key).to_owned(), json!(available.ones().filter(of).count()));
         }
     }

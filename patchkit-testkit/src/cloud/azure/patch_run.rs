@@ -19,15 +19,15 @@ use crate::cloud::world::{
     patching::{JobEnd, Work},
 };
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 /// How long an assessment may take.
-const ASSESSMENT: Duration = Duration::from_secs(1_800);
+const ASSESSMENT: Duration = Duration::from_mins(30);
 /// How long after its window the platform waits for an installation.
-const GRACE: Duration = Duration::from_secs(900);
+const GRACE: Duration = Duration::from_mins(15);
 /// How often it looks whether the agent still reports.
-const LOOK: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_mins(2);
 /// What an agent needs before it installs, and for each patch.
-const FIRST_LOOK: Duration = Duration::from_secs(60);
+const FIRST_LOOK: Duration = Duration::from_mins(1);
 const EACH: Duration = Duration::from_secs(8);
 
 /// A patch operation of the platform on one machine.
@@ -39,6 +39,15 @@ struct Run {
     deadline: Timestamp,
 }
 
+/// What became of an operation on the machine itself.
+#[derive(Clone, Copy, Debug)]
+enum Begun {
+    Job(u64),
+    /// Something else has the package manager.
+    Locked,
+    NoAgent,
+}
+
 impl State {
     /// Starts an assessment that a person asked for.
     pub(super) fn begin_assessment(&mut self, at: MachineIx, activity: &str) {
@@ -46,15 +55,13 @@ impl State {
         self.set_busy(at, Some(activity));
         let started = self.now;
         let id: Box<str> = activity.into();
-        let job = self.answers_azure(at).then(|| {
-            self.start_job(at, Work::Scan, move |state, at, _| {
-                state.assess(at, &id, started, "User");
-                let result = state.assessed(at);
-                state.end_run(at, &id, End::Succeeded(result));
-            })
+        let begun = self.begin(at, Work::Scan, move |state, at, _| {
+            state.assess(at, &id, started, "User");
+            let result = state.assessed(at);
+            state.end_run(at, &id, End::Succeeded(result));
         });
         let deadline = later(started, ASSESSMENT);
-        self.follow(at, activity, job, deadline);
+        self.follow(at, activity, begun, deadline);
     }
 
     /// Starts an installation.
@@ -86,17 +93,27 @@ impl State {
         let late = plan.leave_out(order.maximum);
         let id: Box<str> = activity.into();
         let work = Work::Install { wanted: plan.wanted, reboot: order.reboot };
-        let job = self.answers_azure(at).then(|| {
-            self.start_job(at, work, move |state, at, end| {
-                state.installed(at, &id, &end, late);
-                // The agents assess again at the end of an installation.
-                state.assess(at, &id, end.started, "Platform");
-                let result = state.installation_result(at, &id);
-                state.end_run(at, &id, End::Succeeded(result));
-            })
+        let begun = self.begin(at, work, move |state, at, end| {
+            state.installed(at, &id, &end, late);
+            // The agents assess again at the end of an installation.
+            state.assess(at, &id, end.started, "Platform");
+            let result = state.installation_result(at, &id);
+            state.end_run(at, &id, End::Succeeded(result));
         });
         let deadline = later(started, order.maximum.saturating_add(GRACE));
-        self.follow(at, activity, job, deadline);
+        self.follow(at, activity, begun, deadline);
+    }
+
+    fn begin(
+        &mut self,
+        at: MachineIx,
+        work: Work,
+        done: impl FnOnce(&mut Self, MachineIx, JobEnd) + Send + 'static,
+    ) -> Begun {
+        if !self.answers_azure(at) {
+            return Begun::NoAgent;
+        }
+        self.start_job(at, work, done).map_or(Begun::Locked, Begun::Job)
     }
 
     /// Notes what is missing on a machine now.
@@ -171,23 +188,16 @@ impl State {
         }
     }
 
-    /// Follows an operation to its end. The outer option is none where no agent answers, the
-    /// inner one where something else has the package manager.
-    fn follow(
-        &mut self,
-        at: MachineIx,
-        activity: &str,
-        job: Option<Option<u64>>,
-        deadline: Timestamp,
-    ) {
+    /// Follows an operation to its end.
+    fn follow(&mut self, at: MachineIx, activity: &str, begun: Begun, deadline: Timestamp) {
         let activity: Box<str> = activity.into();
-        match job {
-            Some(Some(job)) => Run { at, activity, job, deadline }.look_later(self),
-            Some(None) => self.after(LOOK, move |state| {
+        match begun {
+            Begun::Job(job) => Run { at, activity, job, deadline }.look_later(self),
+            Begun::Locked => self.after(LOOK, move |state| {
                 let error = internal("Another process holds the lock of the package manager.");
                 state.fail_run(at, &activity, error);
             }),
-            None => self.after(LOOK, move |state| {
+            Begun::NoAgent => self.after(LOOK, move |state| {
                 let error = silent(state, at);
                 state.fail_run(at, &activity, error);
             }),
@@ -305,7 +315,7 @@ impl Plan {
             (none.clone(), none.clone(), none.clone());
         for place in patches.relevant.difference(&patches.installed) {
             let Some(patch) = system.patches.get(place) else { continue };
-            match order.decide(patch, place, system.is_windows()) {
+            match order.decide(patch, place, system) {
                 Decision::Install => wanted.insert(place),
                 Decision::Excluded => excluded.insert(place),
                 Decision::NotSelected => not_selected.insert(place),

@@ -65,23 +65,21 @@ pub(super) fn resources(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     let seed = call.state.seed;
     let pager = call.state.azure.pager.get_or_insert_with(|| Pager::new(seed));
     let resumed = pager.resume(request, now);
-    let page = match resumed.map_err(|error| refusal(call, &error))? {
-        Some(page) => page,
-        None => {
-            // Rows change with what happens, and some with the time alone.
-            let version = mix(call.state.version ^ mix(now.as_millisecond().cast_unsigned()));
-            let parsed = Query::parse(query).map_err(|error| refusal(call, &error))?;
+    let page = if let Some(page) = resumed.map_err(|error| refusal(call, &error))? {
+        page
+    } else {
+        // Rows change with what happens, and some with the time alone.
+        let version = mix(call.state.version ^ mix(now.as_millisecond().cast_unsigned()));
+        let parsed = Query::parse(query).map_err(|error| refusal(call, &error))?;
+        let pager = call.state.azure.pager.get_or_insert_with(|| Pager::new(seed));
+        if let Some(page) = pager.reuse(request, version, now) {
+            page
+        } else {
+            let world = World { state: call.state, subscriptions };
+            let answer = parsed.render(&world, now, options.format);
+            let answer = answer.map_err(|error| refusal(call, &error))?;
             let pager = call.state.azure.pager.get_or_insert_with(|| Pager::new(seed));
-            match pager.reuse(request, version, now) {
-                Some(page) => page,
-                None => {
-                    let world = World { state: call.state, subscriptions };
-                    let answer = parsed.render(&world, now, options.format);
-                    let answer = answer.map_err(|error| refusal(call, &error))?;
-                    let pager = call.state.azure.pager.get_or_insert_with(|| Pager::new(seed));
-                    pager.open(request, answer, Some(version), now)
-                }
-            }
+            pager.open(request, answer, Some(version), now)
         }
     };
     let reply = Reply { body: page.body(), ..Reply::ok(&Value::Null) };

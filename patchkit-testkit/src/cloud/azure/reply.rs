@@ -30,7 +30,8 @@ impl Reply {
 
     /// A page of a list.
     pub(crate) fn list(items: Vec<Value>, next: Option<String>) -> Self {
-        let mut body = json!({"value": items});
+        let mut body = json!({});
+        body["value"] = items.into();
         if let Some(next) = next {
             body["nextLink"] = json!(next);
         }
@@ -46,7 +47,7 @@ impl Reply {
 impl From<ArmError> for Reply {
     fn from(error: ArmError) -> Self {
         let body = json!({"error": error.object()});
-        Self { headers: error.headers, ..Self::json(error.status, &body) }
+        Self { headers: error.0.headers, ..Self::json(error.0.status, &body) }
     }
 }
 

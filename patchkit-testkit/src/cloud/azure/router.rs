@@ -315,16 +315,15 @@ pub(super) fn group(state: &State, subscription: SubIx, name: &str) -> Result<u1
 
 /// The resources that a path names.
 pub(super) fn named(state: &State, scope: &Scope, segments: &[String]) -> Vec<String> {
-    let machine = match scope {
-        Scope::Machine(at) => Some(*at),
-        _ => {
-            // A machine's own operations end in the name of what is done to it, or in its name.
-            let lower: Vec<_> = segments.iter().map(|it| it.to_lowercase()).collect();
-            let whole = format!("/{}", lower.join("/"));
-            let parent = whole.rsplit_once('/').map_or("", |(parent, _)| parent);
-            let index = &state.azure.by_id;
-            index.get(whole.as_str()).or_else(|| index.get(parent)).copied()
-        }
+    let machine = if let Scope::Machine(at) = scope {
+        Some(*at)
+    } else {
+        // A machine's own operations end in the name of what is done to it, or in its name.
+        let lower: Vec<_> = segments.iter().map(|it| it.to_lowercase()).collect();
+        let whole = format!("/{}", lower.join("/"));
+        let parent = whole.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let index = &state.azure.by_id;
+        index.get(whole.as_str()).or_else(|| index.get(parent)).copied()
     };
     let id = machine.and_then(|at| state.machine(at).azure.as_ref());
     id.map(|azure| state.vm_resource_id(azure)).into_iter().collect()

@@ -29,8 +29,8 @@ pub(crate) enum Source {
 }
 
 /// How long assessments and installations are kept ("Query logs" of Azure Update Manager).
-const ASSESSMENTS: Duration = Duration::from_secs(7 * 86_400);
-const INSTALLATIONS: Duration = Duration::from_secs(30 * 86_400);
+const ASSESSMENTS: Duration = Duration::from_hours(7 * 24);
+const INSTALLATIONS: Duration = Duration::from_hours(30 * 24);
 
 const VM: &str = "microsoft.compute/virtualmachines";
 const ARC: &str = "microsoft.hybridcompute/machines";
@@ -100,7 +100,7 @@ impl<'a> Made<'a> {
         let mut parts = id.split('/');
         let subscription = parts.nth(2).unwrap_or_default();
         let group = parts.nth(1).unwrap_or_default().to_lowercase();
-        json!({
+        let mut row = json!({
             "id": id,
             "name": name,
             "type": kind,
@@ -109,8 +109,9 @@ impl<'a> Made<'a> {
             "resourceGroup": group,
             "subscriptionId": subscription,
             "managedBy": "",
-            "properties": properties,
-        })
+        });
+        row["properties"] = properties;
+        row
     }
 
     fn of_machine(
@@ -148,7 +149,7 @@ fn resources<'a>(
     let machines = machines.filter_map(move |(at, azure, kind)| {
         let mut document = match kind {
             ARC => hybrid::document(state, at).ok()?,
-            _ => vm::document(state, at, false).ok()?,
+            _ => vm::document(state, at, vm::Detail::Model).ok()?,
         };
         let mut properties = document["properties"].take();
         if kind == VM {

@@ -127,21 +127,19 @@ pub(super) fn members(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     if call.ask.parameter("$filter").is_some_and(|it| !it.is_empty()) {
         return Err(ArmError::parameter("$filter", "The simulator does not model this filter."));
     }
-    let expand =
-        call.ask.parameter("$expand").is_some_and(|it| it.eq_ignore_ascii_case("instanceView"));
+    let detail = vm::Detail::of(call);
     let set = find(call)?;
     let page = vm::Page::of(call)?;
     let places = (page.start..).zip(set.members.iter().skip(page.start).copied());
     let (machines, next) = page.cut(call, places);
-    let items = machines.into_iter().map(|at| member_of(call.state, set, at, expand));
+    let items = machines.into_iter().map(|at| member_of(call.state, set, at, detail));
     Ok(Reply::list(items.collect::<Result<_, _>>()?, next))
 }
 
 pub(super) fn member(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     let at = find_member(call)?;
-    let expand =
-        call.ask.parameter("$expand").is_some_and(|it| it.eq_ignore_ascii_case("instanceView"));
-    Ok(Reply::ok(&member_of(call.state, find(call)?, at, expand)?))
+    let detail = vm::Detail::of(call);
+    Ok(Reply::ok(&member_of(call.state, find(call)?, at, detail)?))
 }
 
 pub(super) fn member_view(call: &mut Call<'_>) -> Result<Reply, ArmError> {
@@ -164,7 +162,7 @@ fn member_of(
     state: &State,
     set: &ScaleSet,
     at: MachineIx,
-    expand: bool,
+    detail: vm::Detail,
 ) -> Result<Value, ArmError> {
     let azure = side(state, at)?;
     // Seen through its flexible set, a VM's instance id is its name.
@@ -176,7 +174,7 @@ fn member_of(
     };
     let mut properties = vm::properties(state, at)?;
     properties["latestModelApplied"] = json!(true);
-    if expand {
+    if detail == vm::Detail::InstanceView {
         properties["instanceView"] = view_of(state, at)?;
     }
     let id = state.set_id(set.subscription, set.group, &set.name);

@@ -1,6 +1,6 @@
 //! Tags at a scope: a machine's own, that Resource Graph shows too.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -87,7 +87,7 @@ pub(super) fn checked(value: &Value) -> Result<Tags, ArmError> {
         }
     };
     let mut tags = Tags::new();
-    let mut known = BTreeMap::new();
+    let mut known = BTreeSet::new();
     for (name, value) in given {
         let value = match value {
             Value::String(value) => value.as_str(),
@@ -112,7 +112,7 @@ pub(super) fn checked(value: &Value) -> Result<Tags, ArmError> {
                 format!("The value of the tag '{name}' is longer than {LONGEST_VALUE} characters.");
             return Err(ArmError::bad("InvalidTagValue", what));
         }
-        if known.insert(name.to_lowercase(), ()).is_some() {
+        if !known.insert(name.to_lowercase()) {
             let what = format!("The tag name '{name}' is given twice in different cases.");
             return Err(ArmError::bad("DuplicateTagName", what));
         }

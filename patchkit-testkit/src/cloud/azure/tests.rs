@@ -18,7 +18,7 @@ use crate::cloud::{
 
 const SUBSCRIPTION: &str = "11111111-2222-3333-4444-555555555555";
 const VERSION: &str = "2024-07-01";
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// A world of one subscription, asked without a socket.
 struct Cloud(Shared);

@@ -85,10 +85,10 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Reply, ArmError> {
         call.ask.parameter(name).is_some_and(|it| it.eq_ignore_ascii_case(value))
     };
     let status_only = flag("statusOnly", "true");
-    let expand = flag("$expand", "instanceView");
+    let detail = Detail::of(call);
     let set = match call.ask.parameter("$filter").filter(|it| !it.is_empty()) {
         Some(filter) => Some(filtered_set(call, filter)?),
-        None if expand => {
+        None if detail == Detail::InstanceView => {
             return Err(ArmError::parameter(
                 "$expand",
                 "The expand 'instanceView' is supported only with a filter by \
@@ -116,7 +116,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Reply, ArmError> {
         })
     });
     let (machines, next) = page.cut(call, listed);
-    let item = |at| if status_only { thin(state, at) } else { document(state, at, expand) };
+    let item = |at| if status_only { thin(state, at) } else { document(state, at, detail) };
     let items = machines.into_iter().map(item).collect::<Result<_, _>>()?;
     Ok(Reply::list(items, next))
 }
@@ -174,8 +174,7 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Reply, ArmError> {
             format!("The value '{expand}' of parameter $expand is invalid."),
         ));
     }
-    let view = expand.eq_ignore_ascii_case("instanceView");
-    Ok(Reply::ok(&document(call.state, at, view)?))
+    Ok(Reply::ok(&document(call.state, at, Detail::of(call))?))
 }
 
 pub(super) fn location_of<'s>(state: &'s State, azure: &AzureSide) -> &'s str {
@@ -204,15 +203,32 @@ fn provisioning(state: &State, at: MachineIx) -> &'static str {
     if state.azure.updating.contains(&at) { "Updating" } else { "Succeeded" }
 }
 
-/// A VM as it is read; some callers want what it does at the moment, too.
-pub(super) fn document(state: &State, at: MachineIx, view: bool) -> Result<Value, ArmError> {
+/// How much of a machine is read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Detail {
+    Model,
+    /// What it does at the moment, too.
+    InstanceView,
+}
+
+impl Detail {
+    /// What `$expand` asks for.
+    pub(super) fn of(call: &Call<'_>) -> Self {
+        let expand = call.ask.parameter("$expand");
+        let asked = expand.is_some_and(|it| it.eq_ignore_ascii_case("instanceView"));
+        if asked { Self::InstanceView } else { Self::Model }
+    }
+}
+
+/// A VM as it is read.
+pub(super) fn document(state: &State, at: MachineIx, detail: Detail) -> Result<Value, ArmError> {
     let azure = side(state, at)?;
     let mut properties = properties(state, at)?;
     if let AzureKind::Flexible { set } = &azure.kind {
         let id = state.set_id(azure.subscription, azure.group, set);
         properties["virtualMachineScaleSet"] = json!({"id": id});
     }
-    if view {
+    if detail == Detail::InstanceView {
         properties["instanceView"] = vm_view::view(state, at)?;
     }
     Ok(json!({
@@ -231,7 +247,7 @@ pub(super) fn properties(state: &State, at: MachineIx) -> Result<Value, ArmError
     let system = state.system_of(at);
     let [publisher, offer, sku] = system.image.unwrap_or(["", "", ""]);
     let windows = system.is_windows();
-    let size = SIZES[(state.draw(at, 41) % SIZES.len() as u64) as usize];
+    let size = SIZES[usize::try_from(state.draw(at, 41) % SIZES.len() as u64).unwrap_or(0)];
     let group = state.group_id(azure.subscription, azure.group);
     let disk = format!("{}_OsDisk_1", azure.name);
     let mut profile = json!({
@@ -341,7 +357,7 @@ pub(super) fn update(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     call.state.azure.updating.insert(at);
     let ready = between(call.state.draw(at, 42), 5, 15);
     let [status, _] = operation::addresses(call, &id, at)?;
-    let reply = Reply::json(StatusCode::OK, &document(call.state, at, false)?)
+    let reply = Reply::json(StatusCode::OK, &document(call.state, at, Detail::Model)?)
         .with("azure-asyncoperation", status)
         .with("azure-asyncnotification", "Enabled");
     call.state.after(ready, move |state| {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Call, error::ArmError, patch_result, reply::Reply, reply::stamp, side, vm};
 use crate::cloud::world::{
     State,
+    catalogue::System,
     machine::{Agent, MachineIx, Power},
 };
 
@@ -75,10 +76,11 @@ pub(super) fn view(state: &State, at: MachineIx) -> Result<Value, ArmError> {
         let windows = system.is_windows();
         view["computerName"] = json!(if windows { machine.short_name() } else { &*machine.name });
         view["osName"] = json!(os_name(system.name));
-        view["osVersion"] = json!(match windows {
-            true => format!("Microsoft Windows NT {}.0", system.version),
-            false => system.version.to_owned(),
-        });
+        view["osVersion"] = if windows {
+            json!(format!("Microsoft Windows NT {}.0", system.version))
+        } else {
+            json!(system.version)
+        };
     }
     let status = patch_result::status(state, at, azure);
     if status != json!({}) {
@@ -93,8 +95,8 @@ pub(super) fn os_name(name: &str) -> &str {
 }
 
 /// The version of the guest agent; Windows has another one than Linux.
-pub(super) fn agent_version(windows: bool, agent: Agent) -> &'static str {
-    match (windows, agent) {
+pub(super) fn agent_version(system: &System, agent: Agent) -> &'static str {
+    match (system.is_windows(), agent) {
         (true, Agent::OldVersion) => "2.7.32211.3",
         (true, _) => "2.7.41491.1176",
         (false, Agent::OldVersion) => "2.2.47",
@@ -103,7 +105,6 @@ pub(super) fn agent_version(windows: bool, agent: Agent) -> &'static str {
 }
 
 fn agent(state: &State, at: MachineIx, agent: Agent) -> Value {
-    let windows = state.system_of(at).is_windows();
     let mut status = json!({
         "code": "ProvisioningState/succeeded",
         "level": "Info",
@@ -111,7 +112,7 @@ fn agent(state: &State, at: MachineIx, agent: Agent) -> Value {
         "message": "GuestAgent is running and accepting new configurations.",
         "time": stamp(state.now),
     });
-    let mut version = agent_version(windows, agent);
+    let mut version = agent_version(state.system_of(at), agent);
     if !state.answers_azure(at) {
         version = "Unknown";
         status["code"] = json!("ProvisioningState/Unavailable");

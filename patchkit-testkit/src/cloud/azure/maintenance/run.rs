@@ -20,7 +20,7 @@ use crate::cloud::world::{
 };
 
 /// As long as Resource Graph keeps them.
-const KEPT: Duration = Duration::from_secs(30 * 86_400);
+const KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// The run of a schedule on one machine.
 #[derive(Clone, Debug)]
