@@ -17,12 +17,13 @@ mod shared;
 mod sink;
 #[cfg(test)]
 mod testing;
+mod throttle;
 mod truth;
 mod world;
 
 pub use self::{
     aws::sns::Message,
-    builder::{AccountKey, Endpoints, InvalidPattern, World, WorldBuilder},
+    builder::{AccountKey, Endpoints, InvalidPattern, Throttles, World, WorldBuilder},
     fault::{Fault, FaultKind, FaultStatus},
     policy::Denial,
     record::{Calls, RecordedCall},

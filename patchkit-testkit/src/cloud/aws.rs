@@ -290,6 +290,7 @@ fn serve<'s>(
     let page = call.page.get();
     outcome.ids.append(&mut call.reached);
     outcome.acted = result.is_ok();
+    call.state.version += 1;
     drop(state);
     let mut output = result?;
     match spoil {

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use super::{
     aws,
     aws::{ring::KeyRing, sns::Message},
+    azure,
     control::Control,
     fault::{Fault, FaultStatus, Reply},
     keeper::Keeper,
@@ -33,7 +34,7 @@ pub struct World {
     shared: Arc<Shared>,
     endpoints: Endpoints,
     s3: S3Server,
-    _listening: [Listening; 2],
+    _listening: [Listening; 3],
     _keeper: Keeper,
 }
 
@@ -53,6 +54,19 @@ pub struct WorldBuilder {
     listen: SocketAddr,
     checks: SignatureChecks,
     lake: Option<PathBuf>,
+    throttles: Throttles,
+    azure_page: usize,
+}
+
+/// Whether requests are limited as the services limit them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Throttles {
+    /// By the documented rates.
+    #[default]
+    Documented,
+    /// Not at all.
+    Off,
 }
 
 impl World {
@@ -73,6 +87,8 @@ impl World {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             checks: SignatureChecks::Off,
             lake: None,
+            throttles: Throttles::Documented,
+            azure_page: 50,
         }
     }
 
@@ -205,6 +221,8 @@ pub struct Endpoints {
     pub aws_endpoint: String,
     /// S3.
     pub s3_endpoint: String,
+    /// Azure Resource Manager, and where its tokens come from.
+    pub azure_endpoint: String,
     /// Time, faults, the record of requests and the truth of machines.
     pub control_endpoint: String,
     /// The ids of the accounts.
@@ -221,7 +239,7 @@ impl Endpoints {
     fn new(
         plan: &Plan,
         keys: &KeyRing,
-        aws: &Listening,
+        [aws, azure]: [&Listening; 2],
         s3: &S3Server,
         control: SocketAddr,
     ) -> Self {
@@ -236,6 +254,7 @@ impl Endpoints {
         Self {
             aws_endpoint: aws.url(),
             s3_endpoint: s3.endpoint(),
+            azure_endpoint: azure.url(),
             control_endpoint: format!("http://{control}"),
             accounts: accounts.collect(),
             regions: plan.regions.iter().map(ToString::to_string).collect(),
@@ -329,6 +348,20 @@ impl WorldBuilder {
         self
     }
 
+    /// Whether requests are limited by the documented rates, as they are without this.
+    #[must_use]
+    pub fn throttles(mut self, throttles: Throttles) -> Self {
+        self.throttles = throttles;
+        self
+    }
+
+    /// How many items a page of a list of Azure's holds: 50 without this.
+    #[must_use]
+    pub fn azure_page_size(mut self, items: usize) -> Self {
+        self.azure_page = items.max(1);
+        self
+    }
+
     /// The address to listen on. Port 0: each endpoint takes a free one. Another: AWS listens there,
     /// S3, Azure and the control endpoint on the next three.
     #[must_use]
@@ -369,7 +402,13 @@ impl WorldBuilder {
         let clock = WorldClock::new(plan.now, self.speed);
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
         let keys = KeyRing::new(plan.seed, &accounts);
-        let shared = Arc::new(Shared::new(state, clock, keys, self.checks));
+        let mut shared = Shared::new(state, clock, keys, self.checks);
+        if self.throttles == Throttles::Off {
+            shared.buckets = None;
+        }
+        shared.bearer.checked = self.checks == SignatureChecks::On;
+        shared.azure_page = self.azure_page;
+        let shared = Arc::new(shared);
         let aws = Listening::start(self.port(0), Arc::new(Aws(Arc::clone(&shared)))).await?;
         let s3 = s3(&shared, TcpListener::bind(self.port(1)).await?)?;
         {
@@ -377,13 +416,15 @@ impl WorldBuilder {
             state.objects = Some(Arc::new(s3.writer()));
             state.files = Some(Arc::new(s3.writer()));
         }
+        let azure = Listening::start(self.port(2), Arc::new(Azure(Arc::clone(&shared)))).await?;
         // The control endpoint tells where everything is, itself too: it must listen to know.
         let control = TcpListener::bind(self.port(3)).await?;
-        let endpoints = Endpoints::new(&plan, &shared.keys, &aws, &s3, control.local_addr()?);
+        let endpoints =
+            Endpoints::new(&plan, &shared.keys, [&aws, &azure], &s3, control.local_addr()?);
         let answer = Control { shared: Arc::clone(&shared), endpoints: endpoints.clone() };
         let control = Listening::on(control, Arc::new(answer))?;
         let keeper = Keeper::start(&shared)?;
-        Ok(World { shared, endpoints, s3, _listening: [aws, control], _keeper: keeper })
+        Ok(World { shared, endpoints, s3, _listening: [aws, azure, control], _keeper: keeper })
     }
 
     /// Where the endpoint of this number listens.
@@ -454,5 +495,13 @@ struct Aws(Arc<Shared>);
 impl Answer for Aws {
     fn answer(&self, request: &Request<Bytes>) -> Reply {
         aws::answer(&self.0, request)
+    }
+}
+
+struct Azure(Arc<Shared>);
+
+impl Answer for Azure {
+    fn answer(&self, request: &Request<Bytes>) -> Reply {
+        azure::answer(&self.0, request)
     }
 }

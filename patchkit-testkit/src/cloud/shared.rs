@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -13,11 +13,17 @@ use patchkit_core::{Clock as _, SystemClock};
 
 use super::{
     aws::ring::KeyRing,
+    azure::Bearer,
     fault::{FaultKind, Faults},
     policy::Policy,
     record::{Calls, Outcome, RecordedCall},
     s3::SignatureChecks,
-    world::{State, clock::WorldClock, uuid},
+    throttle::Buckets,
+    world::{
+        State,
+        clock::{WorldClock, later},
+        uuid,
+    },
 };
 use crate::rng::mix;
 
@@ -32,6 +38,13 @@ pub(crate) struct Shared {
     pub(crate) policy: Mutex<Policy>,
     requests: AtomicU64,
     seed: u64,
+    began: Instant,
+    /// None where nothing is limited.
+    pub(crate) buckets: Option<Mutex<Buckets>>,
+    /// Who may call Azure.
+    pub(crate) bearer: Bearer,
+    /// How many items a page of Azure's lists holds.
+    pub(crate) azure_page: usize,
 }
 
 impl Shared {
@@ -43,6 +56,10 @@ impl Shared {
     ) -> Self {
         Self {
             seed: state.seed,
+            began: Instant::now(),
+            buckets: Some(Mutex::default()),
+            bearer: Bearer { seed: state.seed, checked: false },
+            azure_page: 50,
             state: Mutex::new(state),
             clock: Mutex::new(clock),
             keys: Arc::new(keys),
@@ -77,6 +94,13 @@ impl Shared {
     /// a world whose time stands still: the later of the two counts.
     pub(crate) fn credential_time(&self) -> Timestamp {
         lock(&self.clock).now().max(SystemClock.now())
+    }
+
+    /// The time by which buckets refill: the world's, and where that stands still, ours on top.
+    pub(crate) fn bucket_time(&self) -> Timestamp {
+        let clock = lock(&self.clock);
+        let now = clock.now();
+        if clock.speed() > 0.0 { now } else { later(now, self.began.elapsed()) }
     }
 
     pub(crate) fn next_request_id(&self) -> String {

@@ -51,6 +51,8 @@ use crate::{
 pub(crate) struct State {
     pub(crate) now: Timestamp,
     pub(crate) seed: u64,
+    /// Grows with what happens: what was read at the same time and version is still true.
+    pub(crate) version: u64,
     pub(crate) catalogue: Catalogue,
     pub(crate) machines: Vec<Machine>,
     pub(crate) accounts: Vec<Account>,
@@ -61,6 +63,7 @@ pub(crate) struct State {
     /// The folder that holds the lake of all accounts.
     pub(crate) lake: Option<Target>,
     pub(crate) backlog: VecDeque<Backlog>,
+    pub(crate) azure: crate::cloud::azure::Store,
     by_id: HashMap<(ScopeIx, Box<str>), MachineIx>,
     pub(crate) consistency: Consistency,
     /// Where nodes read what they are told to patch by: S3.
@@ -111,6 +114,7 @@ pub(crate) struct RegionScope {
 pub(crate) struct Subscription {
     pub(crate) id: Arc<str>,
     pub(crate) name: Arc<str>,
+    pub(crate) tags: machine::Tags,
     pub(crate) groups: Vec<ResourceGroup>,
     /// By resource group and name.
     pub(crate) machines: Vec<MachineIx>,
@@ -120,6 +124,7 @@ pub(crate) struct Subscription {
 pub(crate) struct ResourceGroup {
     pub(crate) name: Arc<str>,
     pub(crate) location: Arc<str>,
+    pub(crate) tags: machine::Tags,
 }
 
 /// What the service is told of the run that a scan belongs to.
@@ -222,6 +227,7 @@ impl State {
     pub(crate) fn settle(&mut self, now: Timestamp) {
         while let Some((when, act)) = self.agenda.due(now) {
             self.now = self.now.max(when);
+            self.version += 1;
             act(self);
         }
         self.now = self.now.max(now);
@@ -235,6 +241,15 @@ impl State {
                 aws.registered.is_some()
                     && aws.agent.answers_after().is_some()
                     && aws.answers_from <= self.now
+            })
+    }
+
+    /// Whether the guest agent of a VM, or Arc's on another machine, answers.
+    pub(crate) fn answers_azure(&self, at: MachineIx) -> bool {
+        let machine = self.machine(at);
+        machine.power == Power::Running
+            && machine.azure.as_ref().is_some_and(|azure| {
+                azure.agent.answers_after().is_some() && azure.answers_from <= self.now
             })
     }
 

@@ -123,7 +123,7 @@ pub(crate) struct NodePatches {
     pub(crate) rounds: u32,
 }
 
-/// The agent of Systems Manager on a machine.
+/// The agent of a cloud on a machine.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -228,6 +228,14 @@ pub(crate) struct AzureSide {
     pub(crate) vm_id: Box<str>,
     pub(crate) tags: Tags,
     pub(crate) patching: GuestPatching,
+    /// The guest agent, or Arc's.
+    pub(crate) agent: Agent,
+    /// When it can first answer after the last boot.
+    pub(crate) answers_from: Timestamp,
+    /// When a disconnected one was last heard of.
+    pub(crate) last_heard: Timestamp,
+    /// The activity of the platform's patch operation that is under way.
+    pub(crate) busy: Option<Box<str>>,
     /// What the platform last found missing.
     pub(crate) assessment: Option<Box<Assessment>>,
     /// The installs of the last thirty days, newest last.
@@ -280,6 +288,8 @@ pub(crate) struct Installation {
     pub(crate) status: &'static str,
     pub(crate) reboot_status: &'static str,
     pub(crate) window_exceeded: bool,
+    /// `User`, `Platform`
+    pub(crate) started_by: &'static str,
     pub(crate) maintenance_run: Box<str>,
     pub(crate) installed: FixedBitSet,
     pub(crate) failed: FixedBitSet,

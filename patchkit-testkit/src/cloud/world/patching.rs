@@ -118,6 +118,7 @@ impl State {
         else {
             return;
         };
+        let waited = self.machine(at).reboot_pending();
         self.put_in(at, &share);
         end.installed = share;
         if behavior == Behavior::DiesInTheMiddle {
@@ -129,7 +130,8 @@ impl State {
         machine.patches.failed.union_with(&end.failed);
         machine.patches.rounds += 1;
         let pending = machine.patches.pending.count_ones(..) > 0;
-        let required = end.installed.ones().any(Self::needs_boot);
+        // What waits from before is a reason to boot, too.
+        let required = waited || end.installed.ones().any(Self::needs_boot);
         let boots = match reboot {
             Reboot::AfterInstall => pending,
             Reboot::IfRequired => required,
@@ -153,8 +155,12 @@ impl State {
             self.in_job(at, job, up, move |state| state.boot_for_ever(at, job));
             return;
         }
-        let wait = self.machine(at).aws.as_ref().and_then(|aws| aws.agent.answers_after());
-        let resumed = later(up, wait.unwrap_or(Duration::from_secs(30)) + Duration::from_secs(10));
+        // The end is told by an agent, once it answers again; who asks is not known here.
+        let machine = self.machine(at);
+        let aws = machine.aws.as_ref().and_then(|aws| aws.agent.answers_after());
+        let azure = machine.azure.as_ref().and_then(|azure| azure.agent.answers_after());
+        let wait = aws.max(azure).unwrap_or(Duration::from_secs(30));
+        let resumed = later(up, wait + Duration::from_secs(10));
         self.in_job(at, job, resumed, move |state| state.end_job(at, end, done));
     }
 
@@ -173,6 +179,9 @@ impl State {
         if let Some(aws) = &mut self.machine_mut(at).aws {
             aws.answers_from = Timestamp::MAX;
         }
+        if let Some(azure) = &mut self.machine_mut(at).azure {
+            azure.answers_from = Timestamp::MAX;
+        }
         self.in_job(at, job, up, move |state| state.boot_for_ever(at, job));
     }
 
@@ -184,6 +193,10 @@ impl State {
         if let Some(aws) = &mut machine.aws {
             aws.last_heard = now;
             aws.agent = Agent::ConnectionLost;
+        }
+        if let Some(azure) = &mut machine.azure {
+            azure.last_heard = now;
+            azure.agent = Agent::ConnectionLost;
         }
         self.sync_node(at, Part::Node);
     }

@@ -65,6 +65,7 @@ impl State {
         state.index();
         state.first_activations();
         state.first_scans();
+        state.first_assessments();
         state
     }
 
@@ -97,11 +98,13 @@ impl State {
         let subscriptions = plan.subscriptions.iter().map(|(id, name)| Subscription {
             id: Arc::clone(id),
             name: Arc::clone(name),
+            tags: Vec::new(),
             groups: GROUPS
                 .iter()
                 .map(|(group, location)| ResourceGroup {
                     name: format!("rg-{name}-{group}").into(),
                     location: (*location).into(),
+                    tags: Vec::new(),
                 })
                 .collect(),
             machines: Vec::new(),
@@ -109,6 +112,7 @@ impl State {
         Self {
             now,
             seed,
+            version: 0,
             catalogue: Catalogue::new(seed, plan.patches, now),
             machines: Vec::with_capacity(plan.nodes),
             subscriptions: subscriptions.collect(),
@@ -117,6 +121,7 @@ impl State {
             objects: None,
             lake: None,
             backlog: VecDeque::new(),
+            azure: crate::cloud::azure::Store::default(),
             by_id: HashMap::with_capacity(plan.nodes),
             consistency: plan.consistency,
             files: None,
@@ -147,6 +152,7 @@ impl State {
         for subscription in &mut self.subscriptions {
             subscription.machines.sort_by(|a, b| place(a).cmp(&place(b)));
         }
+        self.index_azure();
     }
 
     /// Most managed nodes were scanned in the last days; a few never were.
@@ -394,8 +400,12 @@ impl<'a> Population<'a> {
 
     fn vm_kind(&mut self, n: usize, rng: &mut Rng) -> AzureKind {
         match rng.below(100) {
-            0..=4 => AzureKind::Flexible { set: self.word("vmss-flex") },
-            5..=8 => AzureKind::Uniform { set: self.word("vmss-uniform"), instance: n as u32 },
+            // A scale set has a thousand machines at most.
+            0..=4 => AzureKind::Flexible { set: self.word(&format!("vmss-flex-{}", n / 10_000)) },
+            5..=8 => AzureKind::Uniform {
+                set: self.word(&format!("vmss-uniform-{}", n / 10_000)),
+                instance: n as u32,
+            },
             _ => AzureKind::Vm,
         }
     }
@@ -428,14 +438,26 @@ impl<'a> Population<'a> {
             }
             _ => machine.name.to_string(),
         };
+        let group = rng.below(GROUPS.len() as u64) as u16;
+        // All machines of a scale set are in its group.
+        let group = if matches!(kind, AzureKind::Vm | AzureKind::Arc) { group } else { 0 };
+        let vm_id = uuid(rng.next(), rng.next());
+        // Of their own stream, so that the draws of the other clouds stay as they are.
+        let number = u64::from(u32::from_be_bytes(machine.address));
+        let mut rng = Rng::stream(self.plan.seed, 0x0A9E_0717, number);
+        let silent = Duration::from_secs(3_600 * (1 + rng.below(300)));
         AzureSide {
             subscription,
-            group: rng.below(GROUPS.len() as u64) as u16,
+            group,
             name: name.into(),
             kind,
-            vm_id: uuid(rng.next(), rng.next()).into(),
+            vm_id: vm_id.into(),
             tags,
             patching,
+            agent: agent(&mut rng),
+            answers_from: self.plan.now,
+            last_heard: earlier(self.plan.now, silent),
+            busy: None,
             assessment: None,
             installations: Vec::new(),
         }

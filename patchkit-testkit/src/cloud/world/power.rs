@@ -68,6 +68,9 @@ impl State {
         if let Some(aws) = &mut self.machine_mut(at).aws {
             aws.answers_from = Timestamp::MAX;
         }
+        if let Some(azure) = &mut self.machine_mut(at).azure {
+            azure.answers_from = Timestamp::MAX;
+        }
         self.at(ready, move |state| {
             if state.machine(at).power_changes == change {
                 state.booted(at);
@@ -82,6 +85,11 @@ impl State {
         let machine = self.machine_mut(at);
         machine.booted = now;
         machine.patches.pending.clear();
+        if let Some(azure) = &mut machine.azure
+            && let Some(wait) = azure.agent.answers_after()
+        {
+            azure.answers_from = later(now, wait);
+        }
         if let Some(aws) = &mut machine.aws
             && let Some(wait) = aws.agent.answers_after()
         {
@@ -104,16 +112,26 @@ impl State {
         }
     }
 
-    /// Changes what the agent does. One that comes back answers at once.
+    /// Changes what the agents do. One that comes back answers at once.
     pub(crate) fn set_agent(&mut self, at: MachineIx, agent: Agent) {
         let now = self.now;
-        let heard = self.answers(at);
-        let Some(aws) = &mut self.machine_mut(at).aws else { return };
-        if heard {
-            aws.last_heard = now;
+        let (heard, heard_by_azure) = (self.answers(at), self.answers_azure(at));
+        let machine = self.machine_mut(at);
+        if let Some(azure) = &mut machine.azure {
+            if heard_by_azure {
+                azure.last_heard = now;
+            }
+            azure.agent = agent;
+            azure.answers_from = now;
         }
-        aws.agent = agent;
-        aws.answers_from = now;
+        if let Some(aws) = &mut machine.aws {
+            if heard {
+                aws.last_heard = now;
+            }
+            aws.agent = agent;
+            aws.answers_from = now;
+            self.sync_node(at, Part::Node);
+        }
     }
 
     fn change_power(&mut self, at: MachineIx, to: Power) -> u32 {
@@ -139,6 +157,11 @@ impl State {
             && let Some(aws) = &mut self.machine_mut(at).aws
         {
             aws.last_heard = now;
+        }
+        if self.answers_azure(at)
+            && let Some(azure) = &mut self.machine_mut(at).azure
+        {
+            azure.last_heard = now;
         }
         self.machine_mut(at).job = None;
     }

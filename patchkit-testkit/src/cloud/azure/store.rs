@@ -1,0 +1,99 @@
+//! What Azure keeps beside the machines: where they are by id, operations, scale sets, schedules.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{maintenance::Schedules, operation::Operations};
+use crate::cloud::world::{
+    State,
+    machine::{AzureKind, MachineIx, SubIx},
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    /// By resource id in lower case.
+    pub(super) by_id: HashMap<Box<str>, MachineIx>,
+    /// By resource id in lower case.
+    pub(super) sets: BTreeMap<Box<str>, ScaleSet>,
+    pub(super) operations: Operations,
+    pub(super) schedules: Schedules,
+    /// The answers of Resource Graph whose pages are still asked for.
+    pub(super) pager: Option<super::graph::Pager>,
+    /// The machines whose model is being changed.
+    pub(super) updating: HashSet<MachineIx>,
+}
+
+#[derive(Debug)]
+pub(super) struct ScaleSet {
+    pub(super) subscription: SubIx,
+    pub(super) group: u16,
+    pub(super) name: Box<str>,
+    pub(super) mode: Mode,
+    /// By name, or by number.
+    pub(super) members: Vec<MachineIx>,
+    pub(super) tags: crate::cloud::world::machine::Tags,
+}
+
+/// How a scale set holds its machines.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Mode {
+    Uniform,
+    Flexible,
+}
+
+impl Mode {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Uniform => "Uniform",
+            Self::Flexible => "Flexible",
+        }
+    }
+}
+
+impl State {
+    /// Enters every machine of Azure under its id, and those of scale sets in their set.
+    pub(crate) fn index_azure(&mut self) {
+        let mut store = Store::default();
+        for subscription in &self.subscriptions {
+            for at in &subscription.machines {
+                let Some(azure) = &self.machine(*at).azure else { continue };
+                store.by_id.insert(self.vm_resource_id(azure).to_lowercase().into(), *at);
+                let (name, mode) = match &azure.kind {
+                    AzureKind::Flexible { set } => (set, Mode::Flexible),
+                    AzureKind::Uniform { set, .. } => (set, Mode::Uniform),
+                    AzureKind::Vm | AzureKind::Arc => continue,
+                };
+                let id = self.set_id(azure.subscription, azure.group, name).to_lowercase();
+                let set = store.sets.entry(id.into()).or_insert_with(|| ScaleSet {
+                    subscription: azure.subscription,
+                    group: azure.group,
+                    name: (**name).into(),
+                    mode,
+                    members: Vec::new(),
+                    tags: Vec::new(),
+                });
+                set.members.push(*at);
+            }
+        }
+        let instance = |at: &MachineIx| match self.machine(*at).azure.as_ref().map(|it| &it.kind) {
+            Some(AzureKind::Uniform { instance, .. }) => *instance,
+            _ => 0,
+        };
+        for set in store.sets.values_mut().filter(|it| it.mode == Mode::Uniform) {
+            set.members.sort_by_key(instance);
+        }
+        self.azure = store;
+    }
+
+    /// The id of a resource group.
+    pub(super) fn group_id(&self, subscription: SubIx, group: u16) -> String {
+        let subscription = self.subscription(subscription);
+        let group = subscription.groups.get(usize::from(group)).map_or("", |it| &it.name);
+        format!("/subscriptions/{}/resourceGroups/{group}", subscription.id)
+    }
+
+    /// The id of a scale set.
+    pub(super) fn set_id(&self, subscription: SubIx, group: u16, set: &str) -> String {
+        let group = self.group_id(subscription, group);
+        format!("{group}/providers/Microsoft.Compute/virtualMachineScaleSets/{set}")
+    }
+}
