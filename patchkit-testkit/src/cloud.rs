@@ -8,6 +8,7 @@ mod fault;
 mod keeper;
 pub mod keys;
 mod lake;
+mod limit;
 mod policy;
 mod record;
 pub mod s3;
@@ -25,6 +26,7 @@ pub use self::{
     aws::sns::Message,
     builder::{AccountKey, Endpoints, InvalidPattern, Throttles, World, WorldBuilder},
     fault::{Fault, FaultKind, FaultStatus},
+    limit::RateLimit,
     policy::Denial,
     record::{Calls, RecordedCall},
     truth::{NodeChange, NodeTruth},

@@ -14,6 +14,7 @@ pub(crate) mod config;
 mod ec2;
 mod error;
 mod iam;
+mod limits;
 mod model;
 mod organizations;
 pub(crate) mod page;
@@ -50,7 +51,7 @@ use super::{
     fault::{Delivery, FaultKind, Reply},
     record::Outcome,
     s3::SignatureChecks,
-    shared::{Met, Shared},
+    shared::{Met, Shared, lock},
     world::{Account, RegionScope, State, machine::ScopeIx},
 };
 
@@ -266,6 +267,9 @@ fn serve<'s>(
         Met::Failed(status) => return Err(service.failed(status).into()),
         Met::Cut => return Err(Refusal::Cut),
     };
+    if !shared.admits(service.name, outcome) {
+        return Err(service.throttled().into());
+    }
     if let Some(FaultKind::ClockSkew { seconds }) = spoil {
         skew::check(request, seconds)?;
     }
@@ -324,6 +328,19 @@ fn find(request: &wire::Request, credential: Option<&Credential>) -> &'static Se
         })
     };
     by_target.or_else(by_scope).or_else(by_version).unwrap_or(&all[0])
+}
+
+impl Shared {
+    /// Takes a token of a documented limit; says whether there was one.
+    fn admits(&self, service: &str, outcome: &Outcome) -> bool {
+        let (Some(buckets), Some(rate)) =
+            (&self.buckets, limits::documented(service, &outcome.operation))
+        else {
+            return true;
+        };
+        let key = format!("{service}:{}:{}", outcome.operation, outcome.scope);
+        lock(buckets).take(&key, rate, self.bucket_time()).is_ok()
+    }
 }
 
 impl Service {

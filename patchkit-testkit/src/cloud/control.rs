@@ -14,6 +14,9 @@
 //! | `GET /denials` | who may not do what |
 //! | `POST /denials` | adds one: a [`Denial`], such as `{"action": "ssm:SendCommand", "caller": "*reader*"}` |
 //! | `DELETE /denials` | lets everyone do everything |
+//! | `GET /limits` | the rates that were set |
+//! | `POST /limits` | sets one: a [`RateLimit`], such as `{"operation": "SendCommand", "per_second": 3, "burst": 5}` |
+//! | `DELETE /limits` | takes them back; the documented ones stay |
 //! | `GET /messages` | every message that was published to a topic |
 //! | `GET /nodes` | the ids of all machines |
 //! | `GET /nodes/i-…` | the truth of one, by an id of either cloud (percent-encoded) or its host name |
@@ -30,6 +33,7 @@ use serde_json::{Value, json};
 use super::{
     builder::Endpoints,
     fault::{Fault, Reply},
+    limit::RateLimit,
     policy::Denial,
     server::Answer,
     shared::{Shared, lock},
@@ -51,7 +55,7 @@ struct ClockChange {
     speed: Option<f64>,
 }
 
-const ROUTES: [&str; 15] = [
+const ROUTES: [&str; 18] = [
     "GET /endpoints",
     "GET /clock",
     "POST /clock",
@@ -63,6 +67,9 @@ const ROUTES: [&str; 15] = [
     "GET /denials",
     "POST /denials",
     "DELETE /denials",
+    "GET /limits",
+    "POST /limits",
+    "DELETE /limits",
     "GET /messages",
     "GET /nodes",
     "GET /nodes/ID",
@@ -127,6 +134,16 @@ impl Control {
             }
             (&Method::DELETE, "denials", "") => {
                 lock(&shared.policy).clear();
+                Ok(json!({}))
+            }
+            (&Method::GET, "limits", "") => shown(&lock(&shared.limits).all()),
+            (&Method::POST, "limits", "") => {
+                let limit: RateLimit = body(request)?;
+                lock(&shared.limits).add(limit).map_err(|it| bad(&it))?;
+                Ok(json!({}))
+            }
+            (&Method::DELETE, "limits", "") => {
+                lock(&shared.limits).clear();
                 Ok(json!({}))
             }
             (&Method::GET, "messages", "") => shown(&shared.settled().messages()),

@@ -5,7 +5,11 @@ import pytest
 from aws.cloud import Keys, eventually, every, once, refused
 
 # A token's own signature is not looked at: the caller only has to bring one.
-TOKEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJwcm9vZiJ9.c2lnbmF0dXJl"
+# Issued by https://issuer.example.com for sts.amazonaws.com; nobody checks its signature.
+TOKEN = (
+    "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlLmNvbSIsImF1ZCI6InN0"
+    "cy5hbWF6b25hd3MuY29tIiwic3ViIjoicHJvb2Ytb2YtcGF0Y2hpbmcifQ.c2lnbmF0dXJl"
+)
 
 
 @pytest.fixture

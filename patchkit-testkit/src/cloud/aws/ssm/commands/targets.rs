@@ -1,7 +1,13 @@
 //! Which nodes a list of targets means.
 
 use super::{AwsError, State, Target};
-use crate::cloud::world::machine::{MachineIx, Power, ScopeIx};
+use crate::cloud::{
+    aws::resource_groups::members,
+    world::machine::{AwsKind, AwsSide, MachineIx, Power, ScopeIx},
+};
+
+const GROUP: &str = "resource-groups:Name";
+const GROUP_TYPES: &str = "resource-groups:ResourceTypeFilters";
 
 /// The managed nodes that match every target, by id. A target matches where any of its values does.
 ///
@@ -15,6 +21,13 @@ pub(crate) fn resolve(
         check(target)?;
     }
     // Few ids need not be looked for among all.
+    let groups: Vec<Vec<MachineIx>> = targets
+        .iter()
+        .filter(|it| it.key == GROUP)
+        .map(|it| {
+            it.values.iter().filter_map(|name| members(state, scope, name)).flatten().collect()
+        })
+        .collect();
     let named = targets.iter().position(|it| it.key == "InstanceIds" && !it.is_all());
     let nodes: Vec<MachineIx> = match named {
         Some(place) => {
@@ -30,20 +43,23 @@ pub(crate) fn resolve(
         let Some(aws) = &machine.aws else { return false };
         aws.registered.is_some()
             && machine.power != Power::Terminated
+            && groups.iter().all(|group| group.contains(at))
             && targets
                 .iter()
                 .enumerate()
-                .all(|(place, it)| named == Some(place) || it.matches(&aws.id, &aws.tags))
+                .filter(|(_, it)| it.key != GROUP)
+                .all(|(place, it)| named == Some(place) || it.matches(aws))
     };
     Ok(nodes.into_iter().filter(matches).collect())
 }
 
 fn check(target: &Target) -> Result<(), AwsError> {
     let known = target.key == "InstanceIds"
+        || target.key == GROUP
+        || target.key == GROUP_TYPES
         || target.key == "tag-key"
         || target.key.strip_prefix("tag:").is_some_and(|name| !name.is_empty());
     if !known {
-        // Groups are resolved by another service, which has no groups of nodes here.
         let message = format!("The target key {:?} is not supported.", target.key);
         return Err(AwsError::validation(message));
     }
@@ -60,11 +76,15 @@ impl Target {
         self.key == "InstanceIds" && self.values == ["*"]
     }
 
-    fn matches(&self, id: &str, tags: &[(std::sync::Arc<str>, std::sync::Arc<str>)]) -> bool {
+    fn matches(&self, AwsSide { id, tags, side, .. }: &AwsSide) -> bool {
         let is_value = |text: &str| self.values.iter().any(|value| value == text);
         match self.key.strip_prefix("tag:") {
             Some(name) => tags.iter().any(|(key, value)| **key == *name && is_value(value)),
             None if self.key == "tag-key" => tags.iter().any(|(key, _)| is_value(key)),
+            None if self.key == GROUP_TYPES => is_value(match side {
+                AwsKind::Ec2(_) => "AWS::EC2::Instance",
+                AwsKind::Hybrid(_) => "AWS::SSM::ManagedInstance",
+            }),
             None => self.is_all() || is_value(id),
         }
     }
