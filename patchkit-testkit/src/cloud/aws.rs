@@ -17,6 +17,7 @@ mod iam;
 mod model;
 mod organizations;
 pub(crate) mod page;
+mod rates;
 pub(crate) mod resource;
 pub(crate) mod resource_groups;
 pub(crate) mod ring;
@@ -266,6 +267,9 @@ fn serve<'s>(
         Met::Failed(status) => return Err(service.failed(status).into()),
         Met::Cut => return Err(Refusal::Cut),
     };
+    if !rates::allows(shared, &outcome.scope, service.name, &operation.name) {
+        return Err(service.throttled().into());
+    }
     if let Some(FaultKind::ClockSkew { seconds }) = spoil {
         skew::check(request, seconds)?;
     }

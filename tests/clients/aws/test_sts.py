@@ -5,7 +5,12 @@ import pytest
 from aws.cloud import Keys, eventually, every, once, refused
 
 # A token's own signature is not looked at: the caller only has to bring one.
-TOKEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJwcm9vZiJ9.c2lnbmF0dXJl"
+# Of an issuer, to an audience, as STS wants it; unsigned.
+TOKEN = (
+    "eyJhbGciOiJub25lIn0."
+    "eyJpc3MiOiJodHRwczovL2lkcC5leGFtcGxlIiwic3ViIjoicHJvb2YiLCJhdWQiOiJwYXRjaGtpdCJ9."
+    "c2lnbmF0dXJl"
+)
 
 
 @pytest.fixture

@@ -158,7 +158,9 @@ impl Shape {
     pub(crate) fn matches(&self, text: &str) -> bool {
         let Some(pattern) = &self.pattern else { return true };
         let compile = || {
-            let whole = format!("^(?:{pattern})$");
+            // The service's engine is Java's, whose classes are of ASCII.
+            let ascii = pattern.replace(r"\w", "[0-9A-Za-z_]").replace(r"\d", "[0-9]");
+            let whole = format!("^(?:{ascii})$");
             regex::RegexBuilder::new(&whole).size_limit(1 << 20).build().ok()
         };
         self.compiled.get_or_init(compile).as_ref().is_none_or(|regex| regex.is_match(text))

@@ -1,7 +1,10 @@
 //! Which nodes a list of targets means.
 
 use super::{AwsError, State, Target};
-use crate::cloud::world::machine::{MachineIx, Power, ScopeIx};
+use crate::cloud::{
+    aws::resource_groups,
+    world::machine::{MachineIx, Power, ScopeIx},
+};
 
 /// The managed nodes that match every target, by id. A target matches where any of its values does.
 ///
@@ -14,9 +17,11 @@ pub(crate) fn resolve(
     for target in targets {
         check(target)?;
     }
-    // Few ids need not be looked for among all.
-    let named = targets.iter().position(|it| it.key == "InstanceIds" && !it.is_all());
+    // Few ids, and the members of a group, need not be looked for among all.
+    let named =
+        targets.iter().position(|it| (it.key == "InstanceIds" && !it.is_all()) || it.key == GROUP);
     let nodes: Vec<MachineIx> = match named {
+        Some(place) if targets[place].key == GROUP => members(state, scope, &targets[place])?,
         Some(place) => {
             let mut ids: Vec<&String> = targets[place].values.iter().collect();
             ids.sort_unstable();
@@ -38,12 +43,23 @@ pub(crate) fn resolve(
     Ok(nodes.into_iter().filter(matches).collect())
 }
 
+/// Of a resource group, its name.
+const GROUP: &str = "resource-groups:Name";
+
+fn members(state: &State, scope: ScopeIx, target: &Target) -> Result<Vec<MachineIx>, AwsError> {
+    let [name] = &target.values[..] else {
+        return Err(AwsError::validation(format!("{GROUP} takes one group.")));
+    };
+    resource_groups::members(state, scope, name)
+        .ok_or_else(|| AwsError::validation(format!("There is no resource group {name}.")))
+}
+
 fn check(target: &Target) -> Result<(), AwsError> {
     let known = target.key == "InstanceIds"
         || target.key == "tag-key"
+        || target.key == GROUP
         || target.key.strip_prefix("tag:").is_some_and(|name| !name.is_empty());
     if !known {
-        // Groups are resolved by another service, which has no groups of nodes here.
         let message = format!("The target key {:?} is not supported.", target.key);
         return Err(AwsError::validation(message));
     }
