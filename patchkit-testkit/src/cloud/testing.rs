@@ -45,7 +45,9 @@ impl TestWorld {
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
         let keys = KeyRing::new(plan.seed, &accounts);
         let clock = WorldClock::new(plan.now, 0.0);
-        Self { shared: Shared::new(State::new(&plan), clock, keys, SignatureChecks::Off) }
+        let mut shared = Shared::new(State::new(&plan), clock, keys, SignatureChecks::Off);
+        shared.buckets = None;
+        Self { shared }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

@@ -22,10 +22,32 @@ SPELT_OTHERWISE = {
     # botocore ssm model, ComplianceItem.Status: "An empty string is returned for patches that
     # aren't applicable" to a Windows node.
     "ComplianceStatus": {""},
+    # AWS CLI reference, get-command-invocation: of a command that has not begun, times are empty.
+    "StringDateTime": {""},
+    # Of a document with several steps of which none was asked for, no step is named.
+    "CommandPluginName": {""},
+    # AWS CLI reference, describe-instance-patch-states: a node without a group has an empty one.
+    "PatchGroup": {""},
     # EC2 API reference, Instance.platform: "This value is `windows` for Windows instances".
     "PlatformValues": {"windows"},
     # AWS CLI reference, describe-vpc-endpoints: every example has states in lower case.
     "State": {"available", "pending", "pendingAcceptance", "deleting", "deleted", "failed"},
+}
+
+# Bounds that the service itself does not keep.
+UNBOUNDED = {
+    # AWS CLI reference, describe-activations: nobody has used it, and the count is 0.
+    "RegistrationsCount",
+    # AWS CLI reference, get-automation-execution: `"Outputs": {}`.
+    "AutomationParameterMap",
+    # At most 5, of an operation whose pages hold 10 at least.
+    "InstancePatchStatesList",
+}
+
+# AWS CLI reference, get-command-invocation: the model's pattern has neither milliseconds
+# (`2024-04-19T13:42:36.000Z`) nor durations (`PT0.003S`).
+ALSO_MATCHED = {
+    "StringDateTime": r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,3}Z)|(PT\d+(\.\d{1,3})?S)",
 }
 
 
@@ -80,6 +102,9 @@ def of_string(value, shape, path):
         yield f"{path}: {value!r} is no {shape.name}"
     yield from bounds(len(value), shape, path, "characters")
     wanted = shape.metadata.get("pattern")
+    also = ALSO_MATCHED.get(shape.name)
+    if also and compiled(also).fullmatch(value):
+        return
     if wanted and not compiled(wanted).fullmatch(value):
         yield f"{path}: {value!r} does not match {shape.name}'s {wanted}"
 
@@ -116,6 +141,8 @@ def of_blob(value, shape, path):
 
 
 def bounds(size, shape, path, what):
+    if shape.name in UNBOUNDED:
+        return
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
     if low is not None and size < low:
         yield f"{path}: {size} {what}, {shape.name} wants {low} or more"

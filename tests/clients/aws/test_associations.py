@@ -65,8 +65,13 @@ def test_an_association_is_made_described_listed_changed_and_deleted(ssm, some):
     assert found["ScheduleExpression"] == "rate(1 day)"
     assert found["Parameters"] == SCAN
 
+    # What an update does not name is gone (API reference, UpdateAssociation): so is the name.
     changed = ssm.update_association(
-        AssociationId=one, ScheduleExpression="rate(7 days)", Targets=targets, Parameters=SCAN
+        AssociationId=one,
+        AssociationName=name,
+        ScheduleExpression="rate(7 days)",
+        Targets=targets,
+        Parameters=SCAN,
     )["AssociationDescription"]
     assert changed["AssociationVersion"] == "2"
     assert changed["ScheduleExpression"] == "rate(7 days)"

@@ -103,5 +103,5 @@ def test_what_is_unknown_is_refused(ssm):
     code = "InvalidAutomationExecutionParametersException"
     refused(code, call, DocumentName=DOCUMENT, Parameters=bad)
     call = ssm.describe_automation_executions
-    refused("InvalidFilterKey", call, Filters=[{"Key": "Colour", "Values": ["red"]}])
+    refused("ValidationException", call, Filters=[{"Key": "Colour", "Values": ["red"]}])
     refused("InvalidNextToken", call, NextToken="no")

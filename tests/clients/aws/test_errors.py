@@ -1,5 +1,6 @@
 """Refusals that belong to no operation, and those of a server that looks closely."""
 
+import json
 import urllib.error
 import urllib.request
 
@@ -99,6 +100,11 @@ def test_a_server_that_checks_knows_its_keys(checking):
 
 def test_assumed_credentials_sign_too(checking):
     other = checking.accounts[1]
+    iam = checking.client("iam", keys=checking.keys[other])
+    principal = {"AWS": f"arn:aws:iam::{checking.account}:root"}
+    allowed = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    iam.create_role(RoleName="patching", AssumeRolePolicyDocument=trust)
     keys = checking.assumed(other, "patching")
     assert checking.client("sts", keys=keys).get_caller_identity()["Account"] == other
     bad = Keys(keys.access, keys.secret, keys.token[:-2] + "xx")

@@ -124,8 +124,8 @@ def test_the_schemas_name_their_attributes(ssm):
     assert {INFORMATION, SUMMARY, "AWS:Application", "AWS:ComplianceItem"} <= names
     summary = next(it for it in found if it["TypeName"] == SUMMARY)
     attributes = {it["Name"]: it["DataType"] for it in summary["Attributes"]}
-    assert attributes["BaselineId"] == "STRING"
-    assert attributes["MissingCount"] == "NUMBER"
+    assert attributes["BaselineId"] == "string"
+    assert attributes["MissingCount"] == "number"
     one = every(ssm, "get_inventory_schema", "Schemas", TypeName="AWS:Network")
     assert once(one, "TypeName") == {"AWS:Network"}
 

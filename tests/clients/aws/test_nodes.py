@@ -175,4 +175,5 @@ def test_properties_are_filtered_with_an_operator(ssm):
 def test_an_unknown_property_filter_is_refused(ssm):
     filters = [{"key": "Colour", "valueSet": ["red"]}]
     call = ssm.describe_instance_properties
-    refused("InvalidFilterKey", call, InstancePropertyFilterList=filters)
+    # The keys of the older list are an enumeration of the model.
+    refused("ValidationException", call, InstancePropertyFilterList=filters)

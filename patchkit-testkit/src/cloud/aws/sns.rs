@@ -31,6 +31,13 @@ pub(crate) struct Store {
     topics: BTreeMap<String, Topic>,
 }
 
+impl Store {
+    #[cfg(test)]
+    pub(super) fn add_topic(&mut self, arn: &str) {
+        self.topics.entry(arn.to_owned()).or_default();
+    }
+}
+
 #[derive(Debug, Default)]
 struct Topic {
     attributes: BTreeMap<String, String>,

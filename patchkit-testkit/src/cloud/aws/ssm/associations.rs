@@ -3,7 +3,6 @@
 mod change;
 mod read;
 mod run;
-mod schedule;
 #[cfg(test)]
 mod tests;
 
@@ -17,10 +16,11 @@ use patchkit_core::{ComplianceStatus, OperationKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub(super) use self::{run::refresh, schedule::next_run};
+pub(super) use self::run::refresh;
 use super::{
     super::{AwsError, Operations},
     commands::Target,
+    schedule::Timing,
 };
 use crate::cloud::world::{
     State,
@@ -112,6 +112,8 @@ struct Association {
     executions: Vec<Execution>,
     /// By node: what came of it there last.
     results: HashMap<Box<str>, TargetResult>,
+    /// When it runs; none where only changes and requests run it.
+    timing: Option<Timing>,
     /// Grows with each change: what was planned before it is void.
     plan: u64,
 }

@@ -11,6 +11,7 @@ use super::{
     baseline_json,
     filters::Filters,
     idempotent::once,
+    tags::given,
 };
 use crate::cloud::world::{judge::BaselineRef, shelf::Shelf};
 
@@ -35,7 +36,7 @@ const PROVIDED: Timestamp = Timestamp::constant(1_640_995_200, 0);
 
 fn create(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     once(call, input, |call, input| {
-        let os = os_of(&input)?;
+        let (os, tags) = (os_of(&input)?, given(&input));
         let baseline = baseline_json::read(input, os)?;
         if call.here().shelf.own.len() >= MOST {
             return Err(AwsError::new(
@@ -49,6 +50,7 @@ fn create(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
         let here = call.here_mut();
         here.ssm.baseline_dates.insert(Arc::clone(&id), (now, now));
         here.shelf.own.insert(Arc::clone(&id), Arc::new(kept));
+        *here.ssm.tags.of_mut("PatchBaseline", &id) = tags;
         Ok(json!({"BaselineId": &*id}))
     })
 }
@@ -107,6 +109,7 @@ fn delete(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let here = call.here_mut();
     here.shelf.own.remove(id);
     here.ssm.baseline_dates.remove(id);
+    here.ssm.tags.remove("PatchBaseline", id);
     Ok(json!({"BaselineId": id}))
 }
 

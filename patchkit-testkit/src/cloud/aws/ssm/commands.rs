@@ -19,7 +19,7 @@ mod text;
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     fmt,
     sync::Arc,
     time::Duration,
@@ -64,8 +64,6 @@ pub(crate) struct Commands {
     by_number: BTreeMap<u64, Command>,
     numbers: HashMap<Arc<str>, u64>,
     snapshots: HashMap<SnapshotKey, (Timestamp, Arc<Judgement>)>,
-    /// What was to be published, oldest first.
-    pub(crate) notices: VecDeque<notices::Notice>,
 }
 
 impl Commands {

@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use self::content::{Content, Format};
-use super::super::{AwsError, Call, Operations, page::Page, seconds};
+use super::{
+    super::{AwsError, Call, Operations, page::Page, seconds},
+    tags::{TagStore, given, listed},
+};
 use crate::cloud::world::{State, machine::ScopeIx};
 
 pub(super) const OPERATIONS: Operations = &[
@@ -41,7 +44,7 @@ pub(crate) struct DocumentInfo {
     pub(crate) kind: String,
     pub(crate) created: Timestamp,
     pub(crate) content: Content,
-    /// `DisplayName`, `TargetType`, `VersionName`, `Requires` and `Tags`, where they were given.
+    /// `DisplayName`, `TargetType`, `VersionName` and `Requires`, where they were given.
     given: Map<String, Value>,
 }
 
@@ -120,7 +123,8 @@ fn create(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
         _ => Format::Json,
     };
     let content = Content::read(content.to_owned(), format, kind)?;
-    let given = ["DisplayName", "Requires", "Tags", "TargetType", "VersionName"];
+    let tags = given(&input);
+    let given = ["DisplayName", "Requires", "TargetType", "VersionName"];
     let given = given.into_iter().filter(|name| !input[*name].is_null());
     let document = DocumentInfo {
         name: name.to_owned(),
@@ -130,8 +134,10 @@ fn create(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
         content,
         given: given.map(|name| (name.to_owned(), input[name].clone())).collect(),
     };
-    let answer = json!({"DocumentDescription": document.described()});
-    call.here_mut().ssm.documents.0.insert(name.to_owned(), document);
+    let store = &mut call.here_mut().ssm;
+    *store.tags.of_mut("Document", name) = tags;
+    let answer = json!({"DocumentDescription": document.described(&store.tags)});
+    store.documents.0.insert(name.to_owned(), document);
     Ok(answer)
 }
 
@@ -159,7 +165,7 @@ fn get(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
 }
 
 fn describe(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
-    Ok(json!({"Document": named(call, &input)?.described()}))
+    Ok(json!({"Document": named(call, &input)?.described(&call.here().ssm.tags)}))
 }
 
 fn delete(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
@@ -169,7 +175,9 @@ fn delete(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
         return Err(AwsError::new("InvalidDocumentOperation", message));
     }
     let name = document.name.clone();
-    call.here_mut().ssm.documents.0.remove(&name);
+    let store = &mut call.here_mut().ssm;
+    store.documents.0.remove(&name);
+    store.tags.remove("Document", &name);
     Ok(json!({}))
 }
 
@@ -180,12 +188,13 @@ fn list(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     for (name, document) in provided().iter().chain(&call.here().ssm.documents.0) {
         all.insert(name, document);
     }
+    let tags = &call.here().ssm.tags;
     let passes = |it: &&DocumentInfo| {
-        filters.iter().all(|(key, values)| values.iter().any(|value| it.fits(key, value)))
+        filters.iter().all(|(key, values)| values.iter().any(|value| it.fits(tags, key, value)))
     };
     let (found, next) = page.cut(all.into_values().filter(passes));
     let identifiers = found.into_iter().map(|it| {
-        let mut value = it.described();
+        let mut value = it.described(tags);
         let (author, told) = (value["Author"].take(), IDENTIFIER);
         let mut identifier: Map<String, Value> =
             told.iter().map(|name| ((*name).to_owned(), value[*name].take())).collect();
@@ -250,7 +259,7 @@ fn named<'s>(call: &'s Call<'_>, input: &Value) -> Result<&'s DocumentInfo, AwsE
 
 impl DocumentInfo {
     /// Whether it has a value for a filter's key.
-    fn fits(&self, key: &str, value: &str) -> bool {
+    fn fits(&self, tags: &TagStore, key: &str, value: &str) -> bool {
         let own = self.owner != "Amazon";
         match key {
             "Name" => self.name.starts_with(value),
@@ -264,14 +273,13 @@ impl DocumentInfo {
             "TargetType" => self.given.get("TargetType").is_some_and(|it| it == value),
             _ => {
                 let tag = key.strip_prefix("tag:").unwrap_or_default();
-                let tags = self.given.get("Tags").and_then(Value::as_array);
-                let is = |it: &Value| it["Key"] == tag && it["Value"] == value;
-                tags.is_some_and(|tags| tags.iter().any(is))
+                let mut tags = tags.of("Document", &self.name).iter();
+                own && tags.any(|(key, it)| **key == *tag && **it == *value)
             }
         }
     }
 
-    fn described(&self) -> Value {
+    fn described(&self, tags: &TagStore) -> Value {
         let content = &self.content;
         let mut value = Value::Object(self.given.clone());
         let parameters = content.parameters.iter().map(|parameter| {
@@ -299,6 +307,7 @@ impl DocumentInfo {
             "DocumentType": self.kind,
             "SchemaVersion": content.schema,
             "DocumentFormat": content.format.as_str(),
+            "Tags": (self.owner != "Amazon").then(|| listed(tags.of("Document", &self.name))),
         });
         if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {
             value.extend(more);

@@ -92,10 +92,10 @@ impl Lab {
         state.objects = Some(sink);
         state.files = Some(source);
         let keys = KeyRing::new(7, &accounts);
-        Self {
-            shared: Shared::new(state, WorldClock::new(plan.now, 0.0), keys, SignatureChecks::Off),
-            bucket,
-        }
+        let clock = WorldClock::new(plan.now, 0.0);
+        let mut shared = Shared::new(state, clock, keys, SignatureChecks::Off);
+        shared.buckets = None;
+        Self { shared, bucket }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -181,6 +181,13 @@ impl Lab {
 
     pub(super) fn at(&self, id: &str) -> MachineIx {
         self.state().find(HERE, id).unwrap()
+    }
+
+    /// Makes a topic of the first account.
+    pub(super) fn topic(&self, name: &str) {
+        let state = &mut *self.state();
+        let arn = format!("arn:aws:sns:us-east-1:{}:{name}", state.account_of(HERE).id);
+        state.scope_mut(HERE).sns.add_topic(&arn);
     }
 
     /// Gives a node another agent.

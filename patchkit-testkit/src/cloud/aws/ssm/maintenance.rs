@@ -21,6 +21,7 @@ use super::{
     filters::Filters,
     idempotent::once,
     schedule::{Timing, When, written},
+    tags::given,
 };
 use crate::cloud::world::{State, machine::ScopeIx};
 
@@ -104,7 +105,7 @@ fn store_mut(state: &mut State, scope: ScopeIx) -> &mut Store {
 
 fn create(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     once(call, input, |call, input| {
-        let settings = settings(&input);
+        let (settings, tags) = (settings(&input), given(&input));
         let now = call.state.now;
         check_cutoff(&settings)?;
         let timing = timing(&settings, now)?;
@@ -125,6 +126,7 @@ fn create(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
             tasks: BTreeMap::new(),
         };
         store_mut(call.state, call.scope).windows.insert(id.clone(), window);
+        *call.here_mut().ssm.tags.of_mut("MaintenanceWindow", &id) = tags;
         run::plan(call.state, call.scope, &id);
         Ok(json!({"WindowId": id}))
     })
@@ -167,6 +169,7 @@ fn update(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
 fn delete(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let id = input["WindowId"].as_str().unwrap_or_default();
     store_mut(call.state, call.scope).windows.remove(id);
+    call.here_mut().ssm.tags.remove("MaintenanceWindow", id);
     Ok(json!({"WindowId": id}))
 }
 

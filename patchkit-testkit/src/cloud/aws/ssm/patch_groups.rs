@@ -35,8 +35,8 @@ fn register(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
             return Err(AwsError::new(
                 "AlreadyExistsException",
                 format!(
-                    "Patch Group baseline already has a baseline registered for OperatingSystem \
-                     {os}."
+                    "Patch Group {group} already has a baseline registered for \
+                     OperatingSystem {os}."
                 ),
             ));
         }

@@ -32,6 +32,16 @@ impl TagStore {
         self.0.contains_key(&(resource_type.into(), id.into()))
     }
 
+    /// Forgets something that is gone.
+    pub(super) fn remove(&mut self, resource_type: &str, id: &str) {
+        self.0.remove(&(resource_type.into(), id.into()));
+    }
+
+    /// The tags of something; none also where it is not there.
+    pub(crate) fn of(&self, resource_type: &str, id: &str) -> &[(Arc<str>, Arc<str>)] {
+        self.0.get(&(resource_type.into(), id.into())).map_or(&[], Vec::as_slice)
+    }
+
     /// The tags of something, which is there from now on.
     pub(crate) fn of_mut(&mut self, resource_type: &str, id: &str) -> &mut Tags {
         self.0.entry((resource_type.into(), id.into())).or_default()
@@ -52,8 +62,15 @@ impl Tag {
     }
 }
 
+/// The tags that an input gives to what it makes.
+pub(super) fn given(input: &Value) -> Tags {
+    let tags = input["Tags"].as_array().into_iter().flatten();
+    let text = |value: &Value| value.as_str().map(Arc::from);
+    tags.filter_map(|tag| Some((text(&tag["Key"])?, text(&tag["Value"])?))).collect()
+}
+
 /// Tags, as outputs have them.
-pub(super) fn listed(tags: &Tags) -> Vec<Value> {
+pub(super) fn listed(tags: &[(Arc<str>, Arc<str>)]) -> Vec<Value> {
     tags.iter().map(|(key, value)| json!({"Key": &**key, "Value": &**value})).collect()
 }
 

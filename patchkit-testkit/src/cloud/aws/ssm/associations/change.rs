@@ -4,13 +4,19 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use jiff::Timestamp;
+use patchkit_core::{RateUnit, Schedule};
 use serde_json::{Value, json};
 
-use super::{Association, Definition, State, read, run, schedule, unknown};
+use super::{Association, Definition, State, read, run, unknown};
 use crate::cloud::{
     aws::{
         AwsError, Call, input,
-        ssm::commands::{Target, check_parameters, documents::Document, resolve},
+        ssm::{
+            commands::{Target, check_parameters, documents::Document, resolve},
+            schedule::{Timing, When},
+            tags::given,
+        },
     },
     world::machine::ScopeIx,
 };
@@ -19,9 +25,11 @@ use crate::cloud::{
 const MOST: usize = 2_000;
 
 pub(super) fn create_association(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
+    let tags = given(&value);
     let definition: Definition = input(value)?;
     let scope = call.scope;
     check(call.state, scope, &definition)?;
+    let timing = timing(&definition, call.state.now)?;
     let known = &call.state.associations(scope).by_id;
     if known.len() >= MOST {
         let message = format!("You can have at most {MOST} associations.");
@@ -47,11 +55,14 @@ pub(super) fn create_association(call: &mut Call<'_>, value: Value) -> Result<Va
         last_success: None,
         executions: Vec::new(),
         results: HashMap::new(),
+        timing,
         plan: 0,
     };
     let at_once = !association.definition.apply_only_at_cron_interval
         || association.definition.schedule_expression.is_none();
-    call.here_mut().ssm.associations.by_id.insert(Arc::clone(&id), association);
+    let store = &mut call.here_mut().ssm;
+    store.associations.by_id.insert(Arc::clone(&id), association);
+    *store.tags.of_mut("Association", &id) = tags;
     if at_once {
         call.reached = run::run(call.state, scope, &id)?;
     }
@@ -82,9 +93,11 @@ pub(super) fn update_association(call: &mut Call<'_>, value: Value) -> Result<Va
     }
     check(call.state, scope, &new)?;
     let now = call.state.now;
+    let timing = timing(&new, now)?;
     let at_once = !new.apply_only_at_cron_interval || new.schedule_expression.is_none();
     if let Some(association) = call.state.association_mut(scope, &id) {
         association.definition = new;
+        association.timing = timing;
         association.version += 1;
         association.updated = now;
     }
@@ -99,6 +112,7 @@ pub(super) fn delete_association(call: &mut Call<'_>, value: Value) -> Result<Va
     let id = Arc::clone(&read::find(call.state, call.scope, &value)?.id);
     let store = &mut call.here_mut().ssm;
     store.associations.by_id.remove(&id);
+    store.tags.remove("Association", &id);
     // Its items go with it.
     store.association_compliance.retain(|(_, association), _| *association != id);
     Ok(json!({}))
@@ -129,12 +143,33 @@ fn check(state: &State, scope: ScopeIx, definition: &Definition) -> Result<(), A
         (Some(_), []) => {}
         (_, targets) => check_targets(state, scope, targets)?,
     }
-    if let Some(expression) = &definition.schedule_expression
-        && let Some(fault) = schedule::fault(expression, state.now)
-    {
-        return Err(AwsError::new("InvalidSchedule", fault));
-    }
     Ok(())
+}
+
+/// When an association runs: a rate of it is 30 minutes at least and less than 31 days (user guide,
+/// "Cron and rate expressions for associations").
+fn timing(definition: &Definition, now: Timestamp) -> Result<Option<Timing>, AwsError> {
+    let Some(expression) = &definition.schedule_expression else { return Ok(None) };
+    let invalid = |fault: String| AwsError::new("InvalidSchedule", fault);
+    if let Ok(Schedule::Rate { every, unit }) = expression.parse() {
+        let minutes = match unit {
+            RateUnit::Minute => u64::from(every),
+            other => other.duration().as_secs() / 60 * u64::from(every),
+        };
+        if !(30..31 * 24 * 60).contains(&minutes) {
+            return Err(invalid(format!("{expression} is not between 30 minutes and 31 days.")));
+        }
+    }
+    let when = When {
+        schedule: expression,
+        offset: definition.schedule_offset.map(i64::from),
+        ..When::default()
+    };
+    let timing = Timing::read(when, now).map_err(|error| invalid(error.message.into()))?;
+    match timing.next(now) {
+        Some(_) => Ok(Some(timing)),
+        None => Err(invalid(format!("{expression} never comes."))),
+    }
 }
 
 fn check_targets(state: &State, scope: ScopeIx, targets: &[Target]) -> Result<(), AwsError> {

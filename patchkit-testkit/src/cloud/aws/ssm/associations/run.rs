@@ -9,9 +9,7 @@ use patchkit_core::ComplianceStatus;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    AssociationItem, Definition, Ended, Execution, State, TargetResult, next_run, unknown,
-};
+use super::{AssociationItem, Definition, Ended, Execution, State, TargetResult, unknown};
 use crate::cloud::{
     aws::{
         AwsError, Call, input,
@@ -209,8 +207,7 @@ pub(super) fn plan_next(state: &mut State, scope: ScopeIx, id: &str) {
     let Some(association) = state.association_mut(scope, id) else { return };
     association.plan = plan;
     let id = Arc::clone(&association.id);
-    let schedule = association.definition.schedule_expression.as_deref();
-    let Some(next) = schedule.and_then(|it| next_run(it, now)) else { return };
+    let Some(next) = association.timing.as_ref().and_then(|it| it.next(now)) else { return };
     state.at(next, move |state| {
         if state.association(scope, &id).is_some_and(|it| it.plan == plan) {
             // A document that is gone is seen at the next change: there is no one to tell here.

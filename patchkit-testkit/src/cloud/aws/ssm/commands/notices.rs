@@ -1,22 +1,9 @@
 //! What is told to a topic when a command changes.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{At, Command, Stage, State, stamp};
 use crate::cloud::world::machine::ScopeIx;
-
-/// More than anyone reads: older ones are dropped.
-const KEPT: usize = 10_000;
-
-/// A message for a topic.
-#[derive(Clone, Debug)]
-pub(crate) struct Notice {
-    pub(crate) at: Timestamp,
-    pub(crate) topic: String,
-    pub(crate) subject: String,
-    pub(crate) message: String,
-}
 
 /// Tells of a command's status, where someone wants to know.
 pub(super) fn of_command(state: &mut State, scope: ScopeIx, id: &str) {
@@ -34,7 +21,7 @@ pub(super) fn of_command(state: &mut State, scope: ScopeIx, id: &str) {
     });
     let Some(topic) = topic(command, command.stage, "Command") else { return };
     let subject = format!("EC2 Run Command Notification {}", state.scope(scope).region);
-    publish(state, scope, topic, subject, &message);
+    publish(state, scope, &topic, &subject, &message);
 }
 
 /// Tells of an invocation's status, where someone wants to know.
@@ -51,7 +38,7 @@ pub(super) fn of_invocation(state: &mut State, at: &At) {
         "eventTime": stamp(state.now),
     });
     let subject = format!("EC2 Run Command Notification {}", state.scope(at.scope).region);
-    publish(state, at.scope, topic, subject, &message);
+    publish(state, at.scope, &topic, &subject, &message);
 }
 
 /// The topic that wants to know of this stage, if one does.
@@ -65,11 +52,7 @@ fn topic(command: &Command, stage: Stage, of: &str) -> Option<String> {
     (wanted && told).then(|| config.topic.clone())
 }
 
-fn publish(state: &mut State, scope: ScopeIx, topic: String, subject: String, message: &Value) {
-    let at = state.now;
-    let notices = &mut state.commands_mut(scope).notices;
-    if notices.len() >= KEPT {
-        notices.pop_front();
-    }
-    notices.push_back(Notice { at, topic, subject, message: message.to_string() });
+fn publish(state: &mut State, scope: ScopeIx, topic: &str, subject: &str, message: &Value) {
+    // A topic that is gone gets nothing, and its command does not care.
+    let _ = state.publish(scope, topic, Some(subject), &message.to_string());
 }

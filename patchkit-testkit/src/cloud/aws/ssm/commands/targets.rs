@@ -2,12 +2,9 @@
 
 use super::{AwsError, State, Target};
 use crate::cloud::{
-    aws::resource_groups::members,
+    aws::resource_groups,
     world::machine::{AwsKind, AwsSide, MachineIx, Power, ScopeIx},
 };
-
-const GROUP: &str = "resource-groups:Name";
-const GROUP_TYPES: &str = "resource-groups:ResourceTypeFilters";
 
 /// The managed nodes that match every target, by id. A target matches where any of its values does.
 ///
@@ -20,16 +17,12 @@ pub(crate) fn resolve(
     for target in targets {
         check(target)?;
     }
-    // Few ids need not be looked for among all.
-    let groups: Vec<Vec<MachineIx>> = targets
-        .iter()
-        .filter(|it| it.key == GROUP)
-        .map(|it| {
-            it.values.iter().filter_map(|name| members(state, scope, name)).flatten().collect()
-        })
-        .collect();
-    let named = targets.iter().position(|it| it.key == "InstanceIds" && !it.is_all());
+    // Few ids, and the members of a group, need not be looked for among all.
+    let group = targets.iter().position(|it| it.key == GROUP);
+    let by_id = || targets.iter().position(|it| it.key == "InstanceIds" && !it.is_all());
+    let named = group.or_else(by_id);
     let nodes: Vec<MachineIx> = match named {
+        Some(place) if targets[place].key == GROUP => members(state, scope, &targets[place])?,
         Some(place) => {
             let mut ids: Vec<&String> = targets[place].values.iter().collect();
             ids.sort_unstable();
@@ -43,21 +36,29 @@ pub(crate) fn resolve(
         let Some(aws) = &machine.aws else { return false };
         aws.registered.is_some()
             && machine.power != Power::Terminated
-            && groups.iter().all(|group| group.contains(at))
-            && targets
-                .iter()
-                .enumerate()
-                .filter(|(_, it)| it.key != GROUP)
-                .all(|(place, it)| named == Some(place) || it.matches(aws))
+            && targets.iter().enumerate().all(|(place, it)| named == Some(place) || it.matches(aws))
     };
     Ok(nodes.into_iter().filter(matches).collect())
 }
 
+/// Of a resource group, its name.
+const GROUP: &str = "resource-groups:Name";
+/// Of the members of a resource group, their types.
+const GROUP_TYPES: &str = "resource-groups:ResourceTypeFilters";
+
+fn members(state: &State, scope: ScopeIx, target: &Target) -> Result<Vec<MachineIx>, AwsError> {
+    let [name] = &target.values[..] else {
+        return Err(AwsError::validation(format!("{GROUP} takes one group.")));
+    };
+    resource_groups::members(state, scope, name)
+        .ok_or_else(|| AwsError::validation(format!("There is no resource group {name}.")))
+}
+
 fn check(target: &Target) -> Result<(), AwsError> {
     let known = target.key == "InstanceIds"
+        || target.key == "tag-key"
         || target.key == GROUP
         || target.key == GROUP_TYPES
-        || target.key == "tag-key"
         || target.key.strip_prefix("tag:").is_some_and(|name| !name.is_empty());
     if !known {
         let message = format!("The target key {:?} is not supported.", target.key);

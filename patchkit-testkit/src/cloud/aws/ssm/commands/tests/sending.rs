@@ -303,14 +303,14 @@ fn a_topic_is_told_of_the_events_it_asks_for() {
             },
         })
     };
+    lab.topic("t");
     lab.send_as(&config(json!(["Success"]), "Command"));
     lab.advance(60);
     lab.send_as(&config(json!(["All"]), "Invocation"));
     lab.advance(60);
     let state = lab.state();
     let told: Vec<(String, bool)> = state
-        .commands(crate::cloud::aws::ssm::lab::HERE)
-        .notices
+        .messages()
         .iter()
         .map(|it| {
             let message: serde_json::Value = serde_json::from_str(&it.message).unwrap();
