@@ -86,6 +86,12 @@ fn is_name(part: &str) -> bool {
     !part.is_empty() && part.len() <= 255 && !part.starts_with('.') && part.chars().all(plain)
 }
 
+/// Gives the objects that nodes read: lists and baselines to patch by.
+pub(crate) trait ObjectSource: fmt::Debug + Send + Sync {
+    /// An object, where it is there.
+    fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>>;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,10 +117,4 @@ mod tests {
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
-}
-
-/// Gives the objects that nodes read: lists and baselines to patch by.
-pub(crate) trait ObjectSource: fmt::Debug + Send + Sync {
-    /// An object, where it is there.
-    fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>>;
 }
