@@ -509,3 +509,33 @@ fn named_ids(input: &Value) -> Vec<String> {
     }
     ids
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_table_in_the_documentation_names_what_is_served_and_nothing_else() {
+        let mut told = BTreeSet::new();
+        for row in include_str!("aws/served.md").lines().skip(2) {
+            let operations = row.split('|').nth(2).unwrap_or_default();
+            told.extend(operations.split('`').skip(1).step_by(2));
+        }
+        let served: BTreeSet<&str> =
+            services().iter().flat_map(|it| it.operations.keys().copied()).collect();
+        assert_eq!(served.difference(&told).collect::<Vec<_>>(), [&""; 0], "are not in the table");
+        assert_eq!(told.difference(&served).collect::<Vec<_>>(), [&""; 0], "are not served");
+    }
+
+    #[test]
+    fn every_operation_of_the_models_is_served() {
+        for service in services() {
+            let modelled: BTreeSet<&str> =
+                service.model.operations.keys().map(|it| &**it).collect();
+            let served: BTreeSet<&str> = service.operations.keys().copied().collect();
+            assert_eq!(modelled, served, "{}", service.name);
+        }
+    }
+}
