@@ -8,7 +8,7 @@ from aws.cloud import Keys, eventually, every, once, refused
 # Of an issuer, to an audience, as STS wants it; unsigned.
 TOKEN = (
     "eyJhbGciOiJub25lIn0."
-    "eyJpc3MiOiJodHRwczovL2lkcC5leGFtcGxlIiwic3ViIjoicHJvb2YiLCJhdWQiOiJwYXRjaGtpdCJ9."
+    "eyJpc3MiOiJodHRwczovL2lkcC5leGFtcGxlIiwic3ViIjoiYS1wcm9vZiIsImF1ZCI6InBhdGNoa2l0In0."
     "c2lnbmF0dXJl"
 )
 

@@ -224,3 +224,21 @@ fn a_patch_association_of_a_node_is_told_its_own_id() {
         [&(nodes[0].as_str().into(), id.as_str().into())];
     assert!(item.details["DetailedText"].contains("MissingCount"));
 }
+
+#[test]
+fn a_cron_expression_runs_an_association_in_utc() {
+    let lab = Lab::new(Behavior::Well);
+    let mut input = noop(&lab);
+    // It is Tuesday, 3 March 2026, 10:00.
+    input["ScheduleExpression"] = json!("cron(0 11 ? * TUE *)");
+    input["ApplyOnlyAtCronInterval"] = json!(true);
+    let id = create(&lab, &input);
+    lab.advance(3_500);
+    assert!(runs(&lab, &id).is_empty());
+    lab.advance(200);
+    assert_eq!(runs(&lab, &id).len(), 1);
+    lab.advance(7 * 86_400);
+    assert_eq!(runs(&lab, &id).len(), 2);
+    input["ScheduleExpression"] = json!("cron(0 11 30 FEB ? *)");
+    assert_eq!(lab.refused("CreateAssociation", &input), "InvalidSchedule");
+}
