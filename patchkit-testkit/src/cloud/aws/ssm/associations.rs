@@ -3,6 +3,7 @@
 mod change;
 mod read;
 mod run;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -16,16 +17,19 @@ use patchkit_core::{ComplianceStatus, OperationKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub(super) use self::run::refresh;
+pub(super) use self::{run::refresh, standing::Standing};
 use super::{
     super::{AwsError, Operations},
     commands::Target,
     schedule::Timing,
 };
-use crate::cloud::world::{
-    State,
-    judge::Judgement,
-    machine::{MachineIx, ScopeIx},
+use crate::cloud::{
+    lake::Part,
+    world::{
+        State,
+        judge::Judgement,
+        machine::{MachineIx, ScopeIx},
+    },
 };
 
 pub(super) const OPERATIONS: Operations = &[
@@ -56,7 +60,6 @@ pub(crate) type AssociationCompliance = BTreeMap<(Box<str>, Arc<str>), Associati
 pub(crate) struct AssociationItem {
     /// The document.
     pub(crate) title: Box<str>,
-    pub(crate) version: u32,
     pub(crate) status: ComplianceStatus,
     /// `CRITICAL` … `UNSPECIFIED`
     pub(crate) severity: Box<str>,
@@ -144,6 +147,8 @@ struct TargetResult {
     status: &'static str,
     details: &'static str,
     at: Timestamp,
+    /// When it last succeeded there.
+    last_success: Option<Timestamp>,
     execution: Arc<str>,
     code: i32,
 }
@@ -219,7 +224,6 @@ pub(super) fn report_patches(
     let severity = known.and_then(|it| it.definition.compliance_severity.as_deref());
     let item = AssociationItem {
         title: "AWS-RunPatchBaselineAssociation".into(),
-        version: known.map_or(1, |it| it.version),
         status: verdict.status,
         severity: severity.unwrap_or("UNSPECIFIED").into(),
         executed: state.now,
@@ -229,6 +233,7 @@ pub(super) fn report_patches(
     };
     let key = (node, Arc::clone(association));
     state.scope_mut(scope).ssm.association_compliance.insert(key, item);
+    state.sync_node(at, Part::Compliance);
 }
 
 fn unknown(id: &str) -> AwsError {

@@ -36,8 +36,6 @@ pub(super) const OPERATIONS: Operations = &[
 pub(crate) struct Automation {
     by_number: BTreeMap<u64, Execution>,
     numbers: HashMap<Arc<str>, u64>,
-    /// What a client's token has started, with the request that it came with.
-    tokens: HashMap<String, (String, Arc<str>)>,
 }
 
 type Parameters = BTreeMap<String, Vec<String>>;
@@ -54,7 +52,6 @@ struct Execution {
     status: Status,
     failure: Option<String>,
     steps: Vec<StepRun>,
-    tags: Vec<String>,
     /// Someone asked it to stop after the step that it is at.
     stopping: bool,
     parent: Option<Arc<str>>,
@@ -148,6 +145,29 @@ impl State {
     fn automation_mut(&mut self, scope: ScopeIx) -> &mut Automation {
         &mut self.scope_mut(scope).ssm.automation
     }
+}
+
+/// Starts an execution by an input of StartAutomationExecution, for what runs runbooks itself; gives
+/// its id.
+pub(super) fn start_input(
+    state: &mut State,
+    scope: ScopeIx,
+    value: Value,
+) -> Result<String, AwsError> {
+    // A window runs its tasks by a role of the account (API reference,
+    // RegisterTaskWithMaintenanceWindow).
+    let caller = format!("arn:aws:iam::{}:root", state.account_of(scope).id);
+    start::start(state, scope, &caller, value).map(|started| started.id.to_string())
+}
+
+/// An execution's status; none where it is not known.
+pub(super) fn status(state: &State, scope: ScopeIx, id: &str) -> Option<String> {
+    state.automation(scope).get(id).map(|execution| execution.status.as_str().to_owned())
+}
+
+/// Cancels an execution, unless it is over.
+pub(super) fn cancel(state: &mut State, scope: ScopeIx, id: &str) {
+    state.cancel_execution(scope, id);
 }
 
 fn unknown(id: &str) -> AwsError {

@@ -1,5 +1,6 @@
 //! Maintenance windows: when they open, for what, and what they did.
 
+mod automation;
 mod history;
 mod register;
 mod run;

@@ -7,7 +7,10 @@ mod tests;
 use serde_json::{Value, json};
 
 use self::filters::Filters;
-use super::super::{AwsError, Call, Operations, page::Page, seconds};
+use super::{
+    super::{AwsError, Call, Operations, page::Page, seconds},
+    associations::Standing,
+};
 use crate::cloud::world::{
     State,
     machine::{AwsKind, MachineIx},
@@ -79,6 +82,9 @@ pub(super) fn information(state: &State, at: MachineIx) -> Option<Value> {
         value["IamRole"] = json!(&*hybrid.role);
         value["ActivationId"] = json!(&*hybrid.activation);
         value["RegistrationDate"] = aws.registered.map_or(Value::Null, seconds);
+    }
+    if let Some(standing) = Standing::of(state, aws.scope, &aws.id) {
+        standing.describe(&mut value);
     }
     Some(value)
 }

@@ -100,7 +100,7 @@ impl State {
         if let Some(scan) = scan {
             rows.extend(self.findings(at).map(|it| patch_item(scan, &it)));
         }
-        for put in self.scope(aws.scope).ssm.compliance.of(&aws.id) {
+        for put in self.scope(aws.scope).ssm.puts_of(&aws.id) {
             newest = newest.max(Some(put.at));
             rows.extend(put.item_rows());
         }
@@ -120,7 +120,7 @@ impl State {
             ];
             rows.push(summary(head, more, &self.patch_levels(at)));
         }
-        for put in self.scope(aws.scope).ssm.compliance.of(&aws.id) {
+        for put in self.scope(aws.scope).ssm.puts_of(&aws.id) {
             newest = newest.max(Some(put.at));
             let more = [("PatchGroup", ""), ("PatchBaselineId", "")];
             rows.push(summary(put.head(), more, &put.levels()));

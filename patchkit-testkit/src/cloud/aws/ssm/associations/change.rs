@@ -18,6 +18,7 @@ use crate::cloud::{
             tags::given,
         },
     },
+    lake::Part,
     world::machine::ScopeIx,
 };
 
@@ -114,7 +115,13 @@ pub(super) fn delete_association(call: &mut Call<'_>, value: Value) -> Result<Va
     store.associations.by_id.remove(&id);
     store.tags.remove("Association", &id);
     // Its items go with it.
-    store.association_compliance.retain(|(_, association), _| *association != id);
+    let gone = store.association_compliance.extract_if(.., |(_, of), _| *of == id);
+    let nodes: Vec<Box<str>> = gone.map(|((node, _), _)| node).collect();
+    for node in nodes {
+        if let Some(at) = call.state.find(call.scope, &node) {
+            call.state.sync_node(at, Part::Compliance);
+        }
+    }
     Ok(json!({}))
 }
 

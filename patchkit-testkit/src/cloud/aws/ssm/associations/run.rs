@@ -17,6 +17,7 @@ use crate::cloud::{
             self, Origin, SendRequest, Stage, Target, documents::Document, reached, resolve,
         },
     },
+    lake::Part,
     world::machine::ScopeIx,
 };
 
@@ -131,10 +132,15 @@ fn note_end(state: &mut State, scope: ScopeIx, id: &Arc<str>, execution: &Arc<st
         association.last_success = Some(now);
     }
     for result in &ended.targets {
-        association.results.insert(result.node.clone(), result.clone());
+        let mut result = result.clone();
+        if result.status != "Success" {
+            let before = association.results.get(&result.node);
+            result.last_success = before.and_then(|it| it.last_success);
+        }
+        association.results.insert(result.node.clone(), result);
     }
     let definition = &association.definition;
-    let (name, version) = (definition.name.clone(), association.version);
+    let name = definition.name.clone();
     let severity = definition.compliance_severity.clone().unwrap_or("UNSPECIFIED".to_owned());
     let manual = definition.sync_compliance.as_deref() == Some("MANUAL");
     let targets = ended.targets.clone();
@@ -148,7 +154,6 @@ fn note_end(state: &mut State, scope: ScopeIx, id: &Arc<str>, execution: &Arc<st
     for result in targets {
         let item = AssociationItem {
             title: name.as_str().into(),
-            version,
             status: match result.status {
                 "Success" => ComplianceStatus::Compliant,
                 _ => ComplianceStatus::NonCompliant,
@@ -162,8 +167,12 @@ fn note_end(state: &mut State, scope: ScopeIx, id: &Arc<str>, execution: &Arc<st
                 ("DocumentVersion", "1".to_owned()),
             ]),
         };
+        let at = state.find(scope, &result.node);
         let key = (result.node, Arc::clone(id));
         state.scope_mut(scope).ssm.association_compliance.insert(key, item);
+        if let Some(at) = at {
+            state.sync_node(at, Part::Compliance);
+        }
     }
 }
 
@@ -175,13 +184,17 @@ pub(super) fn results(
     command: &str,
 ) -> Option<Ended> {
     let command = state.commands(scope).get(command)?;
-    let targets = command.invocations.iter().map(|it| TargetResult {
-        node: it.node.clone(),
-        status: status(it.stage),
-        details: it.stage.details(),
-        at: it.ended.or(it.started).unwrap_or(command.requested),
-        execution: Arc::clone(execution),
-        code: it.code(),
+    let targets = command.invocations.iter().map(|it| {
+        let (status, at) = (status(it.stage), it.ended.or(it.started).unwrap_or(command.requested));
+        TargetResult {
+            node: it.node.clone(),
+            status,
+            details: it.stage.details(),
+            at,
+            last_success: (status == "Success").then_some(at),
+            execution: Arc::clone(execution),
+            code: it.code(),
+        }
     });
     Some(Ended {
         at: state.now,

@@ -224,3 +224,52 @@ fn a_patch_association_of_a_node_is_told_its_own_id() {
         [&(nodes[0].as_str().into(), id.as_str().into())];
     assert!(item.details["DetailedText"].contains("MissingCount"));
 }
+
+#[test]
+fn a_cron_expression_runs_an_association_in_utc() {
+    let lab = Lab::new(Behavior::Well);
+    let mut input = noop(&lab);
+    // It is Tuesday, 3 March 2026, 10:00.
+    input["ScheduleExpression"] = json!("cron(0 11 ? * TUE *)");
+    input["ApplyOnlyAtCronInterval"] = json!(true);
+    let id = create(&lab, &input);
+    lab.advance(3_500);
+    assert!(runs(&lab, &id).is_empty());
+    lab.advance(200);
+    assert_eq!(runs(&lab, &id).len(), 1);
+    lab.advance(7 * 86_400);
+    assert_eq!(runs(&lab, &id).len(), 2);
+    input["ScheduleExpression"] = json!("cron(0 11 30 FEB ? *)");
+    assert_eq!(lab.refused("CreateAssociation", &input), "InvalidSchedule");
+}
+
+#[test]
+fn what_an_association_came_to_is_told_of_its_node_in_compliance_and_description() {
+    let lab = Lab::new(Behavior::Well);
+    let (id, node) = (create(&lab, &noop(&lab)), lab.linux().remove(0));
+    let of_node = json!({"Filters": [{"Key": "InstanceIds", "Values": [node]}]});
+    let described = || lab.good("DescribeInstanceInformation", &of_node);
+    assert!(described()["InstanceInformationList"][0].get("AssociationStatus").is_none());
+    lab.advance(120);
+    let told = described()["InstanceInformationList"][0].clone();
+    assert_eq!(told["AssociationStatus"], "Success");
+    let counts = json!({"Success": 1});
+    let overview = &told["AssociationOverview"];
+    assert_eq!(overview["InstanceAssociationStatusAggregatedCount"], counts);
+    let by_status = json!({"Filters": [{"Key": "AssociationStatus", "Values": ["Success"]}]});
+    let found = lab.good("DescribeInstanceInformation", &by_status);
+    assert!(!found["InstanceInformationList"].as_array().unwrap().is_empty());
+
+    let filter = json!([{"Key": "ComplianceType", "Values": ["Association"], "Type": "EQUAL"}]);
+    let items = json!({"ResourceIds": [node], "Filters": filter});
+    let items = lab.good("ListComplianceItems", &items)["ComplianceItems"].clone();
+    assert_eq!((&items[0]["Id"], &items[0]["Status"]), (&json!(id), &json!("COMPLIANT")));
+    assert_eq!(items[0]["ExecutionSummary"]["ExecutionType"], "Association");
+    let summaries = || {
+        let all = lab.good("ListResourceComplianceSummaries", &json!({"Filters": filter}));
+        all["ResourceComplianceSummaryItems"].as_array().unwrap().len()
+    };
+    assert!(summaries() > 0);
+    lab.good("DeleteAssociation", &json!({"AssociationId": id}));
+    assert_eq!(summaries(), 0);
+}

@@ -76,7 +76,7 @@ impl State {
             let mut parameters = parent.parameters.clone();
             parameters.insert(fan.parameter.clone(), vec![value.clone()]);
             let (runbook, caller) = (Arc::clone(&parent.runbook), Arc::clone(&parent.caller));
-            let mut child = self.new_execution(runbook, parameters, caller, Vec::new());
+            let mut child = self.new_execution(runbook, parameters, caller);
             child.parent = Some(Arc::clone(id));
             child.target = Some(value);
             if let Some(fan) = self.automation_mut(scope).get_mut(id).and_then(|it| it.fan.as_mut())

@@ -2,12 +2,14 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "all operations have one signature")]
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Execution, Status, StepRun, unknown};
-use crate::cloud::aws::{AwsError, Call, input, page::Page, seconds};
+use crate::cloud::aws::{AwsError, Call, input, page::Page, seconds, ssm::tags::TagStore};
 
 const PAGE: usize = 50;
 /// GetAutomationExecution shows so many steps.
@@ -26,7 +28,11 @@ pub(super) fn get_automation_execution(
         execution.steps.iter().take(STEPS_SHOWN).map(|it| step(execution, it)).collect();
     shown["StepExecutions"] = json!(steps);
     shown["StepExecutionsTruncated"] = json!(execution.steps.len() > STEPS_SHOWN);
-    shown["Parameters"] = json!(execution.parameters);
+    // The model has no empty value: what is given by no one and is nothing is not told.
+    let told = |(_, values): &(&String, &Vec<String>)| values.iter().all(|it| !it.is_empty());
+    let parameters: BTreeMap<&String, &Vec<String>> =
+        execution.parameters.iter().filter(told).collect();
+    shown["Parameters"] = json!(parameters);
     let children = execution.fan.iter().flat_map(|fan| &fan.children);
     let children: Vec<&Execution> =
         children.filter_map(|id| call.state.automation(call.scope).get(id)).collect();
@@ -134,9 +140,10 @@ pub(super) fn describe_automation_executions(
     // Children are listed where someone asks for them.
     let with_children =
         filters.iter().any(|it| it.key == "ParentExecutionId" || it.key == "ExecutionId");
+    let tags = &call.here().ssm.tags;
     let mut found = Vec::new();
     for execution in call.state.automation(call.scope).by_number.values().rev() {
-        if (with_children || execution.parent.is_none()) && passes(execution, &filters)? {
+        if (with_children || execution.parent.is_none()) && passes(execution, tags, &filters)? {
             found.push(execution);
         }
     }
@@ -153,7 +160,7 @@ pub(super) fn describe_automation_executions(
     Ok(json!({"AutomationExecutionMetadataList": list, "NextToken": next}))
 }
 
-fn passes(execution: &Execution, filters: &[Filter]) -> Result<bool, AwsError> {
+fn passes(execution: &Execution, tags: &TagStore, filters: &[Filter]) -> Result<bool, AwsError> {
     for Filter { key, values } in filters {
         let any = |text: &str| values.iter().any(|it| it == text);
         let passes = match key.as_str() {
@@ -170,7 +177,7 @@ fn passes(execution: &Execution, filters: &[Filter]) -> Result<bool, AwsError> {
             "StartTimeBefore" => execution.started < time(values)?,
             "StartTimeAfter" => execution.started > time(values)?,
             "AutomationType" => any("Local"),
-            "TagKey" => execution.tags.iter().any(|it| any(it)),
+            "TagKey" => tags.of("Automation", &execution.id).iter().any(|(key, _)| any(key)),
             _ => return Err(filter_key(key)),
         };
         if !passes {

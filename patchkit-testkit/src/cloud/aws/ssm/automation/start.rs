@@ -11,7 +11,10 @@ use super::{
     unknown,
 };
 use crate::cloud::{
-    aws::{AwsError, Call, input},
+    aws::{
+        AwsError, Call, input,
+        ssm::{idempotent::once, tags::given},
+    },
     world::machine::{AwsKind, MachineIx, Power, ScopeIx},
 };
 
@@ -26,14 +29,11 @@ struct Start {
     document_version: Option<String>,
     #[serde(default)]
     parameters: Parameters,
-    client_token: Option<String>,
     target_parameter_name: Option<String>,
     #[serde(default)]
     targets: Vec<Target>,
     max_concurrency: Option<String>,
     max_errors: Option<String>,
-    #[serde(default)]
-    tags: Vec<Tag>,
     mode: Option<String>,
     target_locations: Option<Value>,
     target_maps: Option<Value>,
@@ -41,58 +41,52 @@ struct Start {
     target_locations_url: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Tag {
-    key: String,
+/// What was started, and the nodes that its input names.
+pub(super) struct Started {
+    pub(super) id: Arc<str>,
+    reached: Vec<String>,
 }
 
 pub(super) fn start_automation_execution(
     call: &mut Call<'_>,
     value: Value,
 ) -> Result<Value, AwsError> {
-    let asked = value.to_string();
+    once(call, value, |call, value| {
+        let caller = call.caller.arn.clone();
+        let started = start(call.state, call.scope, &caller, value)?;
+        call.reached = started.reached;
+        Ok(json!({"AutomationExecutionId": &*started.id}))
+    })
+}
+
+pub(super) fn start(
+    state: &mut State,
+    scope: ScopeIx,
+    caller: &str,
+    value: Value,
+) -> Result<Started, AwsError> {
+    let tags = given(&value);
     let start: Start = input(value)?;
-    let scope = call.scope;
-    if let Some(token) = &start.client_token
-        && let Some((before, id)) = call.state.automation(scope).tokens.get(token)
-    {
-        if *before == asked {
-            return Ok(json!({"AutomationExecutionId": &**id}));
-        }
-        let message = "The client token was used with other parameters.";
-        return Err(AwsError::new("IdempotentParameterMismatch", message));
-    }
     check_modelled(&start)?;
-    let runbook = find(call.state, scope, &start)?;
-    let caller: Arc<str> = call.caller.arn.as_str().into();
-    let token = start.client_token.clone();
-    let mut reached = named_nodes(call.state, scope, start.parameters.values().flatten());
+    let runbook = find(state, scope, &start)?;
+    let mut reached = named_nodes(state, scope, start.parameters.values().flatten());
     let id = if start.targets.is_empty() {
         let parameters = runbook.complete(&start.parameters).map_err(wrong)?;
-        let execution = call.state.new_execution(runbook, parameters, caller, tags(&start));
-        call.state.begin_execution(scope, execution)
+        let execution = state.new_execution(runbook, parameters, caller.into());
+        state.begin_execution(scope, execution)
     } else {
-        let fan = fan(call.state, scope, &runbook, &start)?;
-        reached.extend(named_nodes(call.state, scope, fan.values.iter()));
+        let fan = fan(state, scope, &runbook, &start)?;
+        reached.extend(named_nodes(state, scope, fan.values.iter()));
         let mut given = start.parameters.clone();
         given.insert(fan.parameter.clone(), vec![String::new()]);
         let mut parameters = runbook.complete(&given).map_err(wrong)?;
         parameters.remove(&fan.parameter);
-        let mut execution = call.state.new_execution(runbook, parameters, caller, tags(&start));
+        let mut execution = state.new_execution(runbook, parameters, caller.into());
         execution.fan = Some(fan);
-        call.state.begin_fan(scope, execution)
+        state.begin_fan(scope, execution)
     };
-    call.reached = reached;
-    if let Some(token) = token {
-        let started = (asked, Arc::clone(&id));
-        call.state.automation_mut(scope).tokens.insert(token, started);
-    }
-    Ok(json!({"AutomationExecutionId": &*id}))
-}
-
-fn tags(start: &Start) -> Vec<String> {
-    start.tags.iter().map(|tag| tag.key.clone()).collect()
+    *state.scope_mut(scope).ssm.tags.of_mut("Automation", &id) = tags;
+    Ok(Started { id, reached })
 }
 
 fn wrong(message: String) -> AwsError {
@@ -210,7 +204,6 @@ impl State {
         runbook: Arc<Runbook>,
         parameters: Parameters,
         caller: Arc<str>,
-        tags: Vec<String>,
     ) -> Execution {
         Execution {
             id: self.new_uuid().into(),
@@ -222,7 +215,6 @@ impl State {
             status: Status::InProgress,
             failure: None,
             steps: Vec::new(),
-            tags,
             stopping: false,
             parent: None,
             target: None,

@@ -85,9 +85,8 @@ fn counts(text: &mut String, counts: &PatchCounts) -> std::fmt::Result {
     Ok(())
 }
 
-/// Writes an invocation's output to the bucket that its command names.
+/// Writes an invocation's output to the bucket that its command names, and to the lake's folder.
 pub(super) fn store(state: &State, at: &At) {
-    let Some(objects) = &state.objects else { return };
     let Some(command) = state.command_at(at) else { return };
     let Some(bucket) = &command.request.bucket else { return };
     let invocation = &command.invocations[at.n];
@@ -95,8 +94,12 @@ pub(super) fn store(state: &State, at: &At) {
         for (name, text) in [("stdout", &plugin.stdout), ("stderr", &plugin.stderr)] {
             if !text.is_empty() {
                 let key = key(command, invocation, plugin, name);
-                // An upload that fails does not fail the command: the agent notes it in its own log.
-                let _ = objects.put(bucket, &key, text.clone().into_bytes());
+                let lake = state.lake.as_ref().map(|it| &it.sink);
+                for sink in state.objects.iter().chain(lake) {
+                    // An upload that fails does not fail the command: the agent notes it in its own
+                    // log.
+                    let _ = sink.put(bucket, &key, text.clone().into_bytes());
+                }
             }
         }
     }

@@ -55,7 +55,8 @@ pub(super) fn list(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError>
     };
     let state = &*call.state;
     let at = state.managed(call, id).ok_or_else(|| no_such_resource(id))?;
-    let custom = call.here().ssm.compliance.of(id).flat_map(|put| put.items_of(id));
+    let puts = call.here().ssm.puts_of(id);
+    let custom = puts.iter().flat_map(|put| put.items_of(id));
     let all = patch_items(state, at, id).chain(custom);
     let passing = all.filter(|item| filters.iter().all(|it| it.lets(&attribute(item, it.key()))));
     let (mut items, next) = page.cut(passing);

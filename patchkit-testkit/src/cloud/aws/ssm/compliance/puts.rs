@@ -1,6 +1,6 @@
 //! PutComplianceItems, and what it put there.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use patchkit_core::{ComplianceLevel, ComplianceStatus};
@@ -8,7 +8,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    super::super::{AwsError, Call, input, seconds, time},
+    super::{
+        super::{AwsError, Call, input, seconds, time},
+        Store,
+        associations::AssociationItem,
+    },
     MANAGED_INSTANCE,
     items::TIME,
     no_such_resource, no_such_type,
@@ -30,13 +34,13 @@ const LARGEST: usize = 1_024 * 1_024;
 pub(crate) struct Puts(BTreeMap<Box<str>, BTreeMap<Box<str>, Put>>);
 
 impl Puts {
-    pub(crate) fn of(&self, id: &str) -> impl Iterator<Item = &Put> {
+    fn of(&self, id: &str) -> impl Iterator<Item = &Put> {
         self.0.get(id).into_iter().flat_map(BTreeMap::values)
     }
 }
 
 /// The items of one type on one node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Put {
     pub(crate) kind: Box<str>,
     /// When they came.
@@ -48,13 +52,85 @@ pub(crate) struct Put {
     items: Vec<Item>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Item {
     id: Option<Box<str>>,
     title: Option<Box<str>>,
     status: ComplianceStatus,
     level: ComplianceLevel,
     details: BTreeMap<String, String>,
+    /// The run that it is of, where that is another than that of all.
+    run: Option<Run>,
+}
+
+#[derive(Clone, Debug)]
+struct Run {
+    at: Timestamp,
+    id: Arc<str>,
+    kind: &'static str,
+}
+
+impl Item {
+    fn of_association(id: &str, item: &AssociationItem) -> Self {
+        let details = item.details.iter().map(|(name, text)| ((*name).to_owned(), text.clone()));
+        let kind = item.execution_type;
+        Self {
+            id: Some(id.into()),
+            title: Some(item.title.clone()),
+            status: item.status,
+            level: ComplianceLevel::from_wire(&item.severity).unwrap_or_default(),
+            details: details.collect(),
+            run: Some(Run { at: item.executed, id: Arc::clone(&item.execution), kind }),
+        }
+    }
+}
+
+impl Run {
+    fn summary(&self) -> Value {
+        json!({
+            "ExecutionTime": seconds(self.at),
+            "ExecutionId": &*self.id,
+            "ExecutionType": self.kind,
+        })
+    }
+}
+
+impl Store {
+    /// What was put for a node, by type, with what its associations reported.
+    pub(crate) fn puts_of(&self, id: &str) -> Vec<Cow<'_, Put>> {
+        let mut puts: Vec<Cow<'_, Put>> = self.compliance.of(id).map(Cow::Borrowed).collect();
+        let reported = self.association_compliance.range((Box::from(id), Arc::from(""))..);
+        let mut reported = reported.take_while(|((node, _), _)| **node == *id).peekable();
+        if reported.peek().is_none() {
+            return puts;
+        }
+        let kind = "Association";
+        let place = puts.iter().position(|put| *put.kind == *kind).unwrap_or_else(|| {
+            let none = Put {
+                kind: kind.into(),
+                at: Timestamp::MIN,
+                executed: Timestamp::MIN,
+                execution: None,
+                execution_type: None,
+                hash: None,
+                items: Vec::new(),
+            };
+            puts.insert(0, Cow::Owned(none));
+            0
+        });
+        let put = puts[place].to_mut();
+        for ((_, association), item) in reported {
+            put.items.retain(|before| before.id.as_deref() != Some(association));
+            put.items.push(Item::of_association(association, item));
+            put.at = put.at.max(item.executed);
+            if item.executed >= put.executed {
+                put.executed = item.executed;
+                put.execution = Some(Box::from(&*item.execution));
+                put.execution_type = Some(item.execution_type.into());
+            }
+        }
+        puts
+    }
 }
 
 impl Put {
@@ -75,7 +151,10 @@ impl Put {
 
     pub(crate) fn item_rows(&self) -> impl Iterator<Item = Row> {
         self.items.iter().map(|item| {
-            let mut it = self.head();
+            let mut it = match &item.run {
+                Some(run) => head(&self.kind, &run.id, run.kind, run.at),
+                None => self.head(),
+            };
             it.extend(row([
                 ("Id", item.id.as_deref().unwrap_or_default()),
                 ("Title", item.title.as_deref().unwrap_or_default()),
@@ -105,9 +184,9 @@ impl Put {
                 "Title": item.title,
                 "Status": status_text(item.status),
                 "Severity": item.level.as_str(),
-                "ExecutionSummary": self.summary(),
+                "ExecutionSummary": item.run.as_ref().map_or_else(|| self.summary(), Run::summary),
                 "Details": item.details,
-                TIME: stamp(self.executed),
+                TIME: stamp(item.run.as_ref().map_or(self.executed, |run| run.at)),
             })
         })
     }
@@ -226,7 +305,7 @@ fn read(entries: Vec<Entry>) -> Result<Vec<Item>, AwsError> {
             _ => ComplianceStatus::NonCompliant,
         };
         let level = ComplianceLevel::from_wire(&severity).unwrap_or_default();
-        items.push(Item { id, title, status, level, details });
+        items.push(Item { id, title, status, level, details, run: None });
     }
     if total > LARGEST {
         let message = "The size of compliance data has exceeded the total size limit.";

@@ -1,6 +1,6 @@
 //! ListComplianceSummaries and ListResourceComplianceSummaries.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use patchkit_core::{ComplianceLevel, ComplianceStatus};
 use serde::Deserialize;
@@ -50,19 +50,19 @@ struct OfResource<'a> {
 
 enum Source<'a> {
     Patches(&'a PatchScan),
-    Put(&'a Put),
+    Put(Cow<'a, Put>),
 }
 
 impl OfResource<'_> {
     fn kind(&self) -> &str {
-        match self.source {
+        match &self.source {
             Source::Patches(_) => "Patch",
             Source::Put(put) => &put.kind,
         }
     }
 
     fn verdict(&self) -> (ComplianceStatus, ComplianceLevel) {
-        match self.source {
+        match &self.source {
             Source::Patches(scan) => {
                 let verdict = &scan.verdict;
                 (verdict.status, verdict.level.unwrap_or(ComplianceLevel::Unspecified))
@@ -72,14 +72,14 @@ impl OfResource<'_> {
     }
 
     fn levels(&self) -> LevelCounts {
-        match self.source {
+        match &self.source {
             Source::Patches(_) => self.state.patch_levels(self.at),
             Source::Put(put) => put.levels(),
         }
     }
 
     fn execution(&self) -> Value {
-        match self.source {
+        match &self.source {
             Source::Patches(scan) => json!({
                 "ExecutionTime": seconds(scan.started),
                 "ExecutionId": &*scan.execution,
@@ -91,8 +91,8 @@ impl OfResource<'_> {
 
     fn passes(&self, filters: &[Filter]) -> bool {
         filters.iter().all(|filter| {
-            let patches = match self.source {
-                Source::Patches(scan) => Some(scan),
+            let patches = match &self.source {
+                Source::Patches(scan) => Some(*scan),
                 Source::Put(_) => None,
             };
             let execution = |member: &str| -> String {
@@ -107,7 +107,7 @@ impl OfResource<'_> {
                     filter.lets(patches.and_then(|it| it.group.as_deref()).unwrap_or_default())
                 }
                 "PatchBaselineId" => filter.lets(patches.map_or("", PatchScan::baseline_id)),
-                "ExecutionTime" => filter.lets(&stamp(match self.source {
+                "ExecutionTime" => filter.lets(&stamp(match &self.source {
                     Source::Patches(scan) => scan.started,
                     Source::Put(put) => put.executed,
                 })),
@@ -142,7 +142,7 @@ fn all<'a>(call: &'a Call<'_>) -> impl Iterator<Item = OfResource<'a>> {
             let patches = aws.scan.as_deref().map(Source::Patches);
             // `Association` and `Custom:…` are both before and after `Patch`; what was put there
             // is sorted by itself.
-            let puts = here.ssm.compliance.of(id).map(Source::Put);
+            let puts = here.ssm.puts_of(id).into_iter().map(Source::Put);
             patches.into_iter().chain(puts).map(move |source| OfResource { state, at, id, source })
         },
     )

@@ -87,7 +87,7 @@ fn describe_invocations(call: &mut Call<'_>, input: Value) -> Result<Value, AwsE
         value["WindowExecutionId"] = json!(execution.id);
         value["TaskExecutionId"] = json!(task.id);
         value["InvocationId"] = json!(it.id);
-        value["ExecutionId"] = json!(it.command);
+        value["ExecutionId"] = json!(it.runs);
         value["TaskType"] = task.task["TaskType"].clone();
         value["Parameters"] = json!(it.parameters);
         value["OwnerInformation"] = it.owner.clone();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{Window, store, store_mut};
+use super::{Window, automation, store, store_mut};
 use crate::cloud::world::{State, machine::ScopeIx};
 
 /// How often a window asks how its commands stand.
@@ -101,7 +101,8 @@ pub(super) struct TaskExecution {
 #[derive(Debug)]
 pub(super) struct Invocation {
     pub(super) id: String,
-    pub(super) command: Option<String>,
+    /// The command or the execution that it is.
+    pub(super) runs: Option<String>,
     pub(super) parameters: String,
     pub(super) target: Option<String>,
     pub(super) owner: Value,
@@ -109,12 +110,12 @@ pub(super) struct Invocation {
 }
 
 /// What a task reaches by one command.
-struct Batch {
+pub(super) struct Batch {
     /// The registered target that it is.
-    target: Option<String>,
-    owner: Value,
-    /// `InstanceIds` or `Targets` of a command.
-    reach: (&'static str, Value),
+    pub(super) target: Option<String>,
+    pub(super) owner: Value,
+    /// `InstanceIds` or `Targets` of a command; of an automation, one resource or none.
+    pub(super) reach: (&'static str, Value),
 }
 
 /// Enters the next time that a window opens; what was entered before is void.
@@ -221,26 +222,33 @@ fn start(state: &mut State, scope: ScopeIx, id: &str, place: usize) {
     let now = state.now;
     let Some(execution) = find(state, scope, id) else { return };
     let (window, task) = (execution.window.clone(), execution.tasks[place].task.clone());
-    let batches = match store(state, scope).windows.get(&window) {
+    let mut batches = match store(state, scope).windows.get(&window) {
         Some(window) => batches(window, &task),
         None => Vec::new(),
     };
-    let is_command = task["TaskType"] == "RUN_COMMAND";
+    let is_automation = task["TaskType"] == "AUTOMATION";
+    if is_automation {
+        batches = automation::resources(state, scope, &task, batches);
+    }
+    let runner = store(state, scope).runner.of(&task);
     let mut invocations = Vec::new();
     for Batch { target, owner, reach } in batches {
-        let command = command(&task, reach);
+        let input = if is_automation {
+            automation::input(&task, &window, target.as_deref(), &reach.1)
+        } else {
+            command(&task, reach)
+        };
         let mut invocation = Invocation {
             id: state.new_uuid(),
-            command: None,
-            parameters: parameters(&command).to_string(),
+            runs: None,
+            parameters: parameters(&input).to_string(),
             target,
             owner,
             progress: Progress::pending(),
         };
         invocation.progress.begin(now);
-        let send = store(state, scope).runner.send;
-        match is_command.then(|| send(state, scope, command)) {
-            Some(Ok(sent)) => invocation.command = Some(sent),
+        match runner.map(|it| (it.start)(state, scope, input)) {
+            Some(Ok(started)) => invocation.runs = Some(started),
             Some(Err(error)) => {
                 invocation.progress.end(Status::Failed, now);
                 invocation.progress.details = Some(shortened(&error.message));
@@ -268,18 +276,19 @@ fn shortened(message: &str) -> String {
     message.chars().take(250).collect()
 }
 
-/// Asks how the commands of an execution stand, and again later while one of them runs.
+/// Asks how what an execution runs stands, and again later while one of them runs.
 fn look(state: &mut State, scope: ScopeIx, id: &str) {
     let now = state.now;
-    let status = store(state, scope).runner.status;
+    let runner = store(state, scope).runner;
     let Some(execution) = store(state, scope).executions.iter().find(|it| it.id == id) else {
         return;
     };
     let mut ended = Vec::new();
     for (place, task) in execution.tasks.iter().enumerate() {
+        let Some(runs) = runner.of(&task.task) else { continue };
         for (at, it) in task.invocations.iter().enumerate() {
-            if let (Status::InProgress, Some(command)) = (it.progress.status, &it.command) {
-                let status = of_command(status(state, scope, command).as_deref());
+            if let (Status::InProgress, Some(id)) = (it.progress.status, &it.runs) {
+                let status = of_run((runs.status)(state, scope, id).as_deref());
                 if status.is_over() {
                     ended.push((place, at, status));
                 }
@@ -305,7 +314,7 @@ fn look(state: &mut State, scope: ScopeIx, id: &str) {
     }
 }
 
-fn of_command(status: Option<&str>) -> Status {
+fn of_run(status: Option<&str>) -> Status {
     match status {
         Some("Pending" | "InProgress" | "Delayed" | "Cancelling") => Status::InProgress,
         Some("Success") => Status::Success,
@@ -315,13 +324,13 @@ fn of_command(status: Option<&str>) -> Status {
     }
 }
 
-/// Nothing starts from here on, and the commands of tasks that say so are cancelled: "the status
+/// Nothing starts from here on, and what tasks that say so run is cancelled: "the status
 /// for tasks that are not completed is TIMED_OUT" (API reference, RegisterTaskWithMaintenanceWindow).
 fn cut_off(state: &mut State, scope: ScopeIx, id: &str) {
     let now = state.now;
-    let cancel = store(state, scope).runner.cancel;
+    let runner = store(state, scope).runner;
     let Some(execution) = find(state, scope, id) else { return };
-    let mut commands = Vec::new();
+    let mut running = Vec::new();
     for task in &mut execution.tasks {
         let cancels = task.task["CutoffBehavior"] == "CANCEL_TASK";
         let ends = match task.progress.status {
@@ -333,13 +342,14 @@ fn cut_off(state: &mut State, scope: ScopeIx, id: &str) {
             continue;
         }
         task.progress.end(Status::TimedOut, now);
+        let Some(runs) = runner.of(&task.task) else { continue };
         for it in task.invocations.iter_mut().filter(|it| !it.progress.status.is_over()) {
             it.progress.end(Status::TimedOut, now);
-            commands.extend(it.command.clone());
+            running.extend(it.runs.clone().map(|id| (runs.cancel, id)));
         }
     }
-    for command in commands {
-        cancel(state, scope, &command);
+    for (cancel, id) in running {
+        cancel(state, scope, &id);
     }
     go_on(state, scope, id);
 }

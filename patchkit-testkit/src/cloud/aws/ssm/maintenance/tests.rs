@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Runner, store_mut};
+use super::{runner::Runs, store_mut};
 use crate::cloud::{
     aws::ssm::{lab::Lab, testing::Desk},
     world::machine::{Behavior, ScopeIx},
@@ -17,8 +17,8 @@ const HOUR: Duration = Duration::from_hours(1);
 fn desk() -> Desk {
     let desk = Desk::new();
     desk.with(|state| {
-        store_mut(state, ScopeIx(0)).runner = Runner {
-            send: |state, _, input| {
+        store_mut(state, ScopeIx(0)).runner.commands = Runs {
+            start: |state, _, input| {
                 assert!(input["DocumentName"].is_string());
                 let forever = input["Comment"] == "forever";
                 let ends = state.now.as_second() + if forever { 1 << 40 } else { 300 };
@@ -397,4 +397,43 @@ fn a_window_scans_its_nodes_by_run_command() {
     let state = lab.state();
     let scan = state.machine(at).aws.as_ref().unwrap().scan.as_ref().unwrap();
     assert_eq!(*scan.execution, *command.as_str().unwrap());
+}
+
+#[test]
+fn a_runbook_of_a_window_runs_for_each_of_its_resources() {
+    let lab = Lab::new(Behavior::Well);
+    let (stopped, window) = (
+        lab.stopped(),
+        json!({
+            "Name": "wake", "Schedule": "rate(1 hour)", "Duration": 2, "Cutoff": 0,
+            "AllowUnassociatedTargets": true,
+        }),
+    );
+    let ids = &stopped[..2];
+    let window = text(&lab.good("CreateMaintenanceWindow", &window)["WindowId"]);
+    let task = json!({
+        "WindowId": window, "TaskArn": "AWS-StartEC2Instance", "TaskType": "AUTOMATION",
+        "MaxConcurrency": "2", "MaxErrors": "1",
+        "Targets": [{"Key": "InstanceIds", "Values": ids}],
+        "TaskInvocationParameters": {
+            "Automation": {"Parameters": {"InstanceId": ["{{RESOURCE_ID}}"]}},
+        },
+    });
+    lab.good("RegisterTaskWithMaintenanceWindow", &task);
+    lab.advance(3_600 + 600);
+    let run = json!({"WindowId": window});
+    let run = lab.good("DescribeMaintenanceWindowExecutions", &run)["WindowExecutions"][0].clone();
+    assert_eq!(run["Status"], "SUCCESS");
+    let list = lab.good("DescribeAutomationExecutions", &json!({}));
+    let list = list["AutomationExecutionMetadataList"].as_array().unwrap();
+    let mut named: Vec<String> = Vec::new();
+    for it in list {
+        let id = json!({"AutomationExecutionId": it["AutomationExecutionId"]});
+        let it = lab.good("GetAutomationExecution", &id)["AutomationExecution"].clone();
+        assert_eq!(it["AutomationExecutionStatus"], "Success");
+        named.push(text(&it["Parameters"]["InstanceId"][0]));
+    }
+    named.sort();
+    assert_eq!(named, ids);
+    assert!(ids.iter().all(|id| !lab.stopped().contains(id)));
 }

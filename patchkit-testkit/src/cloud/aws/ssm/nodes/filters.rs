@@ -3,8 +3,13 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::super::{AwsError, Call, input};
-use super::source_type;
+use super::{
+    super::{
+        super::{AwsError, Call, input},
+        associations::Standing,
+    },
+    source_type,
+};
 use crate::cloud::world::{
     State,
     machine::{AwsKind, AwsSide, MachineIx, ScopeIx},
@@ -160,8 +165,9 @@ impl Key {
         match self {
             Self::ActivationIds => hybrid.is_some_and(|it| among(&it.activation)),
             Self::AgentVersion => among(&aws.agent_version),
-            // Nodes show no association's status here, so none has one of those asked for.
-            Self::AssociationStatus => false,
+            Self::AssociationStatus => {
+                Standing::of(state, aws.scope, &aws.id).is_some_and(|it| among(it.status))
+            }
             Self::IamRole => hybrid.is_some_and(|it| among(&it.role)),
             Self::InstanceIds | Self::SourceIds => among(&aws.id),
             Self::PingStatus => among(state.ping_status(at)),

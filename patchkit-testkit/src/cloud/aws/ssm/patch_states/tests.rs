@@ -51,6 +51,13 @@ fn a_node_that_was_never_scanned_has_no_row_and_is_no_error() {
 }
 
 #[test]
+fn an_id_that_is_none_is_refused_by_the_model() {
+    let world = read_only();
+    let refused = world.refused("DescribeInstancePatches", &json!({"InstanceId": "not-an-id"}));
+    assert_eq!(refused, "ValidationException");
+}
+
+#[test]
 fn fifty_one_ids_are_refused() {
     let world = read_only();
     let ids: Vec<String> = (0..51).map(|n| format!("i-{n:017x}")).collect();

@@ -86,3 +86,59 @@ fn what_is_made_here_has_tags_of_its_own() {
         assert_eq!(held(&world, kind, id), 0);
     }
 }
+
+#[test]
+fn tags_that_are_given_at_the_creation_are_there_until_the_deletion() {
+    let world = TestWorld::new(60);
+    let node = world.ids(|state, at| state.is_managed(at)).remove(0);
+    let tags = json!([{"Key": "owner", "Value": "proof"}]);
+    let content = r#"{"schemaVersion": "2.2", "mainSteps": [
+        {"action": "aws:runShellScript", "name": "a", "inputs": {"runCommand": ["true"]}}]}"#;
+    for (kind, [create, delete], [id, member], input) in [
+        (
+            "PatchBaseline",
+            ["CreatePatchBaseline", "DeletePatchBaseline"],
+            ["/BaselineId", "BaselineId"],
+            json!({"Name": "tagged"}),
+        ),
+        (
+            "MaintenanceWindow",
+            ["CreateMaintenanceWindow", "DeleteMaintenanceWindow"],
+            ["/WindowId", "WindowId"],
+            json!({
+                "Name": "tagged", "Schedule": "rate(1 day)", "Duration": 2, "Cutoff": 1,
+                "AllowUnassociatedTargets": true,
+            }),
+        ),
+        (
+            "Document",
+            ["CreateDocument", "DeleteDocument"],
+            ["/DocumentDescription/Name", "Name"],
+            json!({"Name": "tagged", "Content": content, "DocumentType": "Command"}),
+        ),
+        (
+            "Association",
+            ["CreateAssociation", "DeleteAssociation"],
+            ["/AssociationDescription/AssociationId", "AssociationId"],
+            json!({"Name": "AWS-Noop", "InstanceId": node}),
+        ),
+    ] {
+        let mut input = input;
+        input["Tags"] = tags.clone();
+        let made = world.ssm(create, &input).unwrap();
+        let made = made.pointer(id).unwrap().as_str().unwrap();
+        assert_eq!(held(&world, kind, made), 1, "{kind}");
+        world.ssm(ADD, &of(kind, made)).unwrap();
+        assert_eq!(held(&world, kind, made), 2, "{kind}");
+        let mut gone = json!({});
+        gone[member] = json!(made);
+        world.ssm(delete, &gone).unwrap();
+        assert_eq!(world.refused(ADD, &of(kind, made)), "InvalidResourceId", "{kind}");
+    }
+    let start = json!({
+        "DocumentName": "AWS-StartEC2Instance", "Tags": tags,
+        "Parameters": {"InstanceId": ["i-0123456789abcdef0"]},
+    });
+    let made = world.ssm("StartAutomationExecution", &start).unwrap();
+    assert_eq!(held(&world, "Automation", made["AutomationExecutionId"].as_str().unwrap()), 1);
+}
