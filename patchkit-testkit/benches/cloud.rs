@@ -67,7 +67,15 @@ fn requests(server: &Server) -> Vec<Sample> {
         address: server.aws.clone(),
         bytes: post("/", &[("authorization", authorization("ec2"))], body),
     };
+    let graph = |name, token: Option<&str>| Sample {
+        name,
+        address: server.azure.clone(),
+        bytes: graph_request(token),
+    };
+    let token = server.graph_token();
     vec![
+        graph("Resource Graph, the same first page of 100", None),
+        graph("Resource Graph, a later page of 100", token.as_deref()),
         ssm(
             "DescribeInstanceInformation, page of 50",
             "DescribeInstanceInformation",
@@ -90,6 +98,23 @@ fn requests(server: &Server) -> Vec<Sample> {
     ]
 }
 
+/// Every virtual machine, a hundred on a page.
+fn graph_request(token: Option<&str>) -> Vec<u8> {
+    let query = "resources | where type =~ 'microsoft.compute/virtualmachines' \
+                 | project id, name, location, properties.osName, tags";
+    let mut options = json!({"$top": 100, "resultFormat": "objectArray"});
+    if let Some(token) = token {
+        options["$skipToken"] = json!(token);
+    }
+    let body = json!({"query": query, "options": options}).to_string();
+    let path = "/providers/Microsoft.ResourceGraph/resources?api-version=2024-04-01";
+    let head = [
+        ("authorization", "Bearer any".to_owned()),
+        ("content-type", "application/json".to_owned()),
+    ];
+    post(path, &head, &body)
+}
+
 /// Not checked here: only its scope is read.
 fn authorization(service: &str) -> String {
     format!(
@@ -110,6 +135,7 @@ fn post(path: &str, head: &[(&str, String)], body: &str) -> Vec<u8> {
 struct Server {
     child: Child,
     aws: String,
+    azure: String,
     control: String,
 }
 
@@ -117,7 +143,7 @@ impl Server {
     fn start(nodes: usize, patches: usize) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sim-cloud"))
             .args(["--nodes", &nodes.to_string(), "--patches", &patches.to_string()])
-            .args(["--throttles", "off"])
+            .args(["--throttles", "off", "--speed", "1"])
             .stdout(Stdio::piped())
             .spawn()
             .expect("sim-cloud was built for this");
@@ -129,7 +155,12 @@ impl Server {
             let url = ready[name].as_str().unwrap_or_default();
             url.trim_start_matches("http://").to_owned()
         };
-        Self { aws: address("aws_endpoint"), control: address("control_endpoint"), child }
+        Self {
+            aws: address("aws_endpoint"),
+            azure: address("azure_endpoint"),
+            control: address("control_endpoint"),
+            child,
+        }
     }
 
     /// Managed nodes of the first account and Region, as its first page has them.
@@ -144,6 +175,20 @@ impl Server {
         let page: Value = serde_json::from_slice(&body).expect("a page is JSON");
         let list = page["InstanceInformationList"].as_array().cloned().unwrap_or_default();
         list.iter().filter_map(|it| Some(it["InstanceId"].as_str()?.to_owned())).collect()
+    }
+
+    /// The token of the second page of a query, and how long the first one took: it reads all rows.
+    fn graph_token(&self) -> Option<String> {
+        let (cpu, mut connection) = (self.cpu(), Connection::open(&self.azure));
+        let body = connection.ask(&graph_request(None)).1;
+        let page: Value = serde_json::from_slice(&body).expect("a page is JSON");
+        println!(
+            "{:42} {} rows found in {:.0} ms of the server's CPU",
+            "Resource Graph, a first page of 100",
+            page["totalRecords"],
+            self.cpu().saturating_sub(cpu).as_secs_f64() * 1_000.0
+        );
+        Some(page["$skipToken"].as_str()?.to_owned())
     }
 
     /// Repeats a request over two connections, and prints what it cost the server.

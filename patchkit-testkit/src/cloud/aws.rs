@@ -294,7 +294,9 @@ fn serve<'s>(
     let page = call.page.get();
     outcome.ids.append(&mut call.reached);
     outcome.acted = result.is_ok();
-    call.state.version += 1;
+    if !["Describe", "Get", "List"].iter().any(|it| operation.name.starts_with(it)) {
+        call.state.version += 1;
+    }
     drop(state);
     let mut output = result?;
     match spoil {

@@ -141,6 +141,7 @@ impl State {
 
     pub(crate) fn change(&mut self, at: MachineIx, change: &NodeChange) {
         let NodeChange { agent, behavior, power } = change;
+        self.version += 1;
         if let Some(behavior) = behavior {
             self.machine_mut(at).behavior = *behavior;
         }

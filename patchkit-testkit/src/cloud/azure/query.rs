@@ -17,6 +17,9 @@ use crate::{
     rng::mix,
 };
 
+/// For how long an answer is given again where nothing has happened, in seconds of the world.
+const BEHIND: i64 = 15;
+
 /// The world as the tables of a query, in the subscriptions that it asks for.
 struct World<'a> {
     state: &'a State,
@@ -68,8 +71,10 @@ pub(super) fn resources(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     let page = if let Some(page) = resumed.map_err(|error| refusal(call, &error))? {
         page
     } else {
-        // Rows change with what happens, and some with the time alone.
-        let version = mix(call.state.version ^ mix(now.as_millisecond().cast_unsigned()));
+        // Rows change with what happens, and a few with the time alone: whether an agent answers,
+        // what is too old to be told. The real index is minutes behind; this one some seconds.
+        let moment = now.as_second().div_euclid(BEHIND).cast_unsigned();
+        let version = mix(call.state.version ^ mix(moment));
         let parsed = Query::parse(query).map_err(|error| refusal(call, &error))?;
         let pager = call.state.azure.pager.get_or_insert_with(|| Pager::new(seed));
         if let Some(page) = pager.reuse(request, version, now) {
@@ -79,7 +84,8 @@ pub(super) fn resources(call: &mut Call<'_>) -> Result<Reply, ArmError> {
             let answer = parsed.render(&world, now, options.format);
             let answer = answer.map_err(|error| refusal(call, &error))?;
             let pager = call.state.azure.pager.get_or_insert_with(|| Pager::new(seed));
-            pager.open(request, answer, Some(version), now)
+            let version = parsed.is_timeless().then_some(version);
+            pager.open(request, answer, version, now)
         }
     };
     let reply = Reply { body: page.body(), ..Reply::ok(&Value::Null) };
