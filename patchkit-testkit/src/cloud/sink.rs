@@ -26,6 +26,12 @@ impl ObjectSink for BucketWriter {
     }
 }
 
+/// Gives the objects that nodes read: lists and baselines to patch by.
+pub(crate) trait ObjectSource: fmt::Debug + Send + Sync {
+    /// An object, where it is there.
+    fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>>;
+}
+
 impl ObjectSource for BucketWriter {
     fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         self.read(bucket, key)
@@ -111,10 +117,4 @@ mod tests {
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
-}
-
-/// Gives the objects that nodes read: lists and baselines to patch by.
-pub(crate) trait ObjectSource: fmt::Debug + Send + Sync {
-    /// An object, where it is there.
-    fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>>;
 }

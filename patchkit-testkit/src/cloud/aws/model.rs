@@ -41,8 +41,6 @@ pub(crate) struct Operation {
     pub(crate) http: Http,
     pub(crate) input: Option<Reference>,
     pub(crate) output: Option<Reference>,
-    #[serde(default)]
-    pub(crate) errors: Vec<Reference>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -79,10 +79,6 @@ impl Catalogue {
             .map(|(index, _)| index)
             .collect()
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.systems.iter().map(|system| system.patches.len()).sum()
-    }
 }
 
 type Spec = (

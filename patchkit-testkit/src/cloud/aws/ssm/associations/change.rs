@@ -172,7 +172,7 @@ fn timing(definition: &Definition, now: Timestamp) -> Result<Option<Timing>, Aws
         offset: definition.schedule_offset.map(i64::from),
         ..When::default()
     };
-    let timing = Timing::read(when, now).map_err(|error| invalid(error.message.into()))?;
+    let timing = Timing::read(when, now).map_err(|error| invalid(error.message))?;
     match timing.next(now) {
         Some(_) => Ok(Some(timing)),
         None => Err(invalid(format!("{expression} never comes."))),
