@@ -117,6 +117,7 @@ impl Server {
     fn start(nodes: usize, patches: usize) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sim-cloud"))
             .args(["--nodes", &nodes.to_string(), "--patches", &patches.to_string()])
+            .args(["--throttles", "off"])
             .stdout(Stdio::piped())
             .spawn()
             .expect("sim-cloud was built for this");

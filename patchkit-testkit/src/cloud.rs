@@ -1,4 +1,74 @@
 //! Simulated AWS and Azure control planes on the wire.
+//!
+//! A [`World`] is one fleet that two clouds see: EC2 instances, hybrid nodes, Azure VMs of which some
+//! are nodes of Systems Manager too, Arc machines. It is made from a seed, its time is virtual, and
+//! it serves real endpoints on loopback, to which the clouds' own SDKs and command lines are pointed.
+//! Nodes scan, install, boot, hang and die as real ones do; what they report follows from the
+//! baseline that applies to them.
+//!
+//! ```
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use patchkit_testkit::cloud::{Fault, FaultKind, World};
+//!
+//! let world = World::builder()
+//!     .seed(7)
+//!     .aws_account("111122223333")
+//!     .azure_subscription("11111111-2222-3333-4444-555555555555")
+//!     .nodes(50)
+//!     .start()
+//!     .await?;
+//! println!("AWS at {}", world.endpoints().aws_endpoint);
+//! println!("Azure at {}", world.endpoints().azure_endpoint);
+//!
+//! // The second answer to SendCommand is lost, though the service has acted.
+//! world.add_fault(Fault::new(FaultKind::CutAfter).on("SendCommand").skip(1).times(1))?;
+//! // … what is to be tested talks to the endpoints, and time passes …
+//! world.advance(std::time::Duration::from_secs(3_600));
+//! assert!(world.calls().of("SendCommand").is_empty());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `sim-cloud` serves the same from a shell; `sim-cloud --help` lists its flags, and it prints one
+//! line of JSON with its endpoints and keys. Its control endpoint has these routes:
+//!
+//! | route | what it does |
+//! |---|---|
+//! | `GET /` | these routes |
+//! | `GET /endpoints` | where everything listens, and the keys |
+//! | `GET /clock` | the world's time and speed |
+//! | `POST /clock` | `{"advance_seconds": 90}` lets time pass; `{"speed": 60}` changes the speed |
+//! | `GET /calls` | every request so far; `?operation=SendCommand&service=ssm&from=17`: those of one operation, one service, from a place in the record on |
+//! | `DELETE /calls` | forgets them |
+//! | `GET /faults` | the faults that are set, and how often each was met |
+//! | `POST /faults` | sets one: a [`Fault`], such as `{"kind": "fail", "status": 503, "operation": "SendCommand", "times": 1}` |
+//! | `DELETE /faults`, `DELETE /faults/3` | takes all of them back, or one |
+//! | `GET /denials` | who may not do what |
+//! | `POST /denials` | adds one: a [`Denial`], such as `{"action": "ssm:SendCommand", "caller": "*reader*"}` |
+//! | `DELETE /denials` | lets everyone do everything |
+//! | `GET /limits` | the rates that were set |
+//! | `POST /limits` | sets one: a [`RateLimit`], such as `{"operation": "SendCommand", "per_second": 3, "burst": 5}` |
+//! | `DELETE /limits` | takes them back; the documented ones stay |
+//! | `GET /messages` | every message that was published to a topic |
+//! | `GET /nodes` | the ids of all machines |
+//! | `GET /nodes/i-…` | the truth of one, by an id of either cloud (percent-encoded) or its host name |
+//! | `POST /nodes/i-…` | changes one: a [`NodeChange`], such as `{"agent": "connection_lost"}` |
+//!
+//! # Behavior
+//! - One seed, one start and the same requests give the same answers.
+//! - Each account has, in each Region, a stopped instance and a managed node at least.
+//! - A key that is not known is the first account's, and any bearer is taken, unless
+//!   [`SignatureChecks::On`](s3::SignatureChecks) says otherwise; temporary credentials end in any case.
+//! - What is not served answers in the service's own form of errors.
+//! - What is documented of limits is held to: page sizes, batches, lengths, patterns and rates.
+//! - Everything that came is in [`World::calls`]: who asked what of which nodes, and whether the
+//!   service acted, whatever became of the answer.
+//!
+//! # What is served
+//! Azure's operations are in [`azure`], those of S3 in [`s3`].
+//!
+#![doc = include_str!("cloud/aws/served.md")]
 
 mod aws;
 pub mod azure;
@@ -8,6 +78,7 @@ mod fault;
 mod keeper;
 pub mod keys;
 mod lake;
+mod limit;
 mod policy;
 mod record;
 pub mod s3;
@@ -25,6 +96,7 @@ pub use self::{
     aws::sns::Message,
     builder::{AccountKey, Endpoints, InvalidPattern, Throttles, World, WorldBuilder},
     fault::{Fault, FaultKind, FaultStatus},
+    limit::RateLimit,
     policy::Denial,
     record::{Calls, RecordedCall},
     truth::{NodeChange, NodeTruth},

@@ -2,9 +2,9 @@
 
 use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use jiff::Timestamp;
-use patchkit_testkit::cloud::{World, s3::SignatureChecks};
+use patchkit_testkit::cloud::{Throttles, World, s3::SignatureChecks};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Serves simulated AWS and Azure control planes until SIGTERM.
@@ -35,10 +35,19 @@ struct Args {
     /// Serves only requests that are signed by one of the printed keys, or carry a token given out.
     #[arg(long)]
     check_signatures: bool,
+    /// Whether requests are limited by the documented rates.
+    #[arg(long, value_enum, default_value = "documented")]
+    throttles: Limited,
     /// The address to listen on. Port 0: each endpoint takes a free one; another: AWS listens there,
     /// S3, Azure and the control endpoint on the next three.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Limited {
+    Documented,
+    Off,
 }
 
 #[tokio::main]
@@ -58,7 +67,11 @@ async fn serve(args: Args) -> std::io::Result<()> {
         .nodes(args.nodes)
         .patches(args.patches)
         .speed(args.speed)
-        .listen(args.listen);
+        .listen(args.listen)
+        .throttles(match args.throttles {
+            Limited::Documented => Throttles::Documented,
+            Limited::Off => Throttles::Off,
+        });
     if let Some(at) = args.start_at {
         builder = builder.start_at(at);
     }

@@ -14,10 +14,10 @@ pub(crate) mod config;
 mod ec2;
 mod error;
 mod iam;
+mod limits;
 mod model;
 mod organizations;
 pub(crate) mod page;
-mod rates;
 pub(crate) mod resource;
 pub(crate) mod resource_groups;
 pub(crate) mod ring;
@@ -51,7 +51,7 @@ use super::{
     fault::{Delivery, FaultKind, Reply},
     record::Outcome,
     s3::SignatureChecks,
-    shared::{Met, Shared},
+    shared::{Met, Shared, lock},
     world::{Account, RegionScope, State, machine::ScopeIx},
 };
 
@@ -267,7 +267,7 @@ fn serve<'s>(
         Met::Failed(status) => return Err(service.failed(status).into()),
         Met::Cut => return Err(Refusal::Cut),
     };
-    if !rates::allows(shared, &outcome.scope, service.name, &operation.name) {
+    if !shared.admits(service.name, outcome) {
         return Err(service.throttled().into());
     }
     if let Some(FaultKind::ClockSkew { seconds }) = spoil {
@@ -328,6 +328,19 @@ fn find(request: &wire::Request, credential: Option<&Credential>) -> &'static Se
         })
     };
     by_target.or_else(by_scope).or_else(by_version).unwrap_or(&all[0])
+}
+
+impl Shared {
+    /// Takes a token of a documented limit; says whether there was one.
+    fn admits(&self, service: &str, outcome: &Outcome) -> bool {
+        let (Some(buckets), Some(rate)) =
+            (&self.buckets, limits::documented(service, &outcome.operation))
+        else {
+            return true;
+        };
+        let key = format!("{service}:{}:{}", outcome.operation, outcome.scope);
+        lock(buckets).take(&key, rate, self.bucket_time()).is_ok()
+    }
 }
 
 impl Service {
@@ -495,4 +508,34 @@ fn named_ids(input: &Value) -> Vec<String> {
         }
     }
     ids
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_table_in_the_documentation_names_what_is_served_and_nothing_else() {
+        let mut told = BTreeSet::new();
+        for row in include_str!("aws/served.md").lines().skip(2) {
+            let operations = row.split('|').nth(2).unwrap_or_default();
+            told.extend(operations.split('`').skip(1).step_by(2));
+        }
+        let served: BTreeSet<&str> =
+            services().iter().flat_map(|it| it.operations.keys().copied()).collect();
+        assert_eq!(served.difference(&told).collect::<Vec<_>>(), [&""; 0], "are not in the table");
+        assert_eq!(told.difference(&served).collect::<Vec<_>>(), [&""; 0], "are not served");
+    }
+
+    #[test]
+    fn every_operation_of_the_models_is_served() {
+        for service in services() {
+            let modelled: BTreeSet<&str> =
+                service.model.operations.keys().map(|it| &**it).collect();
+            let served: BTreeSet<&str> = service.operations.keys().copied().collect();
+            assert_eq!(modelled, served, "{}", service.name);
+        }
+    }
 }

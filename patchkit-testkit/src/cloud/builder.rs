@@ -1,6 +1,12 @@
 //! How a world is made, and what is in the hand of who made it.
 
-use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::Request;
@@ -17,6 +23,7 @@ use super::{
     fault::{Fault, FaultStatus, Reply},
     keeper::Keeper,
     keys::Keys,
+    limit::RateLimit,
     policy::Denial,
     record::Calls,
     s3::{S3Options, S3Server, SignatureChecks},
@@ -166,6 +173,14 @@ impl World {
     /// Lets everyone do everything again.
     pub fn allow_all(&self) {
         lock(&self.shared.policy).clear();
+    }
+
+    /// Limits how often an operation is called, whatever is documented.
+    ///
+    /// # Errors
+    /// Where its glob cannot be read.
+    pub fn limit(&self, limit: RateLimit) -> Result<(), InvalidPattern> {
+        lock(&self.shared.limits).add(limit).map_err(|error| InvalidPattern::new(&error))
     }
 
     /// Every message that was published to a topic, in order of time.
@@ -403,8 +418,8 @@ impl WorldBuilder {
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
         let keys = KeyRing::new(plan.seed, &accounts);
         let mut shared = Shared::new(state, clock, keys, self.checks);
-        if self.throttles == Throttles::Off {
-            shared.buckets = None;
+        if self.throttles == Throttles::Documented {
+            shared.buckets = Some(Mutex::default());
         }
         shared.bearer.checked = self.checks == SignatureChecks::On;
         shared.azure_page = self.azure_page;

@@ -1,23 +1,5 @@
-//! The control endpoint of `sim-cloud`: the same as the methods of [`World`](super::World), as JSON.
-//!
-//! | route | what it does |
-//! |---|---|
-//! | `GET /` | these routes |
-//! | `GET /endpoints` | where everything listens, and the keys |
-//! | `GET /clock` | the world's time and speed |
-//! | `POST /clock` | `{"advance_seconds": 90}` lets time pass; `{"speed": 60}` changes the speed |
-//! | `GET /calls` | every request so far; `?operation=SendCommand&service=ssm&from=17`: those of one operation, one service, from a place in the record on |
-//! | `DELETE /calls` | forgets them |
-//! | `GET /faults` | the faults that are set, and how often each was met |
-//! | `POST /faults` | sets one: a [`Fault`], such as `{"kind": "fail", "status": 503, "operation": "SendCommand", "times": 1}` |
-//! | `DELETE /faults`, `DELETE /faults/3` | takes all of them back, or one |
-//! | `GET /denials` | who may not do what |
-//! | `POST /denials` | adds one: a [`Denial`], such as `{"action": "ssm:SendCommand", "caller": "*reader*"}` |
-//! | `DELETE /denials` | lets everyone do everything |
-//! | `GET /messages` | every message that was published to a topic |
-//! | `GET /nodes` | the ids of all machines |
-//! | `GET /nodes/i-…` | the truth of one, by an id of either cloud (percent-encoded) or its host name |
-//! | `POST /nodes/i-…` | changes one: a [`NodeChange`], such as `{"agent": "connection_lost"}` |
+//! The control endpoint of `sim-cloud`: the methods of [`World`](super::World), as JSON. Its routes are
+//! listed in the documentation of the module above.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,6 +12,7 @@ use serde_json::{Value, json};
 use super::{
     builder::Endpoints,
     fault::{Fault, Reply},
+    limit::RateLimit,
     policy::Denial,
     server::Answer,
     shared::{Shared, lock},
@@ -51,7 +34,7 @@ struct ClockChange {
     speed: Option<f64>,
 }
 
-const ROUTES: [&str; 15] = [
+const ROUTES: [&str; 18] = [
     "GET /endpoints",
     "GET /clock",
     "POST /clock",
@@ -63,6 +46,9 @@ const ROUTES: [&str; 15] = [
     "GET /denials",
     "POST /denials",
     "DELETE /denials",
+    "GET /limits",
+    "POST /limits",
+    "DELETE /limits",
     "GET /messages",
     "GET /nodes",
     "GET /nodes/ID",
@@ -127,6 +113,16 @@ impl Control {
             }
             (&Method::DELETE, "denials", "") => {
                 lock(&shared.policy).clear();
+                Ok(json!({}))
+            }
+            (&Method::GET, "limits", "") => shown(&lock(&shared.limits).all()),
+            (&Method::POST, "limits", "") => {
+                let limit: RateLimit = body(request)?;
+                lock(&shared.limits).add(limit).map_err(|it| bad(&it))?;
+                Ok(json!({}))
+            }
+            (&Method::DELETE, "limits", "") => {
+                lock(&shared.limits).clear();
                 Ok(json!({}))
             }
             (&Method::GET, "messages", "") => shown(&shared.settled().messages()),

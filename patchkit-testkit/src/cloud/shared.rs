@@ -15,6 +15,7 @@ use super::{
     aws::ring::KeyRing,
     azure::Bearer,
     fault::{FaultKind, Faults},
+    limit::Limits,
     policy::Policy,
     record::{Calls, Outcome, RecordedCall},
     s3::SignatureChecks,
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) record: Mutex<Calls>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) policy: Mutex<Policy>,
+    pub(crate) limits: Mutex<Limits>,
     requests: AtomicU64,
     seed: u64,
     began: Instant,
@@ -57,7 +59,7 @@ impl Shared {
         Self {
             seed: state.seed,
             began: Instant::now(),
-            buckets: Some(Mutex::default()),
+            buckets: None,
             bearer: Bearer { seed: state.seed, checked: false },
             azure_page: 50,
             state: Mutex::new(state),
@@ -67,6 +69,7 @@ impl Shared {
             record: Mutex::default(),
             faults: Mutex::default(),
             policy: Mutex::default(),
+            limits: Mutex::default(),
             requests: AtomicU64::new(0),
         }
     }
@@ -112,6 +115,9 @@ impl Shared {
     pub(crate) fn meet(&self, outcome: &mut Outcome) -> Met {
         if lock(&self.policy).denies(&outcome.subject()) {
             return Met::Denied;
+        }
+        if lock(&self.limits).refuse(&outcome.subject(), self.bucket_time()) {
+            return Met::Throttled;
         }
         let fault = lock(&self.faults).meet(&outcome.subject());
         outcome.fault = fault;

@@ -5,11 +5,10 @@ import pytest
 from aws.cloud import Keys, eventually, every, once, refused
 
 # A token's own signature is not looked at: the caller only has to bring one.
-# Of an issuer, to an audience, as STS wants it; unsigned.
+# Issued by https://issuer.example.com for sts.amazonaws.com; nobody checks its signature.
 TOKEN = (
-    "eyJhbGciOiJub25lIn0."
-    "eyJpc3MiOiJodHRwczovL2lkcC5leGFtcGxlIiwic3ViIjoiYS1wcm9vZiIsImF1ZCI6InBhdGNoa2l0In0."
-    "c2lnbmF0dXJl"
+    "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlLmNvbSIsImF1ZCI6InN0"
+    "cy5hbWF6b25hd3MuY29tIiwic3ViIjoicHJvb2Ytb2YtcGF0Y2hpbmcifQ.c2lnbmF0dXJl"
 )
 
 

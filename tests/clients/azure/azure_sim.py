@@ -92,7 +92,7 @@ class Clients:
             "base_url": self.endpoint,
             "credential_scopes": [SCOPE],
             "authentication_policy": BearerOverHttp(self.credential),
-            "per_retry_policies": [self.policy],
+            "per_retry_policies": [self.policy.for_another()],
             "polling_interval": POLL_S,
             **more,
         }

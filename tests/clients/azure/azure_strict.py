@@ -392,6 +392,12 @@ class StrictPolicy(HTTPPolicy):
         self._strict = strict
         self.exchanges: list[Exchange] = []
 
+    def for_another(self) -> "StrictPolicy":
+        """Returns a policy for one more client: a pipeline chains its own copy of it."""
+        other = StrictPolicy(self._strict)
+        other.exchanges = self.exchanges
+        return other
+
     def send(self, request: PipelineRequest) -> PipelineResponse:
         """Sends the request and checks its raw answer."""
         answer = self.next.send(request)

@@ -156,11 +156,78 @@ impl Shape {
     pub(crate) fn matches(&self, text: &str) -> bool {
         let Some(pattern) = &self.pattern else { return true };
         let compile = || {
-            // The service's engine is Java's, whose classes are of ASCII.
-            let ascii = pattern.replace(r"\w", "[0-9A-Za-z_]").replace(r"\d", "[0-9]");
-            let whole = format!("^(?:{ascii})$");
-            regex::RegexBuilder::new(&whole).size_limit(1 << 20).build().ok()
+            let whole = format!("^(?:{})$", in_ascii(pattern));
+            regex::RegexBuilder::new(&whole).size_limit(8 << 20).build().ok()
         };
         self.compiled.get_or_init(compile).as_ref().is_none_or(|regex| regex.is_match(text))
+    }
+}
+
+/// A pattern whose `\w` and `\d` are of ASCII alone, as those of the services are (Java's are, unless
+/// it is told otherwise); the Unicode ones are also too large to repeat.
+fn in_ascii(pattern: &str) -> String {
+    let (mut out, mut in_class) = (String::with_capacity(pattern.len()), false);
+    let mut letters = pattern.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => match (letters.next(), in_class) {
+                (Some('w'), true) => out.push_str("a-zA-Z0-9_"),
+                (Some('w'), false) => out.push_str("[a-zA-Z0-9_]"),
+                (Some('d'), true) => out.push_str("0-9"),
+                (Some('d'), false) => out.push_str("[0-9]"),
+                (escaped, _) => {
+                    out.push('\\');
+                    out.extend(escaped);
+                }
+            },
+            letter => {
+                in_class = match letter {
+                    '[' => true,
+                    ']' => false,
+                    _ => in_class,
+                };
+                out.push(letter);
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_of_the_whole_text_and_its_words_of_ascii() {
+        let shape = |pattern: &str| -> Shape {
+            let model = serde_json::json!({"type": "string", "pattern": pattern});
+            serde_json::from_value(model).unwrap()
+        };
+        let id = shape("(^i-(\\w{8}|\\w{17})$)|(^mi-\\w{17}$)");
+        assert!(id.matches("i-0123456789abcdef0") && id.matches("mi-0123456789abcdef0"));
+        assert!(
+            !id.matches("not-an-id")
+                && !id.matches("i-0123456789abcdef")
+                && !id.matches("i-ä1234567")
+        );
+        let name = shape("[\\w+=,.@-]+");
+        assert!(name.matches("a+b@c") && !name.matches("a/b"));
+    }
+
+    #[test]
+    fn patterns_that_can_be_read_are_but_for_those_that_look_around() {
+        let text = include_str!("model/ssm.json");
+        let model = Model::read(text).unwrap();
+        let unread: Vec<&str> = model
+            .shapes
+            .values()
+            .filter(|it| {
+                it.matches("");
+                it.compiled.get().is_some_and(Option::is_none)
+            })
+            .filter_map(|it| it.pattern.as_deref())
+            .filter(|it| !it.contains("(?!") && !it.contains("{1,100000}"))
+            .collect();
+        assert_eq!(unread, [""; 0]);
     }
 }

@@ -25,21 +25,6 @@ impl Credential {
     /// The scope that a request names, in its header or its query, without a look at its signature.
     ///
     /// `None` where it names none that can be read.
-    ///
-    /// # Example
-    /// ```
-    /// use patchkit_testkit::cloud::aws::sigv4::Credential;
-    ///
-    /// let scope = "AKIAEXAMPLE/20260131/eu-west-1/ssm/aws4_request";
-    /// let request = http::Request::builder()
-    ///     .header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, Signature=0"))
-    ///     .body(())?;
-    /// let (head, ()) = request.into_parts();
-    /// let credential = Credential::of(&head).ok_or("no credential")?;
-    /// assert_eq!(credential.access_key, "AKIAEXAMPLE");
-    /// assert_eq!(credential.service, "ssm");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub(crate) fn of(head: &Parts) -> Option<Self> {
         if let Some(value) = head.headers.get(header::AUTHORIZATION) {
             let value = String::from_utf8_lossy(value.as_bytes());

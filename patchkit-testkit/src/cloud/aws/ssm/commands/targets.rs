@@ -3,7 +3,7 @@
 use super::{AwsError, State, Target};
 use crate::cloud::{
     aws::resource_groups,
-    world::machine::{MachineIx, Power, ScopeIx},
+    world::machine::{AwsKind, AwsSide, MachineIx, Power, ScopeIx},
 };
 
 /// The managed nodes that match every target, by id. A target matches where any of its values does.
@@ -18,8 +18,9 @@ pub(crate) fn resolve(
         check(target)?;
     }
     // Few ids, and the members of a group, need not be looked for among all.
-    let named =
-        targets.iter().position(|it| (it.key == "InstanceIds" && !it.is_all()) || it.key == GROUP);
+    let group = targets.iter().position(|it| it.key == GROUP);
+    let by_id = || targets.iter().position(|it| it.key == "InstanceIds" && !it.is_all());
+    let named = group.or_else(by_id);
     let nodes: Vec<MachineIx> = match named {
         Some(place) if targets[place].key == GROUP => members(state, scope, &targets[place])?,
         Some(place) => {
@@ -35,16 +36,15 @@ pub(crate) fn resolve(
         let Some(aws) = &machine.aws else { return false };
         aws.registered.is_some()
             && machine.power != Power::Terminated
-            && targets
-                .iter()
-                .enumerate()
-                .all(|(place, it)| named == Some(place) || it.matches(&aws.id, &aws.tags))
+            && targets.iter().enumerate().all(|(place, it)| named == Some(place) || it.matches(aws))
     };
     Ok(nodes.into_iter().filter(matches).collect())
 }
 
 /// Of a resource group, its name.
 const GROUP: &str = "resource-groups:Name";
+/// Of the members of a resource group, their types.
+const GROUP_TYPES: &str = "resource-groups:ResourceTypeFilters";
 
 fn members(state: &State, scope: ScopeIx, target: &Target) -> Result<Vec<MachineIx>, AwsError> {
     let [name] = &target.values[..] else {
@@ -58,6 +58,7 @@ fn check(target: &Target) -> Result<(), AwsError> {
     let known = target.key == "InstanceIds"
         || target.key == "tag-key"
         || target.key == GROUP
+        || target.key == GROUP_TYPES
         || target.key.strip_prefix("tag:").is_some_and(|name| !name.is_empty());
     if !known {
         let message = format!("The target key {:?} is not supported.", target.key);
@@ -76,11 +77,15 @@ impl Target {
         self.key == "InstanceIds" && self.values == ["*"]
     }
 
-    fn matches(&self, id: &str, tags: &[(std::sync::Arc<str>, std::sync::Arc<str>)]) -> bool {
+    fn matches(&self, AwsSide { id, tags, side, .. }: &AwsSide) -> bool {
         let is_value = |text: &str| self.values.iter().any(|value| value == text);
         match self.key.strip_prefix("tag:") {
             Some(name) => tags.iter().any(|(key, value)| **key == *name && is_value(value)),
             None if self.key == "tag-key" => tags.iter().any(|(key, _)| is_value(key)),
+            None if self.key == GROUP_TYPES => is_value(match side {
+                AwsKind::Ec2(_) => "AWS::EC2::Instance",
+                AwsKind::Hybrid(_) => "AWS::SSM::ManagedInstance",
+            }),
             None => self.is_all() || is_value(id),
         }
     }

@@ -36,7 +36,7 @@ fn nodes_are_named_once_and_either_by_id_or_by_target() {
     assert_eq!(ask(json!({"InstanceIds": [id, id]})), "DuplicateInstanceId");
     assert_eq!(ask(json!({})), "ValidationException");
     assert_eq!(ask(json!({"InstanceIds": [id], "Targets": targets})), "ValidationException");
-    for key in ["resource-groups:Name", "tag:", "Name"] {
+    for key in ["resource-groups:Colour", "tag:", "Name"] {
         let targets = json!([{"Key": key, "Values": ["b"]}]);
         assert_eq!(ask(json!({"Targets": targets})), "ValidationException", "{key}");
     }

@@ -1,0 +1,103 @@
+//! Rates that someone sets, besides the documented ones.
+
+use globset::{Glob, GlobMatcher};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    fault::Subject,
+    throttle::{Buckets, Rate},
+};
+
+/// Limits how often an operation is called in each account's Region or subscription.
+///
+/// ```
+/// use patchkit_testkit::cloud::RateLimit;
+///
+/// let patient = RateLimit::of("DescribeInstancePatch*", 3.0, 5);
+/// # let _ = patient;
+/// ```
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct RateLimit {
+    /// The operation; a glob.
+    pub operation: String,
+    /// How many requests a second of the world it takes in the long run.
+    pub per_second: f64,
+    /// How many it takes at once after a rest.
+    pub burst: u32,
+}
+
+impl RateLimit {
+    /// Takes `per_second` requests, and `burst` at once after a rest.
+    pub fn of(operation: impl Into<String>, per_second: f64, burst: u32) -> Self {
+        Self { operation: operation.into(), per_second, burst }
+    }
+}
+
+/// The limits that are set, with their buckets.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    set: Vec<(RateLimit, GlobMatcher)>,
+    buckets: Buckets,
+}
+
+impl Limits {
+    pub(crate) fn add(&mut self, limit: RateLimit) -> Result<(), globset::Error> {
+        let glob = Glob::new(&limit.operation)?.compile_matcher();
+        self.set.push((limit, glob));
+        Ok(())
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn all(&self) -> Vec<RateLimit> {
+        self.set.iter().map(|(limit, _)| limit.clone()).collect()
+    }
+
+    /// Whether a request is one too many for one of them.
+    pub(crate) fn refuse(&mut self, subject: &Subject<'_>, now: Timestamp) -> bool {
+        let Self { set, buckets } = self;
+        let fitting = set.iter().filter(|(_, glob)| glob.is_match(subject.operation));
+        for (limit, _) in fitting {
+            let key = format!("{}:{}:{}", limit.operation, subject.operation, subject.scope);
+            let rate = Rate::per_second(limit.per_second.max(0.0), limit.burst);
+            if buckets.take(&key, rate, now).is_err() {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cloud::world::clock::later;
+
+    #[test]
+    fn a_limit_is_for_each_operation_and_scope_by_itself() {
+        let mut limits = Limits::default();
+        limits.add(RateLimit::of("Describe*", 1.0, 2)).unwrap();
+        let subject = |operation, scope| Subject {
+            service: "ssm",
+            operation,
+            caller: "any",
+            scope,
+            ids: &[],
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        let here = subject("DescribeInstancePatches", "1/us-east-1");
+        let refused: Vec<_> = (0..3).map(|_| limits.refuse(&here, now)).collect();
+        assert_eq!(refused, [false, false, true]);
+        assert!(!limits.refuse(&subject("DescribeInstancePatches", "1/eu-west-1"), now));
+        assert!(!limits.refuse(&subject("SendCommand", "1/us-east-1"), now));
+        assert!(!limits.refuse(&here, later(now, Duration::from_secs(1))));
+    }
+}
