@@ -26,6 +26,12 @@ impl ObjectSink for BucketWriter {
     }
 }
 
+/// Gives the objects that nodes read: lists and baselines to patch by.
+pub(crate) trait ObjectSource: fmt::Debug + Send + Sync {
+    /// An object, where it is there.
+    fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>>;
+}
+
 impl ObjectSource for BucketWriter {
     fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         self.read(bucket, key)
@@ -84,12 +90,6 @@ impl ObjectSink for FolderSink {
 fn is_name(part: &str) -> bool {
     let plain = |c: char| !c.is_control() && !matches!(c, '/' | '\\');
     !part.is_empty() && part.len() <= 255 && !part.starts_with('.') && part.chars().all(plain)
-}
-
-/// Gives the objects that nodes read: lists and baselines to patch by.
-pub(crate) trait ObjectSource: fmt::Debug + Send + Sync {
-    /// An object, where it is there.
-    fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>>;
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::{
         State,
         clock::WorldClock,
         machine::{AwsKind, MachineIx, Power, ScopeIx},
+        populate::Plan,
     },
 };
 
@@ -32,6 +33,37 @@ pub(crate) struct TestWorld {
     shared: Shared,
 }
 
+/// What is asked, of a state whose time stands still and whose callers are not slowed down.
+pub(crate) fn shared(plan: &Plan, state: State) -> Shared {
+    let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
+    let keys = KeyRing::new(plan.seed, &accounts);
+    let clock = WorldClock::new(plan.now, 0.0);
+    let mut shared = Shared::new(state, clock, keys, SignatureChecks::Off);
+    shared.buckets = None;
+    shared
+}
+
+/// What Systems Manager answers to the first account.
+pub(crate) fn ask(shared: &Shared, operation: &str, input: &Value) -> Result<Value, Refused> {
+    let scope = format!("20261102/{REGION}/ssm/aws4_request");
+    let request = Request::post("/")
+        .header("x-amz-target", format!("AmazonSSM.{operation}"))
+        .header(
+            "authorization",
+            format!("AWS4-HMAC-SHA256 Credential=any/{scope}, SignedHeaders=host, Signature=0"),
+        )
+        .body(Bytes::from(input.to_string()))
+        .expect("a request");
+    let response = aws::answer(shared, &request).response;
+    let body: Value = serde_json::from_slice(response.body()).expect("JSON");
+    if response.status().is_success() {
+        return Ok(body);
+    }
+    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+    let message = if body["message"].is_null() { text("Message") } else { text("message") };
+    Err((text("__type"), message))
+}
+
 /// One world for all tests that change nothing.
 pub(crate) fn read_only() -> &'static TestWorld {
     static WORLD: OnceLock<TestWorld> = OnceLock::new();
@@ -42,12 +74,7 @@ impl TestWorld {
     pub(crate) fn new(nodes: usize) -> Self {
         let at = "2026-11-02T00:00:00Z".parse().expect("a time");
         let plan = World::builder().seed(7).nodes(nodes).start_at(at).plan();
-        let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
-        let keys = KeyRing::new(plan.seed, &accounts);
-        let clock = WorldClock::new(plan.now, 0.0);
-        let mut shared = Shared::new(State::new(&plan), clock, keys, SignatureChecks::Off);
-        shared.buckets = None;
-        Self { shared }
+        Self { shared: shared(&plan, State::new(&plan)) }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -62,23 +89,7 @@ impl TestWorld {
 
     /// What Systems Manager answers to the first account.
     pub(crate) fn ssm(&self, operation: &str, input: &Value) -> Result<Value, Refused> {
-        let scope = format!("20261102/{REGION}/ssm/aws4_request");
-        let request = Request::post("/")
-            .header("x-amz-target", format!("AmazonSSM.{operation}"))
-            .header(
-                "authorization",
-                format!("AWS4-HMAC-SHA256 Credential=any/{scope}, SignedHeaders=host, Signature=0"),
-            )
-            .body(Bytes::from(input.to_string()))
-            .expect("a request");
-        let response = aws::answer(&self.shared, &request).response;
-        let body: Value = serde_json::from_slice(response.body()).expect("JSON");
-        if response.status().is_success() {
-            return Ok(body);
-        }
-        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-        let message = if body["message"].is_null() { text("Message") } else { text("message") };
-        Err((text("__type"), message))
+        ask(&self.shared, operation, input)
     }
 
     /// The code by which a request is refused.

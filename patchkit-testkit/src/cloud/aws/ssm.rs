@@ -8,7 +8,6 @@ pub(crate) mod commands;
 mod compliance;
 mod documents;
 mod filter;
-mod filters;
 mod idempotent;
 mod inventory;
 #[cfg(test)]

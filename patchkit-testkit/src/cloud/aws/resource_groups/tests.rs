@@ -159,3 +159,19 @@ fn the_tags_of_a_group_are_set_by_its_arn() {
     send("PATCH", &json!({"Keys": ["a"]}));
     assert_eq!(send("GET", &Value::Null)["Tags"], json!({"b": "2"}));
 }
+
+#[test]
+fn a_command_reaches_the_managed_members_of_a_group() {
+    let cloud = TestCloud::new(100);
+    create(&cloud, "nodes", &["AWS::SSM::ManagedInstance"], &json!([]));
+    let send = |group: &str| {
+        let targets = json!([{"Key": "resource-groups:Name", "Values": [group]}]);
+        let input = json!({"DocumentName": "AWS-Noop", "Targets": targets});
+        cloud.json("AmazonSSM.SendCommand", &input)
+    };
+    let count = send("nodes").unwrap()["Command"]["TargetCount"].as_u64();
+    let members = members(&cloud.state(), HERE, "nodes").unwrap().len();
+    assert!(members > 0);
+    assert_eq!(count, Some(members as u64));
+    assert_eq!(send("absent").unwrap_err().0, "ValidationException");
+}

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     super::{AwsError, Call, Operations, page::Page, seconds},
     baseline_json,
-    filters::Filters,
+    filter::Filters,
     idempotent::once,
     tags::given,
 };

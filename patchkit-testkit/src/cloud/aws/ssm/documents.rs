@@ -70,7 +70,8 @@ fn is_version(version: Option<&str>) -> bool {
     version.is_none_or(|it| ["", "1", "$DEFAULT", "$LATEST"].contains(&it))
 }
 
-fn provided() -> &'static BTreeMap<String, DocumentInfo> {
+/// AWS's own, by name.
+pub(super) fn provided() -> &'static BTreeMap<String, DocumentInfo> {
     static PROVIDED: OnceLock<BTreeMap<String, DocumentInfo>> = OnceLock::new();
     PROVIDED.get_or_init(|| {
         let texts: BTreeMap<String, Value> =

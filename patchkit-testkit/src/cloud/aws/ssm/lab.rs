@@ -6,19 +6,15 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use patchkit_core::Result;
 use serde_json::{Value, json};
 
 use crate::cloud::{
-    aws::{self, ring::KeyRing},
-    record::RecordedCall,
-    s3::SignatureChecks,
     shared::{Shared, lock},
     sink::{ObjectSink, ObjectSource},
+    testing,
     world::{
         Consistency, State,
-        clock::WorldClock,
         machine::{Agent, AwsKind, Behavior, MachineIx, Power, ScopeIx},
         populate::Plan,
     },
@@ -77,7 +73,6 @@ impl Lab {
             behavior: Some(behavior),
             consistency: Consistency::default(),
         };
-        let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
         let mut state = State::new(&plan);
         for machine in &mut state.machines {
             machine.patches.pending.clear();
@@ -91,11 +86,7 @@ impl Lab {
         let (sink, source) = (Arc::clone(&bucket), Arc::clone(&bucket));
         state.objects = Some(sink);
         state.files = Some(source);
-        let keys = KeyRing::new(7, &accounts);
-        let clock = WorldClock::new(plan.now, 0.0);
-        let mut shared = Shared::new(state, clock, keys, SignatureChecks::Off);
-        shared.buckets = None;
-        Self { shared, bucket }
+        Self { shared: testing::shared(&plan, state), bucket }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -107,39 +98,21 @@ impl Lab {
         drop(self.state());
     }
 
-    fn answer(
-        &self,
-        operation: &str,
-        input: &Value,
-    ) -> (std::result::Result<Value, Value>, RecordedCall) {
-        let scope = "AKIAANYTHING/20260303/us-east-1/ssm/aws4_request";
-        let request = http::Request::post("/")
-            .header("x-amz-target", format!("AmazonSSM.{operation}"))
-            .header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}"))
-            .body(Bytes::from(input.to_string()))
-            .unwrap();
-        let response = aws::answer(&self.shared, &request).response;
-        let outcome = self.shared.calls().iter().last().cloned().expect("it is noted");
-        let body: Value = serde_json::from_slice(response.body()).unwrap();
-        let answer = if response.status().is_success() { Ok(body) } else { Err(body) };
-        (answer, outcome)
-    }
-
     /// The answer to a request that must succeed.
     pub(super) fn good(&self, operation: &str, input: &Value) -> Value {
-        let answer = self.answer(operation, input).0;
-        answer.unwrap_or_else(|error| panic!("{operation} {input}: {error}"))
+        let answer = testing::ask(&self.shared, operation, input);
+        answer.unwrap_or_else(|error| panic!("{operation} {input}: {error:?}"))
     }
 
     /// The name of the error by which a request is refused.
     pub(super) fn refused(&self, operation: &str, input: &Value) -> String {
-        let error = self.answer(operation, input).0.expect_err("a refusal");
-        error["__type"].as_str().unwrap().to_owned()
+        testing::ask(&self.shared, operation, input).expect_err("a refusal").0
     }
 
     /// The nodes that the log says a request reached.
     pub(super) fn reached(&self, operation: &str, input: &Value) -> Vec<String> {
-        self.answer(operation, input).1.ids
+        self.good(operation, input);
+        self.shared.calls().iter().last().cloned().expect("it is noted").ids
     }
 
     fn ids(&self, such: impl Fn(&State, MachineIx) -> bool) -> Vec<String> {

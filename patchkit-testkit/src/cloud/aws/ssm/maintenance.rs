@@ -19,7 +19,7 @@ pub(super) use self::{
 use self::{run::Execution, runner::Runner};
 use super::{
     super::{AwsError, Call, Operations, page::Page, seconds},
-    filters::Filters,
+    filter::Filters,
     idempotent::once,
     schedule::{Timing, When, written},
     tags::given,

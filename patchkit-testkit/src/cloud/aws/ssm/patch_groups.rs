@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     super::{AwsError, Call, Operations, page::Page},
     baselines::{check_id, identity, named, os_of, unknown},
-    filters::Filters,
+    filter::Filters,
 };
 use crate::cloud::world::{machine::MachineIx, shelf::group_of};
 

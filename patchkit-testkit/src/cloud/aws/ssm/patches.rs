@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     super::{AwsError, Call, Operations, page::Page, seconds},
     baselines::{named, os_of},
-    filters::Filters,
+    filter::Filters,
 };
 use crate::{
     cloud::world::{catalogue::System, uuid},

@@ -1,16 +1,14 @@
 //! Asks the simulated service as a client does, without a socket between.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::Value;
 
 use crate::cloud::{
     World,
-    aws::{self, ring::KeyRing},
-    s3::SignatureChecks,
     shared::{Shared, lock},
-    world::{State, clock::WorldClock, machine::Behavior},
+    testing::{self, Refused},
+    world::{State, machine::Behavior},
 };
 
 /// One account in two Regions, machines that behave well, on 3 March 2026.
@@ -27,29 +25,12 @@ impl Desk {
             .behavior(Behavior::Well)
             .start_at("2026-03-03T10:00:00Z".parse().unwrap())
             .plan();
-        let keys = KeyRing::new(7, &[Arc::clone(&plan.accounts[0].0)]);
-        let clock = WorldClock::new(plan.now, 0.0);
-        let mut shared = Shared::new(State::new(&plan), clock, keys, SignatureChecks::Off);
-        shared.buckets = None;
-        Self { shared }
+        Self { shared: testing::shared(&plan, State::new(&plan)) }
     }
 
     /// The answer to a request in us-east-1, or the name of the error and its message.
-    pub(super) fn ask(&self, operation: &str, input: &Value) -> Result<Value, (String, String)> {
-        let scope = "AKIAANYTHING/20260303/us-east-1/ssm/aws4_request";
-        let request = http::Request::post("/")
-            .header("x-amz-target", format!("AmazonSSM.{operation}"))
-            .header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}"))
-            .body(Bytes::from(input.to_string()))
-            .unwrap();
-        let response = aws::answer(&self.shared, &request).response;
-        let body: Value = serde_json::from_slice(response.body()).unwrap();
-        if response.status().is_success() {
-            return Ok(body);
-        }
-        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-        let message = format!("{}{}", text("message"), text("Message"));
-        Err((text("__type"), message))
+    pub(super) fn ask(&self, operation: &str, input: &Value) -> Result<Value, Refused> {
+        testing::ask(&self.shared, operation, input)
     }
 
     /// The answer to a request that must succeed.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Parameters, ScopeIx, State};
-use crate::cloud::aws::ssm::commands::documents::{bare, own_text};
+use crate::cloud::aws::ssm::documents;
 
 /// A document of the type Automation.
 #[derive(Clone, Debug)]
@@ -62,10 +62,11 @@ pub(super) enum Fault {
 impl Runbook {
     /// A runbook by its name or its ARN.
     pub(super) fn find(state: &State, scope: ScopeIx, name: &str) -> Result<Arc<Self>, Fault> {
-        let name = bare(name);
-        let provided = PROVIDED.iter().find(|it| it.0 == name).map(|it| it.1);
-        let text = provided.or_else(|| own_text(state, scope, name)).ok_or(Fault::Unknown)?;
-        Self::read(name, text).map(Arc::new).map_err(Fault::Wrong)
+        let found = documents::find(state, scope, name, None);
+        // Of AWS's, those of another type are known not to be runbooks.
+        let found = found.filter(|it| it.owner != "Amazon" || it.kind == "Automation");
+        let found = found.ok_or(Fault::Unknown)?;
+        Self::read(&found.name, &found.content.text).map(Arc::new).map_err(Fault::Wrong)
     }
 
     fn read(name: &str, text: &str) -> Result<Self, String> {
@@ -134,38 +135,3 @@ pub(super) fn texts(value: &Value) -> Vec<String> {
         one => vec![super::shown(one)],
     }
 }
-
-const PROVIDED: &[(&str, &str)] = &[
-    (
-        "AWS-StartEC2Instance",
-        r#"{"schemaVersion": "0.3",
-            "parameters": {"InstanceId": {"type": "StringList"},
-                           "AutomationAssumeRole": {"type": "String", "default": ""}},
-            "mainSteps": [
-              {"name": "startInstances", "action": "aws:changeInstanceState",
-               "inputs": {"InstanceIds": "{{ InstanceId }}", "DesiredState": "running"}}]}"#,
-    ),
-    (
-        "AWS-StopEC2Instance",
-        r#"{"schemaVersion": "0.3",
-            "parameters": {"InstanceId": {"type": "StringList"},
-                           "AutomationAssumeRole": {"type": "String", "default": ""}},
-            "mainSteps": [
-              {"name": "stopInstances", "action": "aws:changeInstanceState", "onFailure": "Continue",
-               "inputs": {"InstanceIds": "{{ InstanceId }}", "DesiredState": "stopped"}},
-              {"name": "forceStopInstances", "action": "aws:changeInstanceState",
-               "inputs": {"InstanceIds": "{{ InstanceId }}", "Force": true,
-                          "CheckStateOnly": false, "DesiredState": "stopped"}}]}"#,
-    ),
-    (
-        "AWS-RestartEC2Instance",
-        r#"{"schemaVersion": "0.3",
-            "parameters": {"InstanceId": {"type": "StringList"},
-                           "AutomationAssumeRole": {"type": "String", "default": ""}},
-            "mainSteps": [
-              {"name": "stopInstances", "action": "aws:changeInstanceState",
-               "inputs": {"InstanceIds": "{{ InstanceId }}", "DesiredState": "stopped"}},
-              {"name": "startInstances", "action": "aws:changeInstanceState",
-               "inputs": {"InstanceIds": "{{ InstanceId }}", "DesiredState": "running"}}]}"#,
-    ),
-];

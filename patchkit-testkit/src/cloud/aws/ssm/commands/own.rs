@@ -1,7 +1,5 @@
 //! Command documents of the account's own, in the schemas 2.0 to 2.2.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -38,34 +36,37 @@ pub(super) fn read(name: &str, text: &str) -> Result<Document, String> {
         let version = content.schema_version;
         return Err(format!("{name} is no command document: its schema version is {version}."));
     }
-    let parameters: Vec<Parameter> =
-        content.parameters.into_iter().map(|(name, it)| parameter(name, &it)).collect();
     Ok(Document {
-        name: Cow::Owned(name.to_owned()),
+        name: name.to_owned(),
         platforms: ANY,
-        parameters: parameters.into(),
+        parameters: parameters(Some(&content.parameters)),
         steps: content.main_steps.into_iter().map(step).collect::<Vec<_>>().into(),
     })
 }
 
-fn parameter(name: String, it: &Value) -> Parameter {
+/// The parameters that a document's content declares.
+pub(super) fn parameters(declared: Option<&Map<String, Value>>) -> Vec<Parameter> {
+    declared.into_iter().flatten().map(|(name, it)| parameter(name, it)).collect()
+}
+
+fn parameter(name: &str, it: &Value) -> Parameter {
     let allowed: Vec<String> =
         it["allowedValues"].as_array().into_iter().flatten().map(text).collect();
     let rule = if it["type"] == "StringList" {
         Rule::Many
     } else if !allowed.is_empty() {
-        Rule::OneOfThese(allowed)
+        Rule::OneOf(allowed)
     } else if let Some(pattern) = it["allowedPattern"].as_str() {
-        Rule::Matches(pattern.to_owned().into())
+        Rule::Matches(pattern.to_owned())
     } else {
         Rule::Any
     };
     let usual = match &it["default"] {
         Value::Null => None,
-        Value::Array(many) => Some(many.first().map(text).unwrap_or_default().into()),
-        one => Some(text(one).into()),
+        Value::Array(many) => Some(many.first().map(text).unwrap_or_default()),
+        one => Some(text(one)),
     };
-    Parameter { name: name.into(), usual, rule }
+    Parameter { name: name.to_owned(), usual, rule }
 }
 
 fn text(value: &Value) -> String {

@@ -269,12 +269,8 @@ impl Parameter {
         let [value] = values else { return matches!(self.rule, Rule::Many) && !values.is_empty() };
         match &self.rule {
             Rule::Any | Rule::Many => true,
-            Rule::OneOf(known) => known.contains(&value.as_str()),
-            Rule::OneOfThese(known) => known.contains(value),
+            Rule::OneOf(known) => known.contains(value),
             Rule::Matches(pattern) => Regex::new(pattern).is_ok_and(|it| it.is_match(value)),
-            Rule::Number(least, most) => {
-                value.parse().is_ok_and(|number: u32| (*least..=*most).contains(&number))
-            }
         }
     }
 }

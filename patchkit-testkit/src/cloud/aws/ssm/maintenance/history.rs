@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    super::filters::Filters,
+    super::filter::Filters,
     run::{Execution, Progress, TaskExecution},
     store, unknown,
 };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    super::{filters::Filters, idempotent::once},
+    super::{filter::Filters, idempotent::once},
     Window, named,
     run::pairs,
     store_mut, unknown,

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{
-    super::{filters::Filters, schedule::written},
+    super::{filter::Filters, schedule::written},
     Window,
     history::bound,
     named,

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::cloud::{
     testing::{HERE, TestWorld, is_hybrid, read_only},
-    world::judge::BaselineRef,
+    world::{State, judge::BaselineRef},
 };
 
 const ADD: &str = "AddTagsToResource";
@@ -90,7 +90,7 @@ fn what_is_made_here_has_tags_of_its_own() {
 #[test]
 fn tags_that_are_given_at_the_creation_are_there_until_the_deletion() {
     let world = TestWorld::new(60);
-    let node = world.ids(crate::cloud::world::State::is_managed).remove(0);
+    let node = world.ids(State::is_managed).remove(0);
     let tags = json!([{"Key": "owner", "Value": "proof"}]);
     let content = r#"{"schemaVersion": "2.2", "mainSteps": [
         {"action": "aws:runShellScript", "name": "a", "inputs": {"runCommand": ["true"]}}]}"#;

@@ -1,6 +1,11 @@
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use crate::cloud::{aws::ssm::lab::Lab, world::machine::Behavior};
+use crate::cloud::{
+    aws::ssm::lab::{Bucket, Lab},
+    world::machine::Behavior,
+};
 
 const SCRIPT: &str = "AWS-RunShellScript";
 
@@ -87,6 +92,23 @@ fn a_document_of_several_steps_is_read_by_the_name_of_a_step() {
     assert!(report["StandardOutputContent"].as_str().unwrap().contains("MissingCount"));
     let input = json!({"CommandId": id, "InstanceId": node, "PluginName": "PatchSolaris"});
     assert_eq!(lab.refused("GetCommandInvocation", &input), "InvalidPluginName");
+}
+
+#[test]
+fn output_goes_to_the_lake_s_folder_by_the_same_key() {
+    let lab = Lab::new(Behavior::Well);
+    let (node, lake) = (lab.linux().remove(0), Arc::new(Bucket::default()));
+    lab.state().keep_lake(Arc::<Bucket>::clone(&lake)).unwrap();
+    let id = lab.send_as(&json!({
+        "DocumentName": SCRIPT, "InstanceIds": [node], "OutputS3BucketName": "out",
+        "Parameters": {"commands": ["echo hi"]},
+    }));
+    lab.advance(60);
+    let of_command = |bucket: &Bucket| -> Vec<String> {
+        bucket.keys().into_iter().filter(|key| key.contains(&id)).collect()
+    };
+    assert_eq!(of_command(&lake).len(), 1);
+    assert_eq!(of_command(&lake), of_command(&lab.bucket));
 }
 
 #[test]
