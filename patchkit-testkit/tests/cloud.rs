@@ -105,6 +105,58 @@ async fn a_command_to_a_tag_reaches_its_nodes_and_the_record_names_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_fault_of_a_node_meets_a_command_that_reached_it_by_a_tag() {
+    let world = small().await;
+    let fault = Fault::new(FaultKind::CutAfter).on("SendCommand").of_node(online(&world));
+    world.add_fault(fault).unwrap();
+    let every = json!([{"Key": "tag-key", "Values": ["Application"]}]);
+    let none = json!([{"Key": "tag-key", "Values": ["NoSuchTag"]}]);
+    let command = |targets: &Value| {
+        json!({
+            "DocumentName": "AWS-RunShellScript",
+            "Targets": targets,
+            "Parameters": {"commands": ["true"]},
+        })
+    };
+    assert_eq!(ssm(&world, "SendCommand", &command(&none)).unwrap().0, 200);
+    assert_eq!(ssm(&world, "SendCommand", &command(&every)), None);
+    assert_eq!(world.calls().of("SendCommand").acted().len(), 2);
+    assert_eq!(world.faults()[0].met, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_that_can_do_nothing_to_an_answer_waits_for_another() {
+    let world = small().await;
+    let fault = Fault::new(FaultKind::RepeatToken).on("DescribeAvailablePatches").times(1);
+    world.add_fault(fault).unwrap();
+    let ask = |token: Option<&str>| {
+        let input = json!({"MaxResults": 2, "NextToken": token});
+        ssm(&world, "DescribeAvailablePatches", &input).unwrap().1
+    };
+    let first = ask(None);
+    assert_eq!(world.faults()[0].met, 0);
+    let token = first["NextToken"].as_str().unwrap();
+    let second = ask(Some(token));
+    assert_eq!(second["NextToken"].as_str(), Some(token));
+    assert_eq!(world.faults()[0].met, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_tells_the_service_that_a_hybrid_node_is_off() {
+    let world = small().await;
+    let here = |id: &&String| {
+        let node = world.node(id).unwrap();
+        id.starts_with("mi-") && node.aws_scope.as_deref() == Some("111122223333/us-east-1")
+    };
+    let ids = world.node_ids();
+    let id = ids.iter().find(here).unwrap();
+    world.change_node(id, &NodeChange::new().with_power(Power::Stopped));
+    let input = json!({"Filters": [{"Key": "InstanceIds", "Values": [id]}]});
+    let (_, page) = ssm(&world, "DescribeInstanceInformation", &input).unwrap();
+    assert_eq!(page["InstanceInformationList"][0]["PingStatus"], "ConnectionLost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_denial_a_limit_and_a_region_that_is_away_are_met() {
     let world = small().await;
     world.deny(Denial::of("ssm:SendCommand")).unwrap();

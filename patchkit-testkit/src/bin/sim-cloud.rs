@@ -1,6 +1,6 @@
 //! Serves simulated AWS and Azure control planes until it is told to stop.
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use jiff::Timestamp;
@@ -24,7 +24,8 @@ struct Args {
     #[arg(long, default_value_t = 400)]
     patches: usize,
     /// How many seconds of the world pass in a real one; 0: only the control endpoint moves it.
-    #[arg(long, default_value_t = 60.0)]
+    /// Then commands reach no node, and nothing is ever done, until it is told that time has passed.
+    #[arg(long, default_value_t = 60.0, value_parser = speed)]
     speed: f64,
     /// When the world begins, as in 2026-11-02T00:00:00Z; without it, now.
     #[arg(long)]
@@ -61,6 +62,13 @@ async fn main() -> ExitCode {
     }
 }
 
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if speed.is_finite() && speed >= 0.0 => Ok(speed),
+        _ => Err("a speed is a number, zero or more".to_owned()),
+    }
+}
+
 async fn serve(args: Args) -> std::io::Result<()> {
     let mut builder = World::builder()
         .seed(args.seed)
@@ -92,5 +100,10 @@ async fn serve(args: Args) -> std::io::Result<()> {
         _ = terminated.recv() => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
+    // A request under way is finished, but not waited for longer than this.
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(3));
+        std::process::exit(0);
+    });
     Ok(())
 }

@@ -228,6 +228,9 @@ fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut Outcome) -> Result<Reply,
     let Route { operation, scope, tail, limit, handler } = router::route(&state, ask)?;
     operation.clone_into(&mut outcome.operation);
     outcome.scope = scope.subscription(&state);
+    if limit == Limit::Graph {
+        outcome.scope = query::scope(ask);
+    }
     outcome.ids = router::named(&state, &scope, &ask.segments);
     let spoil = meet(shared, outcome)?;
     let throttle = Throttle { shared, state: &state, ask, caller: &caller, scope: &scope };
@@ -251,10 +254,16 @@ fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut Outcome) -> Result<Reply,
     outcome.acted = result.is_ok();
     // What is left is told with every answer, a refusal included.
     match result {
-        Ok(_) if spoil == Some(FaultKind::FailAfter) => Err(failed(500).into()),
+        Ok(_) if spoil.or_else(|| shared.meet_after(outcome)) == Some(FaultKind::FailAfter) => {
+            Err(failed(500).into())
+        }
         Ok(mut reply) => {
             if let Some(kind) = spoil.filter(|it| it.is_of_content()) {
+                let right = reply.body.clone();
                 spoil::spoil(kind, ask, last, &mut reply);
+                if reply.body == right {
+                    shared.take_back(kind, outcome);
+                }
             }
             reply.headers.extend(told);
             Ok(reply)

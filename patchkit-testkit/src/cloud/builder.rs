@@ -120,8 +120,6 @@ impl World {
     /// Lets time pass, and all happen that is due by then; what is to be written is written.
     pub fn advance(&self, by: Duration) {
         self.shared.advance(by);
-        let mut state = self.shared.settled();
-        while state.write_some(64) {}
     }
 
     /// Changes how many seconds of the world pass in a real one.
@@ -129,14 +127,14 @@ impl World {
         lock(&self.shared.clock).set_speed(speed);
     }
 
-    /// Every request so far.
+    /// Every request so far, the last 200,000 of them.
     pub fn calls(&self) -> Calls {
         self.shared.calls()
     }
 
     /// Forgets the requests so far.
     pub fn forget_calls(&self) {
-        lock(&self.shared.record).0.clear();
+        lock(&self.shared.record).clear();
     }
 
     /// Sets a fault; its number takes it back.

@@ -34,6 +34,9 @@ struct ClockChange {
     speed: Option<f64>,
 }
 
+/// How far time is moved at once: everything that is due in it happens before the answer.
+const LONGEST: Duration = Duration::from_hours(24 * 366);
+
 const ROUTES: [&str; 18] = [
     "GET /endpoints",
     "GET /clock",
@@ -84,7 +87,7 @@ impl Control {
             }
             (&Method::GET, "calls", "") => self.calls(request.uri().query().unwrap_or_default()),
             (&Method::DELETE, "calls", "") => {
-                lock(&shared.record).0.clear();
+                lock(&shared.record).clear();
                 Ok(json!({}))
             }
             (&Method::GET, "faults", "") => shown(&lock(&shared.faults).status()),
@@ -147,6 +150,9 @@ impl Control {
         }
         let by =
             Duration::try_from_secs_f64(advance_seconds.unwrap_or(0.0)).map_err(|it| bad(&it))?;
+        if by > LONGEST {
+            return Err(bad(&"advance by a year at most"));
+        }
         if speed.is_some_and(|it| !it.is_finite() || it < 0.0) {
             return Err(bad(&"a speed is zero or more"));
         }
@@ -158,19 +164,21 @@ impl Control {
     }
 
     fn calls(&self, query: &str) -> Result<Value, Refused> {
-        let mut calls = self.shared.calls();
+        let (mut operation, mut service, mut from) = (None, None, 0);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
-                "operation" => calls = calls.of(&value),
-                "service" => calls.0.retain(|it| it.service == value),
-                "from" => {
-                    let from: usize = value.parse().map_err(|it| bad(&it))?;
-                    calls.0.drain(..from.min(calls.0.len()));
-                }
+                "operation" => operation = Some(value),
+                "service" => service = Some(value),
+                "from" => from = value.parse().map_err(|it| bad(&it))?,
                 other => return Err(bad(&format!("{other} is none of operation, service, from"))),
             }
         }
-        shown(&calls)
+        let record = lock(&self.shared.record);
+        let asked = record.iter().filter(|it| {
+            operation.as_ref().is_none_or(|asked| it.operation == **asked)
+                && service.as_ref().is_none_or(|asked| *it.service == **asked)
+        });
+        shown(&asked.skip(from).collect::<Vec<_>>())
     }
 
     fn node(&self, request: &Request<Bytes>, id: &str) -> Result<Value, Refused> {

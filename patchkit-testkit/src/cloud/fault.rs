@@ -28,7 +28,8 @@ pub struct Fault {
     pub service: Option<String>,
     /// Only in this account's Region (`111122223333/eu-west-1`) or subscription; a glob. None: all.
     pub scope: Option<String>,
-    /// Only requests that name this node, by its id or a resource's whole id. None: all.
+    /// Only requests that name this node, by its id or a resource's whole id; faults that lose or
+    /// spoil an answer also meet those that reached it otherwise, by a tag. None: all.
     pub node: Option<String>,
     /// How many of the requests that fit it lets pass first.
     pub skip: u32,
@@ -68,6 +69,12 @@ impl TryFrom<FaultForm> for Fault {
         members.extend(status.map(|it| ("status".to_owned(), it.into())));
         members.extend(seconds.map(|it| ("seconds".to_owned(), it.into())));
         let kind = FaultKind::deserialize(serde_json::Value::Object(members))?;
+        if let FaultKind::Fail { status } = kind
+            && !(400..=599).contains(&status)
+        {
+            let message = format!("a request does not fail with the status {status}");
+            return Err(serde::de::Error::custom(message));
+        }
         let FaultForm { skip, times, from, until, .. } = form;
         Ok(Self { kind, operation, service, scope, node, skip, times, from, until })
     }
@@ -137,6 +144,11 @@ impl FaultKind {
             Self::NullArray => "null_array",
             Self::ClockSkew { .. } => "clock_skew",
         }
+    }
+
+    /// Whether it acts on how an answer reaches the caller.
+    pub(crate) fn is_of_delivery(self) -> bool {
+        matches!(self, Self::CutAfter | Self::FailAfter | Self::Slow { .. } | Self::Truncate)
     }
 
     /// Whether it acts on the page or the content of an answer.
@@ -294,8 +306,31 @@ impl Faults {
 
     /// The fault that meets a request: the first that fits. It counts as met.
     pub(crate) fn meet(&mut self, subject: &Subject<'_>) -> Option<FaultKind> {
+        self.meet_such(subject, |_| true)
+    }
+
+    /// The fault that meets a request that has been carried out: what it reached is known only then.
+    pub(crate) fn meet_after(&mut self, subject: &Subject<'_>) -> Option<FaultKind> {
+        self.meet_such(subject, |fault| fault.node.is_some() && fault.kind.is_of_delivery())
+    }
+
+    /// A fault that could do nothing to the answer waits for another.
+    pub(crate) fn take_back(&mut self, kind: FaultKind, subject: &Subject<'_>) {
+        let met =
+            self.set.iter_mut().find(|it| it.fault.kind == kind && it.met > 0 && it.fits(subject));
+        if let Some(entry) = met {
+            entry.met -= 1;
+            entry.seen -= 1;
+        }
+    }
+
+    fn meet_such(
+        &mut self,
+        subject: &Subject<'_>,
+        such: impl Fn(&Fault) -> bool,
+    ) -> Option<FaultKind> {
         for entry in &mut self.set {
-            if !entry.fits(subject) {
+            if !such(&entry.fault) || !entry.fits(subject) {
                 continue;
             }
             entry.seen += 1;

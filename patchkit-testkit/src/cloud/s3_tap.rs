@@ -54,6 +54,10 @@ impl S3Tap {
 impl Tap for S3Tap {
     fn before(&self, call: &S3Call, head: &Parts) -> Verdict {
         let region = Credential::of(head).map(|it| it.region);
+        if self.0.keys.has_ended(&call.access_key, self.0.credential_time()) {
+            let message = "The provided token has expired.";
+            return Verdict::Refuse(StatusCode::BAD_REQUEST, "ExpiredToken", message);
+        }
         let mut outcome = self.outcome(call, region.as_deref());
         match self.0.meet(&mut outcome) {
             Met::Denied => Verdict::Refuse(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied"),
@@ -86,7 +90,7 @@ impl Tap for S3Tap {
                 let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
                 Some(FaultKind::Slow { seconds })
             }
-            Verdict::Refuse(StatusCode::FORBIDDEN, ..) => None,
+            Verdict::Refuse(StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST, ..) => None,
             Verdict::Refuse(_, "SlowDown", _) => Some(FaultKind::Throttle),
             Verdict::Refuse(status, ..) => Some(FaultKind::Fail { status: status.as_u16() }),
             _ => None,

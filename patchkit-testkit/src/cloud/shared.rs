@@ -1,6 +1,7 @@
 //! What all endpoints share: the state behind a lock, the clock, the keys and the record.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -8,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use patchkit_core::{Clock as _, SystemClock};
 
 use super::{
@@ -28,19 +29,25 @@ use super::{
 };
 use crate::rng::mix;
 
+/// How many requests are remembered: some hundred megabytes. The oldest go first.
+const MOST_CALLS: usize = 200_000;
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) clock: Mutex<WorldClock>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) checks: SignatureChecks,
-    pub(crate) record: Mutex<Calls>,
+    pub(crate) record: Mutex<VecDeque<RecordedCall>>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) policy: Mutex<Policy>,
     pub(crate) limits: Mutex<Limits>,
     requests: AtomicU64,
     seed: u64,
     began: Instant,
+    /// The world's time then, and the machine's.
+    start: Timestamp,
+    real_start: Timestamp,
     /// None where nothing is limited.
     pub(crate) buckets: Option<Mutex<Buckets>>,
     /// Who may call Azure.
@@ -59,6 +66,8 @@ impl Shared {
         Self {
             seed: state.seed,
             began: Instant::now(),
+            start: state.now,
+            real_start: SystemClock.now(),
             buckets: None,
             bearer: Bearer { seed: state.seed, checked: false },
             azure_page: 50,
@@ -87,16 +96,19 @@ impl Shared {
         lock(&self.clock).now()
     }
 
-    /// Lets time pass, and what is due happen in it.
+    /// Lets time pass, and what is due happen in it; what is to be written is written.
     pub(crate) fn advance(&self, by: Duration) {
         lock(&self.clock).advance(by);
-        drop(self.settled());
+        let mut state = self.settled();
+        while state.write_some(64) {}
     }
 
     /// The time by which credentials expire. Clients look at their own clock, which may be ahead of
-    /// a world whose time stands still: the later of the two counts.
+    /// the world's: the later start counts, and the time that passed faster.
     pub(crate) fn credential_time(&self) -> Timestamp {
-        lock(&self.clock).now().max(SystemClock.now())
+        let world = self.now().duration_since(self.start);
+        let passed = world.max(SignedDuration::try_from(self.began.elapsed()).unwrap_or_default());
+        self.start.max(self.real_start).checked_add(passed).unwrap_or(Timestamp::MAX)
     }
 
     /// The time by which buckets refill: the world's, and where that stands still, ours on top.
@@ -124,14 +136,28 @@ impl Shared {
         match fault {
             None => Met::Pass(None),
             Some(FaultKind::Throttle) => Met::Throttled,
-            Some(FaultKind::Fail { status }) => Met::Failed(status),
+            Some(FaultKind::Fail { status }) => Met::Failed(status.clamp(400, 599)),
             Some(FaultKind::CutBefore | FaultKind::Away) => Met::Cut,
             Some(kind) => Met::Pass(Some(kind)),
         }
     }
 
+    /// What the faults say of a request once it has been carried out, where none met it before.
+    pub(crate) fn meet_after(&self, outcome: &mut Outcome) -> Option<FaultKind> {
+        if outcome.fault.is_none() {
+            outcome.fault = lock(&self.faults).meet_after(&outcome.subject());
+        }
+        outcome.fault
+    }
+
+    /// Takes a fault back that could do nothing to the answer.
+    pub(crate) fn take_back(&self, kind: FaultKind, outcome: &mut Outcome) {
+        outcome.fault = None;
+        lock(&self.faults).take_back(kind, &outcome.subject());
+    }
+
     pub(crate) fn calls(&self) -> Calls {
-        lock(&self.record).clone()
+        Calls(lock(&self.record).iter().cloned().collect())
     }
 
     pub(crate) fn note(&self, outcome: Outcome) {
@@ -148,7 +174,11 @@ impl Shared {
             fault,
             request_id,
         } = outcome;
-        lock(&self.record).0.push(RecordedCall {
+        let mut record = lock(&self.record);
+        if record.len() >= MOST_CALLS {
+            record.pop_front();
+        }
+        record.push_back(RecordedCall {
             at,
             service,
             operation,

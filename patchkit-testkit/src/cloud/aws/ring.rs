@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use jiff::Timestamp;
+
 use super::sigv4::{Credential, Refusal};
 use crate::{
     cloud::{
@@ -67,6 +69,11 @@ impl KeyRing {
     pub(crate) fn of_account(&self, account: &str) -> Option<Key> {
         let lasting = |it: &&Key| it.entry.expires.is_none() && *it.caller.account == *account;
         lock(&self.known).values().find(lasting).cloned()
+    }
+
+    /// Whether a key was temporary and its time is over.
+    pub(crate) fn has_ended(&self, access_key: &str, now: Timestamp) -> bool {
+        self.get(access_key).is_some_and(|key| key.entry.expires.is_some_and(|end| end <= now))
     }
 
     /// Who a key belongs to; one that is not known is the first account's.

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use patchkit_core::{Clock as _, SystemClock};
 
-use super::{AwsError, wire};
+use super::{sigv4::Refusal, wire};
 
 /// How far a request's time may be from the service's.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
@@ -17,7 +17,7 @@ pub(super) fn ahead(seconds: i64) -> Timestamp {
 
 /// Refuses a request that was signed at another time than the service's, as they all do: a client
 /// that has learned the difference from the `Date` header passes.
-pub(super) fn check(request: &wire::Request, seconds: i64) -> Result<(), AwsError> {
+pub(super) fn check(request: &wire::Request, seconds: i64) -> Result<(), Refusal> {
     let header = request.headers().get("x-amz-date").and_then(|it| it.to_str().ok());
     let signed = header.and_then(|it| {
         jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", it)
@@ -36,5 +36,5 @@ pub(super) fn check(request: &wire::Request, seconds: i64) -> Result<(), AwsErro
     } else {
         format!("Signature not yet current: {signed} is still later than {here}")
     };
-    Err(AwsError::new("InvalidSignatureException", message).with_status(403))
+    Err(Refusal::Expired(message))
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Call,
+    ask::Ask,
     error::ArmError,
     graph::{Hints, Options, PageRequest, Pager, Query, QueryError, Rows, Table},
     reply::Reply,
@@ -92,6 +93,13 @@ pub(super) fn resources(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     Ok(reply
         .with("x-ms-resource-graph-request-duration", "0:00:00:00.0210000")
         .with("x-ms-ratelimit-remaining-tenant-resource-requests", "14"))
+}
+
+/// The subscriptions that a query names, as the record has them: a query of one is in its scope.
+pub(super) fn scope(ask: &Ask<'_>) -> String {
+    let body = serde_json::from_slice::<Value>(ask.request.body()).unwrap_or_default();
+    let named = body["subscriptions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    named.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
 }
 
 /// The subscriptions that a request asks for; all where it names none.

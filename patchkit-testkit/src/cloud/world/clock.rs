@@ -16,7 +16,7 @@ impl WorldClock {
     /// Starts at `base`; `speed` is how many seconds pass in a real one, zero for a clock that only
     /// [`advance`](Self::advance) moves.
     pub(crate) fn new(base: Timestamp, speed: f64) -> Self {
-        Self { base, since: Instant::now(), speed: speed.max(0.0) }
+        Self { base, since: Instant::now(), speed: sane(speed) }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -35,8 +35,13 @@ impl WorldClock {
     pub(crate) fn set_speed(&mut self, speed: f64) {
         self.base = self.now();
         self.since = Instant::now();
-        self.speed = speed.max(0.0);
+        self.speed = sane(speed);
     }
+}
+
+/// A speed that is none is that of a clock that stands still; none is so fast that time ends.
+fn sane(speed: f64) -> f64 {
+    if speed.is_finite() { speed.clamp(0.0, 1e6) } else { 0.0 }
 }
 
 /// `at` plus `by`; the end of time where that is beyond it.

@@ -227,7 +227,10 @@ impl<'a> Population<'a> {
         let name = host_name(app, state.catalogue.system(system), n);
         let created = earlier(self.plan.now, DAY * (3 + rng.below(900) as u32));
         let power = match place {
-            Place::Ec2(_) if n < state.scopes.len() || rng.percent(8) => Power::Stopped,
+            Place::Ec2(_) if n < state.scopes.len() => Power::Stopped,
+            // The second of each account and Region works.
+            Place::Ec2(_) if n < state.scopes.len() * 2 => Power::Running,
+            Place::Ec2(_) if rng.percent(8) => Power::Stopped,
             Place::Vm(_, None) if rng.percent(10) => {
                 if rng.percent(30) {
                     Power::Stopped
@@ -237,7 +240,9 @@ impl<'a> Population<'a> {
             }
             _ => Power::Running,
         };
-        let behavior = self.plan.behavior.unwrap_or_else(|| behavior(&mut rng));
+        let drawn = behavior(&mut rng);
+        let drawn = if n < state.scopes.len() * 2 { Behavior::Well } else { drawn };
+        let behavior = self.plan.behavior.unwrap_or(drawn);
         let patches = installed(state, system, &mut rng);
         let tags = self.tags(state, system, app, &name, &mut rng);
         let booted = earlier(self.plan.now, HOUR * (2 + rng.below(700) as u32));

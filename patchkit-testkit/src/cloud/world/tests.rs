@@ -106,8 +106,9 @@ fn no_two_machines_share_an_id() {
 
 #[test]
 fn every_account_and_region_has_a_stopped_instance_and_a_managed_one() {
-    // Also where there is no more than that.
-    for state in [world(), State::new(&plan(8))] {
+    // Also where there is no more than that, whatever the seed.
+    let seeds = (0..30).map(|seed| State::new(&Plan { seed, ..plan(8) }));
+    for state in seeds.chain([world()]) {
         for scope in (0..4).map(ScopeIx) {
             let machines = &state.scope(scope).machines;
             let instance = |at: &&MachineIx| {

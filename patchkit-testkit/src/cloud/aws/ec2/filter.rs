@@ -51,6 +51,14 @@ impl Filters {
     /// `InvalidParameterValue` for another name.
     pub(super) fn of(input: &Value, known: &[&str]) -> Result<Self, AwsError> {
         let mut filters = Vec::new();
+        let given = input["Filters"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let values: usize =
+            given.iter().map(|it| it["Values"].as_array().map_or(0, Vec::len)).sum();
+        // EC2 user guide, "List and filter your resources": 50 filters, 200 values.
+        if given.len() > 50 || values > 200 {
+            let message = "The maximum number of filters or filter values has been exceeded.";
+            return Err(AwsError::new("FilterLimitExceeded", message));
+        }
         for filter in input["Filters"].as_array().map(Vec::as_slice).unwrap_or_default() {
             let name = filter["Name"].as_str().unwrap_or_default();
             let by_tag = name.starts_with("tag:") && known.contains(&"tag-key");

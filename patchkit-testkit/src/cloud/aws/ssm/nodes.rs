@@ -35,10 +35,13 @@ fn describe_instance_information(call: &mut Call<'_>, input: Value) -> Result<Va
 }
 
 impl State {
-    /// Whether a node is managed and running: what DescribeInstanceInformation lists. Stopped and
-    /// terminated ones are not (API reference, DescribeInstanceInformation).
+    /// What DescribeInstanceInformation lists: managed nodes, but for stopped and terminated
+    /// instances (API reference, DescribeInstanceInformation). Of a hybrid node nobody tells the
+    /// service that it is off: its connection is lost.
     pub(crate) fn is_listed(&self, at: MachineIx) -> bool {
-        self.is_managed(at) && !self.machine(at).power.is_off()
+        let machine = self.machine(at);
+        let hybrid = machine.aws.as_ref().is_some_and(|it| matches!(it.side, AwsKind::Hybrid(_)));
+        self.is_managed(at) && (hybrid || !machine.power.is_off())
     }
 
     /// Whether a machine has ever been a managed node here: what the inventory knows of.

@@ -18,7 +18,7 @@ use super::{
 const MAX_VALUE: usize = 1 << 20;
 
 /// Rows that the steps of one run may make, joins and expansions multiplied out.
-const MAX_ROWS: usize = 10_000_000;
+const MAX_ROWS: usize = 1_000_000;
 
 /// What a run of a query knows besides the row.
 #[derive(Debug)]
