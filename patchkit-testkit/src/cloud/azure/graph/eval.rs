@@ -17,8 +17,11 @@ use super::{
 /// The largest text or document an expression may make; Kusto cuts at the same size.
 const MAX_VALUE: usize = 1 << 20;
 
-/// Rows that the steps of one run may make, joins and expansions multiplied out.
-const MAX_ROWS: usize = 1_000_000;
+/// Rows that the steps of one run may make, joins and expansions multiplied out: so many, and so
+/// many more for each row that was read. The service gives up after a time; this is the same for
+/// each run.
+const MAX_ROWS: usize = 100_000;
+const MAX_ROWS_FOR_EACH: usize = 8;
 
 /// What a run of a query knows besides the row.
 #[derive(Debug)]
@@ -27,11 +30,18 @@ pub(super) struct Run {
     pub(super) lets: Vec<Cell<'static>>,
     too_large: Flag<bool>,
     made: Flag<usize>,
+    read: Flag<usize>,
 }
 
 impl Run {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { now, lets: Vec::new(), too_large: Flag::new(false), made: Flag::new(0) }
+        Self {
+            now,
+            lets: Vec::new(),
+            too_large: Flag::new(false),
+            made: Flag::new(0),
+            read: Flag::new(0),
+        }
     }
 
     /// Notes that a value or an answer grew out of bounds: the whole query is then refused.
@@ -43,10 +53,15 @@ impl Run {
         self.too_large.get()
     }
 
+    /// Counts a row that was read from a table.
+    pub(super) fn count_read(&self) {
+        self.read.set(self.read.get() + 1);
+    }
+
     /// Counts a row that a step made; `Break` once there are too many, or all is given up.
     pub(super) fn count_row(&self) -> ControlFlow<()> {
         self.made.set(self.made.get() + 1);
-        if self.made.get() > MAX_ROWS {
+        if self.made.get() > MAX_ROWS + MAX_ROWS_FOR_EACH * self.read.get() {
             self.give_up();
         }
         if self.gave_up() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -84,6 +84,7 @@ impl<'a> Sink<'a> for Limit<'_, 'a> {
 fn scan<'a>(plan: &'a Plan, env: Env<'a>, chain: &mut dyn Sink<'a>) {
     let mut row = Row::new();
     for document in env.rows.scan(plan.table, &plan.hints) {
+        env.run.count_read();
         row.clear();
         row.resize(COLUMNS.len(), Cell::Null);
         let mut load = |slot: usize, load: &mut dyn FnMut(&str, Type) -> Cell<'a>| {
