@@ -33,7 +33,7 @@ mod testing;
 mod validate;
 mod wire;
 
-use std::{cell::Cell, collections::HashMap, sync::OnceLock, time::Duration};
+use std::{cell::Cell, collections::HashMap, sync::OnceLock};
 
 use bytes::Bytes;
 use http::Response;
@@ -205,12 +205,7 @@ pub(crate) fn answer(shared: &Shared, request: &wire::Request) -> Reply {
         .check_signature(shared, &head, request.body())
         .map_err(Refusal::from)
         .and_then(|()| serve(shared, service, credential.as_ref(), request, &mut outcome));
-    let mut delivery = match outcome.fault {
-        Some(FaultKind::Truncate) => Delivery::Truncated,
-        Some(FaultKind::CutAfter) => Delivery::Cut,
-        Some(FaultKind::Slow { seconds }) => Delivery::Slow(Duration::from_secs(seconds.into())),
-        _ => Delivery::Whole,
-    };
+    let mut delivery = Delivery::of(outcome.fault);
     let mut response = match answered {
         Ok((operation, output)) => wire::encode(&service.model, operation, &output, &request_id),
         Err(Refusal::Cut) => {

@@ -55,7 +55,7 @@ mod token;
 mod vm;
 mod vm_view;
 
-use std::{cell::Cell, time::Duration};
+use std::cell::Cell;
 
 use http::{Method, StatusCode};
 use jiff::SignedDuration;
@@ -136,12 +136,7 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> fault::Reply {
     outcome.service = "arm";
     let ask = Ask::new(request);
     let answered = serve(shared, &ask, &mut outcome);
-    let mut delivery = match outcome.fault {
-        Some(FaultKind::Truncate) => Delivery::Truncated,
-        Some(FaultKind::CutAfter) => Delivery::Cut,
-        Some(FaultKind::Slow { seconds }) => Delivery::Slow(Duration::from_secs(seconds.into())),
-        _ => Delivery::Whole,
-    };
+    let mut delivery = Delivery::of(outcome.fault);
     let reply = match answered {
         Ok(reply) => reply,
         Err(Refusal::Cut) => {
@@ -254,10 +249,11 @@ fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut Outcome) -> Result<Reply,
     outcome.acted = result.is_ok();
     // What is left is told with every answer, a refusal included.
     match result {
-        Ok(_) if spoil.or_else(|| shared.meet_after(outcome)) == Some(FaultKind::FailAfter) => {
-            Err(failed(500).into())
-        }
         Ok(mut reply) => {
+            let spoil = spoil.or_else(|| shared.meet_after(outcome));
+            if spoil == Some(FaultKind::FailAfter) {
+                return Err(failed(500).into());
+            }
             if let Some(kind) = spoil.filter(|it| it.is_of_content()) {
                 let right = reply.body.clone();
                 spoil::spoil(kind, ask, last, &mut reply);

@@ -376,6 +376,18 @@ pub(crate) enum Delivery {
     Slow(Duration),
 }
 
+impl Delivery {
+    /// How the answer to a request that met a fault reaches the caller.
+    pub(crate) fn of(fault: Option<FaultKind>) -> Self {
+        match fault {
+            Some(FaultKind::Truncate) => Self::Truncated,
+            Some(FaultKind::CutAfter) => Self::Cut,
+            Some(FaultKind::Slow { seconds }) => Self::Slow(Duration::from_secs(seconds.into())),
+            _ => Self::Whole,
+        }
+    }
+}
+
 impl From<http::Response<bytes::Bytes>> for Reply {
     fn from(response: http::Response<bytes::Bytes>) -> Self {
         Self { response, delivery: Delivery::Whole }

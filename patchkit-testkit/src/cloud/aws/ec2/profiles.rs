@@ -35,20 +35,18 @@ fn associate(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
             format!("There is an existing association for instance {id} ({})", association.id);
         return Err(AwsError::new("IncorrectState", message));
     }
-    let association = ProfileAssociation {
-        id: format!("iip-assoc-{}", call.state.new_hex()).into(),
-        profile,
-        since: call.state.now,
-    };
-    let answer = shown(call, at, &association, "associating");
-    set(call, at, Some(association));
-    Ok(json!({"IamInstanceProfileAssociation": answer}))
+    Ok(give(call, at, profile))
 }
 
 fn replace(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let profile = profile_of(call, &input["IamInstanceProfile"])?;
     let at = find(call, &input)?;
     call.reached.extend(call.state.machine(at).aws.as_ref().map(|it| it.id.to_string()));
+    Ok(give(call, at, profile))
+}
+
+/// Gives an instance a profile, in the place of the one it may have.
+fn give(call: &mut Call<'_>, at: MachineIx, profile: Arc<str>) -> Value {
     let association = ProfileAssociation {
         id: format!("iip-assoc-{}", call.state.new_hex()).into(),
         profile,
@@ -56,7 +54,7 @@ fn replace(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     };
     let answer = shown(call, at, &association, "associating");
     set(call, at, Some(association));
-    Ok(json!({"IamInstanceProfileAssociation": answer}))
+    json!({"IamInstanceProfileAssociation": answer})
 }
 
 fn disassociate(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
