@@ -6,7 +6,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use aws_smithy_http_client::{Builder as HttpClientBuilder, ConnectorBuilder, proxy::ProxyConfig, tls};
+use aws_smithy_http_client::{
+    Builder as HttpClientBuilder, ConnectorBuilder, proxy::ProxyConfig, tls,
+};
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
@@ -44,6 +46,8 @@ pub(crate) struct Client {
     limiter: Limiter,
     guard: Guard,
     clients: Clients,
+    #[cfg(feature = "ec2")]
+    pub(crate) roles: crate::access::Roles,
 }
 
 /// For each service a client that retries as its configuration says, and for the writes that must
@@ -53,6 +57,7 @@ struct Clients {
     ssm: OnceLock<aws_sdk_ssm::Client>,
     ssm_once: OnceLock<aws_sdk_ssm::Client>,
     sts: OnceLock<aws_sdk_sts::Client>,
+    tagging: OnceLock<aws_sdk_resourcegroupstagging::Client>,
     #[cfg(feature = "config")]
     config: OnceLock<aws_sdk_config::Client>,
     #[cfg(feature = "ec2")]
@@ -106,7 +111,18 @@ impl Client {
     ) -> Self {
         let guard = Guard { limiter: limiter.clone(), plain_http };
         let clients = Clients::default();
-        Self { scope, clock, page, sdk, s3_endpoint, limiter, guard, clients }
+        Self {
+            scope,
+            clock,
+            page,
+            sdk,
+            s3_endpoint,
+            limiter,
+            guard,
+            clients,
+            #[cfg(feature = "ec2")]
+            roles: crate::access::Roles::default(),
+        }
     }
 
     client!(ssm, aws_sdk_ssm);
@@ -115,6 +131,7 @@ impl Client {
         once ssm_once, aws_sdk_ssm
     );
     client!(sts, aws_sdk_sts);
+    client!(tagging, aws_sdk_resourcegroupstagging);
     #[cfg(feature = "config")]
     client!(config, aws_sdk_config);
     #[cfg(feature = "ec2")]

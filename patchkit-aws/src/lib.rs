@@ -2,12 +2,27 @@
 //!
 //! [`Ssm`] is the provider of one account and Region.
 
+#[cfg(feature = "ec2")]
+mod access;
 mod client;
+mod compliance;
 mod config;
+mod convert;
 mod error;
+mod event;
+mod fleet;
 mod limit;
+#[cfg(feature = "sns")]
+mod notify;
+#[cfg(feature = "ec2")]
+mod power;
+mod rows;
 mod ssm;
+mod tags;
 
 pub use config::{PlainHttp, SsmBuilder};
+pub use event::{CloudEvent, CloudEventKind};
 pub use limit::{CallBudget, Rate};
+#[cfg(feature = "sns")]
+pub use notify::Topic;
 pub use ssm::Ssm;

@@ -88,9 +88,8 @@ const DOCUMENTED: [(&str, f64, u32); 17] = [
 impl Default for CallBudget {
     /// What AWS documents, and five calls a second of everything else.
     fn default() -> Self {
-        let documented = DOCUMENTED.map(|(operation, per_second, burst)| {
-            (operation.into(), Rate { per_second, burst })
-        });
+        let documented = DOCUMENTED
+            .map(|(operation, per_second, burst)| (operation.into(), Rate { per_second, burst }));
         Self {
             operations: documented.into_iter().collect(),
             rest: Rate::per_second(5.0).with_burst(10),

@@ -5,11 +5,7 @@ use std::{fmt, sync::Arc};
 use aws_config::SdkConfig;
 use patchkit_core::{Result, Scope};
 
-use crate::{
-    SsmBuilder,
-    client::Client,
-    config::sdk_from_env,
-};
+use crate::{SsmBuilder, client::Client, config::sdk_from_env};
 
 /// Systems Manager, and what it needs of EC2 and IAM, in one account and Region.
 ///

@@ -92,12 +92,16 @@ pub struct AccessChange {
     pub attached_identity: Option<String>,
     /// The policy that was attached to the node's identity.
     pub attached_policy: Option<String>,
+    /// What that policy was attached to, where the provider tells: a role's name. The node may have
+    /// another identity by the time the change is taken back.
+    #[serde(default)]
+    pub policy_holder: Option<String>,
 }
 
 impl AccessChange {
     /// A change that did nothing.
     pub fn none(node: NodeId) -> Self {
-        Self { node, attached_identity: None, attached_policy: None }
+        Self { node, attached_identity: None, attached_policy: None, policy_holder: None }
     }
 
     /// Whether nothing was changed.

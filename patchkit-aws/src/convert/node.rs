@@ -1,0 +1,124 @@
+//! Instances of EC2 and nodes of Systems Manager as managed nodes.
+
+use aws_sdk_ssm::types::{InstanceInformation, PingStatus, ResourceType};
+use jiff::Timestamp;
+use patchkit_core::{
+    ManagedNode, NodeId, NodeOrigin, NodeStatus, OperatingSystem, PowerState, Reachability, Tags,
+};
+
+pub(crate) fn reachability(ping: Option<&PingStatus>) -> Reachability {
+    match ping {
+        Some(PingStatus::Online) => Reachability::Online,
+        Some(PingStatus::ConnectionLost) => Reachability::Lost,
+        Some(PingStatus::Inactive) => Reachability::Inactive,
+        _ => Reachability::Unknown,
+    }
+}
+
+pub(crate) fn operating_system(info: &InstanceInformation) -> Option<OperatingSystem> {
+    let version = info.platform_version().unwrap_or_default();
+    let name = info.platform_name().filter(|name| !name.is_empty())?;
+    Some(OperatingSystem::from_platform(name, version))
+}
+
+/// What Systems Manager tells of a node; its tags, and the power of an instance, are told elsewhere.
+pub(crate) fn managed(id: NodeId, info: &InstanceInformation, at: Timestamp) -> ManagedNode {
+    let system = operating_system(info).unwrap_or_else(|| OperatingSystem::Other("unknown".into()));
+    let mut node = ManagedNode::new(id, system, at);
+    if info.resource_type() == Some(&ResourceType::ManagedInstance) {
+        node.origin = NodeOrigin::Hybrid;
+    }
+    // The name of a hybrid node is its activation's, the same for all of them; the computer's own
+    // tells them apart.
+    node.name = info.computer_name().or(info.name()).map(str::to_owned);
+    node.platform_version = info.platform_version().map(str::to_owned);
+    node.reachability = reachability(info.ping_status());
+    node.agent_version = info.agent_version().map(str::to_owned);
+    node
+}
+
+/// The power of a node of which Systems Manager alone was asked. A hybrid one's is not AWS's to
+/// know, and an instance's is EC2's.
+pub(crate) fn status(info: &InstanceInformation, power: PowerState, at: Timestamp) -> NodeStatus {
+    let mut status = NodeStatus::new(power, reachability(info.ping_status()), at);
+    status.agent_version = info.agent_version().map(str::to_owned);
+    status
+}
+
+/// A node without a name of its own is called by its `Name` tag.
+pub(crate) fn set_tags(node: &mut ManagedNode, tags: Tags) {
+    if let Some(name) = tags.get("Name").filter(|name| !name.is_empty()) {
+        node.name = Some(name.clone());
+    }
+    node.tags = tags;
+}
+
+#[cfg(feature = "ec2")]
+mod instance {
+    use aws_sdk_ec2::types::{Instance, InstanceStateName};
+
+    use super::{
+        InstanceInformation, ManagedNode, NodeId, OperatingSystem, PowerState, Reachability, Tags,
+        Timestamp, managed, operating_system, set_tags,
+    };
+
+    pub(crate) fn power(instance: &Instance) -> PowerState {
+        match instance.state().and_then(|state| state.name()) {
+            Some(InstanceStateName::Pending) => PowerState::Starting,
+            Some(InstanceStateName::Running) => PowerState::Running,
+            Some(InstanceStateName::Stopping) => PowerState::Stopping,
+            Some(InstanceStateName::Stopped) => PowerState::Stopped,
+            Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated) => {
+                PowerState::Terminated
+            }
+            _ => PowerState::Unknown,
+        }
+    }
+
+    pub(crate) fn tags(instance: &Instance) -> Tags {
+        let pair = |tag: &aws_sdk_ec2::types::Tag| {
+            Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))
+        };
+        instance.tags().iter().filter_map(pair).collect()
+    }
+
+    /// What EC2 bills an instance as: the best that it knows of an instance whose agent has said
+    /// nothing.
+    fn billed_as(instance: &Instance) -> OperatingSystem {
+        match instance.platform_details() {
+            Some(details) if details.starts_with("Windows") => OperatingSystem::Windows,
+            Some(details) if details.starts_with("Red Hat") => {
+                OperatingSystem::RedHatEnterpriseLinux
+            }
+            Some(details) if details.starts_with("SUSE") => OperatingSystem::Suse,
+            Some(details) if details.starts_with("Ubuntu") => OperatingSystem::Ubuntu,
+            Some(details) if !details.is_empty() => OperatingSystem::Other(details.into()),
+            _ => OperatingSystem::Other("unknown".into()),
+        }
+    }
+
+    /// An instance, with what its agent told, where it told something.
+    pub(crate) fn instance(
+        id: NodeId,
+        instance: &Instance,
+        info: Option<&InstanceInformation>,
+        at: Timestamp,
+    ) -> ManagedNode {
+        let power = power(instance);
+        let mut node = match info {
+            Some(info) => managed(id, info, at),
+            None => ManagedNode::new(id, billed_as(instance), at),
+        };
+        if info.is_some_and(|info| operating_system(info).is_none()) {
+            node.operating_system = billed_as(instance);
+        }
+        node.power = power;
+        if power.is_off() || power == PowerState::Terminated {
+            node.reachability = Reachability::Inactive;
+        }
+        set_tags(&mut node, tags(instance));
+        node
+    }
+}
+#[cfg(feature = "ec2")]
+pub(crate) use instance::{instance, power, tags};
