@@ -11,7 +11,7 @@
 )]
 
 pub(crate) mod config;
-mod ec2;
+pub(crate) mod ec2;
 mod error;
 mod iam;
 mod limits;

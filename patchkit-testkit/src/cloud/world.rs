@@ -42,7 +42,7 @@ use super::{
     sink::{ObjectSink, ObjectSource},
 };
 use crate::{
-    cloud::aws::{config, resource_groups, sns, ssm},
+    cloud::aws::{config, ec2, resource_groups, sns, ssm},
     rng::mix,
 };
 
@@ -106,6 +106,7 @@ pub(crate) struct RegionScope {
     pub(crate) default_host_role: Option<Box<str>>,
     pub(crate) config: config::Store,
     pub(crate) groups: resource_groups::Store,
+    pub(crate) network: ec2::Network,
     pub(crate) sns: sns::Store,
     pub(crate) ssm: ssm::Store,
 }

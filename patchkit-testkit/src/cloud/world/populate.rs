@@ -31,7 +31,7 @@ use super::{
     uuid,
 };
 use crate::{
-    cloud::aws::{config, resource_groups, sns, ssm},
+    cloud::aws::{config, ec2, resource_groups, sns, ssm},
     rng::{Rng, mix},
 };
 
@@ -90,6 +90,7 @@ impl State {
                     default_host_role: None,
                     config: config::Store::new(mix(seed ^ mix(scopes.len() as u64))),
                     groups: resource_groups::Store::default(),
+                    network: ec2::Network::default(),
                     sns: sns::Store::default(),
                     ssm: ssm::Store::default(),
                 });
