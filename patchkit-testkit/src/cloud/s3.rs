@@ -7,7 +7,7 @@
 //! | what | how far |
 //! |---|---|
 //! | objects | put, get with ranges, head, list (v1, v2), delete (one, many), multipart, copy (a reader may meet half of a copy) |
-//! | buckets | create, head, list, location, delete |
+//! | buckets | create, head, list, location, delete; a policy is kept and given back, and binds nobody |
 //! | put on condition | `If-None-Match: *` and `If-Match`, one at a time; not against puts without |
 //! | get on condition | all four conditions |
 //! | listing | keys in order, entity tags, a delimiter of one byte; no folders that are empty |

@@ -336,3 +336,28 @@ def status(url):
     except urllib.error.HTTPError as error:
         body = error.read().decode()
         return f"{error.code} {body.split('<Code>')[1].split('</Code>')[0]}"
+
+
+def test_the_policy_of_a_bucket_is_kept_until_it_is_deleted(open_world):
+    s3 = client(open_world)
+    bucket = "central-sync"
+    s3.create_bucket(Bucket=bucket)
+
+    def code(call, **arguments):
+        with pytest.raises(ClientError) as told:
+            call(Bucket=bucket, **arguments)
+        return told.value.response["Error"]["Code"]
+
+    assert code(s3.create_bucket) == "BucketAlreadyOwnedByYou"
+    assert code(s3.get_bucket_policy) == "NoSuchBucketPolicy"
+    policy = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*"}]}'
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+    assert s3.get_bucket_policy(Bucket=bucket)["Policy"] == policy
+    assert code(s3.put_bucket_policy, Policy="{}") == "MalformedPolicy"
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    s3.delete_bucket_policy(Bucket=bucket)
+    assert code(s3.get_bucket_policy) == "NoSuchBucketPolicy"
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+    s3.delete_bucket(Bucket=bucket)
+    s3.create_bucket(Bucket=bucket)
+    assert code(s3.get_bucket_policy) == "NoSuchBucketPolicy"

@@ -1,6 +1,10 @@
 //! The objects: s3s-fs, and what it lacks.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
@@ -12,15 +16,16 @@ use s3s::{
         AbortMultipartUploadInput, AbortMultipartUploadOutput, CommonPrefix,
         CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput,
         CopyObjectOutput, CreateBucketInput, CreateBucketOutput, CreateMultipartUploadInput,
-        CreateMultipartUploadOutput, DeleteBucketInput, DeleteBucketOutput, DeleteObjectInput,
-        DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, ETag, ETagCondition,
-        EncodingType, GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput,
-        GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
-        ListBucketsInput, ListBucketsOutput, ListObjectsInput, ListObjectsOutput,
-        ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput, Object,
-        ObjectStorageClass, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
-        TimestampFormat, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
-        UploadPartOutput,
+        CreateMultipartUploadOutput, DeleteBucketInput, DeleteBucketOutput,
+        DeleteBucketPolicyInput, DeleteBucketPolicyOutput, DeleteObjectInput, DeleteObjectOutput,
+        DeleteObjectsInput, DeleteObjectsOutput, ETag, ETagCondition, EncodingType,
+        GetBucketLocationInput, GetBucketLocationOutput, GetBucketPolicyInput,
+        GetBucketPolicyOutput, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput,
+        HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListObjectsInput,
+        ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput,
+        ListPartsOutput, Object, ObjectStorageClass, PutBucketPolicyInput, PutBucketPolicyOutput,
+        PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp, TimestampFormat,
+        UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
     },
     s3_error,
 };
@@ -49,13 +54,24 @@ impl Store {
         Self { files, root, condition: Mutex::new(()) }
     }
 
+    async fn check_is_bucket(&self, bucket: &str) -> S3Result<()> {
+        let found = tokio::fs::metadata(self.root.path().join(bucket)).await;
+        if found.is_ok_and(|it| it.is_dir()) {
+            return Ok(());
+        }
+        Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"))
+    }
+
+    /// Where the policy of a bucket is kept.
+    fn policy(&self, bucket: &str) -> PathBuf {
+        self.root.sidecar(bucket, "", "policy")
+    }
+
     /// Refuses to read what is no object: s3s-fs takes folders for objects, and an unknown bucket
     /// for an unknown key.
     async fn check_is_object(&self, bucket: &str, key: &str) -> S3Result<()> {
+        self.check_is_bucket(bucket).await?;
         let folder = self.root.path().join(bucket);
-        if !tokio::fs::metadata(&folder).await.is_ok_and(|found| found.is_dir()) {
-            return Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"));
-        }
         match tokio::fs::metadata(folder.join(key)).await {
             Ok(found) if found.is_dir() == key.ends_with('/') => Ok(()),
             _ => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
@@ -167,6 +183,12 @@ impl S3 for Store {
         &self,
         request: S3Request<CreateBucketInput>,
     ) -> S3Result<S3Response<CreateBucketOutput>> {
+        // The caller's own: S3 API reference, `CreateBucket`.
+        if self.check_is_bucket(&request.input.bucket).await.is_ok() {
+            let message = "Your previous request to create the named bucket succeeded and you \
+                           already own it.";
+            return Err(s3_error!(BucketAlreadyOwnedByYou, "{message}"));
+        }
         self.files.create_bucket(request).await
     }
 
@@ -181,7 +203,48 @@ impl S3 for Store {
         &self,
         request: S3Request<DeleteBucketInput>,
     ) -> S3Result<S3Response<DeleteBucketOutput>> {
-        self.files.delete_bucket(request).await
+        let policy = self.policy(&request.input.bucket);
+        let answer = self.files.delete_bucket(request).await?;
+        // Most buckets have none.
+        drop(tokio::fs::remove_file(policy).await);
+        Ok(answer)
+    }
+
+    async fn delete_bucket_policy(
+        &self,
+        request: S3Request<DeleteBucketPolicyInput>,
+    ) -> S3Result<S3Response<DeleteBucketPolicyOutput>> {
+        let bucket = &request.input.bucket;
+        self.check_is_bucket(bucket).await?;
+        // Deleted is what is not there, too.
+        drop(tokio::fs::remove_file(self.policy(bucket)).await);
+        Ok(S3Response::new(DeleteBucketPolicyOutput {}))
+    }
+
+    async fn get_bucket_policy(
+        &self,
+        request: S3Request<GetBucketPolicyInput>,
+    ) -> S3Result<S3Response<GetBucketPolicyOutput>> {
+        let bucket = &request.input.bucket;
+        self.check_is_bucket(bucket).await?;
+        let Ok(policy) = tokio::fs::read_to_string(self.policy(bucket)).await else {
+            return Err(s3_error!(NoSuchBucketPolicy, "The bucket policy does not exist"));
+        };
+        Ok(S3Response::new(GetBucketPolicyOutput { policy: Some(policy) }))
+    }
+
+    async fn put_bucket_policy(
+        &self,
+        request: S3Request<PutBucketPolicyInput>,
+    ) -> S3Result<S3Response<PutBucketPolicyOutput>> {
+        let PutBucketPolicyInput { bucket, policy, .. } = request.input;
+        self.check_is_bucket(&bucket).await?;
+        let read: Option<serde_json::Value> = serde_json::from_str(&policy).ok();
+        if !read.is_some_and(|it| it["Statement"].is_array() || it["Statement"].is_object()) {
+            return Err(s3_error!(MalformedPolicy, "Missing required field Statement"));
+        }
+        tokio::fs::write(self.policy(&bucket), policy).await.map_err(S3Error::internal_error)?;
+        Ok(S3Response::new(PutBucketPolicyOutput {}))
     }
 
     async fn delete_object(
