@@ -38,13 +38,16 @@ EC2 = """
     CreateTags DeleteTags DescribeTags DescribeRegions
     AssociateIamInstanceProfile DescribeIamInstanceProfileAssociations
     ReplaceIamInstanceProfileAssociation DisassociateIamInstanceProfile
-    DescribeVpcEndpoints DescribeSecurityGroups DescribeVpcs DescribeSubnets
+    DescribeVpcEndpoints CreateVpcEndpoint DeleteVpcEndpoints
+    DescribeSecurityGroups CreateSecurityGroup DeleteSecurityGroup
+    AuthorizeSecurityGroupIngress RevokeSecurityGroupIngress
+    DescribeVpcs DescribeVpcAttribute DescribeSubnets DescribeRouteTables
 """
 
 IAM = """
-    CreateRole GetRole ListRoles DeleteRole
+    CreateRole GetRole ListRoles UpdateAssumeRolePolicy DeleteRole
     AttachRolePolicy DetachRolePolicy ListAttachedRolePolicies
-    GetPolicy GetPolicyVersion CreatePolicy ListPolicies
+    GetPolicy GetPolicyVersion CreatePolicy DeletePolicy ListPolicies
     PutRolePolicy GetRolePolicy ListRolePolicies DeleteRolePolicy
     CreateInstanceProfile GetInstanceProfile ListInstanceProfiles ListInstanceProfilesForRole
     AddRoleToInstanceProfile RemoveRoleFromInstanceProfile DeleteInstanceProfile
@@ -66,6 +69,8 @@ CONFIG = """
     PutConfigurationAggregator DescribeConfigurationAggregators
     GetAggregateComplianceDetailsByConfigRule DescribeAggregateComplianceByConfigRules
     StartConfigRulesEvaluation
+    PutRemediationConfigurations DescribeRemediationConfigurations DeleteRemediationConfiguration
+    StartRemediationExecution DescribeRemediationExecutionStatus
     DescribeConfigurationRecorders DescribeConfigurationRecorderStatus
 """
 
@@ -78,7 +83,7 @@ TAGGING = "GetResources TagResources UntagResources GetTagKeys GetTagValues"
 
 ORGANIZATIONS = """
     DescribeOrganization ListAccounts ListRoots ListOrganizationalUnitsForParent
-    ListAccountsForParent DescribeAccount ListTagsForResource
+    ListAccountsForParent ListParents DescribeAccount ListTagsForResource
 """
 
 OPERATIONS = {
