@@ -19,6 +19,7 @@ mod chunked;
 mod door;
 mod guard;
 mod listing;
+pub(super) mod skew;
 mod store;
 mod tap;
 mod writer;
@@ -39,7 +40,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use self::door::Door;
 pub use self::{
-    tap::{S3Call, Tap, Verdict},
+    tap::{Decision, Ended, S3Call, Tap, Verdict},
     writer::BucketWriter,
 };
 use super::keys::Keys;

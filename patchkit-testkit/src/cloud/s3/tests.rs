@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::{StatusCode, request::Parts};
+use jiff::Timestamp;
 use patchkit_core::SystemClock;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -197,19 +198,21 @@ struct Script {
     log: Mutex<Vec<String>>,
 }
 
-impl Tap for Script {
-    fn before(&self, _: &S3Call, _: &Parts) -> Verdict {
-        self.verdicts.lock().unwrap().pop().unwrap_or_default()
-    }
-
-    fn after(&self, call: &S3Call, _: &Verdict, status: Option<StatusCode>) {
-        let S3Call { operation, access_key, bucket, key } = call;
-        let status = status.map_or(0, |status| status.as_u16());
-        let (bucket, key) = (bucket.as_deref().unwrap_or("-"), key.as_deref().unwrap_or("-"));
-        self.log
-            .lock()
-            .unwrap()
-            .push(format!("{operation} {access_key:?} {bucket} {key} {status}"));
+impl Tap for Arc<Script> {
+    fn decide(&self, call: &S3Call, _: &Parts) -> Decision {
+        let verdict = self.verdicts.lock().unwrap().pop().unwrap_or_default();
+        let (script, call) = (Self::clone(self), call.clone());
+        Decision::new(verdict).with_end(move |ended| {
+            let S3Call { operation, access_key, bucket, key } = call;
+            let status = |it: Option<StatusCode>| it.map_or(0, |status| status.as_u16());
+            let (bucket, key) = (bucket.as_deref().unwrap_or("-"), key.as_deref().unwrap_or("-"));
+            let mut told = format!("{operation} {access_key:?} {bucket} {key}");
+            told.push_str(&format!(" {}", status(ended.answered)));
+            if ended.served != ended.answered {
+                told.push_str(&format!(" for {}", status(ended.served)));
+            }
+            script.log.lock().unwrap().push(told);
+        })
     }
 }
 
@@ -226,7 +229,7 @@ impl Script {
 #[tokio::test]
 async fn each_request_is_told_under_its_operation() {
     let script = Arc::new(Script::default());
-    let server = start(options().with_tap(Arc::clone(&script) as _)).await;
+    let server = start(options().with_tap(Arc::new(Arc::clone(&script)))).await;
     for (method, target, told) in [
         ("GET", "/", "ListBuckets \"\" - - 200"),
         ("PUT", "/second-bucket", "CreateBucket \"\" second-bucket - 200"),
@@ -257,7 +260,7 @@ async fn each_request_is_told_under_its_operation() {
 #[tokio::test]
 async fn a_tap_may_spoil_each_request() {
     let script = Arc::new(Script::default());
-    let server = start(options().with_tap(Arc::clone(&script) as _)).await;
+    let server = start(options().with_tap(Arc::new(Arc::clone(&script)))).await;
     let file = |key: &str| server.root().join(BUCKET).join(key);
 
     script.next(Verdict::SLOW_DOWN);
@@ -274,7 +277,15 @@ async fn a_tap_may_spoil_each_request() {
     assert!(!file("a").exists());
     script.next(Verdict::CutAfter);
     assert_eq!(raw(&server, "PUT", "/example-bucket/a", "0123456789").await, "");
+    assert_eq!(script.last(), "PutObject \"\" example-bucket a 0 for 200");
     assert_eq!(body_of(&file("a")), "0123456789");
+    script.next(Verdict::FailAfter);
+    let answer = raw(&server, "PUT", "/example-bucket/after", "0123456789").await;
+    assert!(answer.contains("<Code>InternalError</Code>"), "{answer}");
+    assert_eq!(script.last(), "PutObject \"\" example-bucket after 500 for 200");
+    assert_eq!(body_of(&file("after")), "0123456789");
+    script.next(Verdict::FailAfter);
+    assert_eq!(status(&get(&server, "none").await), "404");
 
     script.next(Verdict::TruncateBody);
     let answer = get(&server, "a").await;
@@ -283,11 +294,20 @@ async fn a_tap_may_spoil_each_request() {
 
     let pause = Duration::from_millis(60);
     for verdict in [Verdict::Delay(pause), Verdict::SlowBody(pause)] {
-        script.next(verdict);
-        let begun = Instant::now();
-        assert_eq!(body(&get(&server, "a").await), "0123456789");
-        assert!(begun.elapsed() >= pause);
+        for (key, expected) in [("a", "0123456789"), ("empty", "")] {
+            server.writer().put(BUCKET, "empty", b"").unwrap();
+            script.next(verdict.clone());
+            let begun = Instant::now();
+            assert_eq!(body(&get(&server, key).await), expected);
+            assert!(begun.elapsed() >= pause);
+        }
     }
+    let (client, server_time) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(901).unwrap());
+    script.next(Verdict::Skewed { client, server: server_time });
+    let answer = get(&server, "a").await;
+    assert_eq!(status(&answer), "403");
+    assert!(answer.contains("<Code>RequestTimeTooSkewed</Code>"), "{answer}");
+    assert!(answer.contains("<ServerTime>1970-01-01T00:15:01Z</ServerTime>"), "{answer}");
 }
 
 #[tokio::test]
@@ -295,7 +315,7 @@ async fn dropping_it_ends_it_but_not_a_request_under_way() {
     let script = Arc::new(Script::default());
     script.next(Verdict::Delay(Duration::from_millis(200)));
     let folder = tempfile::tempdir().unwrap();
-    let server = start(options().with_root(folder.path()).with_tap(Arc::clone(&script) as _)).await;
+    let server = start(options().with_root(folder.path()).with_tap(Arc::new(Arc::clone(&script)))).await;
     let address = server.address();
     let idle = TcpStream::connect(address).await.unwrap();
     let mut socket = TcpStream::connect(address).await.unwrap();
