@@ -86,12 +86,14 @@ impl Requests {
                 let head = format!("{}{target}", signed("ssm"));
                 ask(&to.aws_endpoint, "POST", "/", &head, &self.ssm_input)
             }
-            "s3" => {
-                ask(&to.s3_endpoint, "GET", &format!("/{BUCKET}/a"), &signed("s3"), "")
-            }
-            _ => {
-                ask(&to.azure_endpoint, "GET", &self.azure_path, "authorization: Bearer any\r\n", "")
-            }
+            "s3" => ask(&to.s3_endpoint, "GET", &format!("/{BUCKET}/a"), &signed("s3"), ""),
+            _ => ask(
+                &to.azure_endpoint,
+                "GET",
+                &self.azure_path,
+                "authorization: Bearer any\r\n",
+                "",
+            ),
         }
     }
 

@@ -96,9 +96,10 @@ mod tests {
     #[test]
     fn a_presigned_request_is_good_until_its_end() {
         // Noon, in seconds since 1970, and an hour.
-        for query in
-            ["X-Amz-Date=20261102T120000Z&X-Amz-Expires=3600", "AWSAccessKeyId=A&Expires=1793624400"]
-        {
+        for query in [
+            "X-Amz-Date=20261102T120000Z&X-Amz-Expires=3600",
+            "AWSAccessKeyId=A&Expires=1793624400",
+        ] {
             let presigned = || Request::get(format!("/a/b?{query}"));
             assert_eq!(said(presigned(), 59), "served", "{query}");
             assert_eq!(said(presigned(), 61), "Request has expired", "{query}");

@@ -11,16 +11,15 @@ use s3s::{
     dto::{
         AbortMultipartUploadInput, AbortMultipartUploadOutput, CommonPrefix,
         CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput,
-        CopyObjectOutput, CreateBucketInput, CreateBucketOutput, CreateMultipartUploadInput,
-        CreateMultipartUploadOutput, DeleteBucketInput, DeleteBucketOutput, DeleteObjectInput,
-        DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, ETag, ETagCondition,
-        EncodingType, GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput,
-        GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
-        ListBucketsInput, ListBucketsOutput, ListObjectsInput, ListObjectsOutput,
+        CopyObjectOutput, CopySource, CreateBucketInput, CreateBucketOutput,
+        CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteBucketInput,
+        DeleteBucketOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
+        DeleteObjectsOutput, ETag, EncodingType, GetBucketLocationInput, GetBucketLocationOutput,
+        GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
+        HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListObjectsInput, ListObjectsOutput,
         ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput, Object,
-        ObjectStorageClass, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
-        TimestampFormat, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
-        UploadPartOutput,
+        ObjectStorageClass, PutObjectInput, PutObjectOutput, StreamingBlob, UploadPartCopyInput,
+        UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
     },
     s3_error,
 };
@@ -30,6 +29,7 @@ use tokio::sync::Mutex;
 use super::{
     Root,
     listing::{Found, Page, Question},
+    names::is_absent,
 };
 use crate::cloud::aws::sigv4::hex;
 
@@ -38,8 +38,8 @@ const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 pub(super) struct Store {
-    files: FileSystem,
-    root: Arc<Root>,
+    pub(super) files: FileSystem,
+    pub(super) root: Arc<Root>,
     /// Held while an object is written on a condition.
     condition: Mutex<()>,
 }
@@ -49,68 +49,44 @@ impl Store {
         Self { files, root, condition: Mutex::new(()) }
     }
 
-    /// Refuses to read what is no object: s3s-fs takes folders for objects, and an unknown bucket
-    /// for an unknown key.
-    async fn check_is_object(&self, bucket: &str, key: &str) -> S3Result<()> {
-        let folder = self.root.path().join(bucket);
-        if !tokio::fs::metadata(&folder).await.is_ok_and(|found| found.is_dir()) {
-            return Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"));
-        }
-        match tokio::fs::metadata(folder.join(key)).await {
-            Ok(found) if found.is_dir() == key.ends_with('/') => Ok(()),
+    /// The path of an object's file. Refuses to read what is no object: s3s-fs takes folders for
+    /// objects, and an unknown bucket for an unknown key.
+    pub(super) fn object_file(&self, bucket: &str, key: &str) -> S3Result<String> {
+        self.check_bucket(bucket)?;
+        let file = self.root.file_of(bucket, key);
+        match fs::metadata(self.root.path().join(bucket).join(&file)) {
+            Ok(found) if found.is_dir() == key.ends_with('/') => Ok(file),
             _ => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
         }
     }
-}
 
-/// The conditions of a read.
-#[derive(Default)]
-struct Conditions {
-    matches: Option<ETagCondition>,
-    modified_since: Option<Timestamp>,
-    none_matches: Option<ETagCondition>,
-    unmodified_since: Option<Timestamp>,
-}
-
-impl Conditions {
-    /// Checks them in the order of RFC 9110, 13.2.2, as S3 does: `GetObject`, "Conditional reads".
-    fn check(&self, tag: Option<&ETag>, modified: Option<&Timestamp>) -> S3Result<()> {
-        let is_tag = |condition: &ETagCondition| match condition {
-            ETagCondition::Any => true,
-            ETagCondition::ETag(wanted) => tag.is_some_and(|tag| tag.weak_cmp(wanted)),
-        };
-        // What a client knows of the time has whole seconds.
-        let modified = modified.and_then(whole_seconds);
-        let is_after = |time: &Timestamp| modified.as_ref().is_some_and(|modified| modified > time);
-        let holds = match (&self.matches, &self.unmodified_since) {
-            (Some(condition), _) => is_tag(condition),
-            (None, Some(time)) => !is_after(time),
-            (None, None) => true,
-        };
-        if !holds {
-            let message = "At least one of the pre-conditions you specified did not hold";
-            return Err(s3_error!(PreconditionFailed, "{message}"));
-        }
-        let is_news = match (&self.none_matches, &self.modified_since) {
-            (Some(condition), _) => !is_tag(condition),
-            (None, Some(time)) => is_after(time),
-            (None, None) => true,
-        };
-        if is_news { Ok(()) } else { Err(s3_error!(NotModified, "Not Modified")) }
+    /// The path of the file of an object that is to be written, with the folders that it needs.
+    fn new_file(&self, bucket: &str, key: &str) -> S3Result<String> {
+        self.check_bucket(bucket)?;
+        self.root.make_room(bucket, key).map_err(S3Error::internal_error)
     }
-}
 
-fn whole_seconds(time: &Timestamp) -> Option<Timestamp> {
-    let mut text = Vec::new();
-    time.format(TimestampFormat::HttpDate, &mut text).ok()?;
-    Timestamp::parse(TimestampFormat::HttpDate, std::str::from_utf8(&text).ok()?).ok()
+    fn check_bucket(&self, bucket: &str) -> S3Result<()> {
+        if self.root.path().join(bucket).is_dir() {
+            return Ok(());
+        }
+        Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"))
+    }
+
+    /// Has a copy read the file that its source is in.
+    fn find_source(&self, source: &mut CopySource) -> S3Result<()> {
+        if let CopySource::Bucket { bucket, key, .. } = source {
+            *key = self.object_file(bucket, key)?.into();
+        }
+        Ok(())
+    }
 }
 
 /// An object in a listing, with the tag that reading it gives.
 fn listed(root: &Root, bucket: &str, found: Found) -> io::Result<Object> {
-    let tag = match stored_tag(&root.sidecar(bucket, &found.key, "internal")) {
+    let tag = match stored_tag(&root.sidecar(bucket, &found.file, "internal")) {
         Some(tag) => tag,
-        None => md5_of(&root.path().join(bucket).join(&found.key))?,
+        None => md5_of(&root.path().join(bucket).join(&found.file))?,
     };
     Ok(Object {
         e_tag: Some(ETag::Strong(tag)),
@@ -150,16 +126,32 @@ impl S3 for Store {
 
     async fn complete_multipart_upload(
         &self,
-        request: S3Request<CompleteMultipartUploadInput>,
+        mut request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let _held = self.condition.lock().await;
-        self.files.complete_multipart_upload(request).await
+        let input = &mut request.input;
+        let file = self.new_file(&input.bucket, &input.key)?;
+        let key = std::mem::replace(&mut input.key, file);
+        if key != input.key {
+            // What was said of the object when its upload began is there under its key.
+            let kind = format!("upload-{}.metadata", input.upload_id);
+            let told = |key| self.root.sidecar(&input.bucket, key, &kind);
+            match fs::rename(told(&key), told(&input.key)) {
+                Err(e) if !is_absent(&e) => return Err(S3Error::internal_error(e)),
+                _ => {}
+            }
+        }
+        let done = self.files.complete_multipart_upload(request).await?;
+        Ok(done.map_output(|output| CompleteMultipartUploadOutput { key: Some(key), ..output }))
     }
 
     async fn copy_object(
         &self,
-        request: S3Request<CopyObjectInput>,
+        mut request: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
+        let input = &mut request.input;
+        input.key = self.new_file(&input.bucket, &input.key)?;
+        self.find_source(&mut input.copy_source)?;
         self.files.copy_object(request).await
     }
 
@@ -186,16 +178,30 @@ impl S3 for Store {
 
     async fn delete_object(
         &self,
-        request: S3Request<DeleteObjectInput>,
+        mut request: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let input = &mut request.input;
+        input.key = self.root.file_of(&input.bucket, &input.key);
         self.files.delete_object(request).await
     }
 
     async fn delete_objects(
         &self,
-        request: S3Request<DeleteObjectsInput>,
+        mut request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-        self.files.delete_objects(request).await
+        let DeleteObjectsInput { bucket, delete, .. } = &mut request.input;
+        self.check_bucket(bucket)?;
+        let mut keys = Vec::new();
+        for object in &mut delete.objects {
+            let file = self.root.file_of(bucket, &object.key);
+            keys.push(std::mem::replace(&mut object.key, file));
+        }
+        let mut response = self.files.delete_objects(request).await?;
+        // It tells those that it deleted in the order in which they were asked for.
+        for (told, key) in response.output.deleted.iter_mut().flatten().zip(keys) {
+            told.key = Some(key);
+        }
+        Ok(response)
     }
 
     async fn get_bucket_location(
@@ -207,20 +213,9 @@ impl S3 for Store {
 
     async fn get_object(
         &self,
-        mut request: S3Request<GetObjectInput>,
+        request: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
-        let input = &mut request.input;
-        self.check_is_object(&input.bucket, &input.key).await?;
-        let conditions = Conditions {
-            matches: input.if_match.take(),
-            modified_since: input.if_modified_since.take(),
-            none_matches: input.if_none_match.take(),
-            unmodified_since: input.if_unmodified_since.take(),
-        };
-        let response = self.files.get_object(request).await?;
-        let output = &response.output;
-        conditions.check(output.e_tag.as_ref(), output.last_modified.as_ref())?;
-        Ok(response)
+        self.read(request).await
     }
 
     async fn head_bucket(
@@ -232,20 +227,9 @@ impl S3 for Store {
 
     async fn head_object(
         &self,
-        mut request: S3Request<HeadObjectInput>,
+        request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
-        let input = &mut request.input;
-        self.check_is_object(&input.bucket, &input.key).await?;
-        let conditions = Conditions {
-            matches: input.if_match.take(),
-            modified_since: input.if_modified_since.take(),
-            none_matches: input.if_none_match.take(),
-            unmodified_since: input.if_unmodified_since.take(),
-        };
-        let response = self.files.head_object(request).await?;
-        let output = &response.output;
-        conditions.check(output.e_tag.as_ref(), output.last_modified.as_ref())?;
-        Ok(response)
+        self.read(request).await
     }
 
     async fn list_buckets(
@@ -281,10 +265,8 @@ impl S3 for Store {
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let input = request.input;
+        self.check_bucket(&input.bucket)?;
         let folder = self.root.path().join(&input.bucket);
-        if !folder.is_dir() {
-            return Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"));
-        }
         // A page has at most 1,000: S3 API reference, `ListObjectsV2`.
         let limit = input.max_keys.unwrap_or(1000).min(1000);
         let question = Question {
@@ -344,6 +326,7 @@ impl S3 for Store {
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let input = &mut request.input;
         if input.if_match.is_none() && input.if_none_match.is_none() {
+            input.key = self.new_file(&input.bucket, &input.key)?;
             return self.files.put_object(request).await;
         }
         // s3s-fs looks, and then writes: two that look at one time would both write. The body is
@@ -356,6 +339,7 @@ impl S3 for Store {
             input.body = Some(StreamingBlob::from(Body::from(pieces.concat())));
         }
         let _held = self.condition.lock().await;
+        input.key = self.new_file(&input.bucket, &input.key)?;
         self.files.put_object(request).await
     }
 
@@ -368,8 +352,9 @@ impl S3 for Store {
 
     async fn upload_part_copy(
         &self,
-        request: S3Request<UploadPartCopyInput>,
+        mut request: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        self.find_source(&mut request.input.copy_source)?;
         self.files.upload_part_copy(request).await
     }
 }
