@@ -391,7 +391,8 @@ impl WorldBuilder {
     }
 
     /// The folder that the data sync of all accounts and Regions is written to, from the start and
-    /// whenever a node changes. Without it, only syncs that clients make are written, to S3.
+    /// whenever a node changes; and the output of commands that name a bucket, under the same key.
+    /// Without it, only syncs that clients make are written, to S3.
     ///
     /// The first objects are written in the background: [`World::advance`], be it by nothing, waits
     /// for the last of them.
