@@ -141,8 +141,12 @@ impl S3 for Store {
                 _ => {}
             }
         }
-        let done = self.files.complete_multipart_upload(request).await?;
-        Ok(done.map_output(|output| CompleteMultipartUploadOutput { key: Some(key), ..output }))
+        let mut response = self.files.complete_multipart_upload(request).await?;
+        if let Some(later) = response.output.future.take() {
+            response.output = later.await?;
+        }
+        response.output.key = Some(key);
+        Ok(response)
     }
 
     async fn copy_object(
