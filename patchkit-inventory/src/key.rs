@@ -178,10 +178,8 @@ impl FromStr for InventoryKey {
                 break start;
             }
             if start == 0 {
-                return Err(match is_command_output(folders, file) {
-                    true => KeyProblem::CommandOutput,
-                    false => KeyProblem::NoType,
-                });
+                let is_output = is_command_output(folders, file);
+                return Err(if is_output { KeyProblem::CommandOutput } else { KeyProblem::NoType });
             }
             at = start - 1;
         };

@@ -140,9 +140,10 @@ struct Entry {
 fn holds_file(folder: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let is_below = match entry.file_type()?.is_dir() {
-            true => holds_any(&entry.path())?,
-            false => entry.file_name().to_str().is_some_and(|it| names::unescaped(it).is_some()),
+        let is_below = if entry.file_type()?.is_dir() {
+            holds_any(&entry.path())?
+        } else {
+            entry.file_name().to_str().is_some_and(|it| names::unescaped(it).is_some())
         };
         if is_below {
             return Ok(true);
