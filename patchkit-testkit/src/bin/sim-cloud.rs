@@ -30,7 +30,9 @@ struct Args {
     /// When the world begins, as in 2026-11-02T00:00:00Z; without it, now.
     #[arg(long)]
     start_at: Option<Timestamp>,
-    /// Writes what the services write to S3 here too.
+    /// Writes the lake of all accounts here, as Resource Data Sync does, from the start and whenever a
+    /// node changes; and the output of commands that name a bucket, under the same key. It is what
+    /// `fleet-report DIR` reports on.
     #[arg(long, value_name = "DIR")]
     lake: Option<PathBuf>,
     /// Serves only requests that are signed by one of the printed keys, or carry a token given out.

@@ -22,7 +22,7 @@ pub(crate) mod resource;
 pub(crate) mod resource_groups;
 pub(crate) mod ring;
 pub(crate) mod sigv4;
-mod skew;
+pub(super) mod skew;
 pub(crate) mod sns;
 mod spoil;
 pub(crate) mod ssm;

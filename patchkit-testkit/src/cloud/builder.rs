@@ -20,7 +20,7 @@ use super::{
     aws::{ring::KeyRing, sns::Message},
     azure,
     control::Control,
-    fault::{Fault, FaultStatus, Reply},
+    fault::{Fault, FaultStatus, InvalidFault, Reply},
     keeper::Keeper,
     keys::Keys,
     limit::RateLimit,
@@ -140,9 +140,9 @@ impl World {
     /// Sets a fault; its number takes it back.
     ///
     /// # Errors
-    /// Where one of its globs cannot be read.
-    pub fn add_fault(&self, fault: Fault) -> Result<u64, InvalidPattern> {
-        lock(&self.shared.faults).add(fault).map_err(|error| InvalidPattern::new(&error))
+    /// Where one of its globs cannot be read, or the service that it names has no such fault.
+    pub fn add_fault(&self, fault: Fault) -> Result<u64, InvalidFault> {
+        lock(&self.shared.faults).add(fault)
     }
 
     /// Takes a fault back; says whether it was there.
@@ -208,7 +208,7 @@ impl World {
     }
 }
 
-/// A pattern of a fault or a denial that is no glob.
+/// A pattern of a denial or a limit that is no glob.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InvalidPattern(String);
 
@@ -391,7 +391,8 @@ impl WorldBuilder {
     }
 
     /// The folder that the data sync of all accounts and Regions is written to, from the start and
-    /// whenever a node changes. Without it, only syncs that clients make are written, to S3.
+    /// whenever a node changes; and the output of commands that name a bucket, under the same key.
+    /// Without it, only syncs that clients make are written, to S3.
     ///
     /// The first objects are written in the background: [`World::advance`], be it by nothing, waits
     /// for the last of them.
