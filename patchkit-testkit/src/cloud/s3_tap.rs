@@ -9,7 +9,7 @@ use patchkit_core::{Clock, SystemClock};
 use super::{
     aws::sigv4::Credential,
     fault::FaultKind,
-    record::Outcome,
+    record::RecordedCall,
     s3::{S3Call, Tap, Verdict},
     shared::{Met, Shared},
 };
@@ -33,12 +33,12 @@ impl Clock for SessionClock {
 pub(crate) struct S3Tap(pub(crate) Arc<Shared>);
 
 impl S3Tap {
-    fn outcome(&self, call: &S3Call, region: Option<&str>) -> Outcome {
+    fn outcome(&self, call: &S3Call, region: Option<&str>) -> RecordedCall {
         let shared = &*self.0;
-        let mut outcome = Outcome::new(&shared.next_request_id());
+        let mut outcome = RecordedCall::new(&shared.next_request_id());
         let caller = shared.keys.named(&call.access_key);
         outcome.at = shared.now();
-        outcome.service = "s3";
+        outcome.service = "s3".into();
         call.operation.clone_into(&mut outcome.operation);
         outcome.scope = format!("{}/{}", caller.account, region.unwrap_or("us-east-1"));
         outcome.caller = caller.arn;

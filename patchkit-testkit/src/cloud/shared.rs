@@ -18,7 +18,7 @@ use super::{
     fault::{FaultKind, Faults},
     limit::Limits,
     policy::Policy,
-    record::{Calls, Outcome, RecordedCall},
+    record::{Calls, RecordedCall},
     s3::SignatureChecks,
     throttle::Buckets,
     world::{
@@ -124,7 +124,7 @@ impl Shared {
     }
 
     /// What the faults and the policy say of a request, once all of it is known. The fault is noted.
-    pub(crate) fn meet(&self, outcome: &mut Outcome) -> Met {
+    pub(crate) fn meet(&self, outcome: &mut RecordedCall) -> Met {
         if lock(&self.policy).denies(&outcome.subject()) {
             return Met::Denied;
         }
@@ -143,7 +143,7 @@ impl Shared {
     }
 
     /// What the faults say of a request once it has been carried out, where none met it before.
-    pub(crate) fn meet_after(&self, outcome: &mut Outcome) -> Option<FaultKind> {
+    pub(crate) fn meet_after(&self, outcome: &mut RecordedCall) -> Option<FaultKind> {
         if outcome.fault.is_none() {
             outcome.fault = lock(&self.faults).meet_after(&outcome.subject());
         }
@@ -151,7 +151,7 @@ impl Shared {
     }
 
     /// Takes a fault back that could do nothing to the answer.
-    pub(crate) fn take_back(&self, kind: FaultKind, outcome: &mut Outcome) {
+    pub(crate) fn take_back(&self, kind: FaultKind, outcome: &mut RecordedCall) {
         outcome.fault = None;
         lock(&self.faults).take_back(kind, &outcome.subject());
     }
@@ -160,37 +160,12 @@ impl Shared {
         Calls(lock(&self.record).iter().cloned().collect())
     }
 
-    pub(crate) fn note(&self, outcome: Outcome) {
-        let Outcome {
-            at,
-            service,
-            operation,
-            caller,
-            scope,
-            ids,
-            status,
-            error,
-            acted,
-            fault,
-            request_id,
-        } = outcome;
+    pub(crate) fn note(&self, outcome: RecordedCall) {
         let mut record = lock(&self.record);
         if record.len() >= MOST_CALLS {
             record.pop_front();
         }
-        record.push_back(RecordedCall {
-            at,
-            service,
-            operation,
-            caller,
-            scope,
-            ids,
-            status,
-            error,
-            acted,
-            fault: fault.map(FaultKind::as_str),
-            request_id,
-        });
+        record.push_back(outcome);
     }
 }
 
