@@ -122,6 +122,12 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
+/// An object of these members, which are moved: `json!` copies what it is given, all that is in it
+/// too.
+pub(crate) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 /// A time as outputs have it: seconds since 1970.
 pub(crate) fn seconds(at: jiff::Timestamp) -> Value {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of this age fit 53 bits")]

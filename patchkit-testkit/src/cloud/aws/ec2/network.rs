@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{AwsError, Call, Operations, page::Page, seconds, texts},
+    super::{
+        AwsError, Call, Operations, object,
+        page::{Page, answer},
+        seconds, texts,
+    },
     dry_run,
     filter::Filters,
 };
@@ -171,7 +175,7 @@ fn listed(
     items.retain(|item| filters.pass(&Vec::new(), |name| vec![member(item, name)]));
     let page = Page::of(call, input, 1_000)?;
     let (items, next) = page.cut(items);
-    Ok(json!({list: items, "NextToken": next}))
+    Ok(answer(list, items, next))
 }
 
 /// The member that a filter is named after: `vpc-id` is `VpcId`.
@@ -195,7 +199,10 @@ pub(super) fn subnet_id(call: &Call<'_>, zone: char) -> String {
 }
 
 pub(super) fn security_group(call: &Call<'_>) -> Value {
-    json!({"GroupId": format!("sg-{}", id(call, 9)), "GroupName": "managed-nodes"})
+    object([
+        ("GroupId", format!("sg-{}", id(call, 9)).into()),
+        ("GroupName", "managed-nodes".into()),
+    ])
 }
 
 /// An id of the account and Region: the same in each world of this seed.
