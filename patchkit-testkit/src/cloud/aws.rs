@@ -241,6 +241,32 @@ pub(crate) fn answer(shared: &Shared, request: &wire::Request) -> Reply {
     Reply { response, delivery }
 }
 
+/// Refuses a request that is longer than any service takes, and notes it.
+pub(crate) fn too_long(shared: &Shared, request: &wire::Request) -> Reply {
+    let credential = Credential::of(&request.clone().into_parts().0);
+    let mut outcome = RecordedCall::new(&shared.next_request_id());
+    let form = if let Some(service) = find(request, credential.as_ref()) {
+        outcome.service = service.name.into();
+        Form::of(&service.model)
+    } else {
+        let unserved = Unserved::of(request, credential.as_ref());
+        outcome.service = unserved.service.into();
+        unserved.form
+    };
+    let name = match form {
+        Form::Cbor | Form::Json(_) | Form::RestJson => "RequestEntityTooLargeException",
+        Form::Ec2 | Form::Query { .. } => "RequestEntityTooLarge",
+        Form::S3 => "EntityTooLarge",
+    };
+    let error = AwsError::new(name, "The request is too long.").with_status(413);
+    let response = wire::encode_error(form, None, &error, &outcome.request_id);
+    outcome.at = shared.now();
+    outcome.error = Some(name.to_owned());
+    outcome.status = Some(response.status().as_u16());
+    shared.note(outcome);
+    response.into()
+}
+
 /// Why an operation was not carried out, or its output not given.
 enum Refusal {
     Error(AwsError),

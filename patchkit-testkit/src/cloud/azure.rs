@@ -131,6 +131,24 @@ fn side(state: &State, at: MachineIx) -> Result<&AzureSide, ArmError> {
 
 /// Answers a request to the Azure endpoint, and notes it.
 pub(crate) fn answer(shared: &Shared, request: &Request) -> fault::Reply {
+    answer_by(serve, shared, request)
+}
+
+/// Refuses a request that is longer than any service takes, and notes it.
+pub(crate) fn too_long(shared: &Shared, request: &Request) -> fault::Reply {
+    let refuse: Serve = |shared, ask, outcome| {
+        outcome.at = shared.now();
+        outcome.operation = format!("{} {}", ask.method(), ask.request.uri().path());
+        let message = "The request content size exceeds the maximum size of 4 MB.";
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        Err(ArmError::new(status, "RequestContentTooLarge", message).into())
+    };
+    answer_by(refuse, shared, request)
+}
+
+type Serve = fn(&Shared, &Ask<'_>, &mut RecordedCall) -> Result<Reply, Refusal>;
+
+fn answer_by(serve: Serve, shared: &Shared, request: &Request) -> fault::Reply {
     let request_id = shared.next_request_id();
     let mut outcome = RecordedCall::new(&request_id);
     outcome.service = "arm".into();

@@ -509,6 +509,10 @@ impl Answer for Aws {
     fn answer(&self, request: &Request<Bytes>) -> Reply {
         aws::answer(&self.0, request)
     }
+
+    fn too_long(&self, request: &Request<Bytes>) -> Reply {
+        aws::too_long(&self.0, request)
+    }
 }
 
 struct Azure(Arc<Shared>);
@@ -516,5 +520,9 @@ struct Azure(Arc<Shared>);
 impl Answer for Azure {
     fn answer(&self, request: &Request<Bytes>) -> Reply {
         azure::answer(&self.0, request)
+    }
+
+    fn too_long(&self, request: &Request<Bytes>) -> Reply {
+        azure::too_long(&self.0, request)
     }
 }

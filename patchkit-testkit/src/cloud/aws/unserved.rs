@@ -1,7 +1,7 @@
 //! Services that the simulator does not serve: their clients must be able to read that it does not.
 
 use bytes::Bytes;
-use http::{Response, header};
+use http::{HeaderValue, Response, header};
 use percent_encoding::percent_decode_str;
 
 use super::{
@@ -15,9 +15,9 @@ use crate::cloud::record::RecordedCall;
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Unserved {
     /// By its signing name, else by its target; empty where the request names none.
-    service: String,
+    pub(super) service: String,
     operation: String,
-    form: Form<'static>,
+    pub(super) form: Form<'static>,
 }
 
 impl Unserved {
@@ -96,14 +96,15 @@ impl Unserved {
     }
 }
 
-/// What a query service is asked for.
+/// What a query service is asked for; empty where a form does not say.
 fn action(request: &Request) -> Option<String> {
     let query = request.uri().query().unwrap_or_default().as_bytes();
-    let kind = request.headers().get(header::CONTENT_TYPE).map(|it| it.as_bytes());
-    let is_form = kind.is_none_or(|it| it.starts_with(b"application/x-www-form-urlencoded"));
-    let body: &[u8] = if is_form { request.body() } else { &[] };
+    let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_form = kind.map(|it| it.starts_with(b"application/x-www-form-urlencoded"));
+    let body: &[u8] = if is_form == Some(false) { &[] } else { request.body() };
     let mut pairs = form_urlencoded::parse(query).chain(form_urlencoded::parse(body));
-    pairs.find(|(name, _)| name == "Action").map(|(_, action)| action.into_owned())
+    let action = pairs.find(|(name, _)| name == "Action").map(|(_, action)| action.into_owned());
+    action.or_else(|| is_form.filter(|it| *it).map(|_| String::new()))
 }
 
 /// How the services answer whose operations are paths: three of them in XML (botocore's models of
