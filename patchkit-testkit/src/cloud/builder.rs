@@ -355,6 +355,11 @@ impl WorldBuilder {
     }
 
     /// When the world begins; without it, now.
+    ///
+    /// With it nothing that is answered depends on the machine's clock: one seed, one start and the
+    /// same requests give the same bytes, but for the header `Date`. Temporary credentials and tokens
+    /// then end by the world's time: to a client that looks at its own clock, those of a world in the
+    /// past have ended when it gets them.
     #[must_use]
     pub fn start_at(mut self, at: Timestamp) -> Self {
         self.start_at = Some(at);
@@ -417,6 +422,9 @@ impl WorldBuilder {
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
         let keys = KeyRing::new(plan.seed, &accounts);
         let mut shared = Shared::new(state, clock, keys, self.checks);
+        if self.start_at.is_some() {
+            shared.real_start = None;
+        }
         if self.throttles == Throttles::Documented {
             shared.buckets = Some(Mutex::default());
         }
@@ -510,6 +518,10 @@ impl Answer for Aws {
     fn answer(&self, request: &Request<Bytes>) -> Reply {
         aws::answer(&self.0, request)
     }
+
+    fn too_long(&self, request: &Request<Bytes>) -> Reply {
+        aws::too_long(&self.0, request)
+    }
 }
 
 struct Azure(Arc<Shared>);
@@ -517,5 +529,9 @@ struct Azure(Arc<Shared>);
 impl Answer for Azure {
     fn answer(&self, request: &Request<Bytes>) -> Reply {
         azure::answer(&self.0, request)
+    }
+
+    fn too_long(&self, request: &Request<Bytes>) -> Reply {
+        azure::too_long(&self.0, request)
     }
 }

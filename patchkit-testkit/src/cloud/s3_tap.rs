@@ -9,7 +9,7 @@ use patchkit_core::{Clock, SystemClock};
 use super::{
     aws::{sigv4::Credential, skew::ahead},
     fault::FaultKind,
-    record::Outcome,
+    record::RecordedCall,
     s3::{Decision, S3Call, Tap, Verdict, skew::check},
     shared::{Met, Shared},
 };
@@ -33,27 +33,27 @@ impl Clock for SessionClock {
 pub(crate) struct S3Tap(pub(crate) Arc<Shared>);
 
 impl S3Tap {
-    fn outcome(&self, call: &S3Call, region: Option<&str>) -> Outcome {
+    fn record(&self, call: &S3Call, region: Option<&str>) -> RecordedCall {
         let shared = &*self.0;
-        let mut outcome = Outcome::new(&shared.next_request_id());
+        let mut record = RecordedCall::new(&shared.next_request_id());
         let caller = shared.keys.named(&call.access_key);
-        outcome.at = shared.now();
-        outcome.service = "s3";
-        call.operation.clone_into(&mut outcome.operation);
-        outcome.scope = format!("{}/{}", caller.account, region.unwrap_or("us-east-1"));
-        outcome.caller = caller.arn;
+        record.at = shared.now();
+        record.service = "s3".into();
+        call.operation.clone_into(&mut record.operation);
+        record.scope = format!("{}/{}", caller.account, region.unwrap_or("us-east-1"));
+        record.caller = caller.arn;
         let place = |bucket: &String| match &call.key {
             Some(key) => format!("{bucket}/{key}"),
             None => bucket.clone(),
         };
-        outcome.ids = call.bucket.iter().map(place).collect();
-        outcome
+        record.ids = call.bucket.iter().map(place).collect();
+        record
     }
 
     /// What becomes of a request, and the time that its answer tells where that is another one.
     fn meet(
         &self,
-        outcome: &mut Outcome,
+        record: &mut RecordedCall,
         call: &S3Call,
         head: &Parts,
     ) -> (Verdict, Option<Timestamp>) {
@@ -61,7 +61,7 @@ impl S3Tap {
             let message = "The provided token has expired.";
             return (Verdict::Refuse(StatusCode::BAD_REQUEST, "ExpiredToken", message), None);
         }
-        let verdict = match self.0.meet(outcome) {
+        let verdict = match self.0.meet(record) {
             Met::Denied => Verdict::Refuse(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied"),
             Met::Throttled => Verdict::SLOW_DOWN,
             Met::Failed(503) => Verdict::Refuse(
@@ -92,21 +92,21 @@ impl S3Tap {
 impl Tap for S3Tap {
     fn decide(&self, call: &S3Call, head: &Parts) -> Decision {
         let region = Credential::of(head).map(|it| it.region);
-        let mut outcome = self.outcome(call, region.as_deref());
-        let (verdict, date) = self.meet(&mut outcome, call, head);
-        outcome.error = match &verdict {
+        let mut record = self.record(call, region.as_deref());
+        let (verdict, date) = self.meet(&mut record, call, head);
+        record.error = match &verdict {
             Verdict::Refuse(_, code, _) => Some((*code).to_owned()),
             Verdict::Skewed { .. } => Some("RequestTimeTooSkewed".to_owned()),
             _ => None,
         };
         let shared = Arc::clone(&self.0);
         let decision = Decision::new(verdict.clone()).with_end(move |ended| {
-            outcome.status = ended.answered.map(|it| it.as_u16());
-            outcome.acted = ended.served.is_some_and(|it| it.is_success());
-            if verdict == Verdict::FailAfter && outcome.acted {
-                outcome.error = Some("InternalError".to_owned());
+            record.status = ended.answered.map(|it| it.as_u16());
+            record.acted = ended.served.is_some_and(|it| it.is_success());
+            if verdict == Verdict::FailAfter && record.acted {
+                record.error = Some("InternalError".to_owned());
             }
-            shared.note(outcome);
+            shared.note(record);
         });
         match date {
             Some(date) => decision.with_date(date),

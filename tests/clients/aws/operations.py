@@ -12,14 +12,15 @@ SSM = """
     ListComplianceItems ListComplianceSummaries ListResourceComplianceSummaries PutComplianceItems
     SendCommand ListCommands ListCommandInvocations GetCommandInvocation CancelCommand
     CreateAssociation ListAssociations DescribeAssociation UpdateAssociation DeleteAssociation
+    ListAssociationVersions
     StartAssociationsOnce DescribeAssociationExecutions DescribeAssociationExecutionTargets
     DescribeInstanceAssociationsStatus DescribeEffectiveInstanceAssociations
     CreateMaintenanceWindow GetMaintenanceWindow UpdateMaintenanceWindow DeleteMaintenanceWindow
     DescribeMaintenanceWindows
     RegisterTargetWithMaintenanceWindow DeregisterTargetFromMaintenanceWindow
-    DescribeMaintenanceWindowTargets
+    DescribeMaintenanceWindowTargets UpdateMaintenanceWindowTarget
     RegisterTaskWithMaintenanceWindow DeregisterTaskFromMaintenanceWindow
-    DescribeMaintenanceWindowTasks GetMaintenanceWindowTask
+    DescribeMaintenanceWindowTasks GetMaintenanceWindowTask UpdateMaintenanceWindowTask
     GetMaintenanceWindowExecution DescribeMaintenanceWindowExecutions
     DescribeMaintenanceWindowExecutionTasks DescribeMaintenanceWindowExecutionTaskInvocations
     DescribeMaintenanceWindowSchedule DescribeMaintenanceWindowsForTarget

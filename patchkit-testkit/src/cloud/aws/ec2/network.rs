@@ -9,7 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    super::{AwsError, Call, Operations, page::Page, texts},
+    super::{
+        AwsError, Call, Operations, object,
+        page::{Page, answer},
+        seconds, texts,
+    },
     dry_run,
     filter::Filters,
     tags::check,
@@ -141,7 +145,7 @@ fn listed(
     items.retain(|item| filters.pass(&tags_of(item), |name| vec![member(item, name)]));
     let page = Page::of(call, input, 1_000)?;
     let (items, next) = page.cut(items);
-    Ok(json!({list: items, "NextToken": next}))
+    Ok(answer(list, items, next))
 }
 
 /// What EC2 says of an id that it does not have (EC2 API reference, "Client error codes").
@@ -209,7 +213,10 @@ pub(super) fn subnet_id(call: &Call<'_>, zone: char) -> String {
 }
 
 pub(super) fn security_group(call: &Call<'_>) -> Value {
-    json!({"GroupId": format!("sg-{}", id(call, 9)), "GroupName": "managed-nodes"})
+    object([
+        ("GroupId", format!("sg-{}", id(call, 9)).into()),
+        ("GroupName", "managed-nodes".into()),
+    ])
 }
 
 /// An id of the account and Region: the same in each world of this seed.
