@@ -111,7 +111,7 @@ impl Requests {
         assert!(self.world.remove_fault(number));
         let calls = self.world.calls();
         let call = calls.iter().next().unwrap();
-        assert_eq!(call.fault, Some(kind.as_str()), "{service}");
+        assert_eq!(call.fault, Some(kind), "{service}");
         let status: u16 = answer.get(9..12).map_or(0, |it| it.parse().unwrap());
         assert_eq!(call.status.unwrap_or(0), status, "{kind:?} {service}");
         (told(&right, &answer, took), call.acted)
@@ -230,6 +230,9 @@ async fn an_object_whose_put_failed_afterwards_is_there() {
     assert_eq!(body(&requests.send("s3")), "after");
     let calls = world.calls().of("PutObject").acted();
     let last = calls.iter().last().unwrap();
-    assert_eq!((last.error.as_deref(), last.fault), (Some("InternalError"), Some("fail_after")));
+    assert_eq!(
+        (last.error.as_deref(), last.fault),
+        (Some("InternalError"), Some(FaultKind::FailAfter))
+    );
     assert_eq!(last.scope, "111122223333/us-east-1");
 }

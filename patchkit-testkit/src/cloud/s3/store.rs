@@ -196,10 +196,7 @@ impl S3 for Store {
     ) -> S3Result<S3Response<DeleteBucketOutput>> {
         let policy = self.policy(&request.input.bucket);
         if holds_a_file(&self.root.path().join(&request.input.bucket)) {
-            return Err(s3_error!(
-                BucketNotEmpty,
-                "The bucket you tried to delete is not empty"
-            ));
+            return Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty"));
         }
         let answer = self.files.delete_bucket(request).await?;
         // Most buckets have none.

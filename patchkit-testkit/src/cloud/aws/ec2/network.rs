@@ -12,7 +12,7 @@ use super::{
     super::{
         AwsError, Call, Operations, object,
         page::{Page, answer},
-        seconds, texts,
+        texts,
     },
     dry_run,
     filter::Filters,
