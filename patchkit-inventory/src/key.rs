@@ -47,6 +47,8 @@ pub enum KeyProblem {
     WriteTest,
     /// The mark of a folder: a key that ends in `/`.
     Folder,
+    /// What a command wrote on a node, where commands were told to write into the lake's bucket.
+    CommandOutput,
     /// No segment names an inventory type.
     NoType,
     /// The partition of this name is missing.
@@ -66,7 +68,7 @@ pub enum KeyProblem {
 impl KeyProblem {
     /// Whether such a key is normal in a lake and loses nothing.
     pub fn is_expected(&self) -> bool {
-        matches!(self, Self::WriteTest | Self::Folder)
+        matches!(self, Self::CommandOutput | Self::Folder | Self::WriteTest)
     }
 }
 
@@ -75,6 +77,7 @@ impl fmt::Display for KeyProblem {
         match self {
             Self::WriteTest => f.write_str("the sync's write test"),
             Self::Folder => f.write_str("a folder mark"),
+            Self::CommandOutput => f.write_str("the output of a command"),
             Self::NoType => f.write_str("no segment names an inventory type"),
             Self::Missing(name) => write!(f, "the partition {name}= is missing"),
             Self::Repeated(name) => write!(f, "the partition {name}= comes twice"),
@@ -138,6 +141,23 @@ fn set<'a>(
     }
 }
 
+/// Whether a key is `[prefix/…/]command/node/plugin/…/stdout` or `…/stderr`: AWS user guide, "Using
+/// Amazon S3 with Run Command outputs".
+fn is_command_output(folders: &str, file: &str) -> bool {
+    let is_hex = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_hexdigit());
+    let is_command = |text: &str| {
+        let parts = text.split('-').map(str::len);
+        parts.eq([8, 4, 4, 4, 12]) && text.split('-').all(is_hex)
+    };
+    let is_node = |text: &str| {
+        text.strip_prefix("i-").or_else(|| text.strip_prefix("mi-")).is_some_and(is_hex)
+    };
+    let segments = || folders.split('/');
+    let mut places = segments().zip(segments().skip(1)).zip(segments().skip(2));
+    matches!(file, "stdout" | "stderr")
+        && places.any(|((command, node), _)| is_command(command) && is_node(node))
+}
+
 impl FromStr for InventoryKey {
     type Err = KeyProblem;
 
@@ -158,7 +178,8 @@ impl FromStr for InventoryKey {
                 break start;
             }
             if start == 0 {
-                return Err(KeyProblem::NoType);
+                let is_output = is_command_output(folders, file);
+                return Err(if is_output { KeyProblem::CommandOutput } else { KeyProblem::NoType });
             }
             at = start - 1;
         };
@@ -256,6 +277,28 @@ mod tests {
         assert_eq!(problem(key), KeyProblem::WriteTest);
         assert!(problem(key).is_expected());
         assert!(problem("AWS:Tag/accountid=111122223333/").is_expected());
+    }
+
+    #[test]
+    fn the_output_of_a_command_is_no_data_of_the_lake() {
+        let command = "9f2b1c00-1d2e-4a6b-8c3d-0123456789ab";
+        for place in ["", "runs/patch/"] {
+            let key = format!("{place}{command}/i-0a/awsrunShellScript/PatchLinux/stdout");
+            assert_eq!(problem(&key), KeyProblem::CommandOutput);
+            assert!(problem(&key).is_expected());
+        }
+        let key = format!("{command}/mi-0a/awsrunPowerShellScript/PatchWindows/stderr");
+        assert_eq!(problem(&key), KeyProblem::CommandOutput);
+        for key in [
+            "stdout".to_owned(),
+            "runs/stdout".to_owned(),
+            "runs/i-0a/awsrunShellScript/stdout".to_owned(),
+            format!("{command}/i-0a/stdout"),
+            format!("{command}/laptop/awsrunShellScript/stdout"),
+            format!("{command}/i-0a/awsrunShellScript/stdout.json"),
+        ] {
+            assert_eq!(problem(&key), KeyProblem::NoType, "{key}");
+        }
     }
 
     #[test]

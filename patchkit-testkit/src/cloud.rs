@@ -95,7 +95,7 @@ mod world;
 pub use self::{
     aws::sns::Message,
     builder::{AccountKey, Endpoints, InvalidPattern, Throttles, World, WorldBuilder},
-    fault::{Fault, FaultKind, FaultStatus},
+    fault::{Fault, FaultKind, FaultStatus, InvalidFault},
     limit::RateLimit,
     policy::Denial,
     record::{Calls, RecordedCall},

@@ -48,6 +48,14 @@ fn ssm(world: &World, operation: &str, input: &Value) -> Option<(u16, Value)> {
     Some((status, serde_json::from_str(&body).unwrap()))
 }
 
+/// What AssumeRole answers, to the byte.
+fn session(world: &World) -> Option<(u16, String)> {
+    let scope = "AWS4-HMAC-SHA256 Credential=any/20261124/us-east-1/sts/aws4_request, Signature=0";
+    let role = "Action=AssumeRole&Version=2011-06-15&RoleSessionName=patching\
+                &RoleArn=arn:aws:iam::222233334444:role/patching";
+    ask(&world.endpoints().aws_endpoint, &[("authorization", scope)], "POST", "/", role)
+}
+
 async fn small() -> World {
     World::builder().seed(7).nodes(60).throttles(Throttles::Off).start().await.unwrap()
 }
@@ -218,9 +226,41 @@ async fn one_seed_and_start_give_the_same_answers() {
         let nodes = ssm(&world, "DescribeInstanceInformation", &json!({"MaxResults": 50}));
         let id = online(&world);
         let sent = ssm(&world, "SendCommand", &command(&id));
-        (world.node_ids(), nodes, sent)
+        (world.node_ids(), nodes, sent, session(&world))
     };
     assert_eq!(answers().await, answers().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_of_a_world_whose_start_was_chosen_end_by_its_time() {
+    let start = "2026-11-02T00:00:00Z".parse().unwrap();
+    let world = World::builder().seed(11).nodes(60).start_at(start).start().await.unwrap();
+    world.advance(Duration::from_mins(5));
+    let (_, answer) = session(&world).unwrap();
+    assert!(answer.contains("<Expiration>2026-11-02T01:05:00.000Z</Expiration>"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_fifty_megabytes_is_refused_in_the_words_of_each_endpoint() {
+    let world = small().await;
+    let body = "x".repeat(50_000_000);
+    let endpoints = world.endpoints();
+    let scope = |service: &str| {
+        format!("AWS4-HMAC-SHA256 Credential=any/20261124/us-east-1/{service}/aws4_request")
+    };
+    for (endpoint, authorization, words) in [
+        (&endpoints.aws_endpoint, scope("ssm"), r#""__type":"RequestEntityTooLargeException""#),
+        (&endpoints.aws_endpoint, scope("ec2"), "<Code>RequestEntityTooLarge</Code>"),
+        (&endpoints.azure_endpoint, "Bearer any".into(), r#""code":"RequestContentTooLarge""#),
+        (&endpoints.control_endpoint, String::new(), r#"{"error":"the body is too long"}"#),
+    ] {
+        let head = [("authorization", authorization.as_str())];
+        let (status, answer) = ask(endpoint, &head, "POST", "/", &body).unwrap();
+        assert_eq!(status, 413);
+        assert!(answer.contains(words), "{answer}");
+    }
+    let refused = world.calls();
+    assert_eq!(refused.iter().filter(|it| it.status == Some(413) && !it.acted).count(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,10 +27,13 @@ struct Args {
     /// Then commands reach no node, and nothing is ever done, until it is told that time has passed.
     #[arg(long, default_value_t = 60.0, value_parser = speed)]
     speed: f64,
-    /// When the world begins, as in 2026-11-02T00:00:00Z; without it, now.
+    /// When the world begins, as in 2026-11-02T00:00:00Z; without it, now. With it, temporary
+    /// credentials end by the world's time, whatever the clock of a client says.
     #[arg(long)]
     start_at: Option<Timestamp>,
-    /// Writes what the services write to S3 here too.
+    /// Writes the lake of all accounts here, as Resource Data Sync does, from the start and whenever a
+    /// node changes; and the output of commands that name a bucket, under the same key. It is what
+    /// `fleet-report DIR` reports on.
     #[arg(long, value_name = "DIR")]
     lake: Option<PathBuf>,
     /// Serves only requests that are signed by one of the printed keys, or carry a token given out.

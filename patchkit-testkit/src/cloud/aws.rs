@@ -11,7 +11,7 @@
 )]
 
 pub(crate) mod config;
-mod ec2;
+pub(crate) mod ec2;
 mod error;
 mod iam;
 mod limits;
@@ -22,7 +22,7 @@ pub(crate) mod resource;
 pub(crate) mod resource_groups;
 pub(crate) mod ring;
 pub(crate) mod sigv4;
-mod skew;
+pub(super) mod skew;
 pub(crate) mod sns;
 mod spoil;
 pub(crate) mod ssm;
@@ -30,6 +30,7 @@ mod sts;
 mod tagging;
 #[cfg(test)]
 mod testing;
+mod unserved;
 mod validate;
 mod wire;
 
@@ -46,10 +47,12 @@ use self::{
     model::{Model, Operation, Protocol},
     ring::Caller,
     sigv4::{Credential, Dialect},
+    unserved::Unserved,
+    wire::Form,
 };
 use super::{
     fault::{Delivery, FaultKind, Reply},
-    record::Outcome,
+    record::RecordedCall,
     s3::SignatureChecks,
     shared::{Met, Shared, lock},
     world::{Account, RegionScope, State, machine::ScopeIx},
@@ -117,6 +120,12 @@ fn drop_nulls(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(drop_nulls),
         _ => {}
     }
+}
+
+/// An object of these members, which are moved: `json!` copies what it is given, all that is in it
+/// too.
+pub(crate) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// A time as outputs have it: seconds since 1970.
@@ -198,12 +207,18 @@ pub(crate) fn answer(shared: &Shared, request: &wire::Request) -> Reply {
     let request_id = shared.next_request_id();
     let head = request.clone().into_parts().0;
     let credential = Credential::of(&head);
-    let mut outcome = Outcome::new(&request_id);
-    let service = find(request, credential.as_ref());
-    outcome.service = service.name;
+    let mut outcome = RecordedCall::new(&request_id);
+    let Some(service) = find(request, credential.as_ref()) else {
+        let unserved = Unserved::of(request, credential.as_ref());
+        let response = unserved.answer(shared, request, credential.as_ref(), &mut outcome);
+        outcome.status = Some(response.status().as_u16());
+        shared.note(outcome);
+        return response.into();
+    };
+    outcome.service = service.name.into();
     let answered = service
-        .check_signature(shared, &head, request.body())
-        .map_err(Refusal::from)
+        .check_signature(shared, request)
+        .map_err(|it| Refusal::from(service.unauthenticated(&it)))
         .and_then(|()| serve(shared, service, credential.as_ref(), request, &mut outcome));
     let mut delivery = Delivery::of(outcome.fault);
     let mut response = match answered {
@@ -214,7 +229,8 @@ pub(crate) fn answer(shared: &Shared, request: &wire::Request) -> Reply {
         }
         Err(Refusal::Error(error)) => {
             outcome.error = Some(error.name.clone().into_owned());
-            wire::encode_error(&service.model, &error, &request_id)
+            let known = service.model.error(&error.name);
+            wire::encode_error(Form::of(&service.model), known, &error, &request_id)
         }
     };
     if let Some(FaultKind::ClockSkew { seconds }) = outcome.fault {
@@ -223,6 +239,32 @@ pub(crate) fn answer(shared: &Shared, request: &wire::Request) -> Reply {
     outcome.status = (delivery != Delivery::Cut).then(|| response.status().as_u16());
     shared.note(outcome);
     Reply { response, delivery }
+}
+
+/// Refuses a request that is longer than any service takes, and notes it.
+pub(crate) fn too_long(shared: &Shared, request: &wire::Request) -> Reply {
+    let credential = Credential::of(&request.clone().into_parts().0);
+    let mut outcome = RecordedCall::new(&shared.next_request_id());
+    let form = if let Some(service) = find(request, credential.as_ref()) {
+        outcome.service = service.name.into();
+        Form::of(&service.model)
+    } else {
+        let unserved = Unserved::of(request, credential.as_ref());
+        outcome.service = unserved.service.into();
+        unserved.form
+    };
+    let name = match form {
+        Form::Cbor | Form::Json(_) | Form::RestJson => "RequestEntityTooLargeException",
+        Form::Ec2 | Form::Query { .. } => "RequestEntityTooLarge",
+        Form::S3 => "EntityTooLarge",
+    };
+    let error = AwsError::new(name, "The request is too long.").with_status(413);
+    let response = wire::encode_error(form, None, &error, &outcome.request_id);
+    outcome.at = shared.now();
+    outcome.error = Some(name.to_owned());
+    outcome.status = Some(response.status().as_u16());
+    shared.note(outcome);
+    response.into()
 }
 
 /// Why an operation was not carried out, or its output not given.
@@ -242,7 +284,7 @@ fn serve<'s>(
     service: &'s Service,
     credential: Option<&Credential>,
     request: &wire::Request,
-    outcome: &mut Outcome,
+    outcome: &mut RecordedCall,
 ) -> Result<(&'s Operation, Value), Refusal> {
     let caller =
         shared.keys.caller(credential, shared).map_err(|it| service.unauthenticated(&it))?;
@@ -311,8 +353,19 @@ fn serve<'s>(
     }
 }
 
-/// The service that a request is for; one that names none is taken for Systems Manager's.
-fn find(request: &wire::Request, credential: Option<&Credential>) -> &'static Service {
+/// Refuses a request that is not signed by a known key, where signatures are checked.
+fn check_signature(shared: &Shared, request: &wire::Request) -> Result<(), sigv4::Refusal> {
+    if shared.checks == SignatureChecks::Off {
+        return Ok(());
+    }
+    let (head, body) = request.clone().into_parts();
+    // Clients sign by their own clock, whatever the world's says.
+    let now = SystemClock.now();
+    sigv4::check(&head, &body, &*shared.keys, now, shared.credential_time()).map(drop)
+}
+
+/// The service that a request is for; none where that is not served.
+fn find(request: &wire::Request, credential: Option<&Credential>) -> Option<&'static Service> {
     let target = request.headers().get("x-amz-target").and_then(|it| it.to_str().ok());
     let prefix = target.and_then(|it| it.rsplit_once('.')).map(|(prefix, _)| prefix);
     let all = services();
@@ -323,18 +376,21 @@ fn find(request: &wire::Request, credential: Option<&Credential>) -> &'static Se
     let by_scope = || all.iter().find(|it| signed == Some(it.signing_name()));
     // What needs no signature, such as AssumeRoleWithWebIdentity, has its service's version.
     let by_version = || {
+        if signed.is_some() {
+            return None;
+        }
         let mut pairs = form_urlencoded::parse(request.body());
         let (_, version) = pairs.find(|(name, _)| name == "Version")?;
         all.iter().find(|it| {
             it.model.metadata.xml_namespace.is_some() && *it.model.metadata.api_version == *version
         })
     };
-    by_target.or_else(by_scope).or_else(by_version).unwrap_or(&all[0])
+    by_target.or_else(by_scope).or_else(by_version)
 }
 
 impl Shared {
     /// Takes a token of a documented limit; says whether there was one.
-    fn admits(&self, service: &str, outcome: &Outcome) -> bool {
+    fn admits(&self, service: &str, outcome: &RecordedCall) -> bool {
         let (Some(buckets), Some(rate)) =
             (&self.buckets, limits::documented(service, &outcome.operation))
         else {
@@ -346,43 +402,33 @@ impl Shared {
 }
 
 impl Service {
-    /// Refuses a request that is not signed by a known key, where signatures are checked.
     fn check_signature(
         &self,
         shared: &Shared,
-        head: &http::request::Parts,
-        body: &Bytes,
-    ) -> Result<(), AwsError> {
-        if shared.checks == SignatureChecks::Off || self.is_open_to_all(head, body) {
-            return Ok(());
-        }
-        // Clients sign by their own clock, whatever the world's says.
-        let now = SystemClock.now();
-        let ended = shared.credential_time();
-        sigv4::check(head, body, &*shared.keys, now, ended)
-            .map(drop)
-            .map_err(|refusal| self.unauthenticated(&refusal))
+        request: &wire::Request,
+    ) -> Result<(), sigv4::Refusal> {
+        if self.is_open_to_all(request) { Ok(()) } else { check_signature(shared, request) }
     }
 
     /// Whether a request needs no signature: who has none asks for a first one by the token of a web
     /// identity.
-    fn is_open_to_all(&self, head: &http::request::Parts, body: &Bytes) -> bool {
-        let mut pairs = form_urlencoded::parse(body);
+    fn is_open_to_all(&self, request: &wire::Request) -> bool {
+        let mut pairs = form_urlencoded::parse(request.body());
         let action = pairs.find(|(name, _)| name == "Action").map(|(_, action)| action);
         self.name == "sts"
-            && !head.headers.contains_key(http::header::AUTHORIZATION)
+            && !request.headers().contains_key(http::header::AUTHORIZATION)
             && action.is_some_and(|it| it == "AssumeRoleWithWebIdentity")
     }
 
     /// A signature or a key that does not open this service.
     fn unauthenticated(&self, refusal: &sigv4::Refusal) -> AwsError {
-        let answer = refusal.answer(match self.model.metadata.protocol {
+        let dialect = match self.model.metadata.protocol {
             Protocol::Ec2 => Dialect::Ec2,
             Protocol::Json => Dialect::Json,
             Protocol::Query => Dialect::Query,
             Protocol::RestJson => Dialect::RestJson,
-        });
-        AwsError::new(answer.code, answer.message).with_status(answer.status.as_u16())
+        };
+        AwsError::unauthenticated(refusal, dialect)
     }
 
     /// What the model does not allow, under the service's own name for it.
@@ -442,7 +488,7 @@ impl Service {
             .with_status(status)
     }
 
-    fn denied(&self, outcome: &Outcome) -> AwsError {
+    fn denied(&self, outcome: &RecordedCall) -> AwsError {
         let (caller, operation) = (&outcome.caller, &outcome.operation);
         let action = match self.name {
             "resourcegroupstaggingapi" => "tag",

@@ -71,7 +71,7 @@ use self::{
 pub(crate) use self::{store::Store, token::Bearer};
 use super::{
     fault::{self, Delivery, FaultKind},
-    record::Outcome,
+    record::RecordedCall,
     shared::{Met, Shared},
     world::{
         State,
@@ -131,9 +131,27 @@ fn side(state: &State, at: MachineIx) -> Result<&AzureSide, ArmError> {
 
 /// Answers a request to the Azure endpoint, and notes it.
 pub(crate) fn answer(shared: &Shared, request: &Request) -> fault::Reply {
+    answer_by(serve, shared, request)
+}
+
+/// Refuses a request that is longer than any service takes, and notes it.
+pub(crate) fn too_long(shared: &Shared, request: &Request) -> fault::Reply {
+    let refuse: Serve = |shared, ask, outcome| {
+        outcome.at = shared.now();
+        outcome.operation = format!("{} {}", ask.method(), ask.request.uri().path());
+        let message = "The request content size exceeds the maximum size of 4 MB.";
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        Err(ArmError::new(status, "RequestContentTooLarge", message).into())
+    };
+    answer_by(refuse, shared, request)
+}
+
+type Serve = fn(&Shared, &Ask<'_>, &mut RecordedCall) -> Result<Reply, Refusal>;
+
+fn answer_by(serve: Serve, shared: &Shared, request: &Request) -> fault::Reply {
     let request_id = shared.next_request_id();
-    let mut outcome = Outcome::new(&request_id);
-    outcome.service = "arm";
+    let mut outcome = RecordedCall::new(&request_id);
+    outcome.service = "arm".into();
     let ask = Ask::new(request);
     let answered = serve(shared, &ask, &mut outcome);
     let mut delivery = Delivery::of(outcome.fault);
@@ -178,11 +196,11 @@ impl From<ArmError> for Refusal {
 }
 
 /// What a fault or a policy makes of a request before the service acts.
-fn meet(shared: &Shared, outcome: &mut Outcome) -> Result<Option<FaultKind>, Refusal> {
+fn meet(shared: &Shared, outcome: &mut RecordedCall) -> Result<Option<FaultKind>, Refusal> {
     match shared.meet(outcome) {
         Met::Pass(spoil) => Ok(spoil),
         Met::Denied => {
-            let Outcome { caller, operation, scope, .. } = &*outcome;
+            let RecordedCall { caller, operation, scope, .. } = &*outcome;
             let message = format!(
                 "The client '{caller}' does not have authorization to perform action \
                  '{operation}' over scope '/subscriptions/{scope}' or the scope is invalid."
@@ -210,7 +228,7 @@ fn failed(status: u16) -> ArmError {
     ArmError::new(status, code, "Encountered internal server error.")
 }
 
-fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut Outcome) -> Result<Reply, Refusal> {
+fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut RecordedCall) -> Result<Reply, Refusal> {
     if let Some(reply) = token::answer(shared, ask, outcome) {
         return Ok(reply);
     }

@@ -20,7 +20,7 @@ use super::{
     aws::{ring::KeyRing, sns::Message},
     azure,
     control::Control,
-    fault::{Fault, FaultStatus, Reply},
+    fault::{Fault, FaultStatus, InvalidFault, Reply},
     keeper::Keeper,
     keys::Keys,
     limit::RateLimit,
@@ -140,9 +140,9 @@ impl World {
     /// Sets a fault; its number takes it back.
     ///
     /// # Errors
-    /// Where one of its globs cannot be read.
-    pub fn add_fault(&self, fault: Fault) -> Result<u64, InvalidPattern> {
-        lock(&self.shared.faults).add(fault).map_err(|error| InvalidPattern::new(&error))
+    /// Where one of its globs cannot be read, or the service that it names has no such fault.
+    pub fn add_fault(&self, fault: Fault) -> Result<u64, InvalidFault> {
+        lock(&self.shared.faults).add(fault)
     }
 
     /// Takes a fault back; says whether it was there.
@@ -208,7 +208,7 @@ impl World {
     }
 }
 
-/// A pattern of a fault or a denial that is no glob.
+/// A pattern of a denial or a limit that is no glob.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InvalidPattern(String);
 
@@ -355,6 +355,11 @@ impl WorldBuilder {
     }
 
     /// When the world begins; without it, now.
+    ///
+    /// With it nothing that is answered depends on the machine's clock: one seed, one start and the
+    /// same requests give the same bytes, but for the header `Date`. Temporary credentials and tokens
+    /// then end by the world's time: to a client that looks at its own clock, those of a world in the
+    /// past have ended when it gets them.
     #[must_use]
     pub fn start_at(mut self, at: Timestamp) -> Self {
         self.start_at = Some(at);
@@ -391,7 +396,8 @@ impl WorldBuilder {
     }
 
     /// The folder that the data sync of all accounts and Regions is written to, from the start and
-    /// whenever a node changes. Without it, only syncs that clients make are written, to S3.
+    /// whenever a node changes; and the output of commands that name a bucket, under the same key.
+    /// Without it, only syncs that clients make are written, to S3.
     ///
     /// The first objects are written in the background: [`World::advance`], be it by nothing, waits
     /// for the last of them.
@@ -416,6 +422,9 @@ impl WorldBuilder {
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
         let keys = KeyRing::new(plan.seed, &accounts);
         let mut shared = Shared::new(state, clock, keys, self.checks);
+        if self.start_at.is_some() {
+            shared.real_start = None;
+        }
         if self.throttles == Throttles::Documented {
             shared.buckets = Some(Mutex::default());
         }
@@ -509,6 +518,10 @@ impl Answer for Aws {
     fn answer(&self, request: &Request<Bytes>) -> Reply {
         aws::answer(&self.0, request)
     }
+
+    fn too_long(&self, request: &Request<Bytes>) -> Reply {
+        aws::too_long(&self.0, request)
+    }
 }
 
 struct Azure(Arc<Shared>);
@@ -516,5 +529,9 @@ struct Azure(Arc<Shared>);
 impl Answer for Azure {
     fn answer(&self, request: &Request<Bytes>) -> Reply {
         azure::answer(&self.0, request)
+    }
+
+    fn too_long(&self, request: &Request<Bytes>) -> Reply {
+        azure::too_long(&self.0, request)
     }
 }

@@ -60,16 +60,24 @@ const ROUTES: [&str; 18] = [
 
 impl Answer for Control {
     fn answer(&self, request: &Request<Bytes>) -> Reply {
-        let (status, body) = match self.route(request) {
-            Ok(body) => (StatusCode::OK, body),
-            Err((status, error)) => (status, json!({"error": error})),
-        };
-        let mut response = Response::new(Bytes::from(body.to_string()));
-        *response.status_mut() = status;
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
-        response.into()
+        reply(self.route(request))
     }
+
+    fn too_long(&self, _: &Request<Bytes>) -> Reply {
+        reply(Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is too long".to_owned())))
+    }
+}
+
+fn reply(answered: Result<Value, Refused>) -> Reply {
+    let (status, body) = match answered {
+        Ok(body) => (StatusCode::OK, body),
+        Err((status, error)) => (status, json!({"error": error})),
+    };
+    let mut response = Response::new(Bytes::from(body.to_string()));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response.into()
 }
 
 impl Control {

@@ -1,6 +1,6 @@
 //! What goes wrong on purpose: which requests are met, and how they are spoiled.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use globset::{Glob, GlobMatcher};
 use jiff::Timestamp;
@@ -81,6 +81,8 @@ impl TryFrom<FaultForm> for Fault {
 }
 
 /// What happens to a request.
+///
+#[doc = include_str!("faults.md")]
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 #[non_exhaustive]
@@ -92,7 +94,8 @@ pub enum FaultKind {
         /// The status of the answer.
         status: u16,
     },
-    /// The service acts, and then fails: the answer is a 500.
+    /// The service acts, and then fails: the answer is a 500. What the service refuses anyway is
+    /// refused in its own words.
     FailAfter,
     /// The connection is cut before the service acts.
     CutBefore,
@@ -162,7 +165,38 @@ impl FaultKind {
                 | Self::NullArray
         )
     }
+
+    /// Whether it can meet requests to a service. The answers of S3 are bodies and keys: what is
+    /// wrong with their content is to be put there.
+    fn can_meet(self, service: &str) -> bool {
+        service != "s3" || !self.is_of_content()
+    }
 }
+
+/// Why a fault cannot be set.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct InvalidFault(String);
+
+impl fmt::Display for InvalidFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidFault {}
+
+/// The faults of every service.
+const OF_ALL: [&str; 9] = [
+    "throttle",
+    "fail",
+    "fail_after",
+    "cut_before",
+    "cut_after",
+    "truncate",
+    "slow",
+    "away",
+    "clock_skew",
+];
 
 impl Fault {
     /// A fault that meets every request.
@@ -276,11 +310,19 @@ impl Faults {
     /// Sets a fault; its number takes it back.
     ///
     /// # Errors
-    /// Where a glob cannot be read.
-    pub(crate) fn add(&mut self, fault: Fault) -> Result<u64, globset::Error> {
+    /// Where a glob cannot be read, or the service has no such fault.
+    pub(crate) fn add(&mut self, fault: Fault) -> Result<u64, InvalidFault> {
         let glob = |pattern: &Option<String>| {
-            pattern.as_deref().map(|it| Glob::new(it).map(|it| it.compile_matcher())).transpose()
+            let read = |it| Glob::new(it).map(|it| it.compile_matcher());
+            pattern.as_deref().map(read).transpose().map_err(|it| InvalidFault(it.to_string()))
         };
+        if let Some(service) = fault.service.as_deref().filter(|it| !fault.kind.can_meet(it)) {
+            return Err(InvalidFault(format!(
+                "{service} has no fault {}; it has {}",
+                fault.kind.as_str(),
+                OF_ALL.join(", ")
+            )));
+        }
         let (operation, scope) = (glob(&fault.operation)?, glob(&fault.scope)?);
         self.numbers += 1;
         let number = self.numbers;
@@ -349,6 +391,7 @@ impl Entry {
     fn fits(&self, subject: &Subject<'_>) -> bool {
         let Fault { service, node, from, until, .. } = &self.fault;
         service.as_ref().is_none_or(|it| it == subject.service)
+            && self.fault.kind.can_meet(subject.service)
             && self.operation.as_ref().is_none_or(|it| it.is_match(subject.operation))
             && self.scope.as_ref().is_none_or(|it| it.is_match(subject.scope))
             && node
@@ -429,6 +472,21 @@ mod tests {
         assert_eq!(faults.meet(&subject("StartInstances", &["i-2".to_owned()])), None);
         let ids = ["i-2".to_owned(), "I-1".to_owned()];
         assert_eq!(faults.meet(&subject("StartInstances", &ids)), Some(FaultKind::CutAfter));
+    }
+
+    #[test]
+    fn a_fault_that_a_service_cannot_have_is_refused_and_meets_none_of_its_requests() {
+        let mut faults = Faults::default();
+        let error = faults.add(Fault::new(FaultKind::EmptyPage).of_service("s3")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "s3 has no fault empty_page; it has throttle, fail, fail_after, cut_before, cut_after, \
+             truncate, slow, away, clock_skew"
+        );
+        faults.add(Fault::new(FaultKind::EmptyPage).on("List*")).unwrap();
+        let list = Subject { service: "s3", ..subject("ListObjectsV2", &[]) };
+        assert_eq!(faults.meet(&list), None);
+        assert_eq!(faults.meet(&subject("ListCommands", &[])), Some(FaultKind::EmptyPage));
     }
 
     #[test]

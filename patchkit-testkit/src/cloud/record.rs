@@ -1,7 +1,9 @@
 //! Every request that came, so that a test can prove what was sent, how often, and to whom.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::fault::{FaultKind, Subject};
 
@@ -12,7 +14,7 @@ pub struct RecordedCall {
     /// The world's time.
     pub at: Timestamp,
     /// `ssm`, `ec2`, `s3`, `arm`, …
-    pub service: &'static str,
+    pub service: Cow<'static, str>,
     /// As the service names it: `SendCommand`, `VirtualMachines_InstallPatches`.
     pub operation: String,
     /// The ARN or the application that called.
@@ -27,10 +29,46 @@ pub struct RecordedCall {
     pub error: Option<String>,
     /// Whether the service did what was asked, whatever became of the answer.
     pub acted: bool,
-    /// The fault that was injected.
-    pub fault: Option<&'static str>,
+    /// The fault that was injected; JSON has its name.
+    #[serde(serialize_with = "by_name")]
+    pub fault: Option<FaultKind>,
     /// The answer's request id.
     pub request_id: String,
+}
+
+impl RecordedCall {
+    /// The request as faults and policies see it.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject {
+            service: &self.service,
+            operation: &self.operation,
+            caller: &self.caller,
+            scope: &self.scope,
+            ids: &self.ids,
+            at: self.at,
+        }
+    }
+
+    pub(crate) fn new(request_id: &str) -> Self {
+        Self {
+            at: Timestamp::UNIX_EPOCH,
+            service: Cow::Borrowed(""),
+            operation: String::new(),
+            caller: String::new(),
+            scope: String::new(),
+            ids: Vec::new(),
+            status: None,
+            error: None,
+            acted: false,
+            fault: None,
+            request_id: request_id.to_owned(),
+        }
+    }
+}
+
+#[expect(clippy::ref_option, reason = "serde's signature")]
+fn by_name<S: Serializer>(fault: &Option<FaultKind>, serializer: S) -> Result<S::Ok, S::Error> {
+    fault.map(FaultKind::as_str).serialize(serializer)
 }
 
 /// Requests, in the order in which they were answered.
@@ -69,52 +107,5 @@ impl Calls {
     /// The nodes that they named or reached, each as often as it was.
     pub fn ids(&self) -> Vec<&str> {
         self.0.iter().flat_map(|call| call.ids.iter().map(String::as_str)).collect()
-    }
-}
-
-/// What is known of a request while it is answered.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) at: Timestamp,
-    pub(crate) service: &'static str,
-    pub(crate) operation: String,
-    pub(crate) caller: String,
-    pub(crate) scope: String,
-    pub(crate) ids: Vec<String>,
-    /// None where the connection is cut instead of an answer.
-    pub(crate) status: Option<u16>,
-    pub(crate) error: Option<String>,
-    pub(crate) acted: bool,
-    pub(crate) fault: Option<FaultKind>,
-    pub(crate) request_id: String,
-}
-
-impl Outcome {
-    /// The request as faults and policies see it.
-    pub(crate) fn subject(&self) -> Subject<'_> {
-        Subject {
-            service: self.service,
-            operation: &self.operation,
-            caller: &self.caller,
-            scope: &self.scope,
-            ids: &self.ids,
-            at: self.at,
-        }
-    }
-
-    pub(crate) fn new(request_id: &str) -> Self {
-        Self {
-            at: Timestamp::UNIX_EPOCH,
-            service: "",
-            operation: String::new(),
-            caller: String::new(),
-            scope: String::new(),
-            ids: Vec::new(),
-            status: None,
-            error: None,
-            acted: false,
-            fault: None,
-            request_id: request_id.to_owned(),
-        }
     }
 }

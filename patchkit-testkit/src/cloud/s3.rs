@@ -1,24 +1,28 @@
 //! A real S3 server on loopback: s3s over a folder.
 //!
-//! Every file under `<root>/<bucket>/` is an object, whoever wrote it. What the server keeps beside
+//! Every file under `<root>/<bucket>/` is an object, whoever wrote it, and its path there is its key;
+//! but that of an object `a` beside an `a/b` is `a/.object`. What the server keeps beside
 //! them (temporary files, entity tags, metadata) has names that begin with a dot, in the root and
 //! in no bucket.
 //!
 //! | what | how far |
 //! |---|---|
 //! | objects | put, get with ranges, head, list (v1, v2), delete (one, many), multipart, copy (a reader may meet half of a copy) |
-//! | buckets | create, head, list, location, delete |
+//! | buckets | create, head, list, location, delete; a policy is kept and given back, and binds nobody |
 //! | put on condition | `If-None-Match: *` and `If-Match`, one at a time; not against puts without |
 //! | get on condition | all four conditions |
 //! | listing | keys in order, entity tags, a delimiter of one byte; no folders that are empty |
 //! | a wrong checksum | `BadDigest`, but the object is there; trailing ones are read over with checks off |
-//! | keys | as file names allow: no empty, `.` or `..` segments, none over 255 bytes; put over HTTP up to about 150 bytes in all |
+//! | keys | as file names allow: no empty, `.` or `..` segments, none over 255 bytes; put over HTTP up to about 150 bytes in all; a put of `a` at the moment of the first one of `a/b` may fail with a 500 |
 //! | not served | versions, access control lists, tags, encryption, browser forms; `NotImplemented` |
 
 mod chunked;
 mod door;
 mod guard;
 mod listing;
+mod names;
+mod read;
+pub(super) mod skew;
 mod store;
 mod tap;
 mod writer;
@@ -27,7 +31,7 @@ use std::{
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -39,7 +43,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use self::door::Door;
 pub use self::{
-    tap::{S3Call, Tap, Verdict},
+    tap::{Decision, Ended, S3Call, Tap, Verdict},
     writer::BucketWriter,
 };
 use super::keys::Keys;
@@ -61,7 +65,6 @@ pub struct S3Options {
     checks: SignatureChecks,
     clock: Arc<dyn Clock>,
     keys: Arc<dyn Keys>,
-    lake: Option<PathBuf>,
     root: Option<PathBuf>,
     tap: Option<Arc<dyn Tap>>,
 }
@@ -73,20 +76,13 @@ impl S3Options {
     /// machine's clock, as clients sign by theirs.
     pub fn new(keys: Arc<dyn Keys>, clock: Arc<dyn Clock>) -> Self {
         let checks = SignatureChecks::Off;
-        Self { checks, clock, keys, lake: None, root: None, tap: None }
+        Self { checks, clock, keys, root: None, tap: None }
     }
 
     /// Sets whether signatures are checked.
     #[must_use]
     pub fn with_checks(mut self, checks: SignatureChecks) -> Self {
         self.checks = checks;
-        self
-    }
-
-    /// Has what the simulator writes written here too, under the same keys, whatever the bucket.
-    #[must_use]
-    pub fn with_lake(mut self, lake: impl Into<PathBuf>) -> Self {
-        self.lake = Some(lake.into());
         self
     }
 
@@ -122,12 +118,12 @@ impl S3Server {
     /// Serves on `listener`, on the runtime that this is called in.
     ///
     /// # Errors
-    /// The root or the lake cannot be made, or the listener has no address.
+    /// The root cannot be made, or the listener has no address.
     pub fn start(listener: TcpListener, options: S3Options) -> Result<Self> {
         let address = listener.local_addr().map_err(|e| failed("start", "the listener", e))?;
-        let S3Options { checks, clock, keys, lake, root, tap } = options;
+        let S3Options { checks, clock, keys, root, tap } = options;
         let root = Arc::new(Root::open(root.as_deref())?);
-        let writer = BucketWriter::open(Arc::clone(&root), lake)?;
+        let writer = BucketWriter::new(Arc::clone(&root));
         let service = door::service(Arc::clone(&root), Arc::clone(&keys), checks)?;
         let door = Arc::new(Door { checks, clock, keys, requests: 0.into(), service, tap });
         let (running, stop) = watch::channel(());
@@ -171,32 +167,41 @@ impl fmt::Debug for S3Server {
     }
 }
 
-/// The folder of all buckets; a temporary one goes with the last that uses it.
+/// The folder of all buckets.
 #[derive(Debug)]
-enum Root {
+struct Root {
+    folder: Folder,
+    /// Held while a file makes room for a folder of its name.
+    moving: Mutex<()>,
+}
+
+/// A temporary one goes with the last that uses it.
+#[derive(Debug)]
+enum Folder {
     Kept(PathBuf),
     Temporary(TempDir),
 }
 
 impl Root {
     fn open(path: Option<&Path>) -> Result<Self> {
-        match path {
+        let folder = match path {
             None => {
                 let folder = tempfile::tempdir().map_err(|e| failed("start", "a folder", e))?;
-                Ok(Self::Temporary(folder))
+                Folder::Temporary(folder)
             }
             Some(path) => {
                 let what = path.display().to_string();
                 std::fs::create_dir_all(path).map_err(|e| failed("start", &what, e))?;
-                Ok(Self::Kept(path.to_owned()))
+                Folder::Kept(path.to_owned())
             }
-        }
+        };
+        Ok(Self { folder, moving: Mutex::default() })
     }
 
     fn path(&self) -> &Path {
-        match self {
-            Self::Kept(path) => path,
-            Self::Temporary(folder) => folder.path(),
+        match &self.folder {
+            Folder::Kept(path) => path,
+            Folder::Temporary(folder) => folder.path(),
         }
     }
 
@@ -209,8 +214,8 @@ impl Root {
         Ok(self.path().join(bucket))
     }
 
-    /// Where s3s-fs 0.14 keeps what belongs to an object: its entity tag and checksums as
-    /// `internal`, what its writer said of it as `metadata`.
+    /// Where s3s-fs 0.14 keeps what belongs to an object, by the path of its file: its entity tag and
+    /// checksums as `internal`, what its writer said of it as `metadata`.
     fn sidecar(&self, bucket: &str, key: &str, kind: &str) -> PathBuf {
         let encode = |text: &str| base64_simd::URL_SAFE_NO_PAD.encode_to_string(text);
         let name = format!(".bucket-{}.object-{}.{kind}.json", encode(bucket), encode(key));

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use patchkit_core::{Clock, SystemClock};
 
 use super::{
-    aws::sigv4::Credential,
+    aws::{sigv4::Credential, skew::ahead},
     fault::FaultKind,
-    record::Outcome,
-    s3::{S3Call, Tap, Verdict},
+    record::RecordedCall,
+    s3::{Decision, S3Call, Tap, Verdict, skew::check},
     shared::{Met, Shared},
 };
 
@@ -33,33 +33,35 @@ impl Clock for SessionClock {
 pub(crate) struct S3Tap(pub(crate) Arc<Shared>);
 
 impl S3Tap {
-    fn outcome(&self, call: &S3Call, region: Option<&str>) -> Outcome {
+    fn record(&self, call: &S3Call, region: Option<&str>) -> RecordedCall {
         let shared = &*self.0;
-        let mut outcome = Outcome::new(&shared.next_request_id());
+        let mut record = RecordedCall::new(&shared.next_request_id());
         let caller = shared.keys.named(&call.access_key);
-        outcome.at = shared.now();
-        outcome.service = "s3";
-        call.operation.clone_into(&mut outcome.operation);
-        outcome.scope = format!("{}/{}", caller.account, region.unwrap_or("us-east-1"));
-        outcome.caller = caller.arn;
+        record.at = shared.now();
+        record.service = "s3".into();
+        call.operation.clone_into(&mut record.operation);
+        record.scope = format!("{}/{}", caller.account, region.unwrap_or("us-east-1"));
+        record.caller = caller.arn;
         let place = |bucket: &String| match &call.key {
             Some(key) => format!("{bucket}/{key}"),
             None => bucket.clone(),
         };
-        outcome.ids = call.bucket.iter().map(place).collect();
-        outcome
+        record.ids = call.bucket.iter().map(place).collect();
+        record
     }
-}
 
-impl Tap for S3Tap {
-    fn before(&self, call: &S3Call, head: &Parts) -> Verdict {
-        let region = Credential::of(head).map(|it| it.region);
+    /// What becomes of a request, and the time that its answer tells where that is another one.
+    fn meet(
+        &self,
+        record: &mut RecordedCall,
+        call: &S3Call,
+        head: &Parts,
+    ) -> (Verdict, Option<Timestamp>) {
         if self.0.keys.has_ended(&call.access_key, self.0.credential_time()) {
             let message = "The provided token has expired.";
-            return Verdict::Refuse(StatusCode::BAD_REQUEST, "ExpiredToken", message);
+            return (Verdict::Refuse(StatusCode::BAD_REQUEST, "ExpiredToken", message), None);
         }
-        let mut outcome = self.outcome(call, region.as_deref());
-        match self.0.meet(&mut outcome) {
+        let verdict = match self.0.meet(record) {
             Met::Denied => Verdict::Refuse(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied"),
             Met::Throttled => Verdict::SLOW_DOWN,
             Met::Failed(503) => Verdict::Refuse(
@@ -67,40 +69,48 @@ impl Tap for S3Tap {
                 "ServiceUnavailable",
                 "Service is unable to handle request.",
             ),
-            Met::Failed(_) => Verdict::INTERNAL_ERROR,
+            Met::Failed(status) => Verdict::failed(status),
             Met::Cut => Verdict::CutBefore,
-            Met::Pass(Some(FaultKind::CutAfter | FaultKind::FailAfter)) => Verdict::CutAfter,
+            Met::Pass(Some(FaultKind::CutAfter)) => Verdict::CutAfter,
+            Met::Pass(Some(FaultKind::FailAfter)) => Verdict::FailAfter,
             Met::Pass(Some(FaultKind::Truncate)) => Verdict::TruncateBody,
             Met::Pass(Some(FaultKind::Slow { seconds })) => {
                 Verdict::SlowBody(Duration::from_secs(seconds.into()))
             }
-            // Faults of pages and values are of the JSON and query services.
-            Met::Pass(_) => Verdict::Pass,
-        }
-    }
-
-    fn after(&self, call: &S3Call, verdict: &Verdict, status: Option<StatusCode>) {
-        let mut outcome = self.outcome(call, None);
-        outcome.status = status.map(|it| it.as_u16());
-        outcome.fault = match verdict {
-            Verdict::CutAfter => Some(FaultKind::CutAfter),
-            Verdict::CutBefore => Some(FaultKind::CutBefore),
-            Verdict::TruncateBody => Some(FaultKind::Truncate),
-            Verdict::SlowBody(time) => {
-                let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
-                Some(FaultKind::Slow { seconds })
+            Met::Pass(Some(FaultKind::ClockSkew { seconds })) => {
+                let server = ahead(seconds);
+                let refused = check(head, server).err();
+                return (refused.unwrap_or_default(), Some(server));
             }
-            Verdict::Refuse(StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST, ..) => None,
-            Verdict::Refuse(_, "SlowDown", _) => Some(FaultKind::Throttle),
-            Verdict::Refuse(status, ..) => Some(FaultKind::Fail { status: status.as_u16() }),
-            _ => None,
+            // Faults of pages and values meet no request of S3.
+            Met::Pass(_) => Verdict::Pass,
         };
-        outcome.error = match verdict {
+        (verdict, None)
+    }
+}
+
+impl Tap for S3Tap {
+    fn decide(&self, call: &S3Call, head: &Parts) -> Decision {
+        let region = Credential::of(head).map(|it| it.region);
+        let mut record = self.record(call, region.as_deref());
+        let (verdict, date) = self.meet(&mut record, call, head);
+        record.error = match &verdict {
             Verdict::Refuse(_, code, _) => Some((*code).to_owned()),
+            Verdict::Skewed { .. } => Some("RequestTimeTooSkewed".to_owned()),
             _ => None,
         };
-        let refused = matches!(verdict, Verdict::Refuse(..) | Verdict::CutBefore);
-        outcome.acted = !refused && status.is_none_or(|it| it.is_success());
-        self.0.note(outcome);
+        let shared = Arc::clone(&self.0);
+        let decision = Decision::new(verdict.clone()).with_end(move |ended| {
+            record.status = ended.answered.map(|it| it.as_u16());
+            record.acted = ended.served.is_some_and(|it| it.is_success());
+            if verdict == Verdict::FailAfter && record.acted {
+                record.error = Some("InternalError".to_owned());
+            }
+            shared.note(record);
+        });
+        match date {
+            Some(date) => decision.with_date(date),
+            None => decision,
+        }
     }
 }

@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Limited};
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response, header};
+use http_body_util::BodyExt as _;
 use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
     server::conn::http1,
@@ -26,12 +26,18 @@ use tokio::{
 
 use super::fault::{Delivery, Reply};
 
-/// The longest body that is read: the largest request of any service is a megabyte.
+/// The longest body that is kept: the largest request of any service is a megabyte.
 const LONGEST_BODY: usize = 16 << 20;
+/// How much of a longer one is read all the same. Who is still sending when the connection is closed
+/// gets no answer: it is gone with the connection.
+const MOST_DRAINED: usize = 1 << 30;
 
 /// What answers requests.
 pub(crate) trait Answer: Send + Sync + 'static {
     fn answer(&self, request: &Request<Bytes>) -> Reply;
+
+    /// Refuses a request, here without its body, for that is too long.
+    fn too_long(&self, request: &Request<Bytes>) -> Reply;
 }
 
 /// A listening endpoint; it stops when this is dropped.
@@ -90,12 +96,10 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response<Paced>, io::Error> {
     let (head, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, LONGEST_BODY).collect().await else {
-        let mut response = Response::new(Paced::whole(Bytes::new()));
-        *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-        return Ok(response);
+    let Reply { response, delivery } = match read(body).await? {
+        Some(body) => answer.answer(&Request::from_parts(head, body)),
+        None => answer.too_long(&Request::from_parts(head, Bytes::new())),
     };
-    let Reply { response, delivery } = answer.answer(&Request::from_parts(head, body.to_bytes()));
     match delivery {
         Delivery::Whole => Ok(response.map(Paced::whole)),
         Delivery::Cut => Err(io::Error::other("cut on purpose")),
@@ -106,6 +110,22 @@ async fn respond(
         }
         Delivery::Slow(time) => Ok(response.map(|body| Paced::slow(&body, time))),
     }
+}
+
+/// A body to its end; none where it is too long.
+async fn read(mut body: Incoming) -> io::Result<Option<Bytes>> {
+    let mut kept = BytesMut::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(io::Error::other)?.into_data() else { continue };
+        length += data.len();
+        if length <= LONGEST_BODY {
+            kept.extend_from_slice(&data);
+        } else if length > MOST_DRAINED {
+            break;
+        }
+    }
+    Ok((length <= LONGEST_BODY).then(|| kept.freeze()))
 }
 
 /// A body that comes in pieces, with a wait before each but the first.

@@ -18,7 +18,7 @@ use super::{
     fault::{FaultKind, Faults},
     limit::Limits,
     policy::Policy,
-    record::{Calls, Outcome, RecordedCall},
+    record::{Calls, RecordedCall},
     s3::SignatureChecks,
     throttle::Buckets,
     world::{
@@ -45,9 +45,10 @@ pub(crate) struct Shared {
     requests: AtomicU64,
     seed: u64,
     began: Instant,
-    /// The world's time then, and the machine's.
+    /// The world's time then.
     start: Timestamp,
-    real_start: Timestamp,
+    /// The machine's time then; none where the world's was chosen, and nothing may depend on it.
+    pub(crate) real_start: Option<Timestamp>,
     /// None where nothing is limited.
     pub(crate) buckets: Option<Mutex<Buckets>>,
     /// Who may call Azure.
@@ -67,7 +68,7 @@ impl Shared {
             seed: state.seed,
             began: Instant::now(),
             start: state.now,
-            real_start: SystemClock.now(),
+            real_start: Some(SystemClock.now()),
             buckets: None,
             bearer: Bearer { seed: state.seed, checked: false },
             azure_page: 50,
@@ -103,12 +104,15 @@ impl Shared {
         while state.write_some(64) {}
     }
 
-    /// The time by which credentials expire. Clients look at their own clock, which may be ahead of
-    /// the world's: the later start counts, and the time that passed faster.
+    /// The time by which credentials expire: the world's, where its start was chosen. Elsewhere
+    /// clients look at their own clock, which may be ahead of the world's: the later start counts, and
+    /// the time that passed faster.
     pub(crate) fn credential_time(&self) -> Timestamp {
-        let world = self.now().duration_since(self.start);
+        let now = self.now();
+        let Some(real_start) = self.real_start else { return now };
+        let world = now.duration_since(self.start);
         let passed = world.max(SignedDuration::try_from(self.began.elapsed()).unwrap_or_default());
-        self.start.max(self.real_start).checked_add(passed).unwrap_or(Timestamp::MAX)
+        self.start.max(real_start).checked_add(passed).unwrap_or(Timestamp::MAX)
     }
 
     /// The time by which buckets refill: the world's, and where that stands still, ours on top.
@@ -124,7 +128,7 @@ impl Shared {
     }
 
     /// What the faults and the policy say of a request, once all of it is known. The fault is noted.
-    pub(crate) fn meet(&self, outcome: &mut Outcome) -> Met {
+    pub(crate) fn meet(&self, outcome: &mut RecordedCall) -> Met {
         if lock(&self.policy).denies(&outcome.subject()) {
             return Met::Denied;
         }
@@ -143,7 +147,7 @@ impl Shared {
     }
 
     /// What the faults say of a request once it has been carried out, where none met it before.
-    pub(crate) fn meet_after(&self, outcome: &mut Outcome) -> Option<FaultKind> {
+    pub(crate) fn meet_after(&self, outcome: &mut RecordedCall) -> Option<FaultKind> {
         if outcome.fault.is_none() {
             outcome.fault = lock(&self.faults).meet_after(&outcome.subject());
         }
@@ -151,7 +155,7 @@ impl Shared {
     }
 
     /// Takes a fault back that could do nothing to the answer.
-    pub(crate) fn take_back(&self, kind: FaultKind, outcome: &mut Outcome) {
+    pub(crate) fn take_back(&self, kind: FaultKind, outcome: &mut RecordedCall) {
         outcome.fault = None;
         lock(&self.faults).take_back(kind, &outcome.subject());
     }
@@ -160,37 +164,12 @@ impl Shared {
         Calls(lock(&self.record).iter().cloned().collect())
     }
 
-    pub(crate) fn note(&self, outcome: Outcome) {
-        let Outcome {
-            at,
-            service,
-            operation,
-            caller,
-            scope,
-            ids,
-            status,
-            error,
-            acted,
-            fault,
-            request_id,
-        } = outcome;
+    pub(crate) fn note(&self, outcome: RecordedCall) {
         let mut record = lock(&self.record);
         if record.len() >= MOST_CALLS {
             record.pop_front();
         }
-        record.push_back(RecordedCall {
-            at,
-            service,
-            operation,
-            caller,
-            scope,
-            ids,
-            status,
-            error,
-            acted,
-            fault: fault.map(FaultKind::as_str),
-            request_id,
-        });
+        record.push_back(outcome);
     }
 }
 

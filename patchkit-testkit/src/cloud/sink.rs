@@ -1,9 +1,9 @@
 //! Where the simulated services write objects.
 
 use std::{
-    fmt, fs, io,
-    path::PathBuf,
-    sync::atomic::{AtomicU64, Ordering},
+    fmt, fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
 };
 
 use patchkit_core::{Error, ErrorKind, Result};
@@ -42,7 +42,8 @@ impl ObjectSource for BucketWriter {
 #[derive(Debug)]
 pub(crate) struct FolderSink {
     root: PathBuf,
-    written: AtomicU64,
+    /// Where objects grow: beside the folder, where none who reads it finds them half written.
+    beside: PathBuf,
 }
 
 impl FolderSink {
@@ -53,7 +54,8 @@ impl FolderSink {
     pub(crate) fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
         fs::create_dir_all(&root)?;
-        Ok(Self { root, written: AtomicU64::new(0) })
+        let beside = root.canonicalize()?.parent().map(Path::to_owned);
+        Ok(Self { beside: beside.unwrap_or_else(|| root.clone()), root })
     }
 
     fn write(&self, key: &str, bytes: &[u8]) -> io::Result<()> {
@@ -61,16 +63,33 @@ impl FolderSink {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        // Beside all objects, under a name that no key has.
-        let number = self.written.fetch_add(1, Ordering::Relaxed);
-        let part = self.root.join(format!(".{}-{number}.part", std::process::id()));
-        let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, &path));
-        if written.is_err() {
-            // What is left of it is of no use; the first error is the one to report.
-            let _ = fs::remove_file(&part);
+        match grown(&self.beside, &path, bytes) {
+            // What is beside it may be of another disk, or not ours.
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::CrossesDevices
+                        | io::ErrorKind::PermissionDenied
+                        | io::ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                grown(&self.root, &path, bytes)
+            }
+            done => done,
         }
-        written
     }
+}
+
+/// Writes a file that grows in a folder, and is put into its place when it is whole.
+fn grown(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".lake.").suffix(".part");
+    // As any other program would write it, and not for this user alone.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.into_temp_path().persist(path).map_err(|e| e.error)
 }
 
 impl ObjectSink for FolderSink {
@@ -106,6 +125,30 @@ mod tests {
         let path = folder.path().join("lake/AWS:Tag/accountid=1/i-1.json");
         assert_eq!(fs::read_to_string(path).unwrap(), "two");
         assert_eq!(fs::read_dir(folder.path().join("lake")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_reader_of_the_folder_finds_whole_objects_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let sink = FolderSink::open(folder.path().join("lake")).unwrap();
+        let contents = ["a".repeat(100_000), "b".repeat(300_000)];
+        sink.put("any", "it", contents[0].clone().into()).unwrap();
+        let writing = std::thread::spawn({
+            let contents = contents.clone();
+            move || {
+                for content in contents.iter().cycle().take(200) {
+                    sink.put("any", "it", content.clone().into()).unwrap();
+                }
+            }
+        });
+        while !writing.is_finished() {
+            let found: Vec<_> = fs::read_dir(folder.path().join("lake")).unwrap().collect();
+            assert_eq!(found.len(), 1, "{found:?}");
+            let content = fs::read_to_string(folder.path().join("lake/it")).unwrap();
+            assert!(contents.contains(&content));
+        }
+        writing.join().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use std::{
 
 use jiff::Timestamp;
 use patchkit_core::OperationKind;
+use uuid::Uuid;
 
 use self::{
     agenda::Agenda,
@@ -42,7 +43,7 @@ use super::{
     sink::{ObjectSink, ObjectSource},
 };
 use crate::{
-    cloud::aws::{config, resource_groups, sns, ssm},
+    cloud::aws::{config, ec2, resource_groups, sns, ssm},
     rng::mix,
 };
 
@@ -106,6 +107,7 @@ pub(crate) struct RegionScope {
     pub(crate) default_host_role: Option<Box<str>>,
     pub(crate) config: config::Store,
     pub(crate) groups: resource_groups::Store,
+    pub(crate) network: ec2::Network,
     pub(crate) sns: sns::Store,
     pub(crate) ssm: ssm::Store,
 }
@@ -348,14 +350,6 @@ pub(crate) fn hex17(bits: u64, more: u64) -> String {
 /// A random UUID (version 4) that follows from these bits.
 pub(crate) fn uuid(high: u64, low: u64) -> String {
     let (high, low) = (mix(high ^ 0x5EED), mix(low ^ high.rotate_left(17) ^ 0x1D5));
-    let high = high & 0xFFFF_FFFF_FFFF_0FFF | 0x4000;
-    let low = low & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000;
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xFFFF,
-        high & 0xFFFF,
-        low >> 48,
-        low & 0xFFFF_FFFF_FFFF
-    )
+    let bytes = Uuid::from_u64_pair(high, low).into_bytes();
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }

@@ -12,14 +12,15 @@ SSM = """
     ListComplianceItems ListComplianceSummaries ListResourceComplianceSummaries PutComplianceItems
     SendCommand ListCommands ListCommandInvocations GetCommandInvocation CancelCommand
     CreateAssociation ListAssociations DescribeAssociation UpdateAssociation DeleteAssociation
+    ListAssociationVersions
     StartAssociationsOnce DescribeAssociationExecutions DescribeAssociationExecutionTargets
     DescribeInstanceAssociationsStatus DescribeEffectiveInstanceAssociations
     CreateMaintenanceWindow GetMaintenanceWindow UpdateMaintenanceWindow DeleteMaintenanceWindow
     DescribeMaintenanceWindows
     RegisterTargetWithMaintenanceWindow DeregisterTargetFromMaintenanceWindow
-    DescribeMaintenanceWindowTargets
+    DescribeMaintenanceWindowTargets UpdateMaintenanceWindowTarget
     RegisterTaskWithMaintenanceWindow DeregisterTaskFromMaintenanceWindow
-    DescribeMaintenanceWindowTasks GetMaintenanceWindowTask
+    DescribeMaintenanceWindowTasks GetMaintenanceWindowTask UpdateMaintenanceWindowTask
     GetMaintenanceWindowExecution DescribeMaintenanceWindowExecutions
     DescribeMaintenanceWindowExecutionTasks DescribeMaintenanceWindowExecutionTaskInvocations
     DescribeMaintenanceWindowSchedule DescribeMaintenanceWindowsForTarget
@@ -38,13 +39,16 @@ EC2 = """
     CreateTags DeleteTags DescribeTags DescribeRegions
     AssociateIamInstanceProfile DescribeIamInstanceProfileAssociations
     ReplaceIamInstanceProfileAssociation DisassociateIamInstanceProfile
-    DescribeVpcEndpoints DescribeSecurityGroups DescribeVpcs DescribeSubnets
+    DescribeVpcEndpoints CreateVpcEndpoint DeleteVpcEndpoints
+    DescribeSecurityGroups CreateSecurityGroup DeleteSecurityGroup
+    AuthorizeSecurityGroupIngress RevokeSecurityGroupIngress
+    DescribeVpcs DescribeVpcAttribute DescribeSubnets DescribeRouteTables
 """
 
 IAM = """
-    CreateRole GetRole ListRoles DeleteRole
+    CreateRole GetRole ListRoles UpdateAssumeRolePolicy DeleteRole
     AttachRolePolicy DetachRolePolicy ListAttachedRolePolicies
-    GetPolicy GetPolicyVersion CreatePolicy ListPolicies
+    GetPolicy GetPolicyVersion CreatePolicy DeletePolicy ListPolicies
     PutRolePolicy GetRolePolicy ListRolePolicies DeleteRolePolicy
     CreateInstanceProfile GetInstanceProfile ListInstanceProfiles ListInstanceProfilesForRole
     AddRoleToInstanceProfile RemoveRoleFromInstanceProfile DeleteInstanceProfile
@@ -66,6 +70,8 @@ CONFIG = """
     PutConfigurationAggregator DescribeConfigurationAggregators
     GetAggregateComplianceDetailsByConfigRule DescribeAggregateComplianceByConfigRules
     StartConfigRulesEvaluation
+    PutRemediationConfigurations DescribeRemediationConfigurations DeleteRemediationConfiguration
+    StartRemediationExecution DescribeRemediationExecutionStatus
     DescribeConfigurationRecorders DescribeConfigurationRecorderStatus
 """
 
@@ -78,7 +84,7 @@ TAGGING = "GetResources TagResources UntagResources GetTagKeys GetTagValues"
 
 ORGANIZATIONS = """
     DescribeOrganization ListAccounts ListRoots ListOrganizationalUnitsForParent
-    ListAccountsForParent DescribeAccount ListTagsForResource
+    ListAccountsForParent ListParents DescribeAccount ListTagsForResource
 """
 
 OPERATIONS = {

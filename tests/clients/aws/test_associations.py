@@ -121,6 +121,31 @@ def test_an_execution_names_what_it_reached(ssm, made, some):
     refused("AssociationExecutionDoesNotExist", call, AssociationId=one, ExecutionId=unknown)
 
 
+def test_old_versions_are_kept(ssm, made):
+    one = made(ScheduleExpression="rate(1 day)")["AssociationId"]
+    ssm.update_association(AssociationId=one, ScheduleExpression="rate(7 days)", Parameters=SCAN)
+    operation, key = "list_association_versions", "AssociationVersions"
+    versions = every(ssm, operation, key, 1, AssociationId=one)
+    told = [(it["AssociationVersion"], it["ScheduleExpression"]) for it in versions]
+    assert told == [("2", "rate(7 days)"), ("1", "rate(1 day)")]
+    old = ssm.describe_association(AssociationId=one, AssociationVersion="1")
+    assert old["AssociationDescription"]["ScheduleExpression"] == "rate(1 day)"
+    describe = ssm.describe_association
+    refused("InvalidAssociationVersion", describe, AssociationId=one, AssociationVersion="3")
+    unknown = "AssociationDoesNotExist"
+    refused(unknown, ssm.list_association_versions, AssociationId=str(uuid.uuid4()))
+
+
+def test_an_association_is_pending_before_it_runs(ssm, made, some):
+    one = made(ApplyOnlyAtCronInterval=True)["AssociationId"]
+    found = ssm.describe_association(AssociationId=one)["AssociationDescription"]
+    assert found["Overview"]["Status"] == "Pending"
+    assert found["Overview"]["AssociationStatusAggregatedCount"] == {"Pending": len(some)}
+    operation, key = "describe_instance_associations_status", "InstanceAssociationStatusInfos"
+    infos = every(ssm, operation, key, InstanceId=some[0])
+    assert [it["Status"] for it in infos if it["AssociationId"] == one] == ["Pending"]
+
+
 def test_a_node_knows_its_associations(ssm, made, some):
     mine = {made()["AssociationId"] for _ in range(3)}
     operation, key = "describe_instance_associations_status", "InstanceAssociationStatusInfos"

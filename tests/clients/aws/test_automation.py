@@ -1,10 +1,12 @@
 """Systems Manager: automation executions."""
 
+import json
 import uuid
 
 import pytest
 
 from aws.cloud import eventually, every, once, refused
+from aws.fleet import fresh
 
 DOCUMENT = "AWS-StartEC2Instance"
 ENDED = {"Success", "Failed", "TimedOut", "Cancelled"}
@@ -87,6 +89,105 @@ def test_an_execution_is_stopped(slow):
         lambda: execution(ssm, one), lambda it: it["AutomationExecutionStatus"] in ENDED
     )
     assert found["AutomationExecutionStatus"] == "Cancelled"
+
+
+def over(ssm, one):
+    return eventually(
+        lambda: execution(ssm, one), lambda it: it["AutomationExecutionStatus"] in ENDED
+    )
+
+
+def elsewhere(cloud, **more):
+    """A location of all accounts and Regions."""
+    return {"Accounts": cloud.accounts, "Regions": cloud.regions, **more}
+
+
+@pytest.fixture
+def sleeping(ssm):
+    """A runbook that waits a moment, of the first account alone."""
+    name = fresh("runbook")
+    steps = [{"name": "wait", "action": "aws:sleep", "inputs": {"Duration": "PT5S"}}]
+    content = json.dumps({"schemaVersion": "0.3", "mainSteps": steps})
+    ssm.create_document(Name=name, DocumentType="Automation", Content=content)
+    yield name
+    ssm.delete_document(Name=name)
+
+
+def test_an_execution_in_many_accounts_and_regions_has_a_child_in_each(aws, ssm, sleeping):
+    one = ssm.start_automation_execution(
+        DocumentName=sleeping,
+        TargetLocations=[elsewhere(aws, TargetLocationMaxConcurrency="2")],
+    )["AutomationExecutionId"]
+    found = over(ssm, one)
+    assert found["AutomationExecutionStatus"] == "Success"
+    assert found["TargetLocations"][0]["Regions"] == aws.regions
+    assert found["ProgressCounters"]["SuccessSteps"] == len(aws.scopes())
+    operation, key = "describe_automation_step_executions", "StepExecutions"
+    steps = every(ssm, operation, key, 1, AutomationExecutionId=one)
+    places = {
+        (it["TargetLocation"]["Accounts"][0], it["TargetLocation"]["Regions"][0]) for it in steps
+    }
+    assert places == set(aws.scopes())
+    listing = "describe_automation_executions", "AutomationExecutionMetadataList"
+    filters = [{"Key": "AutomationType", "Values": ["CrossAccount"]}]
+    assert one in once(every(ssm, *listing, Filters=filters), "AutomationExecutionId")
+    for account, region in aws.scopes():
+        filters = [{"Key": "ParentExecutionId", "Values": [one]}]
+        there = aws.client("ssm", region, account)
+        children = every(there, *listing, Filters=filters)
+        assert [it["AutomationExecutionStatus"] for it in children] == ["Success"]
+        assert {it["AutomationType"] for it in children} == {"Local"}
+        child = execution(there, children[0]["AutomationExecutionId"])
+        assert [it["StepName"] for it in child["StepExecutions"]] == ["wait"]
+
+
+def test_targets_are_looked_for_in_each_account_and_region(aws, ssm):
+    one = ssm.start_automation_execution(
+        DocumentName=DOCUMENT,
+        TargetParameterName="InstanceId",
+        Targets=[{"Key": "tag:no-instance-has-this", "Values": ["tag"]}],
+        TargetLocations=[elsewhere(aws)],
+    )["AutomationExecutionId"]
+    assert over(ssm, one)["AutomationExecutionStatus"] == "Success"
+
+
+def test_an_account_that_is_not_there_fails_alone(aws, ssm, sleeping):
+    accounts = [aws.account, "999999999999"]
+    location = {"Accounts": accounts, "Regions": [aws.region], "TargetLocationMaxErrors": "1"}
+    one = ssm.start_automation_execution(DocumentName=sleeping, TargetLocations=[location])
+    found = eventually(
+        lambda: execution(ssm, one["AutomationExecutionId"]),
+        lambda it: it["AutomationExecutionStatus"] not in ("InProgress", "Pending"),
+    )
+    assert found["AutomationExecutionStatus"] == "CompletedWithFailure"
+    statuses = {
+        it["TargetLocation"]["Accounts"][0]: it["StepStatus"] for it in found["StepExecutions"]
+    }
+    assert statuses == {aws.account: "Success", "999999999999": "Failed"}
+
+
+def test_a_place_that_is_given_twice_is_refused(aws, ssm):
+    location = {"Accounts": [aws.account], "Regions": [aws.region]}
+    refused(
+        "InvalidAutomationExecutionParametersException",
+        ssm.start_automation_execution,
+        DocumentName=DOCUMENT,
+        Parameters={"InstanceId": ["i-0fffffffffffffff0"]},
+        TargetLocations=[location, location],
+    )
+
+
+def test_stopping_one_in_many_places_stops_it_in_each(slow):
+    ssm = slow.client("ssm")
+    one = ssm.start_automation_execution(
+        DocumentName=DOCUMENT,
+        Parameters={"InstanceId": [stopped(slow)]},
+        TargetLocations=[{"Accounts": [slow.account], "Regions": [slow.region]}],
+    )["AutomationExecutionId"]
+    ssm.stop_automation_execution(AutomationExecutionId=one, Type="Cancel")
+    assert over(ssm, one)["AutomationExecutionStatus"] == "Cancelled"
+    steps = execution(ssm, one)["StepExecutions"]
+    assert [it["StepStatus"] for it in steps] == ["Cancelled"]
 
 
 def test_what_is_unknown_is_refused(ssm):

@@ -202,3 +202,61 @@ def test_what_is_unknown_is_refused(config):
     refused(code, config.start_config_rules_evaluation, ConfigRuleNames=[UNKNOWN])
     code = "InvalidParameterValueException"
     refused(code, lambda: put(config, fresh("rule"), identifier="NO_SUCH_CHECK"))
+
+
+def test_a_remediation_runs_its_runbook_for_a_resource(aws, config):
+    name = fresh("rule")
+    managed = "EC2_INSTANCE_MANAGED_BY_SSM"
+    put(config, name, managed, "AWS::EC2::Instance")
+    remediation = {
+        "ConfigRuleName": name,
+        "TargetType": "SSM_DOCUMENT",
+        "TargetId": "AWS-StartEC2Instance",
+        "Parameters": {"InstanceId": {"ResourceValue": {"Value": "RESOURCE_ID"}}},
+    }
+    put_all = config.put_remediation_configurations
+    assert put_all(RemediationConfigurations=[remediation])["FailedBatches"] == []
+    described = config.describe_remediation_configurations(ConfigRuleNames=[name, UNKNOWN])
+    assert [it["TargetId"] for it in described["RemediationConfigurations"]] == [
+        "AWS-StartEC2Instance"
+    ]
+    reservations = every(aws.client("ec2"), "describe_instances", "Reservations")
+    one = next(
+        instance["InstanceId"]
+        for it in reservations
+        for instance in it["Instances"]
+        if instance["State"]["Name"] == "running"
+    )
+    key = {"resourceType": "AWS::EC2::Instance", "resourceId": one}
+    nobody = {"resourceType": "AWS::EC2::Instance", "resourceId": "i-0fffffffffffffff0"}
+    reply = config.start_remediation_execution(ConfigRuleName=name, ResourceKeys=[key, nobody])
+    assert reply["FailedItems"] == [nobody]
+
+    def states():
+        operation, member = "describe_remediation_execution_status", "RemediationExecutionStatuses"
+        return every(config, operation, member, ConfigRuleName=name)
+
+    found = eventually(states, lambda it: [one["State"] for one in it] == ["SUCCEEDED"])
+    assert found[0]["ResourceKey"] == key
+    assert {it["State"] for it in found[0]["StepDetails"]} == {"SUCCEEDED"}
+    # A rule cannot go before its remediation.
+    eventually(lambda: state_of(config, name) == "ACTIVE")
+    refused("ResourceInUseException", config.delete_config_rule, ConfigRuleName=name)
+    config.delete_remediation_configuration(ConfigRuleName=name)
+    config.delete_config_rule(ConfigRuleName=name)
+
+
+def state_of(config, name):
+    return config.describe_config_rules(ConfigRuleNames=[name])["ConfigRules"][0]["ConfigRuleState"]
+
+
+def test_a_remediation_is_of_a_rule_that_is_there(config):
+    remediation = {"ConfigRuleName": UNKNOWN, "TargetType": "SSM_DOCUMENT", "TargetId": "AWS-Noop"}
+    call = config.put_remediation_configurations
+    refused("InvalidParameterValueException", call, RemediationConfigurations=[remediation])
+    code = "NoSuchRemediationConfigurationException"
+    refused(code, config.delete_remediation_configuration, ConfigRuleName=UNKNOWN)
+    refused(code, config.describe_remediation_execution_status, ConfigRuleName=UNKNOWN)
+    key = {"resourceType": "AWS::EC2::Instance", "resourceId": "i-0fffffffffffffff0"}
+    call = config.start_remediation_execution
+    refused(code, call, ConfigRuleName=UNKNOWN, ResourceKeys=[key])

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 
 import boto3
+import botocore.config
 import pytest
 
 from aws import cloud as clouds
@@ -40,18 +41,39 @@ def test_an_unserved_operation_answers_in_the_services_own_form(aws):
         assert reply["Error"]["Message"]
 
 
-def test_an_unserved_service_is_told_in_a_form_that_its_client_reads(aws):
-    for service, operation in (("kms", "list_keys"), ("sqs", "list_queues")):
-        client = boto3.session.Session().client(
-            service,
-            region_name=aws.region,
-            endpoint_url=aws.endpoint,
-            aws_access_key_id="AKIDUNKNOWN",
-            aws_secret_access_key="secret",
-        )
-        with pytest.raises(client.exceptions.ClientError) as caught:
-            getattr(client, operation)()
-        assert caught.value.response["Error"]["Code"]
+@pytest.mark.parametrize(
+    "service, operation, name, code",
+    [
+        # JSON 1.0 and 1.1, query, and REST with JSON and with XML.
+        ("dynamodb", "list_tables", "dynamodb: ListTables", "UnknownOperationException"),
+        ("sqs", "list_queues", "sqs: ListQueues", "UnknownOperationException"),
+        ("events", "list_rules", "events: ListRules", "UnknownOperationException"),
+        ("kms", "list_keys", "kms: ListKeys", "UnknownOperationException"),
+        ("elbv2", "describe_load_balancers", "elasticloadbalancing: D", "InvalidAction"),
+        ("autoscaling", "describe_auto_scaling_groups", "autoscaling: D", "InvalidAction"),
+        ("cloudwatch", "list_metrics", "monitoring: ListMetrics", "UnknownOperationException"),
+        ("lambda", "list_functions", "lambda: GET /2015", "UnknownOperationException"),
+        ("route53", "list_hosted_zones", "route53: GET /2013", "InvalidAction"),
+        ("s3", "list_buckets", "s3: GET /", "NotImplemented"),
+    ],
+)
+def test_an_unserved_service_is_told_in_a_form_that_its_client_reads(
+    aws, service, operation, name, code
+):
+    client = boto3.session.Session().client(
+        service,
+        region_name=aws.region,
+        endpoint_url=aws.endpoint,
+        aws_access_key_id="AKIDUNKNOWN",
+        aws_secret_access_key="secret",
+        config=botocore.config.Config(retries={"total_max_attempts": 1}),
+    )
+    with pytest.raises(client.exceptions.ClientError) as caught:
+        getattr(client, operation)()
+    reply = caught.value.response
+    assert reply["Error"]["Code"] == code
+    assert f"does not serve {name}" in reply["Error"]["Message"]
+    assert reply["ResponseMetadata"]["RequestId"]
 
 
 def test_a_request_that_is_none_is_answered(aws):

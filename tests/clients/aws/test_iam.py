@@ -193,3 +193,26 @@ def test_a_simulation_judges_every_action_by_the_roles_policies(aws, name):
         PolicySourceArn=arn,
         ActionNames=actions,
     )
+
+
+def test_a_policy_is_deleted_once_nothing_has_it(aws, name):
+    # Moto deletes one that is attached.
+    iam = aws.client("iam")
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
+    arn = iam.create_policy(PolicyName=name, PolicyDocument=READ)["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=name, PolicyArn=arn)
+    refused("DeleteConflict", iam.delete_policy, PolicyArn=arn)
+    iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+    iam.delete_policy(PolicyArn=arn)
+    refused("NoSuchEntity", iam.get_policy, PolicyArn=arn)
+    iam.delete_role(RoleName=name)
+
+
+def test_the_trust_of_a_role_is_mended(iam, role):
+    document = trust("ssm.amazonaws.com")
+    iam.update_assume_role_policy(RoleName=role, PolicyDocument=document)
+    found = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+    assert found == json.loads(document)
+    call = iam.update_assume_role_policy
+    refused("NoSuchEntity", call, RoleName=UNKNOWN, PolicyDocument=document)
+    refused("MalformedPolicyDocument", call, RoleName=role, PolicyDocument="{")

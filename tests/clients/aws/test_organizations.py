@@ -55,6 +55,18 @@ def test_every_account_stands_under_one_parent(organizations):
     assert once(found, "Id") == whole
 
 
+def test_the_parents_of_accounts_lead_to_the_root(organizations):
+    root = every(organizations, "list_roots", "Roots")[0]["Id"]
+    for account in every(organizations, "list_accounts", "Accounts"):
+        child, kinds = account["Id"], []
+        while child != root:
+            parents = every(organizations, "list_parents", "Parents", ChildId=child)
+            assert len(parents) == 1
+            child = parents[0]["Id"]
+            kinds.append(parents[0]["Type"])
+        assert kinds[-1] == "ROOT"
+
+
 def test_the_tags_of_an_account_are_listed(cloud, organizations):
     tags = every(organizations, "list_tags_for_resource", "Tags", ResourceId=cloud.account)
     assert len({it["Key"] for it in tags}) == len(tags)
@@ -67,6 +79,7 @@ def test_what_is_not_there_is_refused_by_its_kind(aws):
     accounts = organizations.list_accounts_for_parent
     for call in (units, accounts):
         refused("ParentNotFoundException", call, ParentId="r-zzzz")
+    refused("ChildNotFoundException", organizations.list_parents, ChildId="999999999999")
     call = organizations.list_tags_for_resource
     refused("TargetNotFoundException", call, ResourceId="999999999999")
 

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import hashlib
+import json
 import os
 import tempfile
 import time
@@ -12,7 +13,7 @@ import boto3
 import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 BUCKET = "example-bucket"
 REGION = "eu-west-1"
@@ -29,7 +30,8 @@ def open_world(another_sim):
 @pytest.fixture
 def checking_world(another_sim):
     """A simulator that checks signatures, with a bucket: its endpoint and three sets of keys."""
-    sim = another_sim(more=["--check-signatures"])
+    # Slow enough that no session of hours ends in the middle of a test.
+    sim = another_sim(speed=1, more=["--check-signatures"])
     key = sim.credentials[0]
     lasting = (key["access_key_id"], key["secret_access_key"], None)
     sts = boto3.client(
@@ -209,6 +211,41 @@ def multipart(s3):
         assert open(file.name, "rb").read() == body * 4
 
 
+def folders(s3):
+    """A key may be the folder of another, whichever comes first, and however it comes."""
+    keys = ["folder", "folder/of", "folder/of/many"]
+    upload = s3.create_multipart_upload(Bucket=BUCKET, Key="folder", ContentType="x/y")
+    for key in ["folder/of/many", "folder/of"]:
+        s3.put_object(Bucket=BUCKET, Key=key, Body=key, Metadata={"key": key})
+    whole = {"Bucket": BUCKET, "Key": "folder", "UploadId": upload["UploadId"]}
+    tag = s3.upload_part(**whole, PartNumber=1, Body=b"folder")["ETag"]
+    done = s3.complete_multipart_upload(**whole, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]})
+    assert done["Key"] == "folder", done
+    assert s3.head_object(Bucket=BUCKET, Key="folder")["ContentType"] == "x/y"
+    s3.put_object(Bucket=BUCKET, Key="other", Body=b"other", Metadata={"key": "other"})
+    tags = {key: s3.head_object(Bucket=BUCKET, Key=key)["ETag"] for key in [*keys, "other"]}
+    s3.copy_object(Bucket=BUCKET, Key="other/copy", CopySource={"Bucket": BUCKET, "Key": "other"})
+    s3.copy_object(Bucket=BUCKET, Key="other/of", CopySource={"Bucket": BUCKET, "Key": "folder/of"})
+    for key in [*keys, "other"]:
+        found = s3.get_object(Bucket=BUCKET, Key=key)
+        assert (found["Body"].read(), found["ETag"]) == (key.encode(), tags[key]), key
+        assert key == "folder" or found["Metadata"] == {"key": key}, found
+    assert s3.get_object(Bucket=BUCKET, Key="other/copy")["Body"].read() == b"other"
+    assert s3.get_object(Bucket=BUCKET, Key="other/of")["Body"].read() == b"folder/of"
+    assert code(s3.put_object, Bucket=BUCKET, Key="folder/of", Body=b"x", IfNoneMatch="*") == "412 PreconditionFailed"
+    listed = s3.list_objects_v2(Bucket=BUCKET, Prefix="folder")["Contents"]
+    assert [(item["Key"], item["ETag"]) for item in listed] == [(key, tags[key]) for key in keys]
+    parted = s3.list_objects_v2(Bucket=BUCKET, Prefix="folder", Delimiter="/")
+    assert [item["Key"] for item in parted["Contents"]] == ["folder"]
+    assert [item["Prefix"] for item in parted["CommonPrefixes"]] == ["folder/"]
+    s3.delete_object(Bucket=BUCKET, Key="folder")
+    assert code(s3.head_object, Bucket=BUCKET, Key="folder") == "404 404"
+    assert s3.get_object(Bucket=BUCKET, Key="folder/of")["Body"].read() == b"folder/of"
+    deleted = s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": key} for key in keys]})
+    assert [item["Key"] for item in deleted["Deleted"]] == keys
+    assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET, Prefix="folder")
+
+
 def presigned(s3, **arguments):
     kind = {"ContentType": "text/x"}
     url = s3.generate_presigned_url(
@@ -269,6 +306,7 @@ def test_without_checks_every_key_and_none_is_served(open_world):
     objects(s3)
     listing(s3)
     multipart(s3)
+    folders(s3)
     presigned(s3)
     streaming(endpoint)
     for other in [
@@ -329,6 +367,44 @@ def test_with_checks_only_known_keys_in_their_time_are_served(checking_world):
     assert code(anonymous.list_objects_v2, Bucket=BUCKET) == "403 AccessDenied"
 
 
+def test_faults_are_answered_in_the_words_of_s3(another_sim):
+    sim = another_sim()
+    s3 = client(sim.s3_endpoint, retries={"max_attempts": 0})
+    s3.create_bucket(Bucket=BUCKET)
+
+    def fault(**form):
+        body = json.dumps({"service": "s3", "times": 1, **form}).encode()
+        urllib.request.urlopen(urllib.request.Request(f"{sim.control_endpoint}/faults", body)).close()
+
+    put = {"Bucket": BUCKET, "Key": "a", "Body": b"x"}
+    for form, expected in [
+        ({"kind": "throttle"}, "503 SlowDown"),
+        ({"kind": "fail", "status": 500}, "500 InternalError"),
+        ({"kind": "fail", "status": 503}, "503 ServiceUnavailable"),
+        ({"kind": "clock_skew", "seconds": 3600}, "403 RequestTimeTooSkewed"),
+        ({"kind": "clock_skew", "seconds": -3600}, "403 RequestTimeTooSkewed"),
+        ({"kind": "clock_skew", "seconds": 600}, "ok"),
+        ({"kind": "fail_after"}, "500 InternalError"),
+    ]:
+        s3.delete_object(Bucket=BUCKET, Key="a")
+        fault(**form)
+        assert code(s3.put_object, **put) == expected, form
+        there = code(s3.head_object, Bucket=BUCKET, Key="a")
+        acted = expected == "ok" or form["kind"] == "fail_after"
+        assert there == ("ok" if acted else "404 404"), form
+    fault(kind="clock_skew", seconds=7200)
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "a"}, ExpiresIn=3600)
+    assert status(url) == "403 AccessDenied"
+    fault(kind="away")
+    with pytest.raises(BotoCoreError):
+        s3.list_objects_v2(Bucket=BUCKET)
+    with urllib.request.urlopen(f"{sim.control_endpoint}/calls?operation=ListObjectsV2") as answer:
+        call = json.load(answer)[-1]
+    assert (call["fault"], call["acted"], call.get("status")) == ("away", False, None), call
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        fault(kind="empty_page")
+
+
 def status(url):
     try:
         with urllib.request.urlopen(url):
@@ -336,3 +412,31 @@ def status(url):
     except urllib.error.HTTPError as error:
         body = error.read().decode()
         return f"{error.code} {body.split('<Code>')[1].split('</Code>')[0]}"
+
+
+def test_the_policy_of_a_bucket_is_kept_until_it_is_deleted(open_world):
+    s3 = client(open_world)
+    bucket = "central-sync"
+    s3.create_bucket(Bucket=bucket)
+
+    def code(call, **arguments):
+        with pytest.raises(ClientError) as told:
+            call(Bucket=bucket, **arguments)
+        return told.value.response["Error"]["Code"]
+
+    assert code(s3.create_bucket) == "BucketAlreadyOwnedByYou"
+    assert code(s3.get_bucket_policy) == "NoSuchBucketPolicy"
+    policy = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*"}]}'
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+    assert s3.get_bucket_policy(Bucket=bucket)["Policy"] == policy
+    assert code(s3.put_bucket_policy, Policy="{}") == "MalformedPolicy"
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    s3.delete_bucket_policy(Bucket=bucket)
+    assert code(s3.get_bucket_policy) == "NoSuchBucketPolicy"
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+    s3.put_object(Bucket=bucket, Key="a/b", Body=b"kept")
+    assert code(s3.delete_bucket) == "BucketNotEmpty"
+    s3.delete_object(Bucket=bucket, Key="a/b")
+    s3.delete_bucket(Bucket=bucket)
+    s3.create_bucket(Bucket=bucket)
+    assert code(s3.get_bucket_policy) == "NoSuchBucketPolicy"

@@ -113,3 +113,16 @@ def test_an_empty_message_is_refused(aws):
     arn = sns.create_topic(Name="proof-empty")["TopicArn"]
     refused("InvalidParameter", sns.publish, TopicArn=arn, Message="")
     sns.delete_topic(TopicArn=arn)
+
+
+def test_a_subject_is_one_line_of_a_hundred_characters_at_most(aws):
+    sns = aws.client("sns")
+    topic = sns.create_topic(Name=f"proof-{uuid.uuid4().hex[:12]}")["TopicArn"]
+    sns.publish(TopicArn=topic, Subject="x" * 100, Message="text")
+    for subject in ("x" * 101, "two\nlines", "späte Patches"):
+        refused("InvalidParameter", sns.publish, TopicArn=topic, Subject=subject, Message="text")
+    # A message for each protocol needs one for all others.
+    arguments = {"TopicArn": topic, "MessageStructure": "json"}
+    sns.publish(Message='{"default": "text"}', **arguments)
+    refused("InvalidParameter", sns.publish, Message='{"email": "text"}', **arguments)
+    sns.delete_topic(TopicArn=topic)

@@ -163,6 +163,42 @@ def test_tasks_are_registered_listed_read_and_taken_away(ssm, made):
     assert once(found, "WindowTaskId") == mine
 
 
+def test_targets_and_tasks_are_changed_in_part_and_replaced(ssm, made):
+    one = made()
+    of = target(ssm, one, online(ssm)[0]["InstanceId"])
+    named = {"WindowId": one, "WindowTargetId": of}
+    told = ssm.update_maintenance_window_target(**named, Name="web", OwnerInformation="us")
+    assert (told["Name"], told["Targets"][0]["Key"]) == ("web", "InstanceIds")
+    tagged = [{"Key": "tag:Role", "Values": ["web"]}]
+    ssm.update_maintenance_window_target(**named, Targets=tagged, Replace=True)
+    found = ssm.describe_maintenance_window_targets(WindowId=one)["Targets"][0]
+    assert (found["Targets"], found["ResourceType"]) == (tagged, "INSTANCE")
+    assert "Name" not in found
+    codes = {"ValidationException"}
+    refused(codes, ssm.update_maintenance_window_target, **named, Replace=True)
+
+    named = {"WindowId": one, "WindowTaskId": task(ssm, one, of, Name="scan")}
+    told = ssm.update_maintenance_window_task(**named, Priority=7)
+    assert (told["Priority"], told["Name"], told["TaskArn"]) == (7, "scan", DOCUMENT)
+    ssm.update_maintenance_window_task(
+        **named,
+        Replace=True,
+        TaskArn="AWS-Noop",
+        Targets=[{"Key": "WindowTargetIds", "Values": [of]}],
+        MaxConcurrency="1",
+        MaxErrors="1",
+    )
+    found = ssm.get_maintenance_window_task(**named)
+    assert (found["TaskArn"], found["TaskType"]) == ("AWS-Noop", "RUN_COMMAND")
+    assert "Name" not in found
+    unknown = "00000000-0000-0000-0000-000000000000"
+    for call, name in (
+        (ssm.update_maintenance_window_target, "WindowTargetId"),
+        (ssm.update_maintenance_window_task, "WindowTaskId"),
+    ):
+        refused("DoesNotExistException", call, **{"WindowId": one, name: unknown})
+
+
 def test_the_coming_executions_follow_the_schedule(ssm, made):
     window = made(ScheduleOffset=2)
     operation, key = "describe_maintenance_window_schedule", "ScheduledWindowExecutions"

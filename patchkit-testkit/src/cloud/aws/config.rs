@@ -11,6 +11,7 @@
 mod aggregators;
 mod evaluate;
 mod recorders;
+mod remediation;
 mod results;
 mod rules;
 mod select;
@@ -24,6 +25,7 @@ use serde_json::Value;
 
 use self::{
     aggregators::Aggregator,
+    remediation::Remediation,
     rules::{Managed, Rule},
 };
 use super::{AwsError, Call, Operations, page::Page};
@@ -32,6 +34,7 @@ use crate::rng::mix;
 pub(super) const OPERATIONS: &[Operations] = &[
     aggregators::OPERATIONS,
     recorders::OPERATIONS,
+    remediation::OPERATIONS,
     results::OPERATIONS,
     rules::OPERATIONS,
     select::OPERATIONS,
@@ -42,6 +45,8 @@ pub(super) const OPERATIONS: &[Operations] = &[
 pub(crate) struct Store {
     rules: BTreeMap<String, Rule>,
     aggregators: BTreeMap<String, Aggregator>,
+    /// By the rule's name.
+    remediations: BTreeMap<String, Remediation>,
 }
 
 impl Store {
@@ -51,7 +56,11 @@ impl Store {
             let id = format!("{:06x}", mix(number ^ mix(managed as u64)) & 0x00FF_FFFF);
             (managed.usual_name().to_owned(), Rule::new(managed, &id, None))
         };
-        Self { rules: Managed::ALL.map(rule).into(), aggregators: BTreeMap::new() }
+        Self {
+            rules: Managed::ALL.map(rule).into(),
+            aggregators: BTreeMap::new(),
+            remediations: BTreeMap::new(),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod tags;
 
 use serde_json::Value;
 
+pub(crate) use self::network::Network;
 use super::{AwsError, Call, Operations};
 use crate::cloud::world::{
     State,
@@ -17,7 +18,10 @@ use crate::cloud::world::{
 
 pub(super) const OPERATIONS: &[Operations] = &[
     instances::OPERATIONS,
-    network::OPERATIONS,
+    network::VPC_OPERATIONS,
+    network::endpoints::OPERATIONS,
+    network::groups::OPERATIONS,
+    network::routes::OPERATIONS,
     power::OPERATIONS,
     profiles::OPERATIONS,
     tags::OPERATIONS,

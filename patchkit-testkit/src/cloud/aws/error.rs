@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use super::sigv4::{Dialect, Refusal};
+
 /// An error as an operation gives it: by the name of its shape in the service's model, or by the
 /// code that all services share.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +26,12 @@ impl AwsError {
     /// A request that the model does not allow. Each protocol has a code of its own for it.
     pub(crate) fn validation(message: impl Into<String>) -> Self {
         Self::new("ValidationException", message)
+    }
+
+    /// A signature or a key that does not open a service, in its words.
+    pub(crate) fn unauthenticated(refusal: &Refusal, dialect: Dialect) -> Self {
+        let answer = refusal.answer(dialect);
+        Self::new(answer.code, answer.message).with_status(answer.status.as_u16())
     }
 
     /// A page token that is none of this service's, or of another request.

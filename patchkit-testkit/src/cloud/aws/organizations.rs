@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{AwsError, Call, Operations, page::Page, seconds};
 use crate::{
-    cloud::world::{Account, clock::earlier},
+    cloud::world::{Account, State, clock::earlier},
     rng::mix,
 };
 
@@ -16,6 +16,7 @@ pub(super) const OPERATIONS: &[Operations] = &[&[
     ("ListAccounts", list_accounts),
     ("ListAccountsForParent", list_accounts_for_parent),
     ("ListOrganizationalUnitsForParent", list_units),
+    ("ListParents", list_parents),
     ("ListRoots", list_roots),
     ("ListTagsForResource", list_tags),
 ]];
@@ -24,7 +25,7 @@ pub(super) const OPERATIONS: &[Operations] = &[&[
 const PAGE: usize = 20;
 
 fn describe_organization(call: &mut Call<'_>, _: Value) -> Result<Value, AwsError> {
-    let names = Names::of(call);
+    let names = Names::of(call.state);
     let master = &call.state.accounts[0];
     Ok(json!({"Organization": {
         "Id": names.organization,
@@ -56,7 +57,7 @@ fn list_accounts(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
 fn list_roots(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     managed(call)?;
     let page = page(call, &input)?;
-    let names = Names::of(call);
+    let names = Names::of(call.state);
     let root = json!({
         "Id": names.root,
         "Arn": format!(
@@ -73,7 +74,7 @@ fn list_roots(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
 fn list_units(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     managed(call)?;
     let page = page(call, &input)?;
-    let names = Names::of(call);
+    let names = Names::of(call.state);
     let under_root = parent(&names, &input)? == names.root;
     let unit = json!({
         "Id": names.unit,
@@ -91,7 +92,7 @@ fn list_units(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
 fn list_accounts_for_parent(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     managed(call)?;
     let page = page(call, &input)?;
-    let names = Names::of(call);
+    let names = Names::of(call.state);
     let under_root = parent(&names, &input)? == names.root;
     let (first, others) = call.state.accounts.split_at(1);
     let accounts = if under_root { first } else { others };
@@ -99,9 +100,41 @@ fn list_accounts_for_parent(call: &mut Call<'_>, input: Value) -> Result<Value, 
     Ok(json!({"Accounts": accounts, "NextToken": next}))
 }
 
+/// The accounts directly in the root or in the unit of this id; none where there is no such thing.
+pub(super) fn accounts_of(state: &State, id: &str) -> Option<Vec<String>> {
+    let names = Names::of(state);
+    let (first, others) = state.accounts.split_at(1);
+    let accounts = match id {
+        id if id == names.root => first,
+        id if id == names.unit => others,
+        _ => return None,
+    };
+    Some(accounts.iter().map(|it| it.id.to_string()).collect())
+}
+
+/// What a child is in: it has one parent (API reference, ListParents).
+fn list_parents(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
+    managed(call)?;
+    let page = page(call, &input)?;
+    let names = Names::of(call.state);
+    let id = input["ChildId"].as_str().unwrap_or_default();
+    let at = call.state.accounts.iter().position(|it| *it.id == *id);
+    let parent = match at {
+        Some(0) => json!({"Id": names.root, "Type": "ROOT"}),
+        Some(_) => json!({"Id": names.unit, "Type": "ORGANIZATIONAL_UNIT"}),
+        None if id == names.unit => json!({"Id": names.root, "Type": "ROOT"}),
+        None => {
+            let message = "You specified a child that doesn't exist.";
+            return Err(AwsError::new("ChildNotFoundException", message));
+        }
+    };
+    let (parents, next) = page.cut([parent]);
+    Ok(json!({"Parents": parents, "NextToken": next}))
+}
+
 fn list_tags(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let id = input["ResourceId"].as_str().unwrap_or_default();
-    let names = Names::of(call);
+    let names = Names::of(call.state);
     let known = call.state.accounts.iter().find(|it| *it.id == *id);
     if known.is_none() && id != names.root && id != names.unit {
         let message =
@@ -139,7 +172,7 @@ fn page(call: &Call<'_>, input: &Value) -> Result<Page, AwsError> {
 }
 
 fn account(call: &Call<'_>, account: &Account) -> Value {
-    let names = Names::of(call);
+    let names = Names::of(call.state);
     json!({
         "Id": &*account.id,
         "Arn": names.account_arn(&account.id),
@@ -165,11 +198,11 @@ struct Names {
 }
 
 impl Names {
-    fn of(call: &Call<'_>) -> Self {
-        let number = mix(call.state.seed ^ 0x0126);
+    fn of(state: &State) -> Self {
+        let number = mix(state.seed ^ 0x0126);
         let root = format!("{:04x}", number & 0xFFFF);
         Self {
-            managing: call.state.accounts[0].id.to_string(),
+            managing: state.accounts[0].id.to_string(),
             organization: format!("o-{:010x}", number >> 24),
             unit: format!("ou-{root}-{:08x}", number >> 32),
             root: format!("r-{root}"),

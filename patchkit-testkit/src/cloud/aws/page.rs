@@ -3,7 +3,7 @@
 use base64_simd::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::{AwsError, Call};
+use super::{AwsError, Call, object};
 use crate::rng::mix;
 
 /// A page of a listing: where it begins, and how many items it may hold.
@@ -47,6 +47,11 @@ impl Page {
         let more = items.next().is_some();
         (page, more.then(|| write(self.start + self.size, self.listing)))
     }
+}
+
+/// The answer of a listing: its items, which `json!` would copy, and the token of the next page.
+pub(crate) fn answer(name: &str, items: Vec<Value>, next: Option<String>) -> Value {
+    object([(name, items.into()), ("NextToken", next.into())])
 }
 
 /// Where a page begins, in which listing.

@@ -10,7 +10,7 @@ const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
 /// The time of a service that is so many seconds ahead. Signatures are made with the caller's real
 /// clock, so it is the real one that is ahead here, not the world's.
-pub(super) fn ahead(seconds: i64) -> Timestamp {
+pub(in crate::cloud) fn ahead(seconds: i64) -> Timestamp {
     let now = SystemClock.now();
     now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now)
 }

@@ -225,8 +225,28 @@ fn publish(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     if message.len() > LONGEST {
         return Err(invalid("Invalid parameter: Message too long"));
     }
-    let id = call.state.publish(call.scope, &arn, input["Subject"].as_str(), message);
+    let subject = input["Subject"].as_str();
+    if subject.is_some_and(|it| !is_subject(it)) {
+        return Err(invalid("Invalid parameter: Subject"));
+    }
+    if input["MessageStructure"] == "json" {
+        let parts: Option<Value> = serde_json::from_str(message).ok();
+        if !parts.is_some_and(|it| it["default"].is_string()) {
+            return Err(invalid(
+                "Invalid parameter: Message Structure - No default entry in JSON message body",
+            ));
+        }
+    }
+    let id = call.state.publish(call.scope, &arn, subject, message);
     id.map(|id| json!({"MessageId": id})).ok_or_else(missing)
+}
+
+/// Up to a hundred characters of ASCII on one line that begins with a letter, a digit or a mark
+/// (API reference, Publish).
+fn is_subject(text: &str) -> bool {
+    (1..=100).contains(&text.len())
+        && text.bytes().all(|it| matches!(it, b' '..=b'~'))
+        && !text.starts_with(' ')
 }
 
 fn publish_batch(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {

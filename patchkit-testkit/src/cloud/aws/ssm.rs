@@ -1,7 +1,7 @@
 //! AWS Systems Manager.
 mod activations;
 mod associations;
-mod automation;
+pub(crate) mod automation;
 mod baseline_json;
 mod baselines;
 pub(crate) mod commands;

@@ -3,6 +3,7 @@
 //! Inputs and outputs are JSON by the names of the API's members. Times are seconds since 1970, as
 //! numbers.
 
+mod cbor;
 mod json;
 mod query;
 mod rest;
@@ -17,6 +18,9 @@ use super::{
     AwsError,
     model::{Model, Operation, Protocol, Shape},
 };
+
+const JSON_1_0: &str = "application/x-amz-json-1.0";
+const JSON_1_1: &str = "application/x-amz-json-1.1";
 
 /// Stands for a `null` that is to be written, where others are left out.
 pub(crate) const NULL: &str = "\0null";
@@ -58,15 +62,53 @@ pub(crate) fn encode(
     }
 }
 
-/// The answer of an operation that went wrong, in the service's own form.
-pub(crate) fn encode_error(model: &Model, error: &AwsError, request_id: &str) -> Response<Bytes> {
-    let known = model.error(&error.name);
+/// How a service writes its errors.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Form<'m> {
+    /// Smithy RPC v2 with CBOR: no service here speaks it, but others do.
+    Cbor,
+    Ec2,
+    /// With this content type.
+    Json(&'static str),
+    Query {
+        namespace: Option<&'m str>,
+    },
+    RestJson,
+    S3,
+}
+
+impl<'m> Form<'m> {
+    pub(crate) fn of(model: &'m Model) -> Self {
+        match model.metadata.protocol {
+            Protocol::Json => Self::Json(json::content_type(model)),
+            Protocol::RestJson => Self::RestJson,
+            Protocol::Query => Self::Query { namespace: model.metadata.xml_namespace.as_deref() },
+            Protocol::Ec2 => Self::Ec2,
+        }
+    }
+
+    /// AWS JSON in the version of a request.
+    pub(crate) fn json(content_type: &str) -> Self {
+        Self::Json(if content_type.starts_with(JSON_1_0) { JSON_1_0 } else { JSON_1_1 })
+    }
+}
+
+/// The answer of an operation that went wrong: an error, with its shape where the model has one.
+pub(crate) fn encode_error(
+    form: Form<'_>,
+    known: Option<&Shape>,
+    error: &AwsError,
+    request_id: &str,
+) -> Response<Bytes> {
     let status = error.status.or_else(|| known.map(status)).unwrap_or(400);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    match model.metadata.protocol {
-        Protocol::Json => json::error(model, error, known, status, request_id),
-        Protocol::RestJson => json::error_rest(error, known, status, request_id),
-        Protocol::Query | Protocol::Ec2 => xml::error(model, error, known, status, request_id),
+    match form {
+        Form::Cbor => cbor::error(error, status, request_id),
+        Form::Json(kind) => json::error(kind, error, known, status, request_id),
+        Form::RestJson => json::error_rest(error, known, status, request_id),
+        Form::Ec2 | Form::Query { .. } | Form::S3 => {
+            xml::error(form, error, known, status, request_id)
+        }
     }
 }
 

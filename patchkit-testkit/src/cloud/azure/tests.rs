@@ -420,7 +420,7 @@ fn the_log_names_operation_machine_subscription_and_whether_it_acted() {
     assert_eq!(acted.operation, "VirtualMachines_InstallPatches");
     assert_eq!((acted.acted, acted.status), (true, Some(202)));
     assert_eq!((acted.ids, acted.scope), (vec![id.clone()], SUBSCRIPTION.to_owned()));
-    assert_eq!((acted.service, acted.caller.as_str()), ("arm", "bearer"));
+    assert_eq!((&*acted.service, acted.caller.as_str()), ("arm", "bearer"));
 }
 
 #[test]

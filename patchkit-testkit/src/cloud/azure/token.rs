@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{ask::Ask, error::ArmError, reply::Reply, tenant};
 use crate::{
-    cloud::{record::Outcome, shared::Shared, world::uuid},
+    cloud::{record::RecordedCall, shared::Shared, world::uuid},
     rng::mix,
 };
 
@@ -122,7 +122,7 @@ fn sum(seed: u64, text: &str) -> u64 {
 }
 
 /// Answers what is asked of Microsoft Entra ID or of the metadata service; none for all else.
-pub(super) fn answer(shared: &Shared, ask: &Ask<'_>, outcome: &mut Outcome) -> Option<Reply> {
+pub(super) fn answer(shared: &Shared, ask: &Ask<'_>, outcome: &mut RecordedCall) -> Option<Reply> {
     let lower: Vec<&str> = ask.lower.iter().map(String::as_str).collect();
     let (operation, reply) = match (ask.method(), lower.as_slice()) {
         (&Method::POST, [_, "oauth2", "v2.0", "token"]) => {

@@ -9,10 +9,12 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyDataStream, StreamBody};
 use hyper::body::{Frame, Incoming};
+use jiff::Timestamp;
 use patchkit_core::{Clock, Error, ErrorKind, Result};
 use s3s::{
     Body,
@@ -24,8 +26,9 @@ use super::{
     Root, SignatureChecks,
     chunked::decode,
     guard::{Guard, Hosts, Secrets},
+    skew::TOLERANCE,
     store::Store,
-    tap::{S3Call, Tap, Verdict, access_key},
+    tap::{Decision, Ended, INTERNAL, S3Call, Tap, Verdict, access_key},
 };
 use crate::cloud::{
     aws::sigv4::query_value,
@@ -82,30 +85,26 @@ impl Door {
         let (head, body) = request.into_parts();
         let call = S3Call::of(&head);
         let expects = head.headers.contains_key(header::EXPECT);
-        let verdict = self.tap.as_ref().map_or(Verdict::Pass, |tap| tap.before(&call, &head));
-        let answer = match verdict.clone() {
-            Verdict::CutBefore => Err(cut()),
-            Verdict::Refuse(status, code, message) => {
-                Ok(refusal(&head.method, status, code, message))
-            }
-            Verdict::CutAfter => self.serve(head, body).await.and(Err(cut())),
+        let decided = self.tap.as_ref().map(|tap| tap.decide(&call, &head)).unwrap_or_default();
+        let Decision { verdict, date, end } = decided;
+        let method = head.method.clone();
+        let served = match &verdict {
+            Verdict::CutBefore | Verdict::Refuse(..) | Verdict::Skewed { .. } => None,
             Verdict::Delay(time) => {
-                tokio::time::sleep(time).await;
-                self.serve(head, body).await
+                tokio::time::sleep(*time).await;
+                Some(self.serve(head, body).await?)
             }
-            Verdict::Pass => self.serve(head, body).await,
-            Verdict::SlowBody(pause) => {
-                self.serve(head, body).await.map(|answer| slow(answer, pause))
-            }
-            Verdict::TruncateBody => match self.serve(head, body).await {
-                Ok(answer) => truncate(answer).await,
-                Err(e) => Err(e),
-            },
+            _ => Some(self.serve(head, body).await?),
         };
-        if let Some(tap) = &self.tap {
-            tap.after(&call, &verdict, answer.as_ref().ok().map(Response::status));
+        let status = served.as_ref().map(Response::status);
+        let answer = spoiled(&method, verdict, served).await;
+        if let Some(end) = end {
+            end(Ended { served: status, answered: answer.as_ref().ok().map(Response::status) });
         }
         let mut answer = answer?;
+        if let Some(Ok(date)) = date.map(|date| HeaderValue::try_from(http_date(date))) {
+            answer.headers_mut().insert(header::DATE, date);
+        }
         let id = self.requests.fetch_add(1, Ordering::Relaxed);
         if let Ok(id) = HeaderValue::try_from(format!("{id:016X}")) {
             answer.headers_mut().insert("x-amz-request-id", id);
@@ -256,9 +255,20 @@ fn unchunk(headers: &mut HeaderMap, body: Incoming) -> Body {
 
 /// An error in S3's XML.
 fn refusal(method: &Method, status: StatusCode, code: &str, message: &str) -> Response<Body> {
+    refusal_with(method, status, code, message, "")
+}
+
+/// The same, with more members.
+fn refusal_with(
+    method: &Method,
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    more: &str,
+) -> Response<Body> {
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}\
-         </Message></Error>"
+         </Message>{more}</Error>"
     );
     let body = if method == Method::HEAD { Body::empty() } else { Body::from(body) };
     let mut answer = Response::new(body);
@@ -280,19 +290,74 @@ fn worded(method: &Method, answer: Response<Body>) -> Response<Body> {
     refusal(method, StatusCode::FORBIDDEN, CODE, message)
 }
 
-fn slow(answer: Response<Body>, pause: Duration) -> Response<Body> {
-    answer.map(|body| {
-        let pieces = BodyDataStream::new(body).then(move |piece| async move {
-            tokio::time::sleep(pause).await;
-            piece.map(Frame::data)
-        });
-        Body::http_body_unsync(StreamBody::new(pieces))
-    })
+/// What the client gets of what the server made of its request.
+async fn spoiled(
+    method: &Method,
+    verdict: Verdict,
+    served: Option<Response<Body>>,
+) -> io::Result<Response<Body>> {
+    match (verdict, served) {
+        (Verdict::Refuse(status, code, message), _) => Ok(refusal(method, status, code, message)),
+        (Verdict::Skewed { client, server }, _) => Ok(skewed(method, client, server)),
+        (Verdict::CutAfter | Verdict::CutBefore, _) | (_, None) => Err(cut()),
+        (Verdict::FailAfter, Some(answer)) if answer.status().is_success() => {
+            let (code, message) = INTERNAL;
+            Ok(refusal(method, StatusCode::INTERNAL_SERVER_ERROR, code, message))
+        }
+        (Verdict::SlowBody(time), Some(answer)) => slow(answer, time).await,
+        (Verdict::TruncateBody, Some(answer)) => truncate(answer).await,
+        (Verdict::Delay(_) | Verdict::FailAfter | Verdict::Pass, Some(answer)) => Ok(answer),
+    }
+}
+
+/// The refusal of a time that is too far from the server's: S3 API reference, "Error responses", and
+/// the members that S3 adds to it.
+fn skewed(method: &Method, client: Timestamp, server: Timestamp) -> Response<Body> {
+    let (code, message) = (
+        "RequestTimeTooSkewed",
+        "The difference between the request time and the current time is too large.",
+    );
+    let more = format!(
+        "<RequestTime>{}</RequestTime><ServerTime>{}</ServerTime><MaxAllowedSkewMilliseconds>{}\
+         </MaxAllowedSkewMilliseconds>",
+        client.strftime("%Y%m%dT%H%M%SZ"),
+        server.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        TOLERANCE.as_millis(),
+    );
+    refusal_with(method, StatusCode::FORBIDDEN, code, message, &more)
+}
+
+fn http_date(at: Timestamp) -> String {
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// The longest body that is spoiled: it is held in memory.
+const LONGEST: usize = 1 << 30;
+
+/// The whole body in ten pieces over this time.
+async fn slow(answer: Response<Body>, time: Duration) -> io::Result<Response<Body>> {
+    const PIECES: u32 = 10;
+    let (head, mut body) = answer.into_parts();
+    let whole = body.store_all_limited(LONGEST).await.map_err(io::Error::other)?;
+    if whole.is_empty() {
+        tokio::time::sleep(time).await;
+        return Ok(Response::from_parts(head, Body::empty()));
+    }
+    let size = whole.len().div_ceil(PIECES as usize);
+    let pieces: Vec<_> = whole.chunks(size).map(Bytes::copy_from_slice).collect();
+    let length = whole.len();
+    let pause = time / u32::try_from(pieces.len()).unwrap_or(PIECES);
+    let pieces = stream::iter(pieces).then(move |piece| async move {
+        tokio::time::sleep(pause).await;
+        Ok::<_, io::Error>(Frame::data(piece))
+    });
+    let mut answer = Response::from_parts(head, Body::http_body_unsync(StreamBody::new(pieces)));
+    answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    Ok(answer)
 }
 
 /// Half of the body, under the length of the whole; then the connection ends.
 async fn truncate(answer: Response<Body>) -> io::Result<Response<Body>> {
-    const LONGEST: usize = 1 << 30;
     let (head, mut body) = answer.into_parts();
     let whole = body.store_all_limited(LONGEST).await.map_err(io::Error::other)?;
     if whole.len() < 2 {

@@ -5,6 +5,8 @@
 
 use std::{fs, io, path::Path, time::SystemTime, vec};
 
+use super::names;
+
 /// What is asked for.
 pub(super) struct Question {
     pub(super) after: Option<String>,
@@ -24,6 +26,8 @@ pub(super) struct Page {
 
 #[derive(Debug)]
 pub(super) struct Found {
+    /// The path of its file below the bucket's folder.
+    pub(super) file: String,
     pub(super) key: String,
     pub(super) modified: SystemTime,
     pub(super) size: u64,
@@ -39,23 +43,23 @@ impl Question {
     pub(super) fn answer(&self, bucket: &Path) -> io::Result<Page> {
         let mut page = Page::default();
         let mut last = String::new();
-        let mut open = vec![self.read(bucket, "")?];
+        let mut open = vec![self.read(bucket, "", "")?];
         if self.limit == 0 {
             return Ok(page);
         }
         while let Some(folder) = open.last_mut() {
-            let Some(Entry { key, is_folder }) = folder.next() else {
+            let Some(Entry { key, file, is_folder }) = folder.next() else {
                 open.pop();
                 continue;
             };
             let common = self.common_prefix(&key);
             if common.is_none() && is_folder {
-                open.push(self.read(bucket, &key)?);
+                open.push(self.read(bucket, &key, &file)?);
                 continue;
             }
             let told = common.unwrap_or(&key);
             let is_told = told == last || self.after.as_deref().is_some_and(|after| told <= after);
-            if is_told || (is_folder && !holds_file(&bucket.join(&key))?) {
+            if is_told || (is_folder && !holds_file(&bucket.join(&file))?) {
                 continue;
             }
             if page.objects.len() + page.prefixes.len() == self.limit {
@@ -65,12 +69,12 @@ impl Question {
             if common.is_some() {
                 page.prefixes.push(told.to_owned());
             } else {
-                let metadata = match fs::metadata(bucket.join(&key)) {
+                let metadata = match fs::metadata(bucket.join(&file)) {
                     Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                     metadata => metadata?,
                 };
                 let (modified, size) = (metadata.modified()?, metadata.len());
-                page.objects.push(Found { key: key.clone(), modified, size });
+                page.objects.push(Found { file, key: key.clone(), modified, size });
             }
             told.clone_into(&mut last);
         }
@@ -85,9 +89,10 @@ impl Question {
         key.get(..=self.prefix.len() + at)
     }
 
-    /// The entries of a folder that may hold answers, in the order of their keys.
-    fn read(&self, bucket: &Path, folder: &str) -> io::Result<vec::IntoIter<Entry>> {
-        let entries = match fs::read_dir(bucket.join(folder)) {
+    /// The entries of a folder that may hold answers, in the order of their keys; `path` is where it
+    /// is below the bucket's.
+    fn read(&self, bucket: &Path, folder: &str, path: &str) -> io::Result<vec::IntoIter<Entry>> {
+        let entries = match fs::read_dir(bucket.join(path)) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(vec![].into_iter()),
             entries => entries?,
         };
@@ -96,34 +101,62 @@ impl Question {
             let entry = entry?;
             // No request can name what is not UTF-8.
             let Ok(name) = entry.file_name().into_string() else { continue };
+            let Some(segment) = names::unescaped(&name) else { continue };
             let is_folder = entry.file_type()?.is_dir();
             let end = if is_folder { "/" } else { "" };
-            let key = format!("{folder}{name}{end}");
-            let within = key.starts_with(&*self.prefix);
-            let over = is_folder && self.prefix.starts_with(&*key);
-            let is_past = self.after.as_deref().is_some_and(|after| {
-                key.as_str() <= after && !(is_folder && after.starts_with(&*key))
-            });
-            if (within || over) && !is_past {
-                found.push(Entry { key, is_folder });
+            let (key, file) = (format!("{folder}{segment}{end}"), format!("{path}{name}{end}"));
+            let inside = names::inner(&file);
+            if is_folder && bucket.join(&inside).is_file() {
+                let key = format!("{folder}{segment}");
+                found.push(Entry { key, file: inside, is_folder: false });
             }
+            found.push(Entry { key, file, is_folder });
         }
+        found.retain(|entry| self.may_hold(entry));
         // With its slash, a folder stands where its keys do: `a.b` before `a/`.
         found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         Ok(found.into_iter())
+    }
+
+    fn may_hold(&self, Entry { key, is_folder, .. }: &Entry) -> bool {
+        let within = key.starts_with(&*self.prefix);
+        let over = *is_folder && self.prefix.starts_with(&**key);
+        let is_past = self.after.as_deref().is_some_and(|after| {
+            key.as_str() <= after && !(*is_folder && after.starts_with(&**key))
+        });
+        (within || over) && !is_past
     }
 }
 
 struct Entry {
     /// With a slash at its end for a folder.
     key: String,
+    /// Its path below the bucket's folder, with the same slash.
+    file: String,
     is_folder: bool,
 }
 
+/// Whether there is an object below a folder; the one whose path it is lies not below it.
 fn holds_file(folder: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if !entry.file_type()?.is_dir() || holds_file(&entry.path())? {
+        let is_below = if entry.file_type()?.is_dir() {
+            holds_any(&entry.path())?
+        } else {
+            entry.file_name().to_str().is_some_and(|it| names::unescaped(it).is_some())
+        };
+        if is_below {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether there is a file in a folder, of whatever object.
+fn holds_any(folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() || holds_any(&entry.path())? {
             return Ok(true);
         }
     }
@@ -136,7 +169,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::Root, *};
 
     /// All that is told, page by page, and each page's size.
     fn told(bucket: &Path, prefix: &str, delimiter: Option<char>, limit: usize) -> Vec<String> {
@@ -161,17 +194,19 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(128))]
         #[test]
         fn pages_tell_every_key_once_and_in_order(
-            names in prop::collection::btree_set("[ab./-]{1,5}", 0..20),
+            names in prop::collection::btree_set("(\\.object~?/?){0,1}[ab./-]{1,5}", 0..20),
             prefix in "[ab/]{0,2}",
             delimiter in prop::sample::select(vec![None, Some('/'), Some('-'), Some('a')]),
             limit in 1_usize..5,
         ) {
-            let folder = tempfile::tempdir().unwrap();
+            let bucket = "example-bucket";
+            let root = Root::open(None).unwrap();
+            fs::create_dir(root.path().join(bucket)).unwrap();
             let mut keys = BTreeSet::new();
             for name in names.iter().filter(|name| super::super::guard::is_file_key(name)) {
-                let path = folder.path().join(name);
-                fs::create_dir_all(path.parent().unwrap()).ok();
-                if !name.ends_with('/') && fs::write(path, "x").is_ok() {
+                let file = root.make_room(bucket, name).unwrap();
+                if !name.ends_with('/') {
+                    fs::write(root.path().join(bucket).join(file), "x").unwrap();
                     keys.insert(name.clone());
                 }
             }
@@ -184,7 +219,8 @@ mod tests {
                 })
                 .collect();
             let expected: Vec<String> = expected.into_iter().collect();
-            prop_assert_eq!(told(folder.path(), &prefix, delimiter, limit), expected);
+            let bucket = root.path().join(bucket);
+            prop_assert_eq!(told(&bucket, &prefix, delimiter, limit), expected);
         }
     }
 }

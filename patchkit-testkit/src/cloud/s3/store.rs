@@ -1,6 +1,10 @@
 //! The objects: s3s-fs, and what it lacks.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
@@ -11,16 +15,17 @@ use s3s::{
     dto::{
         AbortMultipartUploadInput, AbortMultipartUploadOutput, CommonPrefix,
         CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput,
-        CopyObjectOutput, CreateBucketInput, CreateBucketOutput, CreateMultipartUploadInput,
-        CreateMultipartUploadOutput, DeleteBucketInput, DeleteBucketOutput, DeleteObjectInput,
-        DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, ETag, ETagCondition,
-        EncodingType, GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput,
-        GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
-        ListBucketsInput, ListBucketsOutput, ListObjectsInput, ListObjectsOutput,
-        ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput, Object,
-        ObjectStorageClass, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
-        TimestampFormat, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
-        UploadPartOutput,
+        CopyObjectOutput, CopySource, CreateBucketInput, CreateBucketOutput,
+        CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteBucketInput,
+        DeleteBucketOutput, DeleteBucketPolicyInput, DeleteBucketPolicyOutput, DeleteObjectInput,
+        DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, ETag, EncodingType,
+        GetBucketLocationInput, GetBucketLocationOutput, GetBucketPolicyInput,
+        GetBucketPolicyOutput, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput,
+        HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListObjectsInput,
+        ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput,
+        ListPartsOutput, Object, ObjectStorageClass, PutBucketPolicyInput, PutBucketPolicyOutput,
+        PutObjectInput, PutObjectOutput, StreamingBlob, UploadPartCopyInput, UploadPartCopyOutput,
+        UploadPartInput, UploadPartOutput,
     },
     s3_error,
 };
@@ -30,6 +35,7 @@ use tokio::sync::Mutex;
 use super::{
     Root,
     listing::{Found, Page, Question},
+    names::is_absent,
 };
 use crate::cloud::aws::sigv4::hex;
 
@@ -38,8 +44,8 @@ const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 pub(super) struct Store {
-    files: FileSystem,
-    root: Arc<Root>,
+    pub(super) files: FileSystem,
+    pub(super) root: Arc<Root>,
     /// Held while an object is written on a condition.
     condition: Mutex<()>,
 }
@@ -49,68 +55,49 @@ impl Store {
         Self { files, root, condition: Mutex::new(()) }
     }
 
-    /// Refuses to read what is no object: s3s-fs takes folders for objects, and an unknown bucket
-    /// for an unknown key.
-    async fn check_is_object(&self, bucket: &str, key: &str) -> S3Result<()> {
-        let folder = self.root.path().join(bucket);
-        if !tokio::fs::metadata(&folder).await.is_ok_and(|found| found.is_dir()) {
-            return Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"));
-        }
-        match tokio::fs::metadata(folder.join(key)).await {
-            Ok(found) if found.is_dir() == key.ends_with('/') => Ok(()),
+    /// Where the policy of a bucket is kept.
+    fn policy(&self, bucket: &str) -> PathBuf {
+        self.root.sidecar(bucket, "", "policy")
+    }
+
+    /// The path of an object's file. Refuses to read what is no object: s3s-fs takes folders for
+    /// objects, and an unknown bucket for an unknown key.
+    pub(super) fn object_file(&self, bucket: &str, key: &str) -> S3Result<String> {
+        self.check_bucket(bucket)?;
+        let file = self.root.file_of(bucket, key);
+        match fs::metadata(self.root.path().join(bucket).join(&file)) {
+            Ok(found) if found.is_dir() == key.ends_with('/') => Ok(file),
             _ => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
         }
     }
-}
 
-/// The conditions of a read.
-#[derive(Default)]
-struct Conditions {
-    matches: Option<ETagCondition>,
-    modified_since: Option<Timestamp>,
-    none_matches: Option<ETagCondition>,
-    unmodified_since: Option<Timestamp>,
-}
-
-impl Conditions {
-    /// Checks them in the order of RFC 9110, 13.2.2, as S3 does: `GetObject`, "Conditional reads".
-    fn check(&self, tag: Option<&ETag>, modified: Option<&Timestamp>) -> S3Result<()> {
-        let is_tag = |condition: &ETagCondition| match condition {
-            ETagCondition::Any => true,
-            ETagCondition::ETag(wanted) => tag.is_some_and(|tag| tag.weak_cmp(wanted)),
-        };
-        // What a client knows of the time has whole seconds.
-        let modified = modified.and_then(whole_seconds);
-        let is_after = |time: &Timestamp| modified.as_ref().is_some_and(|modified| modified > time);
-        let holds = match (&self.matches, &self.unmodified_since) {
-            (Some(condition), _) => is_tag(condition),
-            (None, Some(time)) => !is_after(time),
-            (None, None) => true,
-        };
-        if !holds {
-            let message = "At least one of the pre-conditions you specified did not hold";
-            return Err(s3_error!(PreconditionFailed, "{message}"));
-        }
-        let is_news = match (&self.none_matches, &self.modified_since) {
-            (Some(condition), _) => !is_tag(condition),
-            (None, Some(time)) => is_after(time),
-            (None, None) => true,
-        };
-        if is_news { Ok(()) } else { Err(s3_error!(NotModified, "Not Modified")) }
+    /// The path of the file of an object that is to be written, with the folders that it needs.
+    fn new_file(&self, bucket: &str, key: &str) -> S3Result<String> {
+        self.check_bucket(bucket)?;
+        self.root.make_room(bucket, key).map_err(S3Error::internal_error)
     }
-}
 
-fn whole_seconds(time: &Timestamp) -> Option<Timestamp> {
-    let mut text = Vec::new();
-    time.format(TimestampFormat::HttpDate, &mut text).ok()?;
-    Timestamp::parse(TimestampFormat::HttpDate, std::str::from_utf8(&text).ok()?).ok()
+    fn check_bucket(&self, bucket: &str) -> S3Result<()> {
+        if self.root.path().join(bucket).is_dir() {
+            return Ok(());
+        }
+        Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"))
+    }
+
+    /// Has a copy read the file that its source is in.
+    fn find_source(&self, source: &mut CopySource) -> S3Result<()> {
+        if let CopySource::Bucket { bucket, key, .. } = source {
+            *key = self.object_file(bucket, key)?.into();
+        }
+        Ok(())
+    }
 }
 
 /// An object in a listing, with the tag that reading it gives.
 fn listed(root: &Root, bucket: &str, found: Found) -> io::Result<Object> {
-    let tag = match stored_tag(&root.sidecar(bucket, &found.key, "internal")) {
+    let tag = match stored_tag(&root.sidecar(bucket, &found.file, "internal")) {
         Some(tag) => tag,
-        None => md5_of(&root.path().join(bucket).join(&found.key))?,
+        None => md5_of(&root.path().join(bucket).join(&found.file))?,
     };
     Ok(Object {
         e_tag: Some(ETag::Strong(tag)),
@@ -150,16 +137,36 @@ impl S3 for Store {
 
     async fn complete_multipart_upload(
         &self,
-        request: S3Request<CompleteMultipartUploadInput>,
+        mut request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let _held = self.condition.lock().await;
-        self.files.complete_multipart_upload(request).await
+        let input = &mut request.input;
+        let file = self.new_file(&input.bucket, &input.key)?;
+        let key = std::mem::replace(&mut input.key, file);
+        if key != input.key {
+            // What was said of the object when its upload began is there under its key.
+            let kind = format!("upload-{}.metadata", input.upload_id);
+            let told = |key| self.root.sidecar(&input.bucket, key, &kind);
+            match fs::rename(told(&key), told(&input.key)) {
+                Err(e) if !is_absent(&e) => return Err(S3Error::internal_error(e)),
+                _ => {}
+            }
+        }
+        let mut response = self.files.complete_multipart_upload(request).await?;
+        if let Some(later) = response.output.future.take() {
+            response.output = later.await?;
+        }
+        response.output.key = Some(key);
+        Ok(response)
     }
 
     async fn copy_object(
         &self,
-        request: S3Request<CopyObjectInput>,
+        mut request: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
+        let input = &mut request.input;
+        input.key = self.new_file(&input.bucket, &input.key)?;
+        self.find_source(&mut input.copy_source)?;
         self.files.copy_object(request).await
     }
 
@@ -167,6 +174,12 @@ impl S3 for Store {
         &self,
         request: S3Request<CreateBucketInput>,
     ) -> S3Result<S3Response<CreateBucketOutput>> {
+        // The caller's own: S3 API reference, `CreateBucket`.
+        if self.check_bucket(&request.input.bucket).is_ok() {
+            let message = "Your previous request to create the named bucket succeeded and you \
+                           already own it.";
+            return Err(s3_error!(BucketAlreadyOwnedByYou, "{message}"));
+        }
         self.files.create_bucket(request).await
     }
 
@@ -181,21 +194,79 @@ impl S3 for Store {
         &self,
         request: S3Request<DeleteBucketInput>,
     ) -> S3Result<S3Response<DeleteBucketOutput>> {
-        self.files.delete_bucket(request).await
+        let policy = self.policy(&request.input.bucket);
+        if holds_a_file(&self.root.path().join(&request.input.bucket)) {
+            return Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty"));
+        }
+        let answer = self.files.delete_bucket(request).await?;
+        // Most buckets have none.
+        drop(tokio::fs::remove_file(policy).await);
+        Ok(answer)
+    }
+
+    async fn delete_bucket_policy(
+        &self,
+        request: S3Request<DeleteBucketPolicyInput>,
+    ) -> S3Result<S3Response<DeleteBucketPolicyOutput>> {
+        let bucket = &request.input.bucket;
+        self.check_bucket(bucket)?;
+        // Deleted is what is not there, too.
+        drop(tokio::fs::remove_file(self.policy(bucket)).await);
+        Ok(S3Response::new(DeleteBucketPolicyOutput {}))
+    }
+
+    async fn get_bucket_policy(
+        &self,
+        request: S3Request<GetBucketPolicyInput>,
+    ) -> S3Result<S3Response<GetBucketPolicyOutput>> {
+        let bucket = &request.input.bucket;
+        self.check_bucket(bucket)?;
+        let Ok(policy) = tokio::fs::read_to_string(self.policy(bucket)).await else {
+            return Err(s3_error!(NoSuchBucketPolicy, "The bucket policy does not exist"));
+        };
+        Ok(S3Response::new(GetBucketPolicyOutput { policy: Some(policy) }))
+    }
+
+    async fn put_bucket_policy(
+        &self,
+        request: S3Request<PutBucketPolicyInput>,
+    ) -> S3Result<S3Response<PutBucketPolicyOutput>> {
+        let PutBucketPolicyInput { bucket, policy, .. } = request.input;
+        self.check_bucket(&bucket)?;
+        let read: Option<serde_json::Value> = serde_json::from_str(&policy).ok();
+        if !read.is_some_and(|it| it["Statement"].is_array() || it["Statement"].is_object()) {
+            return Err(s3_error!(MalformedPolicy, "Missing required field Statement"));
+        }
+        tokio::fs::write(self.policy(&bucket), policy).await.map_err(S3Error::internal_error)?;
+        Ok(S3Response::new(PutBucketPolicyOutput {}))
     }
 
     async fn delete_object(
         &self,
-        request: S3Request<DeleteObjectInput>,
+        mut request: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let input = &mut request.input;
+        input.key = self.root.file_of(&input.bucket, &input.key);
         self.files.delete_object(request).await
     }
 
     async fn delete_objects(
         &self,
-        request: S3Request<DeleteObjectsInput>,
+        mut request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-        self.files.delete_objects(request).await
+        let DeleteObjectsInput { bucket, delete, .. } = &mut request.input;
+        self.check_bucket(bucket)?;
+        let mut keys = Vec::new();
+        for object in &mut delete.objects {
+            let file = self.root.file_of(bucket, &object.key);
+            keys.push(std::mem::replace(&mut object.key, file));
+        }
+        let mut response = self.files.delete_objects(request).await?;
+        // It tells those that it deleted in the order in which they were asked for.
+        for (told, key) in response.output.deleted.iter_mut().flatten().zip(keys) {
+            told.key = Some(key);
+        }
+        Ok(response)
     }
 
     async fn get_bucket_location(
@@ -207,20 +278,9 @@ impl S3 for Store {
 
     async fn get_object(
         &self,
-        mut request: S3Request<GetObjectInput>,
+        request: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
-        let input = &mut request.input;
-        self.check_is_object(&input.bucket, &input.key).await?;
-        let conditions = Conditions {
-            matches: input.if_match.take(),
-            modified_since: input.if_modified_since.take(),
-            none_matches: input.if_none_match.take(),
-            unmodified_since: input.if_unmodified_since.take(),
-        };
-        let response = self.files.get_object(request).await?;
-        let output = &response.output;
-        conditions.check(output.e_tag.as_ref(), output.last_modified.as_ref())?;
-        Ok(response)
+        self.read(request).await
     }
 
     async fn head_bucket(
@@ -232,20 +292,9 @@ impl S3 for Store {
 
     async fn head_object(
         &self,
-        mut request: S3Request<HeadObjectInput>,
+        request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
-        let input = &mut request.input;
-        self.check_is_object(&input.bucket, &input.key).await?;
-        let conditions = Conditions {
-            matches: input.if_match.take(),
-            modified_since: input.if_modified_since.take(),
-            none_matches: input.if_none_match.take(),
-            unmodified_since: input.if_unmodified_since.take(),
-        };
-        let response = self.files.head_object(request).await?;
-        let output = &response.output;
-        conditions.check(output.e_tag.as_ref(), output.last_modified.as_ref())?;
-        Ok(response)
+        self.read(request).await
     }
 
     async fn list_buckets(
@@ -281,10 +330,8 @@ impl S3 for Store {
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let input = request.input;
+        self.check_bucket(&input.bucket)?;
         let folder = self.root.path().join(&input.bucket);
-        if !folder.is_dir() {
-            return Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"));
-        }
         // A page has at most 1,000: S3 API reference, `ListObjectsV2`.
         let limit = input.max_keys.unwrap_or(1000).min(1000);
         let question = Question {
@@ -344,6 +391,7 @@ impl S3 for Store {
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let input = &mut request.input;
         if input.if_match.is_none() && input.if_none_match.is_none() {
+            input.key = self.new_file(&input.bucket, &input.key)?;
             return self.files.put_object(request).await;
         }
         // s3s-fs looks, and then writes: two that look at one time would both write. The body is
@@ -356,6 +404,7 @@ impl S3 for Store {
             input.body = Some(StreamingBlob::from(Body::from(pieces.concat())));
         }
         let _held = self.condition.lock().await;
+        input.key = self.new_file(&input.bucket, &input.key)?;
         self.files.put_object(request).await
     }
 
@@ -368,8 +417,15 @@ impl S3 for Store {
 
     async fn upload_part_copy(
         &self,
-        request: S3Request<UploadPartCopyInput>,
+        mut request: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        self.find_source(&mut request.input.copy_source)?;
         self.files.upload_part_copy(request).await
     }
+}
+
+/// Whether anything is left in a folder but folders.
+fn holds_a_file(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|it| it.path()).any(|it| if it.is_dir() { holds_a_file(&it) } else { true })
 }

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use http::{Method, StatusCode, request::Parts};
+use jiff::Timestamp;
 
 use crate::cloud::aws::sigv4::{Credential, query_pairs, query_value};
 
@@ -30,12 +31,21 @@ pub enum Verdict {
     CutBefore,
     /// It is carried out after this time.
     Delay(Duration),
+    /// It is carried out, and `InternalError` is the answer where it would have been a good one.
+    FailAfter,
     /// It is carried out.
     #[default]
     Pass,
     /// It is refused with this status, code and message.
     Refuse(StatusCode, &'static str, &'static str),
-    /// It is carried out, and this time passes before each piece of the answer's body.
+    /// It is refused for it was made at another time than the server's.
+    Skewed {
+        /// When the client says it is.
+        client: Timestamp,
+        /// When the server says it is.
+        server: Timestamp,
+    },
+    /// It is carried out, and the answer's body takes this time; where it has none, the answer.
     SlowBody(Duration),
     /// It is carried out, and the connection ends in the middle of the answer's body.
     TruncateBody,
@@ -50,22 +60,69 @@ impl Verdict {
     );
 
     /// The refusal of a server that is broken.
-    pub const INTERNAL_ERROR: Self = Self::Refuse(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "InternalError",
-        "We encountered an internal error. Please try again.",
-    );
+    pub const INTERNAL_ERROR: Self =
+        Self::Refuse(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL.0, INTERNAL.1);
+
+    /// The refusal of a server that is broken, under another status.
+    pub(in crate::cloud) fn failed(status: u16) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::Refuse(status, INTERNAL.0, INTERNAL.1)
+    }
+}
+
+/// The code and message of a server that is broken.
+pub(super) const INTERNAL: (&str, &str) =
+    ("InternalError", "We encountered an internal error. Please try again.");
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Ended {
+    /// What the server itself made of it; none where it was not asked.
+    pub served: Option<StatusCode>,
+    /// What the client was answered; none where the connection was cut instead.
+    pub answered: Option<StatusCode>,
+}
+
+/// A [`Verdict`], and what else is to be done about a request.
+#[derive(Default)]
+pub struct Decision {
+    pub(super) verdict: Verdict,
+    pub(super) date: Option<Timestamp>,
+    pub(super) end: Option<Box<dyn FnOnce(Ended) + Send>>,
+}
+
+impl Decision {
+    /// A verdict, and nothing else.
+    pub fn new(verdict: Verdict) -> Self {
+        Self { verdict, date: None, end: None }
+    }
+
+    /// Has the answer say this time in its `Date`.
+    #[must_use]
+    pub fn with_date(mut self, date: Timestamp) -> Self {
+        self.date = Some(date);
+        self
+    }
+
+    /// Has this called when the request is answered; never for one whose client left before.
+    #[must_use]
+    pub fn with_end(mut self, end: impl FnOnce(Ended) + Send + 'static) -> Self {
+        self.end = Some(Box::new(end));
+        self
+    }
+}
+
+impl fmt::Debug for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decision").field("verdict", &self.verdict).finish_non_exhaustive()
+    }
 }
 
 /// Is told of each request, and decides what becomes of it.
 pub trait Tap: fmt::Debug + Send + Sync + 'static {
     /// A request came; nothing of it has been looked at but its head.
-    fn before(&self, call: &S3Call, head: &Parts) -> Verdict;
-
-    /// What was said of it was done; it was answered with this status, or with none where the connection was cut instead.
-    ///
-    /// Not told of a request whose client left before the answer.
-    fn after(&self, call: &S3Call, verdict: &Verdict, status: Option<StatusCode>);
+    fn decide(&self, call: &S3Call, head: &Parts) -> Decision;
 }
 
 impl S3Call {

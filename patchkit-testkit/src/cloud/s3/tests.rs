@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::{StatusCode, request::Parts};
+use jiff::Timestamp;
 use patchkit_core::SystemClock;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -96,10 +97,8 @@ async fn what_the_simulator_writes_is_served_with_its_own_tag() {
 
 #[tokio::test]
 async fn the_writer_refuses_what_is_no_file_of_the_bucket() {
-    let lake = tempfile::tempdir().unwrap();
-    let server = start(options().with_lake(lake.path())).await;
+    let server = start(options()).await;
     let writer = server.writer();
-    writer.put(BUCKET, "a/b", b"x").unwrap();
     for (bucket, key, kind) in [
         (BUCKET, "../out", ErrorKind::InvalidInput),
         (BUCKET, "a/../../out", ErrorKind::InvalidInput),
@@ -112,8 +111,6 @@ async fn the_writer_refuses_what_is_no_file_of_the_bucket() {
         ("..", "out", ErrorKind::InvalidInput),
         ("../example-bucket", "out", ErrorKind::InvalidInput),
         ("no-such-bucket", "out", ErrorKind::NotFound),
-        (BUCKET, "a", ErrorKind::Conflict),
-        (BUCKET, "a/b/c", ErrorKind::Conflict),
     ] {
         let error = writer.put(bucket, key, b"x").unwrap_err();
         assert_eq!(error.kind(), kind, "{bucket} {key:?}: {error}");
@@ -123,14 +120,12 @@ async fn the_writer_refuses_what_is_no_file_of_the_bucket() {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
     assert_eq!(names(server.root()), [BUCKET.to_owned()].into());
-    assert_eq!(names(lake.path()), ["a".to_owned()].into());
+    assert_eq!(names(&server.root().join(BUCKET)), BTreeSet::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_never_sees_half_an_object() {
-    let folder = tempfile::tempdir().unwrap();
-    let lake = folder.path().join("lake");
-    let server = start(options().with_lake(&lake)).await;
+    let server = start(options()).await;
     let writer = server.writer();
     let contents = ["a".repeat(100_000), "b".repeat(300_000)];
     writer.put(BUCKET, "it", contents[0].as_bytes()).unwrap();
@@ -143,14 +138,11 @@ async fn a_reader_never_sees_half_an_object() {
         }
     });
     while !writing.is_finished() {
-        assert!(contents.contains(&body_of(&lake.join("it"))));
-        let entries: Vec<_> = fs::read_dir(&lake).unwrap().collect();
-        assert_eq!(entries.len(), 1, "{entries:?}");
+        assert!(contents.contains(&body_of(&server.root().join(BUCKET).join("it"))));
         let answer = get(&server, "it").await;
         assert!(contents.contains(&body(&answer).to_owned()));
     }
     writing.join().unwrap();
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 fn body_of(path: &Path) -> String {
@@ -197,19 +189,21 @@ struct Script {
     log: Mutex<Vec<String>>,
 }
 
-impl Tap for Script {
-    fn before(&self, _: &S3Call, _: &Parts) -> Verdict {
-        self.verdicts.lock().unwrap().pop().unwrap_or_default()
-    }
-
-    fn after(&self, call: &S3Call, _: &Verdict, status: Option<StatusCode>) {
-        let S3Call { operation, access_key, bucket, key } = call;
-        let status = status.map_or(0, |status| status.as_u16());
-        let (bucket, key) = (bucket.as_deref().unwrap_or("-"), key.as_deref().unwrap_or("-"));
-        self.log
-            .lock()
-            .unwrap()
-            .push(format!("{operation} {access_key:?} {bucket} {key} {status}"));
+impl Tap for Arc<Script> {
+    fn decide(&self, call: &S3Call, _: &Parts) -> Decision {
+        let verdict = self.verdicts.lock().unwrap().pop().unwrap_or_default();
+        let (script, call) = (Self::clone(self), call.clone());
+        Decision::new(verdict).with_end(move |ended| {
+            let S3Call { operation, access_key, bucket, key } = call;
+            let status = |it: Option<StatusCode>| it.map_or(0, |status| status.as_u16());
+            let (bucket, key) = (bucket.as_deref().unwrap_or("-"), key.as_deref().unwrap_or("-"));
+            let mut told = format!("{operation} {access_key:?} {bucket} {key}");
+            told.push_str(&format!(" {}", status(ended.answered)));
+            if ended.served != ended.answered {
+                told.push_str(&format!(" for {}", status(ended.served)));
+            }
+            script.log.lock().unwrap().push(told);
+        })
     }
 }
 
@@ -226,7 +220,7 @@ impl Script {
 #[tokio::test]
 async fn each_request_is_told_under_its_operation() {
     let script = Arc::new(Script::default());
-    let server = start(options().with_tap(Arc::clone(&script) as _)).await;
+    let server = start(options().with_tap(Arc::new(Arc::clone(&script)))).await;
     for (method, target, told) in [
         ("GET", "/", "ListBuckets \"\" - - 200"),
         ("PUT", "/second-bucket", "CreateBucket \"\" second-bucket - 200"),
@@ -257,7 +251,7 @@ async fn each_request_is_told_under_its_operation() {
 #[tokio::test]
 async fn a_tap_may_spoil_each_request() {
     let script = Arc::new(Script::default());
-    let server = start(options().with_tap(Arc::clone(&script) as _)).await;
+    let server = start(options().with_tap(Arc::new(Arc::clone(&script)))).await;
     let file = |key: &str| server.root().join(BUCKET).join(key);
 
     script.next(Verdict::SLOW_DOWN);
@@ -274,7 +268,15 @@ async fn a_tap_may_spoil_each_request() {
     assert!(!file("a").exists());
     script.next(Verdict::CutAfter);
     assert_eq!(raw(&server, "PUT", "/example-bucket/a", "0123456789").await, "");
+    assert_eq!(script.last(), "PutObject \"\" example-bucket a 0 for 200");
     assert_eq!(body_of(&file("a")), "0123456789");
+    script.next(Verdict::FailAfter);
+    let answer = raw(&server, "PUT", "/example-bucket/after", "0123456789").await;
+    assert!(answer.contains("<Code>InternalError</Code>"), "{answer}");
+    assert_eq!(script.last(), "PutObject \"\" example-bucket after 500 for 200");
+    assert_eq!(body_of(&file("after")), "0123456789");
+    script.next(Verdict::FailAfter);
+    assert_eq!(status(&get(&server, "none").await), "404");
 
     script.next(Verdict::TruncateBody);
     let answer = get(&server, "a").await;
@@ -283,11 +285,20 @@ async fn a_tap_may_spoil_each_request() {
 
     let pause = Duration::from_millis(60);
     for verdict in [Verdict::Delay(pause), Verdict::SlowBody(pause)] {
-        script.next(verdict);
-        let begun = Instant::now();
-        assert_eq!(body(&get(&server, "a").await), "0123456789");
-        assert!(begun.elapsed() >= pause);
+        for (key, expected) in [("a", "0123456789"), ("empty", "")] {
+            server.writer().put(BUCKET, "empty", b"").unwrap();
+            script.next(verdict.clone());
+            let begun = Instant::now();
+            assert_eq!(body(&get(&server, key).await), expected);
+            assert!(begun.elapsed() >= pause);
+        }
     }
+    let (client, server_time) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(901).unwrap());
+    script.next(Verdict::Skewed { client, server: server_time });
+    let answer = get(&server, "a").await;
+    assert_eq!(status(&answer), "403");
+    assert!(answer.contains("<Code>RequestTimeTooSkewed</Code>"), "{answer}");
+    assert!(answer.contains("<ServerTime>1970-01-01T00:15:01Z</ServerTime>"), "{answer}");
 }
 
 #[tokio::test]
@@ -295,7 +306,8 @@ async fn dropping_it_ends_it_but_not_a_request_under_way() {
     let script = Arc::new(Script::default());
     script.next(Verdict::Delay(Duration::from_millis(200)));
     let folder = tempfile::tempdir().unwrap();
-    let server = start(options().with_root(folder.path()).with_tap(Arc::clone(&script) as _)).await;
+    let server =
+        start(options().with_root(folder.path()).with_tap(Arc::new(Arc::clone(&script)))).await;
     let address = server.address();
     let idle = TcpStream::connect(address).await.unwrap();
     let mut socket = TcpStream::connect(address).await.unwrap();
@@ -400,6 +412,72 @@ async fn conditions_on_reads_hold() {
         let answer = with_headers(&server, "GET", "/example-bucket/a", &headers, "").await;
         assert_eq!(status(&answer), expected, "{tag}");
     }
+}
+
+#[tokio::test]
+async fn a_key_may_be_the_folder_of_another() {
+    for keys in [["a", "a/b", "a/b/c"], ["a/b/c", "a/b", "a"], ["a/b", "a", "a/b/c"]] {
+        let server = start(options()).await;
+        for (number, key) in keys.iter().enumerate() {
+            if number == 1 {
+                server.writer().put(BUCKET, key, key.as_bytes()).unwrap();
+            } else {
+                let header = "x-amz-meta-key: it\r\ncontent-type: text/x\r\n";
+                let target = format!("/{BUCKET}/{key}");
+                let put = with_headers(&server, "PUT", &target, header, key).await;
+                assert_eq!(status(&put), "200", "{put}");
+            }
+        }
+        for (number, key) in keys.iter().enumerate() {
+            let answer = get(&server, key).await;
+            assert_eq!(body(&answer), *key);
+            assert_eq!(server.writer().read(BUCKET, key).as_deref(), Some(key.as_bytes()));
+            assert_eq!(answer.contains("x-amz-meta-key: it"), number != 1, "{answer}");
+        }
+        let listed = |answer: &str| -> Vec<String> {
+            let keys = answer.split("<Key>").skip(1);
+            keys.map(|it| it.split('<').next().unwrap().to_owned()).collect()
+        };
+        let all = raw(&server, "GET", "/example-bucket?list-type=2", "").await;
+        assert_eq!(listed(&all), ["a", "a/b", "a/b/c"]);
+        let top = raw(&server, "GET", "/example-bucket?list-type=2&delimiter=/", "").await;
+        assert_eq!(listed(&top), ["a"]);
+        assert!(top.contains("<CommonPrefixes><Prefix>a/</Prefix>"), "{top}");
+        let many =
+            "<Delete><Object><Key>a/b</Key></Object><Object><Key>none</Key></Object></Delete>";
+        let answer = raw(&server, "POST", "/example-bucket?delete", many).await;
+        assert_eq!(listed(&answer), ["a/b", "none"]);
+        assert_eq!(status(&raw(&server, "DELETE", "/example-bucket/a/b/c", "").await), "204");
+        let all = raw(&server, "GET", "/example-bucket?list-type=2&delimiter=/", "").await;
+        assert_eq!(listed(&all), ["a"]);
+        assert!(!all.contains("<CommonPrefixes>"), "{all}");
+        assert_eq!(status(&raw(&server, "DELETE", "/example-bucket/a", "").await), "204");
+        assert_eq!(status(&get(&server, "a").await), "404");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_becomes_a_folder_is_read_all_the_while() {
+    let server = start(options()).await;
+    let writer = server.writer();
+    let names: Vec<String> = (0..100).map(|number| format!("a{number}")).collect();
+    for name in &names {
+        raw(&server, "PUT", &format!("/{BUCKET}/{name}"), name).await;
+    }
+    let writing = std::thread::spawn({
+        let names = names.clone();
+        move || {
+            for name in &names {
+                writer.put(BUCKET, &format!("{name}/b"), b"x").unwrap();
+            }
+        }
+    });
+    while !writing.is_finished() {
+        for name in &names {
+            assert_eq!(body(&get(&server, name).await), *name);
+        }
+    }
+    writing.join().unwrap();
 }
 
 #[tokio::test]

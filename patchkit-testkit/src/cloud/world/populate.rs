@@ -31,7 +31,7 @@ use super::{
     uuid,
 };
 use crate::{
-    cloud::aws::{config, resource_groups, sns, ssm},
+    cloud::aws::{config, ec2, resource_groups, sns, ssm},
     rng::{Rng, mix},
 };
 
@@ -62,6 +62,7 @@ impl State {
             let machine = made.machine(&state, n);
             state.machines.push(machine);
         }
+        state.lose_some_arc();
         state.index();
         state.first_activations();
         state.first_scans();
@@ -90,6 +91,7 @@ impl State {
                     default_host_role: None,
                     config: config::Store::new(mix(seed ^ mix(scopes.len() as u64))),
                     groups: resource_groups::Store::default(),
+                    network: ec2::Network::default(),
                     sns: sns::Store::default(),
                     ssm: ssm::Store::default(),
                 });
@@ -128,6 +130,24 @@ impl State {
             agenda: Agenda::default(),
             judgements: Judgements::default(),
             numbers: 0,
+        }
+    }
+
+    /// Of the Arc machines of a subscription, where there are several, one at least is out of reach:
+    /// who works with them meets such ones.
+    fn lose_some_arc(&mut self) {
+        let is_out = |it: &AzureSide| matches!(it.agent, Agent::Absent | Agent::ConnectionLost);
+        for subscription in (0u16..).map(SubIx).take(self.subscriptions.len()) {
+            let sides = self.machines.iter_mut().filter_map(|it| it.azure.as_mut());
+            let mut arc: Vec<_> = sides
+                .filter(|it| it.subscription == subscription && it.kind == AzureKind::Arc)
+                .collect();
+            if arc.len() > 1
+                && !arc.iter().any(|it| is_out(it))
+                && let Some(last) = arc.last_mut()
+            {
+                last.agent = Agent::ConnectionLost;
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use patchkit_core::{ComplianceStatus, OperationKind};
 use super::{
     Consistency, Execution, State,
     clock::later,
-    machine::{Agent, AwsKind, Behavior, MachineIx, Power, ScopeIx},
+    machine::{Agent, AwsKind, AzureKind, Behavior, MachineIx, Power, ScopeIx},
     patching::{JobEnd, Reboot, Work},
     populate::Plan,
     power::Off,
@@ -119,6 +119,20 @@ fn every_account_and_region_has_a_stopped_instance_and_a_managed_one() {
             assert!(machines.iter().filter(instance).any(stopped));
             assert!(machines.iter().any(|at| state.answers(*at)));
         }
+    }
+}
+
+#[test]
+fn of_several_arc_machines_of_a_subscription_one_is_out_of_reach() {
+    for seed in 0..20 {
+        let state = State::new(&Plan { seed, ..plan(60) });
+        let arc: Vec<_> = places(&state)
+            .filter(|at| {
+                state.machine(*at).azure.as_ref().is_some_and(|it| it.kind == AzureKind::Arc)
+            })
+            .collect();
+        let lost = arc.iter().filter(|at| !state.answers_azure(**at)).count();
+        assert!(arc.len() < 2 || (1..arc.len()).contains(&lost), "{seed}: {lost} of {}", arc.len());
     }
 }
 

@@ -294,9 +294,15 @@ fn describe(call: &Call<'_>, name: &str) -> Option<Value> {
 fn delete_config_rule(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let name = input["ConfigRuleName"].as_str().unwrap_or_default().to_owned();
     let (now, scope) = (call.state.now, call.scope);
+    let is_remediated = call.here().config.remediations.contains_key(&name);
     let rule = call.here_mut().config.rules.get_mut(&name).ok_or_else(|| no_such(&name))?;
     if rule.deletion.is_some() {
         return Err(in_use(&name));
+    }
+    if is_remediated {
+        // API reference, DeleteConfigRule.
+        let message = "A remediation action is associated with the rule. Delete it first.";
+        return Err(AwsError::new("ResourceInUseException", message));
     }
     rule.deletion = Some(now);
     call.state.after(DELETION, move |state| {

@@ -1,9 +1,15 @@
 //! DescribeInstances and DescribeInstanceStatus.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{
-    super::{AwsError, Call, Operations, page::Page, seconds, texts},
+    super::{
+        AwsError, Call, Operations, object,
+        page::{Page, answer},
+        seconds, texts,
+    },
     Instance, all, dry_run,
     filter::Filters,
     named, network,
@@ -53,7 +59,7 @@ fn describe_instances(call: &mut Call<'_>, input: Value) -> Result<Value, AwsErr
         (found.filter(passes).collect(), None)
     };
     let reservations: Vec<Value> = found.iter().map(|it| reservation(call, it)).collect();
-    Ok(json!({"Reservations": reservations, "NextToken": next}))
+    Ok(answer("Reservations", reservations, next))
 }
 
 /// Ids and pages exclude each other (API reference, DescribeInstances), and a page has 5 to 1,000.
@@ -103,62 +109,70 @@ fn values(call: &Call<'_>, it: &Instance<'_>, name: &str) -> Vec<String> {
 }
 
 fn reservation(call: &Call<'_>, it: &Instance<'_>) -> Value {
-    let instance = instance(call, it);
-    json!({
-        "ReservationId": reservation_id(it),
-        "OwnerId": call.account_id(),
-        "Groups": [],
-        "Instances": [instance],
-    })
+    object([
+        ("ReservationId", reservation_id(it).into()),
+        ("OwnerId", call.account_id().into()),
+        ("Groups", json!([])),
+        ("Instances", vec![instance(call, it)].into()),
+    ])
 }
 
 fn instance(call: &Call<'_>, it: &Instance<'_>) -> Value {
     let windows = call.state.system_of(it.at).is_windows();
-    let tags: Vec<Value> =
-        it.aws.tags.iter().map(|(key, value)| json!({"Key": &**key, "Value": &**value})).collect();
+    let tag = |(key, value): &(Arc<str>, Arc<str>)| {
+        object([("Key", (**key).into()), ("Value", (**value).into())])
+    };
+    let tags: Vec<Value> = it.aws.tags.iter().map(tag).collect();
     let profile = it.ec2.profile.as_ref().map(|association| {
-        json!({
-            "Arn": profile_arn(call, &association.profile),
-            "Id": profile_id(call, &association.profile),
-        })
+        object([
+            ("Arn", profile_arn(call, &association.profile).into()),
+            ("Id", profile_id(call, &association.profile).into()),
+        ])
     });
-    let group = network::security_group(call);
-    json!({
-        "InstanceId": it.aws.id,
-        "ImageId": image(it),
-        "State": state_value(it.machine.power),
-        "StateTransitionReason": it.ec2.reason,
-        "PrivateDnsName": private_dns_name(call, it),
-        "PublicDnsName": "",
-        "AmiLaunchIndex": 0,
-        "InstanceType": it.ec2.kind,
-        "LaunchTime": seconds(it.machine.booted),
-        "Placement": {"AvailabilityZone": zone(call, it), "GroupName": "", "Tenancy": "default"},
-        "Platform": windows.then_some("windows"),
-        "PlatformDetails": if windows { "Windows" } else { "Linux/UNIX" },
-        "Monitoring": {"State": "disabled"},
-        "SubnetId": network::subnet_id(call, it.ec2.zone),
-        "VpcId": network::vpc_id(call),
-        "PrivateIpAddress": it.machine.address(),
-        "Architecture": "x86_64",
-        "RootDeviceType": "ebs",
-        "RootDeviceName": "/dev/xvda",
-        "VirtualizationType": "hvm",
-        "Hypervisor": "xen",
-        "EnaSupport": true,
-        "EbsOptimized": false,
-        "SecurityGroups": [group],
-        "SourceDestCheck": true,
-        "IamInstanceProfile": profile,
-        "MetadataOptions": {
-            "State": "applied",
-            "HttpTokens": "required",
-            "HttpEndpoint": "enabled",
-            "HttpPutResponseHopLimit": 2,
-            "InstanceMetadataTags": "disabled",
-        },
-        "Tags": tags,
-    })
+    let placement = object([
+        ("AvailabilityZone", zone(call, it).into()),
+        ("GroupName", "".into()),
+        ("Tenancy", "default".into()),
+    ]);
+    object([
+        ("InstanceId", (*it.aws.id).into()),
+        ("ImageId", image(it).into()),
+        ("State", state_value(it.machine.power)),
+        ("StateTransitionReason", (*it.ec2.reason).into()),
+        ("PrivateDnsName", private_dns_name(call, it).into()),
+        ("PublicDnsName", "".into()),
+        ("AmiLaunchIndex", 0.into()),
+        ("InstanceType", it.ec2.kind.into()),
+        ("LaunchTime", seconds(it.machine.booted)),
+        ("Placement", placement),
+        ("Platform", windows.then_some("windows").into()),
+        ("PlatformDetails", if windows { "Windows" } else { "Linux/UNIX" }.into()),
+        ("Monitoring", object([("State", "disabled".into())])),
+        ("SubnetId", network::subnet_id(call, it.ec2.zone).into()),
+        ("VpcId", network::vpc_id(call).into()),
+        ("PrivateIpAddress", it.machine.address().into()),
+        ("Architecture", "x86_64".into()),
+        ("RootDeviceType", "ebs".into()),
+        ("RootDeviceName", "/dev/xvda".into()),
+        ("VirtualizationType", "hvm".into()),
+        ("Hypervisor", "xen".into()),
+        ("EnaSupport", true.into()),
+        ("EbsOptimized", false.into()),
+        ("SecurityGroups", vec![network::security_group(call)].into()),
+        ("SourceDestCheck", true.into()),
+        ("IamInstanceProfile", profile.into()),
+        (
+            "MetadataOptions",
+            object([
+                ("State", "applied".into()),
+                ("HttpTokens", "required".into()),
+                ("HttpEndpoint", "enabled".into()),
+                ("HttpPutResponseHopLimit", 2.into()),
+                ("InstanceMetadataTags", "disabled".into()),
+            ]),
+        ),
+        ("Tags", tags.into()),
+    ])
 }
 
 fn describe_instance_status(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
@@ -209,7 +223,7 @@ fn describe_instance_status(call: &mut Call<'_>, input: Value) -> Result<Value, 
             })
         })
         .collect();
-    Ok(json!({"InstanceStatuses": statuses, "NextToken": next}))
+    Ok(answer("InstanceStatuses", statuses, next))
 }
 
 fn health(power: Power) -> &'static str {
@@ -233,7 +247,7 @@ pub(super) fn state(power: Power) -> (u16, &'static str) {
 
 pub(super) fn state_value(power: Power) -> Value {
     let (code, name) = state(power);
-    json!({"Code": code, "Name": name})
+    object([("Code", code.into()), ("Name", name.into())])
 }
 
 pub(super) fn profile_arn(call: &Call<'_>, name: &str) -> String {

@@ -1,24 +1,46 @@
 //! Regions, and the one VPC that each account has in each of them.
 
+pub(super) mod endpoints;
+pub(super) mod groups;
+pub(super) mod routes;
+
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use super::{
-    super::{AwsError, Call, Operations, page::Page, seconds, texts},
+    super::{
+        AwsError, Call, Operations, object,
+        page::{Page, answer},
+        texts,
+    },
     dry_run,
     filter::Filters,
+    tags::check,
 };
 use crate::{
-    cloud::world::{clock::earlier, hex17},
+    cloud::world::{hex17, machine::Tags},
     rng::mix,
 };
 
-pub(super) const OPERATIONS: Operations = &[
+pub(super) const VPC_OPERATIONS: Operations = &[
     ("DescribeRegions", describe_regions),
-    ("DescribeSecurityGroups", describe_security_groups),
     ("DescribeSubnets", describe_subnets),
-    ("DescribeVpcEndpoints", describe_vpc_endpoints),
+    ("DescribeVpcAttribute", describe_vpc_attribute),
     ("DescribeVpcs", describe_vpcs),
 ];
+
+/// What was changed in the network of an account's Region: all else is as it is from the start.
+#[derive(Debug, Default)]
+pub(crate) struct Network {
+    /// As they are described, in the order in which they were made.
+    endpoints: Vec<Value>,
+    groups: Vec<Value>,
+    /// The endpoints and groups of the start that were deleted.
+    gone: BTreeSet<String>,
+    /// The rules of groups by the groups' ids, where these are no longer those of the start.
+    ingress: BTreeMap<String, Vec<groups::Rule>>,
+}
 
 const ZONES: [char; 3] = ['a', 'b', 'c'];
 
@@ -71,6 +93,18 @@ fn describe_vpcs(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     listed(call, &input, "Vpcs", "VpcIds", "VpcId", &["is-default", "vpc-id"], vec![vpc])
 }
 
+fn describe_vpc_attribute(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
+    dry_run(&input)?;
+    let id = known_vpc(call, &input)?;
+    let attribute = match input["Attribute"].as_str().unwrap_or_default() {
+        // Private names of endpoints need both (VPC user guide, "DNS attributes for your VPC").
+        "enableDnsHostnames" => "EnableDnsHostnames",
+        "enableDnsSupport" => "EnableDnsSupport",
+        _ => return Ok(json!({"VpcId": id, "EnableNetworkAddressUsageMetrics": {"Value": false}})),
+    };
+    Ok(json!({"VpcId": id, attribute: {"Value": true}}))
+}
+
 fn describe_subnets(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     dry_run(&input)?;
     let subnet = |(n, zone): (usize, char)| {
@@ -92,64 +126,6 @@ fn describe_subnets(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError
     listed(call, &input, "Subnets", "SubnetIds", "SubnetId", &filters, subnets)
 }
 
-fn describe_security_groups(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
-    dry_run(&input)?;
-    let group = security_group(call);
-    let group = json!({
-        "GroupId": group["GroupId"],
-        "GroupName": group["GroupName"],
-        "Description": "Managed nodes: HTTPS out, to Systems Manager's endpoints",
-        "VpcId": vpc_id(call),
-        "OwnerId": call.account_id(),
-        "IpPermissions": [],
-        "IpPermissionsEgress": [{
-            "IpProtocol": "tcp",
-            "FromPort": 443,
-            "ToPort": 443,
-            "IpRanges": [{"CidrIp": "10.0.0.0/8"}],
-            "Ipv6Ranges": [],
-            "PrefixListIds": [],
-            "UserIdGroupPairs": [],
-        }],
-        "Tags": [],
-    });
-    let filters = ["group-id", "group-name", "vpc-id"];
-    listed(call, &input, "SecurityGroups", "GroupIds", "GroupId", &filters, vec![group])
-}
-
-fn describe_vpc_endpoints(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
-    dry_run(&input)?;
-    let endpoint = |(n, service): (u64, &str)| {
-        let gateway = service == "s3";
-        let region = call.region();
-        let id = format!("vpce-{}", id(call, 20 + n));
-        json!({
-            "VpcEndpointId": id,
-            "VpcEndpointType": if gateway { "Gateway" } else { "Interface" },
-            "VpcId": vpc_id(call),
-            "ServiceName": format!("com.amazonaws.{region}.{service}"),
-            "State": "available",
-            "PrivateDnsEnabled": !gateway,
-            "RequesterManaged": false,
-            "RouteTableIds": [],
-            "SubnetIds": if gateway { json!([]) } else { json!([subnet_id(call, 'a')]) },
-            "Groups": if gateway { json!([]) } else { json!([security_group(call)]) },
-            "DnsEntries": if gateway {
-                json!([])
-            } else {
-                json!([{"DnsName": format!("{id}.{service}.{region}.vpce.amazonaws.com")}])
-            },
-            "CreationTimestamp": seconds(earlier(call.state.now, std::time::Duration::from_hours(2_400))),
-            "OwnerId": call.account_id(),
-            "Tags": [],
-        })
-    };
-    let services = ["ssm", "ssmmessages", "ec2messages", "s3"];
-    let endpoints = (0..).zip(services).map(endpoint).collect();
-    let filters = ["service-name", "vpc-endpoint-id", "vpc-endpoint-state", "vpc-id"];
-    listed(call, &input, "VpcEndpoints", "VpcEndpointIds", "VpcEndpointId", &filters, endpoints)
-}
-
 /// A listing of a few things, by ids and by filters that are named like their members.
 fn listed(
     call: &Call<'_>,
@@ -163,15 +139,57 @@ fn listed(
     let filters = Filters::of(input, known)?;
     let wanted = texts(&input[ids]);
     if let Some(unknown) = wanted.iter().find(|it| !items.iter().any(|item| item[id] == ***it)) {
-        let code = format!("Invalid{}.NotFound", id.replace("Id", "ID"));
-        let message = format!("The {id} '{unknown}' does not exist");
-        return Err(AwsError::new(code, message));
+        return Err(unknown_id(id, unknown));
     }
     items.retain(|item| wanted.is_empty() || wanted.iter().any(|it| item[id] == **it));
-    items.retain(|item| filters.pass(&Vec::new(), |name| vec![member(item, name)]));
+    items.retain(|item| filters.pass(&tags_of(item), |name| vec![member(item, name)]));
     let page = Page::of(call, input, 1_000)?;
     let (items, next) = page.cut(items);
-    Ok(json!({list: items, "NextToken": next}))
+    Ok(answer(list, items, next))
+}
+
+/// What EC2 says of an id that it does not have (EC2 API reference, "Client error codes").
+fn unknown_id(member: &str, id: &str) -> AwsError {
+    let (code, what) = match member {
+        "GroupId" => ("InvalidGroup.NotFound", "security group"),
+        "RouteTableId" => ("InvalidRouteTableID.NotFound", "routeTable ID"),
+        "SubnetId" => ("InvalidSubnetID.NotFound", "subnet ID"),
+        "VpcEndpointId" => ("InvalidVpcEndpointId.NotFound", "Vpc Endpoint Id"),
+        _ => ("InvalidVpcID.NotFound", "vpc ID"),
+    };
+    AwsError::new(code, format!("The {what} '{id}' does not exist"))
+}
+
+/// The VPC that an input names.
+fn known_vpc(call: &Call<'_>, input: &Value) -> Result<String, AwsError> {
+    let id = input["VpcId"].as_str().unwrap_or_default();
+    if id == vpc_id(call) { Ok(id.to_owned()) } else { Err(unknown_id("VpcId", id)) }
+}
+
+/// The tags that something of this type is to be made with.
+fn new_tags(input: &Value, kind: &str) -> Result<Vec<Value>, AwsError> {
+    let mut tags = Vec::new();
+    for part in input["TagSpecifications"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        let of = part["ResourceType"].as_str().unwrap_or_default();
+        if of != kind {
+            let message =
+                format!("'{of}' is not a valid taggable resource type for this operation.");
+            return Err(AwsError::new("InvalidParameterValue", message));
+        }
+        for tag in part["Tags"].as_array().map(Vec::as_slice).unwrap_or_default() {
+            let key = tag["Key"].as_str().unwrap_or_default();
+            let value = tag["Value"].as_str().unwrap_or_default();
+            check(key, value)?;
+            tags.push(json!({"Key": key, "Value": value}));
+        }
+    }
+    Ok(tags)
+}
+
+fn tags_of(item: &Value) -> Tags {
+    let text = |it: &Value| it.as_str().unwrap_or_default().into();
+    let tags = item["Tags"].as_array().map(Vec::as_slice).unwrap_or_default();
+    tags.iter().map(|tag| (text(&tag["Key"]), text(&tag["Value"]))).collect()
 }
 
 /// The member that a filter is named after: `vpc-id` is `VpcId`.
@@ -195,7 +213,10 @@ pub(super) fn subnet_id(call: &Call<'_>, zone: char) -> String {
 }
 
 pub(super) fn security_group(call: &Call<'_>) -> Value {
-    json!({"GroupId": format!("sg-{}", id(call, 9)), "GroupName": "managed-nodes"})
+    object([
+        ("GroupId", format!("sg-{}", id(call, 9)).into()),
+        ("GroupName", "managed-nodes".into()),
+    ])
 }
 
 /// An id of the account and Region: the same in each world of this seed.

@@ -121,7 +121,7 @@ fn resources(
     Ok(places)
 }
 
-fn check(key: &str, value: &str) -> Result<(), AwsError> {
+pub(super) fn check(key: &str, value: &str) -> Result<(), AwsError> {
     let wrong = |message: String| Err(AwsError::new("InvalidParameterValue", message));
     if key.is_empty() || key.chars().count() > 128 {
         return wrong(format!("Tag keys are 1 to 128 characters long: {key:?}"));

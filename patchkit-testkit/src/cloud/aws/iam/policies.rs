@@ -13,6 +13,7 @@ use crate::cloud::world::identity::{Effect, Policy, decides};
 pub(super) const OPERATIONS: Operations = &[
     ("AttachRolePolicy", attach),
     ("CreatePolicy", create),
+    ("DeletePolicy", delete),
     ("DetachRolePolicy", detach),
     ("GetPolicy", get),
     ("GetPolicyVersion", get_version),
@@ -42,6 +43,21 @@ fn create(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     identity_mut(call).policies.insert(Arc::clone(&arn), policy);
     let (arn, policy) = find(call, &arn)?;
     Ok(json!({"Policy": shown(call, arn, policy)}))
+}
+
+fn delete(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
+    let (arn, _) = find(call, text(&input, "PolicyArn"))?;
+    let arn = Arc::clone(arn);
+    if arn.starts_with("arn:aws:iam::aws:") {
+        let message = format!("User is not authorized to perform: iam:DeletePolicy on {arn}");
+        return Err(AwsError::new("AccessDenied", message).with_status(403));
+    }
+    if attachments(call, &arn) > 0 {
+        let message = "Cannot delete a policy attached to entities.";
+        return Err(AwsError::new("DeleteConflictException", message));
+    }
+    identity_mut(call).policies.remove(&arn);
+    Ok(json!({}))
 }
 
 fn get(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {

@@ -19,6 +19,7 @@ pub(super) const OPERATIONS: Operations = &[
     ("ListRolePolicies", list_role_policies),
     ("ListRoles", list_roles),
     ("PutRolePolicy", put_role_policy),
+    ("UpdateAssumeRolePolicy", update_trust),
 ];
 
 fn create_role(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
@@ -48,6 +49,13 @@ fn create_role(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
 fn get_role(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let (name, role) = role(call, &input)?;
     Ok(json!({"Role": shown(call, name, role)}))
+}
+
+fn update_trust(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
+    let trust = document(&input["PolicyDocument"])?;
+    role_mut(call, &input)?.trust = trust;
+    recheck(call);
+    Ok(json!({}))
 }
 
 fn list_roles(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {

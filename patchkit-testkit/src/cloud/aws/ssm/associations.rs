@@ -6,6 +6,7 @@ mod run;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -40,6 +41,7 @@ pub(super) const OPERATIONS: Operations = &[
     ("DescribeAssociationExecutions", read::describe_association_executions),
     ("DescribeEffectiveInstanceAssociations", read::describe_effective_instance_associations),
     ("DescribeInstanceAssociationsStatus", read::describe_instance_associations_status),
+    ("ListAssociationVersions", versions::list_association_versions),
     ("ListAssociations", read::list_associations),
     ("StartAssociationsOnce", run::start_associations_once),
     ("UpdateAssociation", change::update_association),
@@ -106,7 +108,8 @@ struct Definition {
 struct Association {
     id: Arc<str>,
     definition: Definition,
-    version: u32,
+    /// What it was made of before, oldest first.
+    old: Vec<Version>,
     created: Timestamp,
     updated: Timestamp,
     last_run: Option<Timestamp>,
@@ -121,11 +124,18 @@ struct Association {
     plan: u64,
 }
 
+/// What an association was made of until an update.
+#[derive(Clone, Debug)]
+struct Version {
+    definition: Definition,
+    created: Timestamp,
+}
+
 /// One run of an association.
 #[derive(Clone, Debug)]
 struct Execution {
     id: Arc<str>,
-    version: u32,
+    version: usize,
     created: Timestamp,
     /// The command that it is.
     command: Arc<str>,
@@ -153,13 +163,36 @@ struct TargetResult {
     code: i32,
 }
 
-impl Association {
-    /// The nodes that it is for.
+impl TargetResult {
+    /// Of a node where the association has not run.
+    fn pending(node: Box<str>, at: Timestamp) -> Self {
+        let (status, details) = ("Pending", "Associated");
+        Self { node, status, details, at, last_success: None, execution: "".into(), code: -1 }
+    }
+
+    fn is_pending(&self) -> bool {
+        self.status == "Pending"
+    }
+}
+
+impl Definition {
+    /// The nodes that an association is for.
     fn targets(&self) -> Vec<Target> {
-        match &self.definition.instance_id {
+        match &self.instance_id {
             Some(id) => vec![Target { key: "InstanceIds".to_owned(), values: vec![id.clone()] }],
-            None => self.definition.targets.clone(),
+            None => self.targets.clone(),
         }
+    }
+}
+
+impl Association {
+    fn targets(&self) -> Vec<Target> {
+        self.definition.targets()
+    }
+
+    /// The number of the version that it is now.
+    fn version(&self) -> usize {
+        self.old.len() + 1
     }
 
     /// `Pending` before the first run has ended, then how the last one did.

@@ -1,5 +1,6 @@
 //! Automation: runbooks whose steps call services, for one thing or for many.
 
+mod abroad;
 mod actions;
 mod flow;
 mod read;
@@ -55,10 +56,14 @@ struct Execution {
     /// Someone asked it to stop after the step that it is at.
     stopping: bool,
     parent: Option<Arc<str>>,
+    /// Of a child in another account or Region: where its parent is.
+    parent_scope: Option<ScopeIx>,
     /// Of a child: what it is for.
     target: Option<String>,
     /// Of a parent.
     fan: Option<Fan>,
+    /// Of one that runs in many accounts and Regions.
+    abroad: Option<abroad::Abroad>,
 }
 
 /// How a parent goes over its targets.
@@ -149,7 +154,7 @@ impl State {
 
 /// Starts an execution by an input of StartAutomationExecution, for what runs runbooks itself; gives
 /// its id.
-pub(super) fn start_input(
+pub(crate) fn start_input(
     state: &mut State,
     scope: ScopeIx,
     value: Value,
@@ -163,6 +168,22 @@ pub(super) fn start_input(
 /// An execution's status; none where it is not known.
 pub(super) fn status(state: &State, scope: ScopeIx, id: &str) -> Option<String> {
     state.automation(scope).get(id).map(|execution| execution.status.as_str().to_owned())
+}
+
+/// How an execution goes.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) status: String,
+    pub(crate) ended: Option<Timestamp>,
+    /// As DescribeAutomationStepExecutions has them.
+    pub(crate) steps: Vec<Value>,
+}
+
+/// How an execution goes; none where it is not known.
+pub(crate) fn told(state: &State, scope: ScopeIx, id: &str) -> Option<Told> {
+    let execution = state.automation(scope).get(id)?;
+    let status = execution.status.as_str().to_owned();
+    Some(Told { status, ended: execution.ended, steps: read::step_values(execution) })
 }
 
 /// Cancels an execution, unless it is over.

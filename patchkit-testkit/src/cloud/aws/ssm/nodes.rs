@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 
 use self::filters::Filters;
 use super::{
-    super::{AwsError, Call, Operations, page::Page, seconds},
+    super::{
+        AwsError, Call, Operations,
+        page::{Page, answer},
+        seconds,
+    },
     associations::Standing,
 };
 use crate::cloud::world::{
@@ -31,7 +35,7 @@ fn describe_instance_information(call: &mut Call<'_>, input: Value) -> Result<Va
         None => page.cut(call.here().machines.iter().copied().filter(passing)),
     };
     let list: Vec<Value> = nodes.into_iter().filter_map(|at| information(state, at)).collect();
-    Ok(json!({"InstanceInformationList": list, "NextToken": next}))
+    Ok(answer("InstanceInformationList", list, next))
 }
 
 impl State {

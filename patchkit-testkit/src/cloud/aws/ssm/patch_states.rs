@@ -8,7 +8,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    super::{AwsError, Call, Operations, input, page::Page, seconds},
+    super::{
+        AwsError, Call, Operations, input,
+        page::{Page, answer},
+        seconds,
+    },
     filter::Test,
 };
 use crate::cloud::world::{
@@ -38,7 +42,7 @@ fn states(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
         Some(row(state, at, aws, scan))
     });
     let (rows, next) = page.cut(rows);
-    Ok(json!({"InstancePatchStates": rows, "NextToken": next}))
+    Ok(answer("InstancePatchStates", rows, next))
 }
 
 #[derive(Deserialize)]
@@ -93,7 +97,7 @@ fn states_for_patch_group(call: &mut Call<'_>, value: Value) -> Result<Value, Aw
     });
     let (found, next) = page.cut(passing);
     let rows = found.into_iter().map(|(at, aws, scan)| row(state, at, aws, scan));
-    Ok(json!({"InstancePatchStates": rows.collect::<Vec<_>>(), "NextToken": next}))
+    Ok(answer("InstancePatchStates", rows.collect(), next))
 }
 
 fn scanned(state: &State, at: MachineIx) -> Option<(&AwsSide, &PatchScan)> {
@@ -209,7 +213,7 @@ fn patches(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
             "CVEIds": finding.cves(),
         })
     });
-    Ok(json!({"Patches": rows.collect::<Vec<_>>(), "NextToken": next}))
+    Ok(answer("Patches", rows.collect(), next))
 }
 
 fn read(filter: PatchFilter) -> Result<(By, Vec<String>), AwsError> {

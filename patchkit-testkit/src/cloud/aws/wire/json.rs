@@ -10,11 +10,8 @@ use super::{
         AwsError,
         model::{Model, Operation, Shape},
     },
-    NULL, Request, error_members, respond,
+    JSON_1_0, JSON_1_1, NULL, Request, error_members, respond,
 };
-
-const JSON_1_1: &str = "application/x-amz-json-1.1";
-const JSON_1_0: &str = "application/x-amz-json-1.0";
 
 pub(super) fn decode<'m>(
     model: &'m Model,
@@ -43,7 +40,7 @@ pub(super) fn encode_rest(output: &Value, request_id: &str) -> Response<Bytes> {
 }
 
 pub(super) fn error(
-    model: &Model,
+    content_type: &'static str,
     error: &AwsError,
     known: Option<&Shape>,
     status: StatusCode,
@@ -51,7 +48,7 @@ pub(super) fn error(
 ) -> Response<Bytes> {
     let mut members = error_members(error, known);
     members.insert("__type".to_owned(), json!(error.name));
-    respond(status, content_type(model), request_id, body(&Value::Object(members)))
+    respond(status, content_type, request_id, body(&Value::Object(members)))
 }
 
 pub(super) fn error_rest(
@@ -69,7 +66,7 @@ pub(super) fn error_rest(
     response
 }
 
-fn content_type(model: &Model) -> &'static str {
+pub(super) fn content_type(model: &Model) -> &'static str {
     match model.metadata.json_version.as_deref() {
         Some("1.0") => JSON_1_0,
         _ => JSON_1_1,

@@ -13,10 +13,11 @@ use super::{
         AwsError,
         model::{Kind, Model, Operation, Protocol, Reference, Shape},
     },
-    NULL, respond,
+    Form, NULL, respond,
 };
 
 const XML: &str = "text/xml;charset=UTF-8";
+const PROLOGUE: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 pub(super) fn encode(
     model: &Model,
@@ -26,8 +27,7 @@ pub(super) fn encode(
 ) -> Response<Bytes> {
     let name = &operation.name;
     let namespace = model.metadata.xml_namespace.as_deref().unwrap_or_default();
-    let mut writer = Writer { model, text: String::with_capacity(4_096) };
-    writer.text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let mut writer = Writer { model, text: PROLOGUE.to_owned() };
     let _ = write!(writer.text, "<{name}Response xmlns=\"{}\">", escape(namespace));
     let shape = operation.output.as_ref().and_then(|it| model.shape(it));
     if model.metadata.protocol == Protocol::Ec2 {
@@ -41,9 +41,9 @@ pub(super) fn encode(
         if let Some(shape) = shape {
             let wrapper = operation.output.as_ref().and_then(|it| it.result_wrapper.as_deref());
             let wrapper = wrapper.map_or_else(|| format!("{name}Result"), ToOwned::to_owned);
-            let _ = write!(writer.text, "<{wrapper}>");
+            open(&mut writer.text, &wrapper);
             writer.members(shape, output);
-            let _ = write!(writer.text, "</{wrapper}>");
+            close(&mut writer.text, &wrapper);
         }
         writer.text.push_str("<ResponseMetadata>");
         writer.element("RequestId", request_id);
@@ -54,40 +54,73 @@ pub(super) fn encode(
 }
 
 pub(super) fn error(
-    model: &Model,
+    form: Form<'_>,
     error: &AwsError,
     known: Option<&Shape>,
     status: StatusCode,
     request_id: &str,
 ) -> Response<Bytes> {
-    let ec2 = model.metadata.protocol == Protocol::Ec2;
     let stated = known.and_then(|it| it.error.as_ref()).and_then(|it| it.code.as_deref());
     let code = match &*error.name {
         // Query services have another word for what the model forbids.
-        "ValidationException" if ec2 => "InvalidParameterValue",
+        "ValidationException" if form == Form::Ec2 => "InvalidParameterValue",
         "ValidationException" => "ValidationError",
         name => stated.unwrap_or(name),
     };
-    let mut writer = Writer { model, text: String::new() };
-    writer.text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    if ec2 {
-        writer.text.push_str("<Response><Errors><Error>");
-        writer.element("Code", code);
-        writer.element("Message", &error.message);
-        writer.text.push_str("</Error></Errors>");
-        writer.element("RequestID", request_id);
-        writer.text.push_str("</Response>");
-    } else {
-        let namespace = model.metadata.xml_namespace.as_deref().unwrap_or_default();
-        let _ = write!(writer.text, "<ErrorResponse xmlns=\"{}\"><Error>", escape(namespace));
-        writer.element("Type", if status.is_server_error() { "Receiver" } else { "Sender" });
-        writer.element("Code", code);
-        writer.element("Message", &error.message);
-        writer.text.push_str("</Error>");
-        writer.element("RequestId", request_id);
-        writer.text.push_str("</ErrorResponse>");
+    let mut text = PROLOGUE.to_owned();
+    match form {
+        Form::Ec2 => {
+            text.push_str("<Response><Errors><Error>");
+            element(&mut text, "Code", code);
+            element(&mut text, "Message", &error.message);
+            text.push_str("</Error></Errors>");
+            element(&mut text, "RequestID", request_id);
+            text.push_str("</Response>");
+        }
+        Form::S3 => {
+            text.push_str("<Error>");
+            element(&mut text, "Code", code);
+            element(&mut text, "Message", &error.message);
+            element(&mut text, "RequestId", request_id);
+            text.push_str("</Error>");
+        }
+        Form::Query { .. } | Form::Cbor | Form::Json(_) | Form::RestJson => {
+            text.push_str("<ErrorResponse");
+            if let Form::Query { namespace: Some(namespace) } = form {
+                let _ = write!(text, " xmlns=\"{}\"", escape(namespace));
+            }
+            text.push_str("><Error>");
+            element(
+                &mut text,
+                "Type",
+                if status.is_server_error() { "Receiver" } else { "Sender" },
+            );
+            element(&mut text, "Code", code);
+            element(&mut text, "Message", &error.message);
+            text.push_str("</Error>");
+            element(&mut text, "RequestId", request_id);
+            text.push_str("</ErrorResponse>");
+        }
     }
-    respond(status, XML, request_id, writer.text)
+    respond(status, XML, request_id, text)
+}
+
+fn open(text: &mut String, name: &str) {
+    text.push('<');
+    text.push_str(name);
+    text.push('>');
+}
+
+fn close(text: &mut String, name: &str) {
+    text.push_str("</");
+    text.push_str(name);
+    text.push('>');
+}
+
+fn element(text: &mut String, name: &str, content: &str) {
+    open(text, name);
+    text.push_str(&escape(content));
+    close(text, name);
 }
 
 struct Writer<'m> {
@@ -96,8 +129,8 @@ struct Writer<'m> {
 }
 
 impl Writer<'_> {
-    fn element(&mut self, name: &str, text: &str) {
-        let _ = write!(self.text, "<{name}>{}</{name}>", escape(text));
+    fn element(&mut self, name: &str, content: &str) {
+        element(&mut self.text, name, content);
     }
 
     fn members(&mut self, shape: &Shape, value: &Value) {
@@ -116,9 +149,9 @@ impl Writer<'_> {
         let Some(shape) = self.model.shape(reference) else { return };
         match (shape.kind, value) {
             (Kind::Structure, _) => {
-                let _ = write!(self.text, "<{name}>");
+                open(&mut self.text, name);
                 self.members(shape, value);
-                let _ = write!(self.text, "</{name}>");
+                close(&mut self.text, name);
             }
             (Kind::List, Value::Array(items)) => {
                 let Some(member) = &shape.member else { return };
@@ -128,22 +161,22 @@ impl Writer<'_> {
                     }
                     return;
                 }
-                let _ = write!(self.text, "<{name}>");
+                open(&mut self.text, name);
                 for item in items {
                     self.value(member.location_name.as_deref().unwrap_or("member"), member, item);
                 }
-                let _ = write!(self.text, "</{name}>");
+                close(&mut self.text, name);
             }
             (Kind::Map, Value::Object(entries)) => {
                 let (Some(key), Some(of)) = (&shape.key, &shape.value) else { return };
-                let _ = write!(self.text, "<{name}>");
+                open(&mut self.text, name);
                 for (word, item) in entries {
                     self.text.push_str("<entry>");
                     self.element(key.location_name.as_deref().unwrap_or("key"), word);
                     self.value(of.location_name.as_deref().unwrap_or("value"), of, item);
                     self.text.push_str("</entry>");
                 }
-                let _ = write!(self.text, "</{name}>");
+                close(&mut self.text, name);
             }
             (Kind::Timestamp, Value::Number(number)) => {
                 #[expect(clippy::cast_possible_truncation, reason = "a float is cut at i64's ends")]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use patchkit_core::{RateUnit, Schedule};
 use serde_json::{Value, json};
 
-use super::{Association, Definition, State, read, run, unknown};
+use super::{Association, Definition, State, Version, read, run, unknown};
 use crate::cloud::{
     aws::{
         AwsError, Call, input,
@@ -49,7 +49,7 @@ pub(super) fn create_association(call: &mut Call<'_>, value: Value) -> Result<Va
     let association = Association {
         id: Arc::clone(&id),
         definition,
-        version: 1,
+        old: Vec::new(),
         created: now,
         updated: now,
         last_run: None,
@@ -66,6 +66,8 @@ pub(super) fn create_association(call: &mut Call<'_>, value: Value) -> Result<Va
     *store.tags.of_mut("Association", &id) = tags;
     if at_once {
         call.reached = run::run(call.state, scope, &id)?;
+    } else {
+        run::expect(call.state, scope, &id)?;
     }
     run::plan_next(call.state, scope, &id);
     described(call, &id)
@@ -76,10 +78,11 @@ pub(super) fn update_association(call: &mut Call<'_>, value: Value) -> Result<Va
     let scope = call.scope;
     let old = call.state.association(scope, &id).ok_or_else(|| unknown(&id))?;
     let asked = value["AssociationVersion"].as_str();
-    if asked.is_some_and(|it| it != "$LATEST" && it != old.version.to_string()) {
+    if asked.is_some_and(|it| it != "$LATEST" && it != old.version().to_string()) {
         let message = "The association has no such version.";
         return Err(AwsError::new("InvalidAssociationVersion", message));
     }
+    old.check_versions()?;
     let (name, instance) = (old.definition.name.clone(), old.definition.instance_id.clone());
     let targets = old.definition.targets.clone();
     let mut new: Definition = input(value)?;
@@ -97,13 +100,15 @@ pub(super) fn update_association(call: &mut Call<'_>, value: Value) -> Result<Va
     let timing = timing(&new, now)?;
     let at_once = !new.apply_only_at_cron_interval || new.schedule_expression.is_none();
     if let Some(association) = call.state.association_mut(scope, &id) {
-        association.definition = new;
+        let definition = std::mem::replace(&mut association.definition, new);
+        association.old.push(Version { definition, created: association.updated });
         association.timing = timing;
-        association.version += 1;
         association.updated = now;
     }
     if at_once {
         call.reached = run::run(call.state, scope, &id)?;
+    } else {
+        run::expect(call.state, scope, &id)?;
     }
     run::plan_next(call.state, scope, &id);
     described(call, &id)
@@ -127,7 +132,8 @@ pub(super) fn delete_association(call: &mut Call<'_>, value: Value) -> Result<Va
 
 fn described(call: &Call<'_>, id: &str) -> Result<Value, AwsError> {
     let association = call.state.association(call.scope, id).ok_or_else(|| unknown(id))?;
-    Ok(json!({"AssociationDescription": read::description(association)}))
+    let version = association.version_of(None)?;
+    Ok(json!({"AssociationDescription": read::description(association, version)}))
 }
 
 fn check(state: &State, scope: ScopeIx, definition: &Definition) -> Result<(), AwsError> {

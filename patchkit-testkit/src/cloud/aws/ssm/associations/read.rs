@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Association, Ended, Execution, State, run, unknown};
+use super::{Association, Ended, Execution, State, Version, run, unknown};
 use crate::cloud::{
     aws::{AwsError, Call, input, page::Page, seconds},
     world::machine::ScopeIx,
@@ -39,25 +39,22 @@ pub(super) fn find<'a>(
 
 pub(super) fn describe_association(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     let association = find(call.state, call.scope, &value)?;
-    let version = value["AssociationVersion"].as_str();
-    if version.is_some_and(|it| it != "$LATEST" && it != association.version.to_string()) {
-        let message = "The simulator keeps the latest version of an association alone.";
-        return Err(AwsError::new("InvalidAssociationVersion", message));
-    }
-    Ok(json!({"AssociationDescription": description(association)}))
+    let version = association.version_of(value["AssociationVersion"].as_str())?;
+    Ok(json!({"AssociationDescription": description(association, version)}))
 }
 
-pub(super) fn description(association: &Association) -> Value {
+pub(super) fn description(association: &Association, (number, version): (usize, Version)) -> Value {
+    let Version { definition, created } = version;
     let (status, _) = association.status();
     let status = match status {
         "Success" | "Pending" => status,
         _ => "Failed",
     };
-    let mut value = json!(association.definition);
+    let mut value = json!(definition);
     value["AssociationId"] = json!(&*association.id);
-    value["AssociationVersion"] = json!(association.version.to_string());
+    value["AssociationVersion"] = json!(number.to_string());
     value["Date"] = seconds(association.created);
-    value["LastUpdateAssociationDate"] = seconds(association.updated);
+    value["LastUpdateAssociationDate"] = seconds(created);
     value["LastExecutionDate"] = json!(association.last_run.map(seconds));
     value["LastSuccessfulExecutionDate"] = json!(association.last_success.map(seconds));
     value["Overview"] = association.overview();
@@ -66,7 +63,7 @@ pub(super) fn description(association: &Association) -> Value {
         "Name": status,
         "Message": format!("The association is {status}."),
     });
-    value["Targets"] = json!(association.targets());
+    value["Targets"] = json!(definition.targets());
     value
 }
 
@@ -96,7 +93,7 @@ pub(super) fn list_associations(call: &mut Call<'_>, value: Value) -> Result<Val
             json!({
                 "AssociationId": &*it.id,
                 "AssociationName": it.definition.association_name,
-                "AssociationVersion": it.version.to_string(),
+                "AssociationVersion": it.version().to_string(),
                 "DocumentVersion": it.definition.document_version,
                 "InstanceId": it.definition.instance_id,
                 "LastExecutionDate": it.last_run.map(seconds),
@@ -280,11 +277,11 @@ pub(super) fn describe_instance_associations_status(
         .iter()
         .filter_map(|id| call.state.association(call.scope, id))
         .map(|it| {
-            let result = it.results.get(&*node);
+            let result = it.results.get(&*node).filter(|it| !it.is_pending());
             json!({
                 "AssociationId": &*it.id,
                 "AssociationName": it.definition.association_name,
-                "AssociationVersion": it.version.to_string(),
+                "AssociationVersion": it.version().to_string(),
                 "DocumentVersion": "1",
                 "InstanceId": node,
                 "Name": it.definition.name,
@@ -314,7 +311,7 @@ pub(super) fn describe_effective_instance_associations(
         .map(|it| {
             json!({
                 "AssociationId": &*it.id,
-                "AssociationVersion": it.version.to_string(),
+                "AssociationVersion": it.version().to_string(),
                 "InstanceId": node,
             })
         })

@@ -66,9 +66,24 @@ pub(super) fn parameters(
 
 /// Runs an association on all of its nodes; says which.
 pub(super) fn run(state: &mut State, scope: ScopeIx, id: &str) -> Result<Vec<String>, AwsError> {
+    expect(state, scope, id)?;
     let association = state.association(scope, id).ok_or_else(|| unknown(id))?;
     let targets = association.targets();
     run_on(state, scope, id, targets)
+}
+
+/// Notes the nodes that an association is for and has not run on: there it is pending.
+pub(super) fn expect(state: &mut State, scope: ScopeIx, id: &str) -> Result<(), AwsError> {
+    let association = state.association(scope, id).ok_or_else(|| unknown(id))?;
+    let nodes = resolve(state, scope, &association.targets())?;
+    let nodes = nodes.into_iter().filter_map(|at| state.machine(at).aws.as_ref());
+    let nodes = nodes.map(|aws| aws.id.clone()).filter(|id| !association.results.contains_key(id));
+    let (now, nodes) = (state.now, nodes.collect::<Vec<_>>());
+    if let Some(association) = state.association_mut(scope, id) {
+        let pending = nodes.into_iter().map(|id| (id.clone(), TargetResult::pending(id, now)));
+        association.results.extend(pending);
+    }
+    Ok(())
 }
 
 fn run_on(
@@ -78,7 +93,7 @@ fn run_on(
     targets: Vec<Target>,
 ) -> Result<Vec<String>, AwsError> {
     let association = state.association(scope, id).ok_or_else(|| unknown(id))?;
-    let (id, version) = (Arc::clone(&association.id), association.version);
+    let (id, version) = (Arc::clone(&association.id), association.version());
     let definition = association.definition.clone();
     let document = Document::find(state, scope, &definition.name)
         .map_err(|fault| AwsError::new("InvalidDocument", fault))?;

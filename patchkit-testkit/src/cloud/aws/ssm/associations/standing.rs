@@ -12,12 +12,12 @@ pub(in super::super) struct Standing {
     /// `Success`, or of one that has not succeeded how it stands.
     pub(in super::super) status: &'static str,
     counts: BTreeMap<&'static str, u32>,
-    last: Timestamp,
+    last: Option<Timestamp>,
     last_success: Option<Timestamp>,
 }
 
 impl Standing {
-    /// Of a node; none where no association has run there.
+    /// Of a node; none where no association is for it.
     pub(in super::super) fn of(state: &State, scope: ScopeIx, node: &str) -> Option<Self> {
         let mut standing: Option<Self> = None;
         for association in state.associations(scope).by_id.values() {
@@ -25,13 +25,14 @@ impl Standing {
             let it = standing.get_or_insert(Self {
                 status: "Success",
                 counts: BTreeMap::new(),
-                last: result.at,
+                last: None,
                 last_success: None,
             });
             *it.counts.entry(result.status).or_default() += 1;
-            it.last = it.last.max(result.at);
+            it.last = it.last.max(Some(result.at).filter(|_| !result.is_pending()));
             it.last_success = it.last_success.max(result.last_success);
-            if result.status != "Success" {
+            // One that failed is told before one that is pending.
+            if result.status != "Success" && (it.status == "Success" || !result.is_pending()) {
                 it.status = result.status;
             }
         }
@@ -41,7 +42,7 @@ impl Standing {
     /// Adds it to the description of its node.
     pub(in super::super) fn describe(&self, node: &mut Value) {
         node["AssociationStatus"] = json!(self.status);
-        node["LastAssociationExecutionDate"] = seconds(self.last);
+        node["LastAssociationExecutionDate"] = self.last.map_or(Value::Null, seconds);
         node["LastSuccessfulAssociationExecutionDate"] =
             self.last_success.map_or(Value::Null, seconds);
         node["AssociationOverview"] = json!({

@@ -249,7 +249,9 @@ fn what_an_association_came_to_is_told_of_its_node_in_compliance_and_description
     let (id, node) = (create(&lab, &noop(&lab)), lab.linux().remove(0));
     let of_node = json!({"Filters": [{"Key": "InstanceIds", "Values": [node]}]});
     let described = || lab.good("DescribeInstanceInformation", &of_node);
-    assert!(described()["InstanceInformationList"][0].get("AssociationStatus").is_none());
+    let pending = described()["InstanceInformationList"][0].clone();
+    assert_eq!(pending["AssociationStatus"], "Pending");
+    assert!(pending.get("LastAssociationExecutionDate").is_none());
     lab.advance(120);
     let told = described()["InstanceInformationList"][0].clone();
     assert_eq!(told["AssociationStatus"], "Success");
@@ -272,4 +274,60 @@ fn what_an_association_came_to_is_told_of_its_node_in_compliance_and_description
     assert!(summaries() > 0);
     lab.good("DeleteAssociation", &json!({"AssociationId": id}));
     assert_eq!(summaries(), 0);
+}
+
+#[test]
+fn an_association_that_waits_for_its_schedule_is_pending() {
+    let lab = Lab::new(Behavior::Well);
+    let mut input = noop(&lab);
+    input["ScheduleExpression"] = json!("rate(1 hour)");
+    input["ApplyOnlyAtCronInterval"] = json!(true);
+    let id = create(&lab, &input);
+    let node = lab.linux().remove(0);
+    let told = || {
+        let overview = described(&lab, &id)["Overview"].clone();
+        let infos = lab.good("DescribeInstanceAssociationsStatus", &json!({"InstanceId": node}));
+        let status = infos["InstanceAssociationStatusInfos"][0]["Status"].clone();
+        (overview["AssociationStatusAggregatedCount"].clone(), overview["Status"].clone(), status)
+    };
+    assert_eq!(told(), (json!({"Pending": 2}), json!("Pending"), json!("Pending")));
+    lab.advance(3_700);
+    assert_eq!(told(), (json!({"Success": 2}), json!("Success"), json!("Success")));
+}
+
+#[test]
+fn old_versions_are_described_and_listed_the_latest_first() {
+    let lab = Lab::new(Behavior::Well);
+    let mut input = noop(&lab);
+    input["ScheduleExpression"] = json!("rate(1 hour)");
+    let id = create(&lab, &input);
+    lab.advance(60);
+    let update = json!({"AssociationId": id, "ScheduleExpression": "rate(2 hours)"});
+    lab.good("UpdateAssociation", &update);
+    let version = |number: &str| json!({"AssociationId": id, "AssociationVersion": number});
+    let described = |number: &str| {
+        let answer = lab.good("DescribeAssociation", &version(number));
+        answer["AssociationDescription"]["ScheduleExpression"].clone()
+    };
+    assert_eq!(described("1"), "rate(1 hour)");
+    assert_eq!(described("2"), "rate(2 hours)");
+    assert_eq!(described("$LATEST"), "rate(2 hours)");
+    assert_eq!(lab.refused("DescribeAssociation", &version("3")), "InvalidAssociationVersion");
+    let page = |token: &Value| {
+        let input = json!({"AssociationId": id, "MaxResults": 1, "NextToken": token});
+        let answer = lab.good("ListAssociationVersions", &input);
+        (answer["AssociationVersions"][0].clone(), answer["NextToken"].clone())
+    };
+    let (latest, next) = page(&Value::Null);
+    let (first, end) = page(&next);
+    assert_eq!(
+        (&latest["AssociationVersion"], &first["AssociationVersion"]),
+        (&json!("2"), &json!("1"))
+    );
+    assert_eq!(first["ScheduleExpression"], "rate(1 hour)");
+    assert!(first["CreatedDate"].as_f64() < latest["CreatedDate"].as_f64());
+    assert!(end.is_null());
+    let unknown = json!({"AssociationId": "00000000-0000-0000-0000-000000000000"});
+    let refused = lab.refused("ListAssociationVersions", &unknown);
+    assert_eq!(refused, "AssociationDoesNotExist");
 }

@@ -60,7 +60,7 @@ impl State {
     }
 
     /// Begins as many children of a parent as it may have; ends it after the last one.
-    fn feed(&mut self, scope: ScopeIx, id: &Arc<str>) {
+    pub(super) fn feed(&mut self, scope: ScopeIx, id: &Arc<str>) {
         loop {
             let Some(parent) = self.automation_mut(scope).get_mut(id) else { return };
             let stopped = parent.stopping || parent.status != Status::InProgress;
@@ -107,10 +107,14 @@ impl State {
         if failed > allowed {
             parent.failure = Some(format!("{failed} of the targets failed."));
         }
+        let (status, above) = (parent.status, parent.parent.clone().zip(parent.parent_scope));
+        if let Some((above, there)) = above {
+            self.end_abroad_child(there, &above, id, status);
+        }
     }
 
     /// Begins the step at this place of the runbook.
-    fn begin_step(&mut self, scope: ScopeIx, id: &Arc<str>, place: usize) {
+    pub(super) fn begin_step(&mut self, scope: ScopeIx, id: &Arc<str>, place: usize) {
         let now = self.now;
         let step_id: Arc<str> = self.new_uuid().into();
         let region = Arc::clone(&self.scope(scope).region);
@@ -238,6 +242,9 @@ impl State {
         execution.status = status;
         execution.ended = Some(now);
         let Some(parent) = execution.parent.clone() else { return };
+        if let Some(there) = execution.parent_scope {
+            return self.end_abroad_child(there, &parent, id, status);
+        }
         if let Some(fan) =
             self.automation_mut(scope).get_mut(&parent).and_then(|it| it.fan.as_mut())
         {
@@ -255,6 +262,12 @@ impl State {
         }
         execution.status = Status::Cancelling;
         let (id, last) = (Arc::clone(&execution.id), execution.steps.len().checked_sub(1));
+        if let Some(abroad) = &execution.abroad {
+            for (there, child) in abroad.children() {
+                self.cancel_execution(there, &child);
+            }
+            return self.feed_abroad(scope, &id);
+        }
         let children = execution.fan.as_ref().map(|fan| fan.children.clone());
         if let Some(children) = children {
             for child in children {

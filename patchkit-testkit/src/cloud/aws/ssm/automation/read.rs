@@ -24,10 +24,11 @@ pub(super) fn get_automation_execution(
     let id = value["AutomationExecutionId"].as_str().unwrap_or_default();
     let execution = call.state.automation(call.scope).get(id).ok_or_else(|| unknown(id))?;
     let mut shown = summary(execution);
-    let steps: Vec<Value> =
-        execution.steps.iter().take(STEPS_SHOWN).map(|it| step(execution, it)).collect();
+    let steps = steps(execution);
+    shown["StepExecutionsTruncated"] = json!(steps.len() > STEPS_SHOWN);
+    let steps: Vec<Value> = steps.into_iter().take(STEPS_SHOWN).map(|it| it.value).collect();
     shown["StepExecutions"] = json!(steps);
-    shown["StepExecutionsTruncated"] = json!(execution.steps.len() > STEPS_SHOWN);
+    shown["TargetLocations"] = json!(execution.abroad.as_ref().map(|it| &it.locations));
     // The model has no empty value: what is given by no one and is nothing is not told.
     let told = |(_, values): &(&String, &Vec<String>)| values.iter().all(|it| !it.is_empty());
     let parameters: BTreeMap<&String, &Vec<String>> =
@@ -36,9 +37,12 @@ pub(super) fn get_automation_execution(
     let children = execution.fan.iter().flat_map(|fan| &fan.children);
     let children: Vec<&Execution> =
         children.filter_map(|id| call.state.automation(call.scope).get(id)).collect();
-    shown["ProgressCounters"] = match &execution.fan {
-        Some(fan) => counters(fan.values.len(), children.iter().map(|it| it.status)),
-        None => counters(execution.runbook.steps.len(), execution.steps.iter().map(|it| it.status)),
+    shown["ProgressCounters"] = match (&execution.abroad, &execution.fan) {
+        (Some(abroad), _) => counters(abroad.places.len(), abroad.statuses()),
+        (None, Some(fan)) => counters(fan.values.len(), children.iter().map(|it| it.status)),
+        (None, None) => {
+            counters(execution.runbook.steps.len(), execution.steps.iter().map(|it| it.status))
+        }
     };
     Ok(json!({"AutomationExecution": shown}))
 }
@@ -152,12 +156,17 @@ pub(super) fn describe_automation_executions(
         .into_iter()
         .map(|it| {
             let mut shown = summary(it);
-            shown["AutomationType"] = json!("Local");
+            shown["AutomationType"] = json!(kind(it));
             shown["LogFile"] = json!("");
             shown
         })
         .collect();
     Ok(json!({"AutomationExecutionMetadataList": list, "NextToken": next}))
+}
+
+/// Whether it runs where it was started, or in many accounts and Regions.
+fn kind(execution: &Execution) -> &'static str {
+    if execution.abroad.is_some() { "CrossAccount" } else { "Local" }
 }
 
 fn passes(execution: &Execution, tags: &TagStore, filters: &[Filter]) -> Result<bool, AwsError> {
@@ -176,7 +185,7 @@ fn passes(execution: &Execution, tags: &TagStore, filters: &[Filter]) -> Result<
             }
             "StartTimeBefore" => execution.started < time(values)?,
             "StartTimeAfter" => execution.started > time(values)?,
-            "AutomationType" => any("Local"),
+            "AutomationType" => any(kind(execution)),
             "TagKey" => tags.of("Automation", &execution.id).iter().any(|(key, _)| any(key)),
             _ => return Err(filter_key(key)),
         };
@@ -206,30 +215,50 @@ pub(super) fn describe_automation_step_executions(
     let execution = call.state.automation(call.scope).get(id).ok_or_else(|| unknown(id))?;
     let filters = filters(&value)?;
     let mut found = Vec::new();
-    for run in &execution.steps {
-        if step_passes(execution, run, &filters)? {
-            found.push(run);
+    for step in steps(execution) {
+        if step_passes(&step, &filters)? {
+            found.push(step);
         }
     }
     if value["ReverseOrder"].as_bool() == Some(true) {
         found.reverse();
     }
     let (found, next) = page.cut(found);
-    let steps: Vec<Value> = found.into_iter().map(|it| step(execution, it)).collect();
+    let steps: Vec<Value> = found.into_iter().map(|it| it.value).collect();
     Ok(json!({"StepExecutions": steps, "NextToken": next}))
 }
 
-fn step_passes(execution: &Execution, run: &StepRun, filters: &[Filter]) -> Result<bool, AwsError> {
-    let step = &execution.runbook.steps[run.place];
+/// One step as it is told, and when it began.
+struct Told {
+    value: Value,
+    started: Timestamp,
+}
+
+/// The steps of an execution; of one in many accounts and Regions, one for each place.
+fn steps(execution: &Execution) -> Vec<Told> {
+    if let Some(abroad) = &execution.abroad {
+        let places = abroad.places.iter().filter_map(|it| {
+            let started = it.started?;
+            Some(Told { value: it.step(&abroad.locations[it.location]), started })
+        });
+        return places.collect();
+    }
+    let own = |run: &StepRun| Told { value: step(execution, run), started: run.started };
+    execution.steps.iter().map(own).collect()
+}
+
+pub(super) fn step_values(execution: &Execution) -> Vec<Value> {
+    steps(execution).into_iter().map(|it| it.value).collect()
+}
+
+fn step_passes(step: &Told, filters: &[Filter]) -> Result<bool, AwsError> {
     for Filter { key, values } in filters {
-        let any = |text: &str| values.iter().any(|it| it == text);
+        let any = |member: &str| values.iter().any(|it| step.value[member] == **it);
         let passes = match key.as_str() {
-            "StepExecutionStatus" => any(run.status.as_str()),
-            "StepExecutionId" => any(&run.id),
-            "StepName" => any(&step.name),
-            "Action" => any(&step.action),
-            "StartTimeBefore" => run.started < time(values)?,
-            "StartTimeAfter" => run.started > time(values)?,
+            "StepExecutionStatus" => any("StepStatus"),
+            "StepExecutionId" | "StepName" | "Action" => any(key),
+            "StartTimeBefore" => step.started < time(values)?,
+            "StartTimeAfter" => step.started > time(values)?,
             _ => return Err(filter_key(key)),
         };
         if !passes {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Execution, Fan, Parameters, State, Status, Target,
+    abroad::Abroad,
     runbooks::{Fault, Runbook},
     unknown,
 };
@@ -35,7 +36,7 @@ struct Start {
     max_concurrency: Option<String>,
     max_errors: Option<String>,
     mode: Option<String>,
-    target_locations: Option<Value>,
+    target_locations: Option<Vec<Value>>,
     target_maps: Option<Value>,
     #[serde(rename = "TargetLocationsURL")]
     target_locations_url: Option<String>,
@@ -70,12 +71,31 @@ pub(super) fn start(
     check_modelled(&start)?;
     let runbook = find(state, scope, &start)?;
     let mut reached = named_nodes(state, scope, start.parameters.values().flatten());
-    let id = if start.targets.is_empty() {
+    let id = if let Some(locations) = start.target_locations.as_ref().filter(|it| !it.is_empty()) {
+        let many = (!start.targets.is_empty()).then(|| Many::of(&start));
+        if let Some(many) = &many {
+            many.check(&runbook, &start.parameters)?;
+        }
+        let mut given = start.parameters.clone();
+        if let Some(many) = &many {
+            given.insert(many.parameter.clone(), vec![String::new()]);
+        }
+        let mut parameters = runbook.complete(&given).map_err(wrong)?;
+        if let Some(many) = &many {
+            parameters.remove(&many.parameter);
+        }
+        let abroad = Abroad::of(state, locations, many)?;
+        let mut execution = state.new_execution(runbook, parameters, caller.into());
+        execution.abroad = Some(abroad);
+        state.begin_abroad(scope, execution)
+    } else if start.targets.is_empty() {
         let parameters = runbook.complete(&start.parameters).map_err(wrong)?;
         let execution = state.new_execution(runbook, parameters, caller.into());
         state.begin_execution(scope, execution)
     } else {
-        let fan = fan(state, scope, &runbook, &start)?;
+        let many = Many::of(&start);
+        many.check(&runbook, &start.parameters)?;
+        let fan = many.fan(state, scope)?;
         reached.extend(named_nodes(state, scope, fan.values.iter()));
         let mut given = start.parameters.clone();
         given.insert(fan.parameter.clone(), vec![String::new()]);
@@ -89,15 +109,14 @@ pub(super) fn start(
     Ok(Started { id, reached })
 }
 
-fn wrong(message: String) -> AwsError {
+pub(super) fn wrong(message: String) -> AwsError {
     AwsError::new("InvalidAutomationExecutionParametersException", message)
 }
 
 /// What would be done otherwise than asked is refused.
 fn check_modelled(start: &Start) -> Result<(), AwsError> {
-    let elsewhere = start.target_locations.is_some() || start.target_locations_url.is_some();
     let not_modelled = [
-        (elsewhere, "TargetLocations"),
+        (start.target_locations_url.is_some(), "TargetLocationsURL"),
         (start.target_maps.is_some(), "TargetMaps"),
         (start.mode.as_deref() == Some("Interactive"), "Mode Interactive"),
     ];
@@ -125,35 +144,61 @@ fn find(state: &State, scope: ScopeIx, start: &Start) -> Result<Arc<Runbook>, Aw
     }
 }
 
-fn fan(state: &State, scope: ScopeIx, runbook: &Runbook, start: &Start) -> Result<Fan, AwsError> {
-    let parameter = start.target_parameter_name.clone().unwrap_or_default();
-    if !runbook.parameters.iter().any(|it| it.name == parameter) {
-        let name = &runbook.name;
-        return Err(wrong(format!("TargetParameterName: {name} has no parameter {parameter:?}.")));
+/// How an execution is to go over many targets.
+#[derive(Clone, Debug)]
+pub(super) struct Many {
+    pub(super) parameter: String,
+    pub(super) targets: Vec<Target>,
+    pub(super) max_concurrency: Option<String>,
+    pub(super) max_errors: Option<String>,
+}
+
+impl Many {
+    fn of(start: &Start) -> Self {
+        Self {
+            parameter: start.target_parameter_name.clone().unwrap_or_default(),
+            targets: start.targets.clone(),
+            max_concurrency: start.max_concurrency.clone(),
+            max_errors: start.max_errors.clone(),
+        }
     }
-    if start.parameters.contains_key(&parameter) {
-        return Err(wrong(format!("{parameter} is given by Targets and by Parameters.")));
+
+    fn check(&self, runbook: &Runbook, given: &Parameters) -> Result<(), AwsError> {
+        let Self { parameter, .. } = self;
+        if !runbook.parameters.iter().any(|it| it.name == *parameter) {
+            let name = &runbook.name;
+            let message = format!("TargetParameterName: {name} has no parameter {parameter:?}.");
+            return Err(wrong(message));
+        }
+        if given.contains_key(parameter) {
+            return Err(wrong(format!("{parameter} is given by Targets and by Parameters.")));
+        }
+        Ok(())
     }
-    let values = values(state, scope, &start.targets)?;
-    let max_concurrency = start.max_concurrency.as_deref().unwrap_or(CONCURRENCY);
-    let max_errors = start.max_errors.as_deref().unwrap_or(ERRORS);
-    Ok(Fan {
-        parameter,
-        targets: start.targets.clone(),
-        next: 0,
-        running: 0,
-        failed: 0,
-        children: Vec::new(),
-        concurrency: amount(max_concurrency, values.len()).max(1),
-        allowed_errors: amount(max_errors, values.len()),
-        max_concurrency: max_concurrency.to_owned(),
-        max_errors: max_errors.to_owned(),
-        values,
-    })
+
+    /// What it comes to in an account's Region.
+    pub(super) fn fan(&self, state: &State, scope: ScopeIx) -> Result<Fan, AwsError> {
+        let values = values(state, scope, &self.targets)?;
+        let max_concurrency = self.max_concurrency.as_deref().unwrap_or(CONCURRENCY);
+        let max_errors = self.max_errors.as_deref().unwrap_or(ERRORS);
+        Ok(Fan {
+            parameter: self.parameter.clone(),
+            targets: self.targets.clone(),
+            next: 0,
+            running: 0,
+            failed: 0,
+            children: Vec::new(),
+            concurrency: amount(max_concurrency, values.len()).max(1),
+            allowed_errors: amount(max_errors, values.len()),
+            max_concurrency: max_concurrency.to_owned(),
+            max_errors: max_errors.to_owned(),
+            values,
+        })
+    }
 }
 
 /// `10` or `10%` of so many.
-fn amount(text: &str, of: usize) -> usize {
+pub(super) fn amount(text: &str, of: usize) -> usize {
     match text.strip_suffix('%') {
         Some(percent) => percent.parse().map_or(0, |percent: usize| of * percent / 100),
         None => text.parse().unwrap_or(0),
@@ -217,8 +262,10 @@ impl State {
             steps: Vec::new(),
             stopping: false,
             parent: None,
+            parent_scope: None,
             target: None,
             fan: None,
+            abroad: None,
         }
     }
 }

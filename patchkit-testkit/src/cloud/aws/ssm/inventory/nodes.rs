@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        super::{AwsError, Call, input, page::Page},
+        super::{
+            AwsError, Call, input, object,
+            page::{Page, answer},
+        },
         filter::Test,
     },
     Filter, no_such_filter,
@@ -102,7 +105,7 @@ pub(super) fn get(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> 
     }
     let (nodes, next) = page.cut(passing);
     let entities: Vec<Value> = nodes.into_iter().map(|at| entity(state, at, kind)).collect();
-    Ok(json!({"Entities": entities, "NextToken": next}))
+    Ok(answer("Entities", entities, next))
 }
 
 /// Understands a key, as in `AWS:InstanceInformation.PlatformType`.
@@ -152,18 +155,16 @@ impl Wanted<'_> {
 /// A node; its data is empty where it has none of the type.
 fn entity(state: &State, at: MachineIx, kind: Kind) -> Value {
     let id = state.machine(at).aws.as_ref().map_or("", |aws| &aws.id);
-    let data = match state.inventory(at, kind) {
-        Some(content) => json!({
-            kind.name(): {
-                "TypeName": kind.name(),
-                "SchemaVersion": content.schema,
-                "CaptureTime": stamp(content.captured),
-                "Content": content.rows,
-            }
-        }),
-        None => json!({}),
-    };
-    json!({"Id": id, "Data": data})
+    let content = state.inventory(at, kind).map(|content| {
+        object([
+            ("TypeName", kind.name().into()),
+            ("SchemaVersion", content.schema.into()),
+            ("CaptureTime", stamp(content.captured).into()),
+            ("Content", content.rows.into()),
+        ])
+    });
+    let data = content.map_or_else(|| json!({}), |content| object([(kind.name(), content)]));
+    object([("Id", id.into()), ("Data", data)])
 }
 
 /// Counts nodes by an attribute of AWS:InstanceInformation. Types with many rows, nested

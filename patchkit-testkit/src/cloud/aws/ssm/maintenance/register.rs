@@ -20,6 +20,8 @@ pub(in super::super) const OPERATIONS: Operations = &[
     ("GetMaintenanceWindowTask", get_task),
     ("RegisterTargetWithMaintenanceWindow", register_target),
     ("RegisterTaskWithMaintenanceWindow", register_task),
+    ("UpdateMaintenanceWindowTarget", update_target),
+    ("UpdateMaintenanceWindowTask", update_task),
 ];
 
 // General Reference, Systems Manager quotas.
@@ -33,12 +35,7 @@ fn register_target(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError>
         if found.targets.len() >= MOST_TARGETS {
             return Err(limit(&window, MOST_TARGETS, "targets"));
         }
-        let grouped = input["ResourceType"] == "RESOURCE_GROUP";
-        let fits = |key: &str| key.starts_with("resource-groups:") == grouped;
-        if !pairs(&input["Targets"]).all(|(key, values)| fits(key) && !values.is_empty()) {
-            let message = "The targets are not of the resource type, or have no values";
-            return Err(AwsError::validation(message));
-        }
+        check_target(&input)?;
         let id = call.state.new_uuid();
         let kept = kept(input, "WindowTargetId", &id);
         if let Some(window) = store_mut(call.state, call.scope).windows.get_mut(&window) {
@@ -62,6 +59,67 @@ fn register_task(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
         }
         Ok(json!({"WindowTaskId": id}))
     })
+}
+
+fn update_target(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
+    let (window, found) = named(call, &input)?;
+    let id = member(&input, "WindowTargetId").to_owned();
+    let old = found.targets.get(&id).ok_or_else(|| unknown("Maintenance window target", &id))?;
+    let new = changed(old, input, "ResourceType", &["Targets"])?;
+    check_target(&new)?;
+    let mut answer = new.clone();
+    if let Some(window) = store_mut(call.state, call.scope).windows.get_mut(&window) {
+        window.targets.insert(id, new);
+    }
+    answer["ResourceType"].take();
+    Ok(answer)
+}
+
+fn update_task(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
+    let (window, found) = named(call, &input)?;
+    let id = member(&input, "WindowTaskId").to_owned();
+    let old = found.tasks.get(&id).ok_or_else(|| unknown("Maintenance window task", &id))?;
+    let new = changed(old, input, "TaskType", &["TaskArn"])?;
+    check_task(found, &new)?;
+    let mut answer = with_defaults(&new);
+    if let Some(window) = store_mut(call.state, call.scope).windows.get_mut(&window) {
+        window.tasks.insert(id, new);
+    }
+    answer["TaskType"].take();
+    Ok(answer)
+}
+
+/// What was registered, with the members that a request gives it. One that replaces keeps nothing
+/// but the type, which is never changed, and gives what a registration requires (API reference,
+/// UpdateMaintenanceWindowTask).
+fn changed(
+    old: &Value,
+    mut input: Value,
+    lasting: &str,
+    required: &[&str],
+) -> Result<Value, AwsError> {
+    let replaces = input["Replace"].take() == true;
+    if replaces && let Some(lacking) = required.iter().find(|it| input[**it].is_null()) {
+        let message = format!("{lacking} is required where Replace is true");
+        return Err(AwsError::validation(message));
+    }
+    let mut new = if replaces { json!({lasting: old[lasting]}) } else { old.clone() };
+    if let Value::Object(members) = input {
+        for (name, value) in members.into_iter().filter(|(_, value)| !value.is_null()) {
+            new[name] = value;
+        }
+    }
+    Ok(new)
+}
+
+/// The keys of a target are those of its type.
+fn check_target(target: &Value) -> Result<(), AwsError> {
+    let grouped = target["ResourceType"] == "RESOURCE_GROUP";
+    let fits = |key: &str| key.starts_with("resource-groups:") == grouped;
+    if pairs(&target["Targets"]).all(|(key, values)| fits(key) && !values.is_empty()) {
+        return Ok(());
+    }
+    Err(AwsError::validation("The targets are not of the resource type, or have no values"))
 }
 
 fn check_task(window: &Window, input: &Value) -> Result<(), AwsError> {

@@ -437,3 +437,65 @@ fn a_runbook_of_a_window_runs_for_each_of_its_resources() {
     assert_eq!(named, ids);
     assert!(ids.iter().all(|id| !lab.stopped().contains(id)));
 }
+
+#[test]
+fn an_update_of_a_target_or_task_keeps_what_it_does_not_name_unless_it_replaces() {
+    let desk = desk();
+    let window = window(&desk, "rate(1 day)");
+    let target = target(&desk, &window, &["i-0123456789abcdef0"]);
+    let task = task(&desk, &window, &target, &json!({"Priority": 5, "Name": "scan"}));
+
+    let id = json!({"WindowId": window, "WindowTargetId": target});
+    let with = |id: &Value, members: Value| {
+        let mut input = id.clone();
+        input.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        input
+    };
+    let told = desk.good("UpdateMaintenanceWindowTarget", &with(&id, json!({"Name": "web"})));
+    assert_eq!((&told["Name"], &told["OwnerInformation"]), (&json!("web"), &json!("the web team")));
+    assert!(told.get("ResourceType").is_none());
+    let others = json!([{"Key": "tag:Role", "Values": ["web"]}]);
+    let replacement = with(&id, json!({"Replace": true, "Targets": others}));
+    desk.good("UpdateMaintenanceWindowTarget", &replacement);
+    let list = desk.good("DescribeMaintenanceWindowTargets", &json!({"WindowId": window}));
+    let now = &list["Targets"][0];
+    assert_eq!((&now["Targets"], &now["ResourceType"]), (&others, &json!("INSTANCE")));
+    assert!(now.get("OwnerInformation").is_none());
+
+    let id = json!({"WindowId": window, "WindowTaskId": task});
+    let told = desk.good("UpdateMaintenanceWindowTask", &with(&id, json!({"Priority": 1})));
+    assert_eq!((&told["Priority"], &told["Name"]), (&json!(1), &json!("scan")));
+    let replacement = json!({
+        "Replace": true, "TaskArn": "AWS-Noop", "MaxConcurrency": "2", "MaxErrors": "0",
+        "Targets": [{"Key": "WindowTargetIds", "Values": [target]}],
+    });
+    desk.good("UpdateMaintenanceWindowTask", &with(&id, replacement));
+    let now = desk.good("GetMaintenanceWindowTask", &id);
+    assert_eq!((&now["TaskArn"], &now["TaskType"]), (&json!("AWS-Noop"), &json!("RUN_COMMAND")));
+    assert_eq!((&now["Priority"], now.get("Name")), (&json!(0), None));
+}
+
+#[test]
+fn an_update_of_a_target_or_task_that_cannot_be_is_refused() {
+    let desk = desk();
+    let window = window(&desk, "rate(1 day)");
+    let target = target(&desk, &window, &["i-0123456789abcdef0"]);
+    let task = task(&desk, &window, &target, &json!({}));
+    let update_target = |target: &str, members: Value| {
+        let mut input = json!({"WindowId": window, "WindowTargetId": target});
+        input.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        desk.bad("UpdateMaintenanceWindowTarget", &input)
+    };
+    let unknown = "00000000-0000-0000-0000-000000000000";
+    assert_eq!(update_target(unknown, json!({})), "DoesNotExistException");
+    assert_eq!(update_target(&target, json!({"Replace": true})), "ValidationException");
+    let group = json!([{"Key": "resource-groups:Name", "Values": ["web"]}]);
+    assert_eq!(update_target(&target, json!({"Targets": group})), "ValidationException");
+    let mut update = json!({"WindowId": window, "WindowTaskId": task, "Replace": true});
+    assert_eq!(desk.bad("UpdateMaintenanceWindowTask", &update), "ValidationException");
+    update["TaskArn"] = json!("AWS-Noop");
+    // A RUN_COMMAND task needs targets.
+    assert_eq!(desk.bad("UpdateMaintenanceWindowTask", &update), "ValidationException");
+    update["WindowTaskId"] = json!(unknown);
+    assert_eq!(desk.bad("UpdateMaintenanceWindowTask", &update), "DoesNotExistException");
+}
