@@ -141,6 +141,9 @@ impl Error {
     }
 
     /// Says that the error is about this scope alone.
+    ///
+    /// For those who make one call out of calls to several scopes. A provider of one scope does not
+    /// set it, for its listings end at an error.
     #[must_use]
     pub fn with_scope(mut self, scope: Scope) -> Self {
         self.0.scope = Some(scope);

@@ -484,6 +484,17 @@ fn one_provider_of_several_scopes_is_listed_once_and_within_them() {
         let scopes: Vec<Scope> = errors.iter().filter_map(|error| error.scope().cloned()).collect();
         assert_eq!(scopes, [scope(0), scope(1)]);
 
+        // One that names the scope itself fails that one alone.
+        let named = error(ErrorKind::Throttled).with_scope(scope(1));
+        let named = std::sync::Mutex::new(Some(named));
+        shared.on_call(move |_| match named.lock().unwrap().take() {
+            Some(error) => Fault::Refuse(error),
+            None => Fault::Pass,
+        });
+        let (_, errors) = listed(&estate, &NodeSelector::all()).await;
+        let scopes: Vec<Scope> = errors.iter().filter_map(|error| error.scope().cloned()).collect();
+        assert_eq!(scopes, [scope(1)]);
+
         // Of a scope that comes twice the last provider counts.
         let estate = estate.with([scope(0), scope(1)], Arc::new(MemoryCloud::builder().build()));
         assert_eq!(listed(&estate, &NodeSelector::all()).await.0, [id(2, "i-01"), id(2, "i-02")]);

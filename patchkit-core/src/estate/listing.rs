@@ -11,7 +11,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use super::{Asked, Estate, Key, Provider, in_scope, key};
+use super::{Asked, Estate, Key, Provider, key};
 use crate::{Error, ErrorKind, NodeSelector, Result, Retry, Scope};
 
 /// What comes out of one scope.
@@ -68,14 +68,15 @@ fn rows<T: Send + 'static>(
                     }
                 }
                 Err(error) => {
-                    let of_one =
-                        error.scope().and_then(|at| scopes.iter().find(|scope| scope.is(at)));
-                    if let Some(scope) = of_one.cloned() {
-                        ready.push_back(Row::Failed(scope, error));
+                    let Some(of) = error.scope() else {
+                        listing = None;
+                        ready.extend(failed(error, &scopes));
                         continue;
+                    };
+                    // Of a scope that it is not asked for it is left out, as nodes of it are.
+                    if let Some(scope) = scopes.iter().find(|scope| scope.is(of)).cloned() {
+                        ready.push_back(Row::Failed(scope, error));
                     }
-                    listing = None;
-                    ready.extend(failed(error, &scopes));
                 }
             }
         }
@@ -91,7 +92,7 @@ fn failed<T>(error: Error, scopes: &[Scope]) -> Vec<Row<T>> {
         .map(|scope| Row::Failed(scope.clone(), error.copy().with_scope(scope.clone())))
         .collect();
     if let Some(first) = scopes.first() {
-        rows.insert(0, Row::Failed(first.clone(), in_scope(error, first)));
+        rows.insert(0, Row::Failed(first.clone(), error.with_scope(first.clone())));
     }
     rows
 }
