@@ -22,6 +22,8 @@ pub trait ComplianceReport: fmt::Debug + Send + Sync + 'static {
     /// - Every node comes once; one of which nothing is known comes as `Unknown`.
     /// - No data is never `Compliant`.
     /// - The counts equal the listing of [`patches`](Self::patches), where that lists all.
+    /// - An error that names a [scope](crate::Error::scope) is about that scope alone, and the
+    ///   summaries go on; any other is the last.
     ///
     /// # Errors
     /// `PermissionDenied`, `Throttled`, `Malformed`.

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
-use crate::NodeId;
+use crate::{NodeId, Scope};
 
 /// What a fallible call of PatchKit returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -31,6 +31,7 @@ struct Inner {
     provider: &'static str,
     operation: &'static str,
     node: Option<NodeId>,
+    scope: Option<Scope>,
     request_id: Option<String>,
     message: Cow<'static, str>,
     source: Option<Source>,
@@ -95,6 +96,7 @@ impl Error {
             provider,
             operation,
             node: None,
+            scope: None,
             request_id: None,
             message: message.into(),
             source: None,
@@ -135,6 +137,16 @@ impl Error {
     #[must_use]
     pub fn with_node(mut self, node: NodeId) -> Self {
         self.0.node = Some(node);
+        self
+    }
+
+    /// Says that the error is about this scope alone.
+    ///
+    /// For those who make one call out of calls to several scopes. A provider of one scope does not
+    /// set it, for its listings end at an error.
+    #[must_use]
+    pub fn with_scope(mut self, scope: Scope) -> Self {
+        self.0.scope = Some(scope);
         self
     }
 
@@ -182,6 +194,31 @@ impl Error {
         self.0.node.as_ref()
     }
 
+    /// The one scope it is about, where the call was about several of them.
+    ///
+    /// A listing goes on after such an error: the other scopes' items come all the same. Without a
+    /// scope an error concerns the whole call, and is the last item of a listing.
+    pub fn scope(&self) -> Option<&Scope> {
+        self.0.scope.as_ref()
+    }
+
+    /// The same error once more, without its cause.
+    pub(crate) fn copy(&self) -> Self {
+        let Inner { kind, retry, provider, operation, node, scope, request_id, message, .. } =
+            &*self.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            retry: *retry,
+            provider,
+            operation,
+            node: node.clone(),
+            scope: scope.clone(),
+            request_id: request_id.clone(),
+            message: message.clone(),
+            source: None,
+        }))
+    }
+
     /// The service's request id, where it gave one.
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
@@ -207,10 +244,12 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { provider, operation, node, message, request_id, .. } = &*self.0;
+        let Inner { provider, operation, node, scope, message, request_id, .. } = &*self.0;
         write!(f, "{provider} {operation} failed")?;
-        if let Some(node) = node {
-            write!(f, " on {node}")?;
+        match (node, scope) {
+            (Some(node), _) => write!(f, " on {node}")?,
+            (None, Some(scope)) => write!(f, " in {scope}")?,
+            (None, None) => {}
         }
         write!(f, ": {message}")?;
         if let Some(id) = request_id {
@@ -228,6 +267,7 @@ impl fmt::Debug for Error {
             .field("provider", &self.0.provider)
             .field("operation", &self.0.operation)
             .field("node", &self.0.node)
+            .field("scope", &self.0.scope)
             .field("request_id", &self.0.request_id)
             .field("message", &self.0.message)
             .field("source", &self.0.source)
@@ -263,6 +303,23 @@ mod tests {
             "aws submit failed on aws/111122223333/eu-west-1/i-0abc: rate exceeded"
         );
         assert_eq!(error.node(), Some(&node));
+    }
+
+    #[test]
+    fn display_names_the_scope_unless_the_node_does() {
+        let scope: Scope = "aws/111122223333/eu-west-1".parse().unwrap();
+        let error = Error::new(ErrorKind::PermissionDenied, "aws", "nodes", "not for you")
+            .with_scope(scope.clone());
+        assert_eq!(
+            error.to_string(),
+            "aws nodes failed in aws/111122223333/eu-west-1: not for you"
+        );
+        assert_eq!(error.scope(), Some(&scope));
+        let error = error.with_node("aws/111122223333/eu-west-1/i-0abc".parse().unwrap());
+        assert_eq!(
+            error.to_string(),
+            "aws nodes failed on aws/111122223333/eu-west-1/i-0abc: not for you"
+        );
     }
 
     #[test]

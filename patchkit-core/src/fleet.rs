@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use crate::{
     AccessChange, AccessGrant, Error, ManagedNode, NodeAccess, NodeId, NodeSelector, NodeStatus,
-    OperationId, PatchOperation, PatchRequest, PerNode, PowerTarget, Result, SubmitToken,
+    OperationId, PatchOperation, PatchRequest, PerNode, PowerTarget, Result, Scope, SubmitToken,
     TagChange, Tags,
 };
 
@@ -43,6 +43,15 @@ pub trait Fleet: fmt::Debug + Send + Sync + 'static {
     /// - What is off in it answers `Unsupported` and changes nothing.
     fn capabilities(&self) -> Capabilities;
 
+    /// What this provider can do in one of its scopes.
+    ///
+    /// A fleet of one provider can do the same everywhere. Where the scopes differ, as in an
+    /// [`Estate`](crate::Estate), [`capabilities`](Self::capabilities) is what any of them can do.
+    fn capabilities_for(&self, scope: &Scope) -> Capabilities {
+        let _ = scope;
+        self.capabilities()
+    }
+
     /// Lists the nodes that `selector` takes.
     ///
     /// # Behavior
@@ -51,6 +60,8 @@ pub trait Fleet: fmt::Debug + Send + Sync + 'static {
     /// - An empty fleet is an empty stream.
     /// - A selector never widens: an empty list in it selects nothing.
     /// - An error on a later page comes after the nodes of the earlier ones.
+    /// - An error that names a [scope](Error::scope) is about that scope alone, and the listing goes
+    ///   on; any other is the last.
     /// - Dropping the stream stops the requests.
     ///
     /// # Errors
@@ -149,14 +160,22 @@ pub trait Fleet: fmt::Debug + Send + Sync + 'static {
     /// When the future is dropped the act may or may not have started; the token tells.
     async fn submit(&self, request: PatchRequest) -> Result<OperationId>;
 
-    /// Finds the act that was submitted with `token`, when the answer to `submit` was lost.
+    /// Finds the act that was submitted with `token` for `nodes`, or these among others, when the
+    /// answer to `submit` was lost.
+    ///
+    /// The nodes tell where to look: a token does not name its scope, and some services keep acts
+    /// by node.
     ///
     /// # Behavior
     /// - `None` when the provider knows of none; services tell late, so ask again before believing.
     ///
     /// # Errors
     /// `Unsupported`, `PermissionDenied`, `Throttled`.
-    async fn find_operation(&self, token: &SubmitToken) -> Result<Option<OperationId>>;
+    async fn find_operation(
+        &self,
+        token: &SubmitToken,
+        nodes: &[NodeId],
+    ) -> Result<Option<OperationId>>;
 
     /// Reads how far an act has come.
     ///
@@ -277,15 +296,22 @@ pub trait FleetExt: Fleet {
 
     /// Splits `nodes` as one operation takes them: by scope, and no more than the provider's limit.
     fn chunks(&self, nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
-        let most = self.capabilities().max_nodes_per_operation.get();
         let sorted: BTreeSet<(_, &NodeId)> = nodes.iter().map(|id| (id.scope(), id)).collect();
         let mut chunks: Vec<Vec<NodeId>> = Vec::new();
+        let mut most = 1;
         for (scope, id) in sorted {
             match chunks.last_mut() {
-                Some(chunk) if chunk.len() < most && chunk[0].scope() == scope => {
-                    chunk.push(id.clone());
+                Some(chunk) if chunk[0].scope() == scope => {
+                    if chunk.len() < most {
+                        chunk.push(id.clone());
+                    } else {
+                        chunks.push(vec![id.clone()]);
+                    }
                 }
-                _ => chunks.push(vec![id.clone()]),
+                _ => {
+                    most = self.capabilities_for(scope).max_nodes_per_operation.get();
+                    chunks.push(vec![id.clone()]);
+                }
             }
         }
         chunks

@@ -10,8 +10,8 @@ use crate::{
     ComplianceReport, Event, Fleet, GroupRegistration, Journal, ManagedNode, NodeAccess,
     NodeCompliance, NodeId, NodeLease, NodeSelector, NodeStatus, OperatingSystem, OperationId,
     Patch, PatchBaseline, PatchCompliance, PatchGroup, PatchGroupName, PatchOperation,
-    PatchRequest, PerNode, PowerTarget, Record, Result, RunId, RunLease, SubmitToken, TagChange,
-    Tags,
+    PatchRequest, PerNode, PowerTarget, Record, Result, RunId, RunLease, Scope, SubmitToken,
+    TagChange, Tags,
 };
 
 macro_rules! forward {
@@ -24,6 +24,9 @@ macro_rules! forward {
             }
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()
+            }
+            fn capabilities_for(&self, scope: &Scope) -> Capabilities {
+                (**self).capabilities_for(scope)
             }
             fn nodes(&self, selector: &NodeSelector) -> BoxStream<'static, Result<ManagedNode>> {
                 (**self).nodes(selector)
@@ -52,8 +55,12 @@ macro_rules! forward {
             async fn submit(&self, request: PatchRequest) -> Result<OperationId> {
                 (**self).submit(request).await
             }
-            async fn find_operation(&self, token: &SubmitToken) -> Result<Option<OperationId>> {
-                (**self).find_operation(token).await
+            async fn find_operation(
+                &self,
+                token: &SubmitToken,
+                nodes: &[NodeId],
+            ) -> Result<Option<OperationId>> {
+                (**self).find_operation(token, nodes).await
             }
             async fn operation(&self, id: &OperationId) -> Result<PatchOperation> {
                 (**self).operation(id).await

@@ -202,6 +202,15 @@ impl Scope {
         &self.provider
     }
 
+    /// Whether both name one place: Azure spells subscriptions and locations in several ways.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+        self == other
+            || same(&self.provider, &other.provider)
+                && same(self.account.as_str(), other.account.as_str())
+                && same(self.region.as_str(), other.region.as_str())
+    }
+
     /// The AWS account or Azure subscription.
     pub fn account(&self) -> &AccountId {
         &self.account

@@ -41,6 +41,7 @@ mod baseline;
 mod clock;
 mod compliance;
 mod error;
+mod estate;
 mod fleet;
 mod forward;
 mod group;
@@ -73,6 +74,7 @@ pub use clock::SystemClock;
 pub use clock::{Clock, VirtualClock};
 pub use compliance::{ComplianceReport, NodeCompliance, PatchCompliance, PatchCounts};
 pub use error::{Error, ErrorKind, Result, Retry};
+pub use estate::{Estate, Provider};
 pub use fleet::{Capabilities, Fleet, FleetExt};
 pub use group::{GroupRegistration, PatchGroup};
 pub use id::{

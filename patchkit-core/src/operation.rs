@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Amount, Error, NodeId, OperationId, PatchId, Result, SubmitToken, node::snake_display,
+    Amount, Error, NodeId, OperationId, PatchId, Result, RunId, SubmitToken, node::snake_display,
 };
 
 /// A result for each node of a batch: one that fails leaves the others' answers standing.
@@ -22,6 +22,9 @@ pub struct PatchRequest {
     pub nodes: Vec<NodeId>,
     /// What to do.
     pub action: PatchAction,
+    /// The run that the act belongs to, where it does to one: what a provider keeps for a whole
+    /// run, such as the snapshot of a baseline, is the same in all acts of one run.
+    pub run: Option<RunId>,
     /// How many nodes the provider works on at once; its own default where `None`.
     pub concurrency: Option<Amount>,
     /// How many failures stop the provider from starting further nodes; its default where `None`.
@@ -33,7 +36,14 @@ pub struct PatchRequest {
 impl PatchRequest {
     /// An act with the provider's own limits.
     pub fn new(token: SubmitToken, nodes: Vec<NodeId>, action: PatchAction) -> Self {
-        Self { token, nodes, action, concurrency: None, max_errors: None, timeout: None }
+        Self { token, nodes, action, run: None, concurrency: None, max_errors: None, timeout: None }
+    }
+
+    /// Names the run that the act belongs to.
+    #[must_use]
+    pub fn with_run(mut self, run: RunId) -> Self {
+        self.run = Some(run);
+        self
     }
 
     /// Limits how many nodes are worked on at once.

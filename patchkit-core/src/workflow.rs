@@ -5,6 +5,7 @@
 
 mod access;
 mod act;
+mod listing;
 mod log;
 mod outcome;
 mod patch;
@@ -26,6 +27,7 @@ use std::{
 
 pub use self::{
     access::{AccessFinding, AccessMode, AccessOutcome, AccessReport},
+    listing::{Listing, ScopeFailure},
     outcome::{NodeOutcome, NodeReport, Outcome, RunReport, UndoFailure},
     plan::{PatchOptions, PatchPlan, PlanStep, PlannedNode, SkippedNode},
     recover::Recovery,

@@ -12,6 +12,7 @@
 //! | An empty fleet is an empty stream. | [`fleet::an_empty_fleet_is_an_empty_stream`] |
 //! | A selector never widens: an empty list in it selects nothing. | [`fleet::a_selector_never_widens`] |
 //! | An error on a later page comes after the nodes of the earlier ones. | [`fleet::an_error_on_a_later_page_comes_after_the_earlier_nodes`] |
+//! | An error that names a scope is about that scope alone, and the listing goes on; any other is the last. | [`fleet::an_error_on_a_later_page_comes_after_the_earlier_nodes`] |
 //! | Dropping the stream stops the requests. | [`fleet::dropping_the_stream_stops_the_requests`] |
 //! | `statuses`: One answer for each node asked for, in the order asked. | [`fleet::statuses_answer_each_node_in_order`] |
 //! | A node that does not exist is `NotFound`; the others are answered. | [`fleet::an_unknown_node_leaves_the_others_answered`] |
@@ -55,6 +56,7 @@
 //! | **ComplianceReport** `summaries`: Every node comes once; one of which nothing is known comes as `Unknown`. | [`compliance::every_node_comes_once_with_or_without_data`] |
 //! | No data is never `Compliant`. | [`compliance::no_data_is_never_compliant`] |
 //! | The counts equal the listing of `patches`, where that lists all. | [`compliance::counts_equal_the_listing_of_patches`] |
+//! | An error that names a scope is about that scope alone, and the summaries go on; any other is the last. | [`compliance::an_error_on_a_later_page_comes_after_the_earlier_nodes`] |
 //! | `summary`: A node that exists and was never scanned is `Unknown`, not an error. | [`compliance::a_node_never_scanned_is_unknown`] |
 //! | `patches`: A node that was never scanned is an empty stream. | [`compliance::a_node_never_scanned_has_no_patches`] |
 //! | A state that PatchKit does not know is kept as `Other`. | [`compliance::an_unknown_state_is_kept`] |

@@ -3,6 +3,7 @@
 pub mod cases;
 #[cfg(feature = "cloud")]
 pub mod cloud;
+pub mod estate;
 pub mod fault;
 mod harness;
 pub mod lake;

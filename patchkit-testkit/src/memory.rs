@@ -18,8 +18,8 @@ use jiff::Timestamp;
 use patchkit_core::{
     Baseline, BaselineId, Capabilities, Clock, ComplianceReport, ComplianceStatus, Error,
     ErrorKind, Fleet, NodeId, NodeOrigin, NodePatch, OperationId, Patch, PatchBaseline,
-    PatchCompliance, PatchGroup, PatchGroupName, PatchSource, PatchState, Presence, Reachability,
-    Retry, Severity, VirtualClock,
+    PatchCompliance, PatchGroup, PatchGroupName, PatchSource, PatchState, Presence, Provider,
+    Reachability, Retry, Scope, Severity, VirtualClock,
     memory::{Fault, MemoryCall, MemoryCloud, MemoryNode},
 };
 
@@ -29,6 +29,7 @@ const SCOPE: &str = "memory/111122223333/eu-west-1";
 /// A [`MemoryCloud`] on virtual time, with pages of three items and seven nodes to an act.
 #[derive(Debug)]
 pub struct MemoryHarness {
+    scope: Scope,
     cloud: MemoryCloud,
     /// The same cloud with all capabilities.
     seeder: MemoryCloud,
@@ -62,7 +63,12 @@ impl MemoryHarness {
     }
 
     /// A cloud that can do this, on a clock that others may share.
-    pub fn new(mut capabilities: Capabilities, clock: VirtualClock) -> Self {
+    pub fn new(capabilities: Capabilities, clock: VirtualClock) -> Self {
+        Self::in_scope(SCOPE.parse().expect("a scope"), capabilities, clock)
+    }
+
+    /// A cloud whose nodes are of this scope.
+    pub fn in_scope(scope: Scope, mut capabilities: Capabilities, clock: VirtualClock) -> Self {
         // Small, so that one node too many is soon there.
         capabilities.max_nodes_per_operation = NonZeroUsize::new(7).expect("seven is not zero");
         let seeder = MemoryCloud::builder().page_size(PAGE).clock(clock.clone()).build();
@@ -70,6 +76,7 @@ impl MemoryHarness {
         let of_call = Arc::clone(&hook);
         seeder.on_call(move |call| of_call.fault(call));
         Self {
+            scope,
             cloud: seeder.clone().with_capabilities(capabilities),
             seeder,
             clock,
@@ -77,6 +84,16 @@ impl MemoryHarness {
             next: AtomicU32::new(1),
             hook,
         }
+    }
+
+    /// The scope of its nodes.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The cloud, as its callers see it.
+    pub fn provider(&self) -> Arc<dyn Provider> {
+        Arc::new(self.cloud.clone())
     }
 
     async fn seeding<T>(&self, work: impl Future<Output = patchkit_core::Result<T>>) -> T {
@@ -200,7 +217,7 @@ impl Harness for MemoryHarness {
     }
 
     fn unknown_node(&self) -> NodeId {
-        format!("{SCOPE}/i-unknown").parse().expect("a node id")
+        NodeId::new(self.scope.clone(), "i-unknown").expect("a node id")
     }
 
     fn node_elsewhere(&self) -> NodeId {
@@ -217,7 +234,8 @@ impl Harness for MemoryHarness {
 
     async fn add_node(&self, seed: NodeSeed) -> NodeId {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let id: NodeId = format!("{SCOPE}/i-{number:04}").parse().expect("a node id");
+        let name = format!("i-{number:04}");
+        let id = NodeId::new(self.scope.clone(), &name).expect("a node id");
         self.put(&id, &seed);
         self.seeds.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), seed);
         id

@@ -1,4 +1,5 @@
-//! The memory provider holds what the traits promise, as it is and behind faults.
+//! The memory provider holds what the traits promise, as it is and behind faults, and so does an
+//! estate of several.
 
 mod full {
     patchkit_testkit::conformance!(patchkit_testkit::memory::MemoryHarness::full());
@@ -14,4 +15,20 @@ mod full_behind_faults {
 
 mod read_only_behind_faults {
     patchkit_testkit::conformance!(faulty patchkit_testkit::memory::MemoryHarness::read_only());
+}
+
+mod estate {
+    patchkit_testkit::conformance!(patchkit_testkit::estate::EstateHarness::full());
+}
+
+mod read_only_estate {
+    patchkit_testkit::conformance!(patchkit_testkit::estate::EstateHarness::read_only());
+}
+
+mod estate_behind_faults {
+    patchkit_testkit::conformance!(faulty patchkit_testkit::estate::EstateHarness::full());
+}
+
+mod estate_with_faults_in_its_scopes {
+    patchkit_testkit::conformance!(patchkit_testkit::estate::EstateHarness::full().behind_faults());
 }

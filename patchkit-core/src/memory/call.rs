@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::{Error, NodeId, PatchAction, PowerTarget, SubmitToken};
+use crate::{Error, NodeId, PatchAction, PowerTarget, RunId, SubmitToken};
 
 /// One call that a [`MemoryCloud`](super::MemoryCloud) received.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,6 +20,8 @@ pub struct MemoryCall {
     pub page: Option<usize>,
     /// What `submit` is to do.
     pub action: Option<PatchAction>,
+    /// The run that a `submit` belongs to.
+    pub run: Option<RunId>,
     /// The caller's mark on a `submit` or `find_operation`.
     pub token: Option<SubmitToken>,
     /// What `set_power` is to do.
@@ -36,6 +38,7 @@ impl MemoryCall {
             nodes: Vec::new(),
             page: None,
             action: None,
+            run: None,
             token: None,
             target: None,
             at: Timestamp::UNIX_EPOCH,

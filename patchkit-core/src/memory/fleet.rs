@@ -204,6 +204,7 @@ impl Fleet for MemoryCloud {
     async fn submit(&self, request: PatchRequest) -> Result<OperationId> {
         let call = MemoryCall {
             action: Some(request.action),
+            run: request.run.clone(),
             token: Some(request.token.clone()),
             ..MemoryCall::on("submit", &request.nodes)
         };
@@ -213,8 +214,13 @@ impl Fleet for MemoryCloud {
         fault.answer(id)
     }
 
-    async fn find_operation(&self, token: &SubmitToken) -> Result<Option<OperationId>> {
-        let call = MemoryCall { token: Some(token.clone()), ..MemoryCall::new("find_operation") };
+    async fn find_operation(
+        &self,
+        token: &SubmitToken,
+        nodes: &[NodeId],
+    ) -> Result<Option<OperationId>> {
+        let call =
+            MemoryCall { token: Some(token.clone()), ..MemoryCall::on("find_operation", nodes) };
         let fault = self.enter(call).await?;
         self.able(|can| can.find_operation, "find_operation")?;
         let found = self.state().tokens.get(token).cloned();

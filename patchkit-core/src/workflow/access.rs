@@ -5,10 +5,9 @@ use std::fmt;
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{Progress, Runner, UndoFailure, log::RunLog, power::is_refusal};
+use super::{Progress, Runner, UndoFailure, listing::problems, log::RunLog, power::is_refusal};
 use crate::{
-    AccessChange, AccessGrant, AccessStatus, Change, Event, FleetExt, NodeId, NodeSelector, Result,
-    RunId,
+    AccessChange, AccessGrant, AccessStatus, Change, Event, NodeId, NodeSelector, Result, RunId,
 };
 
 /// Whether a check may change something.
@@ -72,7 +71,7 @@ pub struct AccessReport {
     pub run: Option<RunId>,
     /// Every node, by id.
     pub nodes: Vec<AccessFinding>,
-    /// What went wrong without belonging to one node.
+    /// What went wrong without belonging to one node: a scope that could not be listed, the journal.
     pub problems: Vec<String>,
 }
 
@@ -82,20 +81,22 @@ impl Runner {
     /// # Guarantees
     /// - With [`AccessMode::Check`], reads only.
     /// - What a fix changed is in the report and in the journal, and can be taken back.
-    /// - One node's error does not stop the others.
+    /// - One node's error does not stop the others, nor does a scope that could not be listed: it is
+    ///   in the report's problems.
     ///
     /// # Assumptions
     /// - To grant access does no harm to a node that another run is patching: nodes are not claimed.
     ///
     /// # Errors
-    /// `Conflict` (the run exists); the first error of the listing.
+    /// `Conflict` (the run exists); the first error of the listing that is not about one
+    /// scope alone.
     pub async fn check_access(
         &self,
         run: &RunId,
         selector: &NodeSelector,
         mode: &AccessMode,
     ) -> Result<AccessReport> {
-        let nodes = self.fleet.collect_nodes(selector).await?;
+        let (nodes, unlisted) = self.list(selector).await?;
         let log = match mode {
             AccessMode::Check => None,
             AccessMode::Fix(_) => {
@@ -116,11 +117,11 @@ impl Runner {
             .collect()
             .await;
         findings.sort_by(|a, b| a.node.cmp(&b.node));
-        let mut problems = Vec::new();
+        let mut problems: Vec<String> = problems(&unlisted).collect();
         if let Some(log) = &log {
             log.note(&[Event::RunFinished]).await;
             log.close(&[]).await;
-            problems = log.problems();
+            problems.extend(log.problems());
         }
         Ok(AccessReport { run: log.map(|_| run.clone()), nodes: findings, problems })
     }

@@ -153,7 +153,8 @@ impl Runner {
         }
         let mut pause = Duration::from_secs(5);
         for attempt in 1.. {
-            let request = PatchRequest::new(token.clone(), nodes.to_vec(), action);
+            let request =
+                PatchRequest::new(token.clone(), nodes.to_vec(), action).with_run(log.run());
             let error = match self.fleet.submit(request).await {
                 Ok(operation) => {
                     log.note(&[Event::Submitted {
@@ -198,7 +199,7 @@ impl Runner {
                     return Sent::Refused(error);
                 }
                 // The answer was lost or makes no sense: the act may be going on.
-                _ => return self.find_lost(log, token, &error).await,
+                _ => return self.find_lost(log, token, nodes, &error).await,
             }
         }
         Sent::Refused(cancelled("submit"))
@@ -217,8 +218,14 @@ impl Runner {
     }
 
     /// Looks for an act whose submission had no answer; never sends it again.
-    async fn find_lost(&self, log: &RunLog, token: &SubmitToken, error: &Error) -> Sent {
-        match self.find(log, token).await {
+    async fn find_lost(
+        &self,
+        log: &RunLog,
+        token: &SubmitToken,
+        nodes: &[NodeId],
+        error: &Error,
+    ) -> Sent {
+        match self.find(log, token, nodes).await {
             Ok(operation) => {
                 let submitted =
                     Event::Submitted { token: token.clone(), operation: operation.clone() };
@@ -232,17 +239,18 @@ impl Runner {
         }
     }
 
-    /// Asks for the act of `token` until the provider must have told of it.
+    /// Asks for the act of `token` on `nodes` until the provider must have told of it.
     pub(super) async fn find(
         &self,
         log: &RunLog,
         token: &SubmitToken,
+        nodes: &[NodeId],
     ) -> Result<OperationId, WaitError> {
         let policy = Limits::policy(self.limits.consistency).with_max_errors(u32::MAX);
         wait_until(&*self.clock, &policy, async || {
             // A lease that is lost does not stop the looking: it changes nothing.
             let _ = log.keep().await;
-            Ok(match self.fleet.find_operation(token).await? {
+            Ok(match self.fleet.find_operation(token, nodes).await? {
                 Some(id) => Polled::Ready(id),
                 None => Polled::Pending,
             })

@@ -129,7 +129,8 @@ pub struct RunReport {
     pub nodes: Vec<NodeReport>,
     /// Nodes whose power is not what it was before. Look here first.
     pub undo_failed: Vec<UndoFailure>,
-    /// What went wrong without belonging to one node: the journal, the lease.
+    /// What went wrong without belonging to one node: scopes that are not in the plan, the journal,
+    /// the lease.
     pub problems: Vec<String>,
 }
 

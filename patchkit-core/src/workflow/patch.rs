@@ -9,6 +9,7 @@ use super::{
     Limits, NodeOutcome, NodeReport, Outcome, PatchPlan, PlanStep, PlannedNode, Progress,
     RunReport, Runner, UndoFailure,
     act::Acted,
+    listing::problems,
     log::{Lost, RunLog},
     power::{Patience, Started, is_online},
     unexpected,
@@ -291,9 +292,11 @@ impl Runner {
         open: Vec<NodeId>,
         started: &Started,
     ) -> Vec<NodeId> {
-        let old: Vec<NodeId> =
-            open.iter().filter(|node| started.contains_key(*node)).cloned().collect();
-        if old.is_empty() || !self.fleet.capabilities().update_agent {
+        let old = |node: &&NodeId| {
+            started.contains_key(*node) && self.fleet.capabilities_for(node.scope()).update_agent
+        };
+        let old: Vec<NodeId> = open.iter().filter(old).cloned().collect();
+        if old.is_empty() {
             return open;
         }
         if self.must_stop(going).is_some() {
@@ -507,7 +510,7 @@ impl Runner {
             ended_at: self.clock.now(),
             nodes: reports.into_values().collect(),
             undo_failed,
-            problems: log.problems(),
+            problems: problems(&plan.unlisted).chain(log.problems()).collect(),
         })
     }
 }

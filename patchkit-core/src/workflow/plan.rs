@@ -1,17 +1,16 @@
 //! What a patch run is going to do, as data that can be printed, saved and held against the fleet.
 
-use std::{collections::BTreeMap, fmt, fmt::Write as _, time::Duration};
+use std::{fmt, fmt::Write as _, time::Duration};
 
-use futures::{StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Outcome, Runner};
+use super::{Outcome, Runner, ScopeFailure};
 use crate::{
-    AssignedWave, BaselineId, ComplianceStatus, FleetExt, MaintenanceWindow, ManagedNode,
-    NodeCompliance, NodeId, NodeOrigin, NodeSelector, OperatingSystem, PatchGroupName, PowerState,
-    Reachability, RebootPolicy, Result, Rollout,
+    AssignedWave, BaselineId, ComplianceStatus, MaintenanceWindow, ManagedNode, NodeCompliance,
+    NodeId, NodeOrigin, NodeSelector, OperatingSystem, PatchGroupName, PowerState, Reachability,
+    RebootPolicy, Result, Rollout,
 };
 
 /// What to patch, and how.
@@ -174,6 +173,10 @@ pub struct PatchPlan {
     pub waves: Vec<AssignedWave>,
     /// The nodes to leave alone, by id.
     pub skipped: Vec<SkippedNode>,
+    /// The scopes that could not be listed: the plan says nothing of their nodes.
+    // Left out where empty: plans have the hashes that they had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlisted: Vec<ScopeFailure>,
 }
 
 impl PatchPlan {
@@ -208,12 +211,15 @@ impl Runner {
     /// - Reads only.
     /// - A node is skipped, with the reason, when it is off and not to be started, gone, hybrid and
     ///   unreachable, or compliant by a fresh scan.
+    /// - A scope that could not be listed is in [`PatchPlan::unlisted`], and none of its nodes in the
+    ///   plan; where its compliance could not be read, its nodes are `Unknown`.
     ///
     /// # Assumptions
     /// - What is known of the nodes' compliance is as old as it says: a plan does not scan.
     ///
     /// # Errors
-    /// The first error of a listing: a plan over half a fleet would look like a whole one.
+    /// The first error of a listing that is not about one scope alone: a plan over half a fleet would
+    /// look like a whole one.
     pub async fn plan_patch(&self, options: &PatchOptions) -> Result<PatchPlan> {
         self.plan("patch", options, |options, known, now| {
             if known.status != ComplianceStatus::Compliant || !is_fresh(known, options.fresh, now) {
@@ -232,8 +238,9 @@ impl Runner {
         leave: impl Fn(&PatchOptions, &NodeCompliance, Timestamp) -> Option<(Outcome, String)>,
     ) -> Result<PatchPlan> {
         let now = self.clock.now();
-        let found = self.fleet.collect_nodes(&options.selector).await?;
-        let known = self.known(found.iter().map(|node| node.id.clone())).await?;
+        let (found, mut unlisted) = self.list(&options.selector).await?;
+        let (known, unread) = self.known(found.iter().map(|node| node.id.clone())).await?;
+        unlisted.extend(unread);
         let (mut nodes, mut skipped, mut chosen) = (Vec::new(), Vec::new(), Vec::new());
         for node in found {
             let none = NodeCompliance::unknown(node.id.clone());
@@ -257,25 +264,13 @@ impl Runner {
             nodes,
             waves,
             skipped,
+            unlisted,
         })
     }
 
     fn cannot_start(&self, node: &ManagedNode) -> Option<(Outcome, String)> {
-        (node.power.is_off() && !self.fleet.capabilities().power)
+        (node.power.is_off() && !self.fleet.capabilities_for(node.id.scope()).power)
             .then(|| (Outcome::Skipped, "off, and its provider cannot start it".to_owned()))
-    }
-
-    /// What is known of some nodes. They are asked for by id: their power may be another by now, and
-    /// a lake knows neither power nor tags.
-    pub(super) async fn known(
-        &self,
-        nodes: impl IntoIterator<Item = NodeId>,
-    ) -> Result<BTreeMap<NodeId, NodeCompliance>> {
-        self.compliance
-            .summaries(&NodeSelector::ids(nodes))
-            .map(|summary| summary.map(|summary| (summary.node.clone(), summary)))
-            .try_collect()
-            .await
     }
 }
 
@@ -351,6 +346,9 @@ impl fmt::Display for PatchPlan {
         writeln!(f, "{} plan {}", self.workflow, &self.hash()[..12])?;
         writeln!(f, "  made      {}", self.created_at)?;
         writeln!(f, "  nodes     {} ({} skipped)", self.nodes.len(), self.skipped.len())?;
+        for failure in &self.unlisted {
+            writeln!(f, "  {failure}")?;
+        }
         writeln!(f, "  selector  {}", self.options.selector)?;
         match &self.options.start {
             Some(start) => writeln!(f, "  starts    off nodes of: {start}")?,

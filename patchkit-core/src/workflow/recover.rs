@@ -153,7 +153,7 @@ impl Runner {
             }
             let operation = match operation {
                 Some(operation) => Some(operation),
-                None => match self.find(&log, &token).await {
+                None => match self.find(&log, &token, &nodes).await {
                     Ok(found) => Some(found),
                     Err(WaitError::Exceeded { last: None, .. }) => None,
                     Err(WaitError::Poll(error)) if error.kind() == ErrorKind::Unsupported => {

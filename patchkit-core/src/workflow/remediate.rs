@@ -15,7 +15,7 @@ impl Runner {
     /// - What is known of the nodes' compliance is as old as it says: a plan does not scan.
     ///
     /// # Errors
-    /// The first error of a listing.
+    /// The first error of a listing that is not about one scope alone; one that is, is in the plan.
     pub async fn plan_remediation(&self, options: &PatchOptions) -> Result<PatchPlan> {
         self.plan("remediate", options, |_, known, _| match known.status {
             ComplianceStatus::NonCompliant => None,

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     Limits, Progress, Runner,
     act::Acted,
+    listing::problems,
     log::{Lost, RunLog},
     power::Patience,
 };
 use crate::{
-    ComplianceStatus, Event, FleetExt, NodeCompliance, NodeId, NodeSelector, PatchAction, Polled,
-    PowerState, Reachability, Result, RunId, wait_until,
+    ComplianceStatus, Event, NodeCompliance, NodeId, NodeSelector, PatchAction, Polled, PowerState,
+    Reachability, Result, RunId, wait_until,
 };
 
 /// How a node's scan ended.
@@ -69,7 +70,7 @@ pub struct ScanReport {
     pub started_at: Timestamp,
     /// Every node, by id.
     pub nodes: Vec<ScannedNode>,
-    /// What went wrong without belonging to one node.
+    /// What went wrong without belonging to one node: a scope that could not be listed, the journal.
     pub problems: Vec<String>,
 }
 
@@ -86,15 +87,16 @@ impl Runner {
     /// # Guarantees
     /// - Changes nothing on a node but what is known of it.
     /// - A node that was not scanned is reported with the reason, and with the age of what is known.
+    /// - A scope that could not be listed is in the report's problems, and the others are scanned.
     ///
     /// # Assumptions
     /// - The provider shows what a scan found within [`Limits::consistency`](super::Limits). A node
     ///   for which it does not is reported with that reason, and with what was known before.
     ///
     /// # Errors
-    /// `Conflict` (the run exists); the first error of a listing.
+    /// `Conflict` (the run exists); the first error of a listing that is not about one scope alone.
     pub async fn scan(&self, run: &RunId, selector: &NodeSelector) -> Result<ScanReport> {
-        let nodes = self.fleet.collect_nodes(selector).await?;
+        let (nodes, mut unlisted) = self.list(selector).await?;
         let mut outcomes: BTreeMap<NodeId, (ScanOutcome, Option<String>)> = BTreeMap::new();
         let mut able = Vec::new();
         for node in &nodes {
@@ -153,7 +155,8 @@ impl Runner {
         // Also those whose claim had no clear answer; what another run holds is left alone.
         log.close(&able).await;
 
-        let mut known = self.known(outcomes.keys().cloned()).await?;
+        let (mut known, unread) = self.known(outcomes.keys().cloned()).await?;
+        unlisted.extend(unread);
         let nodes = outcomes
             .into_iter()
             .map(|(node, (outcome, reason))| {
@@ -166,7 +169,7 @@ impl Runner {
             run: run.clone(),
             started_at: log.started_at,
             nodes,
-            problems: log.problems(),
+            problems: problems(&unlisted).chain(log.problems()).collect(),
         })
     }
 
@@ -181,9 +184,11 @@ impl Runner {
             return BTreeMap::new();
         }
         let policy = Limits::policy(self.limits.consistency).with_max_errors(u32::MAX);
+        let mut unread = Vec::new();
         let waited = wait_until(&*self.clock, &policy, async || {
             let _ = log.keep().await;
-            let known = self.known(since.keys().cloned()).await?;
+            let (known, failures) = self.known(since.keys().cloned()).await?;
+            unread = failures;
             since.retain(|node, started| {
                 let seen = known.get(node).and_then(|known| known.observed_at);
                 seen.is_none_or(|at| at < *started)
@@ -193,7 +198,12 @@ impl Runner {
         .await;
         let Err(error) = waited else { return BTreeMap::new() };
         let error = error.into_error("core", "scan").report();
-        let late = |node| (node, format!("the scan's result was not there: {error}"));
+        let late = |node: NodeId| {
+            let of_scope = unread.iter().find(|failure| failure.scope.is(node.scope()));
+            let why = of_scope.map_or(&error, |failure| &failure.error);
+            let reason = format!("the scan's result was not there: {why}");
+            (node, reason)
+        };
         since.into_keys().map(late).collect()
     }
 }

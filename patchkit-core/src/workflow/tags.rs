@@ -5,10 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{Progress, Runner, UndoFailure, log::RunLog, power::is_refusal};
-use crate::{
-    Change, Event, FleetExt, ManagedNode, NodeId, NodeSelector, Result, RunId, TagChange, Tags,
-};
+use super::{Progress, Runner, UndoFailure, listing::problems, log::RunLog, power::is_refusal};
+use crate::{Change, Event, ManagedNode, NodeId, NodeSelector, Result, RunId, TagChange, Tags};
 
 /// The tags that every node must carry.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -113,7 +111,7 @@ pub struct TagReport {
     pub run: Option<RunId>,
     /// Every node, by id.
     pub nodes: Vec<TagFinding>,
-    /// What went wrong without belonging to one node.
+    /// What went wrong without belonging to one node: a scope that could not be listed, the journal.
     pub problems: Vec<String>,
 }
 
@@ -133,14 +131,16 @@ impl Runner {
     /// # Guarantees
     /// - With [`TagMode::Check`], reads only.
     /// - A merge touches no tag but the missing ones.
-    /// - One node's error does not stop the others.
+    /// - One node's error does not stop the others, nor does a scope that could not be listed: it is
+    ///   in the report's problems.
     ///
     /// # Assumptions
     /// - Nobody sets a missing tag between the listing and the merge.
     /// - To set tags does no harm to a node that another run is patching: nodes are not claimed.
     ///
     /// # Errors
-    /// `Conflict` (the run exists); the first error of the listing.
+    /// `Conflict` (the run exists); the first error of the listing that is not about one
+    /// scope alone.
     pub async fn check_tags(
         &self,
         run: &RunId,
@@ -148,7 +148,7 @@ impl Runner {
         required: &RequiredTags,
         mode: TagMode,
     ) -> Result<TagReport> {
-        let nodes = self.fleet.collect_nodes(selector).await?;
+        let (nodes, unlisted) = self.list(selector).await?;
         let log = match mode {
             TagMode::Check => None,
             TagMode::Merge => {
@@ -169,11 +169,11 @@ impl Runner {
             .collect()
             .await;
         findings.sort_by(|a, b| a.node.cmp(&b.node));
-        let mut problems = Vec::new();
+        let mut problems: Vec<String> = problems(&unlisted).collect();
         if let Some(log) = &log {
             log.note(&[Event::RunFinished]).await;
             log.close(&[]).await;
-            problems = log.problems();
+            problems.extend(log.problems());
         }
         Ok(TagReport { run: log.map(|_| run.clone()), nodes: findings, problems })
     }

@@ -64,8 +64,11 @@ pub(crate) fn off(id: NodeId, power: PowerState) -> MemoryNode {
 }
 
 pub(crate) fn options() -> PatchOptions {
-    PatchOptions::new(NodeSelector::all())
-        .with_start(NodeSelector::all().with_tag("PatchStart", ["yes"]))
+    options_of(NodeSelector::all())
+}
+
+pub(crate) fn options_of(selector: NodeSelector) -> PatchOptions {
+    PatchOptions::new(selector).with_start(NodeSelector::all().with_tag("PatchStart", ["yes"]))
 }
 
 pub(crate) fn run_id(name: &str) -> RunId {

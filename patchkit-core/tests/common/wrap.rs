@@ -59,8 +59,12 @@ impl Fleet for Forgetful {
     async fn submit(&self, request: PatchRequest) -> Result<OperationId> {
         self.cloud.submit(request).await
     }
-    async fn find_operation(&self, token: &SubmitToken) -> Result<Option<OperationId>> {
-        self.cloud.find_operation(token).await
+    async fn find_operation(
+        &self,
+        token: &SubmitToken,
+        nodes: &[NodeId],
+    ) -> Result<Option<OperationId>> {
+        self.cloud.find_operation(token, nodes).await
     }
     async fn operation(&self, id: &OperationId) -> Result<PatchOperation> {
         self.cloud.operation(id).await

@@ -75,11 +75,12 @@ pub async fn a_lost_answer_is_a_timeout_and_never_retryable(h: &dyn Harness) {
     let fleet = h.fleet();
     let mark = token("conformance-lost");
     h.make_trouble(Trouble::answer_lost()).await;
-    let request = PatchRequest::new(mark.clone(), vec![node.clone()], PatchAction::Scan);
+    let nodes = [node.clone()];
+    let request = PatchRequest::new(mark.clone(), nodes.to_vec(), PatchAction::Scan);
     let answer = patiently(h, async || fleet.submit(request.clone()).await).await;
     let error = bad(answer, ErrorKind::Timeout, "a submission whose answer is lost");
     assert!(!error.is_retryable(), "it may have started");
-    let found = patiently(h, async || fleet.find_operation(&mark).await).await;
+    let found = patiently(h, async || fleet.find_operation(&mark, &nodes).await).await;
     if !fleet.capabilities().find_operation {
         bad(found, ErrorKind::Unsupported, "finding an act");
         return;
@@ -91,8 +92,10 @@ pub async fn a_lost_answer_is_a_timeout_and_never_retryable(h: &dyn Harness) {
         }
         // Services tell late.
         h.clock().sleep(std::time::Duration::from_secs(5)).await;
-        found =
-            good(patiently(h, async || fleet.find_operation(&mark).await).await, "finding an act");
+        found = good(
+            patiently(h, async || fleet.find_operation(&mark, &nodes).await).await,
+            "finding an act",
+        );
     }
     let Some(id) = found else { panic!("the act was accepted and is never found") };
     let end = wait_end(h, &id).await;
@@ -123,9 +126,10 @@ pub async fn an_act_the_provider_lacks_is_unsupported(h: &dyn Harness) {
 
 /// `find_operation`: `None` when the provider knows of none.
 pub async fn an_unknown_token_finds_nothing(h: &dyn Harness) {
+    let nodes = [h.add_node(NodeSeed::new(first_os(h))).await];
     let fleet = h.fleet();
     let mark = token("conformance-never-submitted");
-    let found = patiently(h, async || fleet.find_operation(&mark).await).await;
+    let found = patiently(h, async || fleet.find_operation(&mark, &nodes).await).await;
     if fleet.capabilities().find_operation {
         assert_eq!(good(found, "finding no act"), None);
     } else {

@@ -81,24 +81,22 @@ pub(crate) async fn list<T>(
     error.map_or(Ok(items), Err)
 }
 
-/// Reads a listing to its end or to the first error that says not to try again.
+/// Reads a listing to its end; from its beginning again where its error allows that.
+///
+/// An error that names a scope may be followed by what else there is; any other is the last.
 pub(crate) async fn list_until_error<T>(
     h: &dyn Harness,
     mut listing: impl FnMut() -> BoxStream<'static, Result<T>>,
 ) -> (Vec<T>, Option<Error>) {
     let mut tries = 1;
     loop {
-        let (mut stream, mut items, mut broken) = (listing(), Vec::new(), None);
+        let (mut stream, mut items, mut broken) = (listing(), Vec::new(), None::<Error>);
         while let Some(item) = stream.next().await {
+            let over = broken.as_ref().is_some_and(|error| error.scope().is_none());
+            assert!(!over, "something came after an error of the whole listing");
             match item {
-                Ok(item) => {
-                    assert!(broken.is_none(), "an item came after an error");
-                    items.push(item);
-                }
-                Err(error) => {
-                    assert!(broken.is_none(), "a second error came after the first");
-                    broken = Some(error);
-                }
+                Ok(item) => items.push(item),
+                Err(error) => broken = Some(error),
             }
         }
         match broken {

@@ -6,7 +6,7 @@ use patchkit_core::{
     AccessChange, AccessGrant, Baseline, BaselineId, BaselineSelector, Capabilities,
     ComplianceReport, Fleet, GroupRegistration, ManagedNode, NodeAccess, NodeCompliance, NodeId,
     NodeSelector, NodeStatus, OperatingSystem, OperationId, Patch, PatchBaseline, PatchCompliance,
-    PatchGroup, PatchGroupName, PatchOperation, PatchRequest, PerNode, PowerTarget, Result,
+    PatchGroup, PatchGroupName, PatchOperation, PatchRequest, PerNode, PowerTarget, Result, Scope,
     SubmitToken, TagChange, Tags,
 };
 
@@ -64,6 +64,10 @@ impl<P: Fleet> Fleet for Faulty<P> {
 
     fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()
+    }
+
+    fn capabilities_for(&self, scope: &Scope) -> Capabilities {
+        self.inner.capabilities_for(scope)
     }
 
     fn nodes(&self, selector: &NodeSelector) -> BoxStream<'static, Result<ManagedNode>> {
@@ -129,9 +133,13 @@ impl<P: Fleet> Fleet for Faulty<P> {
         self.faults.call(call, Answer::Second, make).await
     }
 
-    async fn find_operation(&self, token: &SubmitToken) -> Result<Option<OperationId>> {
+    async fn find_operation(
+        &self,
+        token: &SubmitToken,
+        nodes: &[NodeId],
+    ) -> Result<Option<OperationId>> {
         let call = Call::new("find_operation");
-        self.faults.call(call, Answer::Second, || self.inner.find_operation(token)).await
+        self.faults.call(call, Answer::Second, || self.inner.find_operation(token, nodes)).await
     }
 
     async fn operation(&self, id: &OperationId) -> Result<PatchOperation> {
