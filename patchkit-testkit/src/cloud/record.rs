@@ -45,6 +45,12 @@ impl Calls {
         Self(self.0.iter().filter(|call| call.operation == operation).cloned().collect())
     }
 
+    /// Those of a caller, by his ARN or application.
+    #[must_use]
+    pub fn of_caller(&self, caller: &str) -> Self {
+        Self(self.0.iter().filter(|call| call.caller == caller).cloned().collect())
+    }
+
     /// Those that the service acted on.
     #[must_use]
     pub fn acted(&self) -> Self {
@@ -81,6 +87,8 @@ pub(crate) struct Outcome {
     pub(crate) caller: String,
     pub(crate) scope: String,
     pub(crate) ids: Vec<String>,
+    /// The page that is asked for, where it is a listing.
+    pub(crate) page: Option<u32>,
     /// None where the connection is cut instead of an answer.
     pub(crate) status: Option<u16>,
     pub(crate) error: Option<String>,
@@ -98,6 +106,7 @@ impl Outcome {
             caller: &self.caller,
             scope: &self.scope,
             ids: &self.ids,
+            page: self.page,
             at: self.at,
         }
     }
@@ -110,6 +119,7 @@ impl Outcome {
             caller: String::new(),
             scope: String::new(),
             ids: Vec::new(),
+            page: None,
             status: None,
             error: None,
             acted: false,
