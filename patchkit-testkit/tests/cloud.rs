@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use patchkit_core::{AccessStatus, Clock as _, OperatingSystem, PatchState};
+use patchkit_core::{AccessStatus, Clock as _, OperatingSystem};
 use patchkit_testkit::cloud::{
     Agent, Behavior, Denial, Fault, FaultKind, NodeChange, NodeSpec, PatchSpec, Power, RateLimit,
     Throttles, World,
@@ -390,11 +390,18 @@ async fn patches_are_replaced_and_reported_at_once() {
     let twice = [patch("zlib", "Installed"), patch("zlib", "Missing")];
     assert!(world.set_patches(&id, &twice).is_err());
     // What was under way when they were replaced does no harm.
-    let input = command(&id);
-    assert_eq!(ssm(&world, "SendCommand", &input).unwrap().0, 200);
-    world.set_patches(&id, &[]).unwrap();
-    world.advance(Duration::from_hours(1));
-    assert_eq!(told(&world, &id), []);
+    for operation in ["Scan", "Install"] {
+        let missing: Vec<_> = (0..200).map(|n| patch(&format!("p{n:03}"), "Missing")).collect();
+        world.set_patches(&id, &missing).unwrap();
+        let mut input = command(&id);
+        input["Parameters"]["Operation"] = json!([operation]);
+        assert_eq!(ssm(&world, "SendCommand", &input).unwrap().0, 200);
+        world.advance(Duration::from_secs(20));
+        world.set_patches(&id, &[patch("zlib", "Installed")]).unwrap();
+        world.advance(Duration::from_hours(2));
+        assert_eq!(told(&world, &id), pairs([("zlib", "Installed")]), "{operation}");
+        assert_eq!(world.node(&id).unwrap().installed, ["zlib"], "{operation}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

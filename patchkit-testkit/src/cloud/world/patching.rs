@@ -117,6 +117,8 @@ impl State {
         reboot: Reboot,
         done: Done,
     ) {
+        // What is on the machine may have been replaced since it looked.
+        let missing = self.missing(at, &missing);
         let behavior = self.machine(at).behavior;
         let mut end = JobEnd::new(self, at, started);
         let Some(share) = share(behavior, missing, self.machine(at).patches.rounds, &mut end)
