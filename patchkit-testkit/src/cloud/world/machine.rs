@@ -167,7 +167,10 @@ impl NodePatches {
         if place < self.pending.len() {
             self.pending.set(place, false);
         }
-        self.tell(place, PatchState::InstalledPendingReboot, PatchState::Installed);
+        let told = self.told.as_deref_mut().and_then(|it| it.get_mut(place));
+        if let Some(told) = told.filter(|it| it.state == PatchState::InstalledPendingReboot) {
+            told.state = PatchState::Installed;
+        }
     }
 
     /// Installs some; they take effect after a boot.
@@ -209,13 +212,6 @@ impl NodePatches {
             if let Some(told) = told.get_mut(place) {
                 told.state = state.clone();
             }
-        }
-    }
-
-    fn tell(&mut self, place: usize, before: PatchState, after: PatchState) {
-        let told = self.told.as_deref_mut().and_then(|it| it.get_mut(place));
-        if let Some(told) = told.filter(|it| it.state == before) {
-            told.state = after;
         }
     }
 }

@@ -74,7 +74,7 @@ impl State {
                 let count = u32::try_from(missing.count_ones(..)).unwrap_or(u32::MAX);
                 let installed = later(looked, each.saturating_mul(count));
                 self.in_job(at, job, installed, move |state| {
-                    state.install(at, job, started, missing, reboot, done);
+                    state.install(at, job, started, &missing, reboot, done);
                 });
             }
         }
@@ -98,7 +98,9 @@ impl State {
         if patches.told.is_some() {
             let strange: Vec<usize> =
                 missing.ones().filter(|it| patches.strange(*it).is_some()).collect();
-            strange.into_iter().for_each(|it| missing.set(it, false));
+            for place in strange {
+                missing.set(place, false);
+            }
         }
         missing
     }
@@ -113,12 +115,12 @@ impl State {
         at: MachineIx,
         job: u64,
         started: Timestamp,
-        missing: FixedBitSet,
+        missing: &FixedBitSet,
         reboot: Reboot,
         done: Done,
     ) {
         // What is on the machine may have been replaced since it looked.
-        let missing = self.missing(at, &missing);
+        let missing = self.missing(at, missing);
         let behavior = self.machine(at).behavior;
         let mut end = JobEnd::new(self, at, started);
         let Some(share) = share(behavior, missing, self.machine(at).patches.rounds, &mut end)
