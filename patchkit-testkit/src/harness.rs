@@ -8,6 +8,7 @@ use patchkit_core::{
     NodeOrigin, OperatingSystem, OperationId, PatchBaseline, PatchGroup, PatchGroupName, PatchId,
     PatchState, PowerState, Reachability, Tags,
 };
+use serde::{Deserialize, Serialize};
 
 /// A provider together with the means to put its fleet into a known state.
 ///
@@ -178,9 +179,11 @@ impl NodeSeed {
 }
 
 /// Whether a node was ever scanned.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scanned {
     /// Nothing is known of its patches.
+    #[default]
     Never,
     /// Its patches were reported at this moment.
     Now,

@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[cfg(feature = "ec2")]
+mod conformance;
 mod fleet;
+#[cfg(feature = "ec2")]
+mod harness;
 mod power;
 mod support;
 mod tags;

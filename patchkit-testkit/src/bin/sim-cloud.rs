@@ -17,7 +17,7 @@ struct Args {
     /// The seed that everything follows from.
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// How many machines there are.
+    /// How many machines there are; 0: none, but those that the control endpoint is told to add.
     #[arg(long, default_value_t = 300)]
     nodes: usize,
     /// About how many patches there are for all operating systems together.

@@ -292,6 +292,9 @@ fn serve<'s>(
     let (operation, value) = wire::decode(&service.model, request)?;
     outcome.operation = operation.name.to_string();
     outcome.ids = named_ids(&value);
+    let tokens = service.model.tokens(operation);
+    let asked_by = tokens.map(|[input, _]| value[input].as_str().unwrap_or_default().to_owned());
+    outcome.page = asked_by.as_ref().and_then(|it| lock(&shared.pages).of(&operation.name, it));
     let mut state = shared.settled();
     outcome.at = state.now;
     let region = credential.map(|it| it.region.as_str());
@@ -338,7 +341,7 @@ fn serve<'s>(
     let mut output = result?;
     let spoil = spoil.or_else(|| shared.meet_after(outcome));
     match spoil {
-        Some(FaultKind::FailAfter) => Err(service.failed(500).into()),
+        Some(FaultKind::FailAfter) => return Err(service.failed(500).into()),
         Some(kind) => {
             if let Some(asked) = asked {
                 let right = output.clone();
@@ -347,10 +350,15 @@ fn serve<'s>(
                     shared.take_back(kind, outcome);
                 }
             }
-            Ok((operation, output))
         }
-        None => Ok((operation, output)),
+        None => {}
     }
+    if let (Some([_, token]), Some(asked)) = (tokens, asked_by)
+        && let Some(next) = output[token].as_str()
+    {
+        lock(&shared.pages).enter(&operation.name, &asked, next, outcome.page);
+    }
+    Ok((operation, output))
 }
 
 /// Refuses a request that is not signed by a known key, where signatures are checked.

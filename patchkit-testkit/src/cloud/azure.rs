@@ -72,7 +72,7 @@ pub(crate) use self::{store::Store, token::Bearer};
 use super::{
     fault::{self, Delivery, FaultKind},
     record::RecordedCall,
-    shared::{Met, Shared},
+    shared::{Met, Shared, lock},
     world::{
         State,
         machine::{AzureSide, MachineIx, SubIx},
@@ -245,6 +245,8 @@ fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut RecordedCall) -> Result<R
         outcome.scope = query::scope(ask);
     }
     outcome.ids = router::named(&state, &scope, &ask.segments);
+    let asked = query::asked_page(ask, operation, limit);
+    outcome.page = asked.as_ref().and_then(|it| lock(&shared.pages).of(operation, it));
     let spoil = meet(shared, outcome)?;
     let throttle = Throttle { shared, state: &state, ask, caller: &caller, scope: &scope };
     let told = throttle.take(limit)?;
@@ -278,6 +280,11 @@ fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut RecordedCall) -> Result<R
                 if reply.body == right {
                     shared.take_back(kind, outcome);
                 }
+            }
+            if let Some(asked) = asked
+                && let Some(next) = &reply.next
+            {
+                lock(&shared.pages).enter(&outcome.operation, &asked, next, outcome.page);
             }
             reply.headers.extend(told);
             Ok(reply)

@@ -17,8 +17,12 @@ use tokio::net::TcpListener;
 
 use super::{
     aws,
-    aws::{ring::KeyRing, sns::Message},
+    aws::{
+        ring::{Key, KeyRing},
+        sns::Message,
+    },
     azure,
+    clock::SimClock,
     control::Control,
     fault::{Fault, FaultStatus, InvalidFault, Reply},
     keeper::Keeper,
@@ -28,6 +32,7 @@ use super::{
     record::Calls,
     s3::{S3Options, S3Server, SignatureChecks},
     s3_tap::{S3Tap, SessionClock},
+    seed::{NodeSpec, PatchSpec},
     server::{Answer, Listening},
     shared::{Shared, lock},
     sink::FolderSink,
@@ -117,6 +122,11 @@ impl World {
         lock(&self.shared.clock).now()
     }
 
+    /// A clock of the world's time: who sleeps on it makes it pass.
+    pub fn clock(&self) -> SimClock {
+        SimClock(Arc::clone(&self.shared))
+    }
+
     /// Lets time pass, and all happen that is due by then; what is to be written is written.
     pub fn advance(&self, by: Duration) {
         self.shared.advance(by);
@@ -197,6 +207,31 @@ impl World {
         state.find_anywhere(id).map(|at| state.truth(at))
     }
 
+    /// Adds a machine; returns its id, `i-…`, `mi-…` or that of a resource.
+    ///
+    /// # Errors
+    /// `InvalidInput` where the world has no such place or operating system, or where the parts do not
+    /// fit together.
+    pub fn add_node(&self, spec: &NodeSpec) -> patchkit_core::Result<String> {
+        self.shared.settled().add_node(spec)
+    }
+
+    /// Replaces what is on a machine, and has it reported as an operation would at this moment: by a
+    /// scan, and by an assessment of Azure's. What its last installs brought is forgotten.
+    ///
+    /// # Errors
+    /// `NotFound` without such a machine; `InvalidInput` where a patch comes twice.
+    pub fn set_patches(&self, id: &str, patches: &[PatchSpec]) -> patchkit_core::Result<()> {
+        self.shared.settled().set_patches(id, patches)
+    }
+
+    /// A key of another user of an account, by which its requests are told from those of others; none
+    /// where the world has no such account. Asked again for the same user, the key is the same.
+    pub fn add_caller(&self, account: &str, user: &str) -> Option<AccountKey> {
+        let key = self.shared.keys.of_user(account, user)?;
+        Some(AccountKey::of(&key))
+    }
+
     /// Changes a machine behind both clouds' backs; says whether there is such a one.
     pub fn change_node(&self, id: &str, change: &NodeChange) -> bool {
         let mut state = self.shared.settled();
@@ -257,13 +292,8 @@ impl Endpoints {
         control: SocketAddr,
     ) -> Self {
         let accounts = plan.accounts.iter().map(|(id, _)| id.to_string());
-        let credentials = plan.accounts.iter().filter_map(|(id, _)| {
-            let key = keys.of_account(id)?;
-            let account = id.to_string();
-            let secret_access_key = key.entry.secret.expose().to_owned();
-            let access_key_id = key.id;
-            Some(AccountKey { account, access_key_id, secret_access_key })
-        });
+        let credentials =
+            plan.accounts.iter().filter_map(|(id, _)| Some(AccountKey::of(&keys.of_account(id)?)));
         Self {
             aws_endpoint: aws.url(),
             s3_endpoint: s3.endpoint(),
@@ -287,6 +317,19 @@ pub struct AccountKey {
     pub access_key_id: String,
     /// The key.
     pub secret_access_key: String,
+    /// Who calls by it, as requests are recorded.
+    pub caller: String,
+}
+
+impl AccountKey {
+    pub(super) fn of(key: &Key) -> Self {
+        Self {
+            account: key.caller.account.to_string(),
+            access_key_id: key.id.clone(),
+            secret_access_key: key.entry.secret.expose().to_owned(),
+            caller: key.caller.arn.clone(),
+        }
+    }
 }
 
 impl WorldBuilder {
@@ -318,7 +361,7 @@ impl WorldBuilder {
         self
     }
 
-    /// How many machines there are, at least two for each account and Region.
+    /// How many machines there are: none at all, or at least two for each account and Region.
     #[must_use]
     pub fn nodes(mut self, nodes: usize) -> Self {
         self.nodes = nodes;
@@ -470,7 +513,10 @@ impl WorldBuilder {
         Plan {
             seed: self.seed,
             now: self.start_at.unwrap_or_else(|| SystemClock.now()),
-            nodes: self.nodes.max(accounts.len() * regions.len() * 2),
+            nodes: match self.nodes {
+                0 => 0,
+                nodes => nodes.max(accounts.len() * regions.len() * 2),
+            },
             accounts,
             regions,
             subscriptions: named(&self.subscriptions, &SUBSCRIPTIONS),

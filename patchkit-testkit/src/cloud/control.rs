@@ -10,13 +10,15 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
-    builder::Endpoints,
+    builder::{AccountKey, Endpoints},
     fault::{Fault, Reply},
     limit::RateLimit,
     policy::Denial,
+    seed::{NodeSpec, PatchSpec},
     server::Answer,
     shared::{Shared, lock},
     truth::NodeChange,
+    world::{State, machine::MachineIx},
 };
 
 pub(crate) struct Control {
@@ -34,10 +36,17 @@ struct ClockChange {
     speed: Option<f64>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewCaller {
+    account: String,
+    user: String,
+}
+
 /// How far time is moved at once: everything that is due in it happens before the answer.
 const LONGEST: Duration = Duration::from_hours(24 * 366);
 
-const ROUTES: [&str; 18] = [
+const ROUTES: [&str; 21] = [
     "GET /endpoints",
     "GET /clock",
     "POST /clock",
@@ -53,9 +62,12 @@ const ROUTES: [&str; 18] = [
     "POST /limits",
     "DELETE /limits",
     "GET /messages",
+    "POST /callers",
     "GET /nodes",
+    "POST /nodes",
     "GET /nodes/ID",
     "POST /nodes/ID",
+    "PUT /patches/ID",
 ];
 
 impl Answer for Control {
@@ -138,6 +150,9 @@ impl Control {
             }
             (&Method::GET, "messages", "") => shown(&shared.settled().messages()),
             (&Method::GET, "nodes", "") => shown(&shared.settled().all_ids()),
+            (&Method::POST, "nodes", "") => self.add_node(&body(request)?),
+            (&Method::PUT, "patches", id) => self.set_patches(request, id),
+            (&Method::POST, "callers", "") => self.add_caller(&body(request)?),
             (&Method::GET | &Method::POST, "nodes", id) => self.node(request, id),
             (method, ..) => Err(missing(&format!(
                 "there is no {method} {}; GET / lists the routes",
@@ -190,19 +205,47 @@ impl Control {
     }
 
     fn node(&self, request: &Request<Bytes>, id: &str) -> Result<Value, Refused> {
-        let id = percent_decode_str(id).decode_utf8().map_err(|it| bad(&it))?;
         let mut state = self.shared.settled();
-        let at = state
-            .find_anywhere(&id)
-            // A resource id begins with a slash, which a path can lose.
-            .or_else(|| state.find_anywhere(&format!("/{id}")))
-            .ok_or_else(|| missing(&format!("there is no machine {id}")))?;
+        let at = find(&state, id)?;
         if request.method() == Method::POST {
             let change: NodeChange = body(request)?;
             state.change(at, &change);
         }
         shown(&state.truth(at))
     }
+
+    fn add_node(&self, spec: &NodeSpec) -> Result<Value, Refused> {
+        let mut state = self.shared.settled();
+        let id = state.add_node(spec).map_err(|it| bad(&it.message()))?;
+        let mut told = shown(&state.truth(find(&state, &id)?))?;
+        told["id"] = json!(id);
+        Ok(told)
+    }
+
+    fn set_patches(&self, request: &Request<Bytes>, id: &str) -> Result<Value, Refused> {
+        let patches: Vec<PatchSpec> = body(request)?;
+        let mut state = self.shared.settled();
+        let at = find(&state, id)?;
+        state.replace_patches(at, &patches).map_err(|it| bad(&it.message()))?;
+        shown(&state.truth(at))
+    }
+
+    fn add_caller(&self, asked: &NewCaller) -> Result<Value, Refused> {
+        let NewCaller { account, user } = asked;
+        let key = self.shared.keys.of_user(account, user);
+        let key = key.ok_or_else(|| missing(&format!("there is no account {account}")))?;
+        shown(&AccountKey::of(&key))
+    }
+}
+
+/// The machine that a path names.
+fn find(state: &State, id: &str) -> Result<MachineIx, Refused> {
+    let id = percent_decode_str(id).decode_utf8().map_err(|it| bad(&it))?;
+    state
+        .find_anywhere(&id)
+        // A resource id begins with a slash, which a path can lose.
+        .or_else(|| state.find_anywhere(&format!("/{id}")))
+        .ok_or_else(|| missing(&format!("there is no machine {id}")))
 }
 
 fn body<T: DeserializeOwned>(request: &Request<Bytes>) -> Result<T, Refused> {

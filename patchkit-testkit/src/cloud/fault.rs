@@ -31,6 +31,11 @@ pub struct Fault {
     /// Only requests that name this node, by its id or a resource's whole id; faults that lose or
     /// spoil an answer also meet those that reached it otherwise, by a tag. None: all.
     pub node: Option<String>,
+    /// Only from callers of this name; a glob. None: all.
+    pub caller: Option<String>,
+    /// Only requests for this page of a listing, counted from 1 by the tokens that were given out;
+    /// none of S3's, and none that is no listing. None: all.
+    pub page: Option<u32>,
     /// How many of the requests that fit it lets pass first.
     pub skip: u32,
     /// How many it meets then. None: all.
@@ -52,6 +57,8 @@ struct FaultForm {
     service: Option<String>,
     scope: Option<String>,
     node: Option<String>,
+    caller: Option<String>,
+    page: Option<u32>,
     #[serde(default)]
     skip: u32,
     times: Option<u32>,
@@ -75,8 +82,8 @@ impl TryFrom<FaultForm> for Fault {
             let message = format!("a request does not fail with the status {status}");
             return Err(serde::de::Error::custom(message));
         }
-        let FaultForm { skip, times, from, until, .. } = form;
-        Ok(Self { kind, operation, service, scope, node, skip, times, from, until })
+        let FaultForm { caller, page, skip, times, from, until, .. } = form;
+        Ok(Self { kind, operation, service, scope, node, caller, page, skip, times, from, until })
     }
 }
 
@@ -89,6 +96,9 @@ impl TryFrom<FaultForm> for Fault {
 pub enum FaultKind {
     /// It is refused for there are too many, in the service's own form.
     Throttle,
+    /// It is refused for its caller may not, in the service's own form. See also
+    /// [`Denial`](super::Denial), which lasts.
+    Deny,
     /// It fails inside the service, which has not acted; a status such as 500 or 503.
     Fail {
         /// The status of the answer.
@@ -133,6 +143,7 @@ impl FaultKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Throttle => "throttle",
+            Self::Deny => "deny",
             Self::Fail { .. } => "fail",
             Self::FailAfter => "fail_after",
             Self::CutBefore => "cut_before",
@@ -207,6 +218,8 @@ impl Fault {
             service: None,
             scope: None,
             node: None,
+            caller: None,
+            page: None,
             skip: 0,
             times: None,
             from: None,
@@ -242,6 +255,21 @@ impl Fault {
         self
     }
 
+    /// Meets only callers of this name, a glob such as `*:user/patchkit`: others, who put the world
+    /// into order, are left alone.
+    #[must_use]
+    pub fn of_caller(mut self, caller: impl Into<String>) -> Self {
+        self.caller = Some(caller.into());
+        self
+    }
+
+    /// Meets only requests for this page of a listing, counted from 1.
+    #[must_use]
+    pub fn on_page(mut self, page: u32) -> Self {
+        self.page = Some(page);
+        self
+    }
+
     /// Lets so many requests pass first.
     #[must_use]
     pub fn skip(mut self, requests: u32) -> Self {
@@ -272,6 +300,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) caller: &'a str,
     pub(crate) scope: &'a str,
     pub(crate) ids: &'a [String],
+    /// The page that is asked for, where it is a listing.
+    pub(crate) page: Option<u32>,
     pub(crate) at: Timestamp,
 }
 
@@ -288,6 +318,7 @@ struct Entry {
     fault: Fault,
     operation: Option<GlobMatcher>,
     scope: Option<GlobMatcher>,
+    caller: Option<GlobMatcher>,
     /// The requests that fitted so far.
     seen: u64,
     met: u64,
@@ -324,9 +355,10 @@ impl Faults {
             )));
         }
         let (operation, scope) = (glob(&fault.operation)?, glob(&fault.scope)?);
+        let caller = glob(&fault.caller)?;
         self.numbers += 1;
         let number = self.numbers;
-        self.set.push(Entry { number, fault, operation, scope, seen: 0, met: 0 });
+        self.set.push(Entry { number, fault, operation, scope, caller, seen: 0, met: 0 });
         Ok(number)
     }
 
@@ -389,11 +421,13 @@ impl Faults {
 
 impl Entry {
     fn fits(&self, subject: &Subject<'_>) -> bool {
-        let Fault { service, node, from, until, .. } = &self.fault;
+        let Fault { service, node, page, from, until, .. } = &self.fault;
         service.as_ref().is_none_or(|it| it == subject.service)
             && self.fault.kind.can_meet(subject.service)
             && self.operation.as_ref().is_none_or(|it| it.is_match(subject.operation))
             && self.scope.as_ref().is_none_or(|it| it.is_match(subject.scope))
+            && self.caller.as_ref().is_none_or(|it| it.is_match(subject.caller))
+            && page.is_none_or(|it| subject.page == Some(it))
             && node
                 .as_ref()
                 .is_none_or(|it| subject.ids.iter().any(|id| id.eq_ignore_ascii_case(it)))
@@ -448,6 +482,7 @@ mod tests {
             caller: "arn:aws:iam::111122223333:user/patchkit",
             scope: "111122223333/us-east-1",
             ids,
+            page: None,
             at: Timestamp::UNIX_EPOCH,
         }
     }
@@ -487,6 +522,19 @@ mod tests {
         let list = Subject { service: "s3", ..subject("ListObjectsV2", &[]) };
         assert_eq!(faults.meet(&list), None);
         assert_eq!(faults.meet(&subject("ListCommands", &[])), Some(FaultKind::EmptyPage));
+    }
+
+    #[test]
+    fn a_fault_of_a_page_and_a_caller_leaves_the_others_alone() {
+        let mut faults = Faults::default();
+        let fault = Fault::new(FaultKind::Deny).of_caller("*:user/patchkit").on_page(2).times(1);
+        faults.add(fault).unwrap();
+        let page = |page| Subject { page, ..subject("DescribeInstances", &[]) };
+        let other = Subject { caller: "arn:aws:iam::111122223333:user/other", ..page(Some(2)) };
+        let asked = [page(None), page(Some(1)), other, page(Some(3)), page(Some(2))];
+        let met: Vec<_> = asked.iter().map(|it| faults.meet(it)).collect();
+        assert_eq!(met, [None, None, None, None, Some(FaultKind::Deny)]);
+        assert_eq!(faults.meet(&page(Some(2))), None);
     }
 
     #[test]

@@ -90,6 +90,7 @@ mod tests {
             caller: "any",
             scope,
             ids: &[],
+            page: None,
             at: Timestamp::UNIX_EPOCH,
         };
         let now = Timestamp::UNIX_EPOCH;

@@ -23,6 +23,9 @@ pub struct RecordedCall {
     pub scope: String,
     /// The nodes that it named, and those that it reached.
     pub ids: Vec<String>,
+    /// The page that it asked for, counted from 1, where it is a listing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
     /// The status of the answer; none where the connection was cut instead.
     pub status: Option<u16>,
     /// The code of the error that was answered.
@@ -45,6 +48,7 @@ impl RecordedCall {
             caller: &self.caller,
             scope: &self.scope,
             ids: &self.ids,
+            page: self.page,
             at: self.at,
         }
     }
@@ -57,6 +61,7 @@ impl RecordedCall {
             caller: String::new(),
             scope: String::new(),
             ids: Vec::new(),
+            page: None,
             status: None,
             error: None,
             acted: false,
@@ -81,6 +86,12 @@ impl Calls {
     #[must_use]
     pub fn of(&self, operation: &str) -> Self {
         Self(self.0.iter().filter(|call| call.operation == operation).cloned().collect())
+    }
+
+    /// Those of a caller, by his ARN or application.
+    #[must_use]
+    pub fn of_caller(&self, caller: &str) -> Self {
+        Self(self.0.iter().filter(|call| call.caller == caller).cloned().collect())
     }
 
     /// Those that the service acted on.

@@ -15,8 +15,10 @@ use patchkit_core::{Clock as _, SystemClock};
 use super::{
     aws::ring::KeyRing,
     azure::Bearer,
+    clock::Sleepers,
     fault::{FaultKind, Faults},
     limit::Limits,
+    pages::Pages,
     policy::Policy,
     record::{Calls, RecordedCall},
     s3::SignatureChecks,
@@ -41,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) record: Mutex<VecDeque<RecordedCall>>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) policy: Mutex<Policy>,
+    pub(crate) pages: Mutex<Pages>,
+    pub(crate) sleepers: Mutex<Sleepers>,
     pub(crate) limits: Mutex<Limits>,
     requests: AtomicU64,
     seed: u64,
@@ -79,6 +83,8 @@ impl Shared {
             record: Mutex::default(),
             faults: Mutex::default(),
             policy: Mutex::default(),
+            pages: Mutex::default(),
+            sleepers: Mutex::default(),
             limits: Mutex::default(),
             requests: AtomicU64::new(0),
         }
@@ -102,6 +108,21 @@ impl Shared {
         lock(&self.clock).advance(by);
         let mut state = self.settled();
         while state.write_some(64) {}
+    }
+
+    /// Lets time pass until then, unless it is later already.
+    pub(crate) fn advance_to(&self, then: Timestamp) {
+        {
+            let mut clock = lock(&self.clock);
+            let by = then.duration_since(clock.now());
+            clock.advance(by.try_into().unwrap_or_default());
+        }
+        self.advance(Duration::ZERO);
+    }
+
+    /// How many requests have come.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// The time by which credentials expire: the world's, where its start was chosen. Elsewhere
@@ -140,6 +161,7 @@ impl Shared {
         match fault {
             None => Met::Pass(None),
             Some(FaultKind::Throttle) => Met::Throttled,
+            Some(FaultKind::Deny) => Met::Denied,
             Some(FaultKind::Fail { status }) => Met::Failed(status.clamp(400, 599)),
             Some(FaultKind::CutBefore | FaultKind::Away) => Met::Cut,
             Some(kind) => Met::Pass(Some(kind)),

@@ -319,6 +319,7 @@ impl State {
         let machine = &self.machines[at.0 as usize];
         let (system, patches) = (machine.system, machine.patches.clone());
         let verdict = judgement.verdict(&self.catalogue, system, &patches, operation);
+        let told = judgement.told(&patches);
         let Some(aws) = &mut self.machines[at.0 as usize].aws else { return };
         let before = aws.scan.as_ref().and_then(|scan| scan.last_no_reboot_install);
         let no_reboot =
@@ -326,6 +327,7 @@ impl State {
         aws.scan = Some(Box::new(PatchScan {
             judgement,
             patches,
+            told,
             operation,
             verdict,
             group: shelf::group_of(&aws.tags).map(Arc::clone),

@@ -15,6 +15,18 @@ pub(crate) struct Model {
     pub(crate) paginators: HashMap<Box<str>, Paginator>,
 }
 
+impl Model {
+    /// The members of a listing's input and output that hold the tokens of its pages.
+    pub(crate) fn tokens(&self, operation: &Operation) -> Option<[&str; 2]> {
+        let input = self.shape(operation.input.as_ref()?)?;
+        let token = ["NextToken", "Marker", "PaginationToken"]
+            .into_iter()
+            .find(|it| input.members.contains_key(*it))?;
+        let paginator = self.paginators.get(&operation.name);
+        Some([token, paginator.and_then(|it| it.output_token.first()).unwrap_or(token)])
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Metadata {

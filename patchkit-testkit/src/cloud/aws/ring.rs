@@ -36,6 +36,7 @@ pub(crate) struct Key {
 /// The keys that are known.
 #[derive(Debug)]
 pub(crate) struct KeyRing {
+    seed: u64,
     /// The account of keys that are not known, where nothing is checked.
     unknown: Caller,
     known: Mutex<HashMap<String, Key>>,
@@ -44,7 +45,7 @@ pub(crate) struct KeyRing {
 impl KeyRing {
     /// A long-lived key for each account.
     pub(crate) fn new(seed: u64, accounts: &[Arc<str>]) -> Self {
-        let keys: Vec<Key> = accounts.iter().map(|account| lasting(seed, account)).collect();
+        let keys: Vec<Key> = accounts.iter().map(|account| lasting(seed, account, USER)).collect();
         let first = keys.first().map_or_else(
             || Caller {
                 account: "000000000000".into(),
@@ -54,7 +55,15 @@ impl KeyRing {
             |key| key.caller.clone(),
         );
         let known = keys.into_iter().map(|key| (key.id.clone(), key)).collect();
-        Self { unknown: first, known: Mutex::new(known) }
+        Self { seed, unknown: first, known: Mutex::new(known) }
+    }
+
+    /// The long-lived key of a user of an account, made unless it is there; none without the account.
+    pub(crate) fn of_user(&self, account: &str, user: &str) -> Option<Key> {
+        let account = self.of_account(account)?.caller.account;
+        let key = lasting(self.seed, &account, user);
+        self.add(key.clone());
+        Some(key)
     }
 
     pub(crate) fn add(&self, key: Key) {
@@ -67,8 +76,8 @@ impl KeyRing {
 
     /// The long-lived key of an account.
     pub(crate) fn of_account(&self, account: &str) -> Option<Key> {
-        let lasting = |it: &&Key| it.entry.expires.is_none() && *it.caller.account == *account;
-        lock(&self.known).values().find(lasting).cloned()
+        let id = lasting_id(self.seed, account, USER);
+        self.get(&id)
     }
 
     /// Whether a key was temporary and its time is over.
@@ -108,15 +117,27 @@ impl Keys for KeyRing {
     }
 }
 
-fn lasting(seed: u64, account: &Arc<str>) -> Key {
-    let sum = account.bytes().fold(seed, |sum, byte| mix(sum ^ u64::from(byte)));
+/// The user whom the endpoints tell a key of.
+const USER: &str = "patchkit";
+
+fn sum(seed: u64, account: &str, user: &str) -> u64 {
+    let more = if user == USER { "" } else { user };
+    account.bytes().chain(more.bytes()).fold(seed, |sum, byte| mix(sum ^ u64::from(byte)))
+}
+
+fn lasting_id(seed: u64, account: &str, user: &str) -> String {
+    format!("AKIA{:016X}", mix(sum(seed, account, user)))
+}
+
+fn lasting(seed: u64, account: &Arc<str>, user: &str) -> Key {
+    let sum = sum(seed, account, user);
     let secret = format!("{}{}simulated", hex17(mix(sum ^ 1), 1), hex17(mix(sum ^ 2), 2));
     Key {
-        id: format!("AKIA{:016X}", mix(sum)),
+        id: lasting_id(seed, account, user),
         entry: KeyEntry::new(secret),
         caller: Caller {
             account: Arc::clone(account),
-            arn: format!("arn:aws:iam::{account}:user/patchkit"),
+            arn: format!("arn:aws:iam::{account}:user/{user}"),
             user_id: format!("AIDA{:016X}", mix(sum ^ 3)),
         },
     }

@@ -90,15 +90,28 @@ pub(super) fn errors(failed: &[String]) -> Value {
     })
 }
 
+/// The state of a patch that is not there.
+pub(super) fn assessment_state(state: &State, at: MachineIx, place: usize) -> &str {
+    state.machine(at).patches.strange(place).unwrap_or("Available")
+}
+
+/// The available patches that are counted: no count is of a state that no model knows.
+fn counted<'s>(
+    state: &'s State,
+    at: MachineIx,
+    available: &'s FixedBitSet,
+) -> impl Iterator<Item = &'s Patch> {
+    let (system, patches) = (state.system_of(at), &state.machine(at).patches);
+    let known = available.ones().filter(|it| patches.strange(*it).is_none());
+    known.filter_map(|place| system.patches.get(place))
+}
+
 /// Of the available patches, how many are urgent and how many are not.
 fn split(state: &State, at: MachineIx, available: &FixedBitSet) -> [usize; 2] {
     let system = state.system_of(at);
-    let urgent = available
-        .ones()
-        .filter_map(|place| system.patches.get(place))
-        .filter(|patch| Class::of(patch, system).is_urgent())
-        .count();
-    [urgent, available.count_ones(..) - urgent]
+    counted(state, at, available).fold([0, 0], |[urgent, other], patch| {
+        if Class::of(patch, system).is_urgent() { [urgent + 1, other] } else { [urgent, other + 1] }
+    })
 }
 
 /// Whether a patch reboots the machine.
@@ -120,7 +133,7 @@ pub(super) fn assessment(state: &State, at: MachineIx, it: &Assessment) -> Value
             row["publishedDate"] = patch.released_at.map_or(Value::Null, |at| json!(stamp(at)));
         }
         row["lastModifiedDateTime"] = json!(stamp(it.ended));
-        row["assessmentState"] = json!("Available");
+        row["assessmentState"] = json!(assessment_state(state, at, place));
         Some(row)
     });
     json!({
@@ -140,12 +153,11 @@ pub(super) fn counts(state: &State, at: MachineIx, available: &FixedBitSet) -> V
     let system = state.system_of(at);
     let mut counts = Map::new();
     for (class, _, _, key) in Class::every() {
-        let of = |place: &usize| {
-            system.patches.get(*place).is_some_and(|it| Class::of(it, system) == *class)
-        };
+        let of = |patch: &&Patch| Class::of(patch, system) == *class;
         // The published example of Windows has no `other`.
         if *class != Class::Other || !system.is_windows() {
-            counts.insert((*key).to_owned(), json!(available.ones().filter(of).count()));
+            counts
+                .insert((*key).to_owned(), json!(counted(state, at, available).filter(of).count()));
         }
     }
     counts.into()

@@ -117,7 +117,7 @@ impl State {
     }
 
     /// Notes what is missing on a machine now.
-    pub(super) fn assess(
+    pub(crate) fn assess(
         &mut self,
         at: MachineIx,
         activity: &str,
@@ -160,7 +160,7 @@ impl State {
         }
     }
 
-    fn assess_daily(&mut self, at: MachineIx) {
+    pub(super) fn assess_daily(&mut self, at: MachineIx) {
         if self.is_assessed_daily(at) && self.answers_azure(at) {
             let (activity, now) = (self.new_uuid(), self.now);
             self.assess(at, &activity, now, "Platform");
@@ -229,7 +229,7 @@ impl State {
             let patches = &mut machine.patches;
             let done: Vec<_> = end.installed.ones().filter(|it| !Self::needs_boot(*it)).collect();
             for place in done {
-                patches.pending.set(place, false);
+                patches.take_effect_of(place);
             }
         }
         let waits = machine.reboot_pending();
@@ -314,6 +314,9 @@ impl Plan {
         let (mut wanted, mut excluded, mut not_selected) =
             (none.clone(), none.clone(), none.clone());
         for place in patches.relevant.difference(&patches.installed) {
+            if patches.strange(place).is_some() {
+                continue;
+            }
             let Some(patch) = system.patches.get(place) else { continue };
             match order.decide(patch, place, system) {
                 Decision::Install => wanted.insert(place),

@@ -10,6 +10,7 @@ use super::{
     ask::Ask,
     error::ArmError,
     graph::{Hints, Options, PageRequest, Pager, Query, QueryError, Rows, Table},
+    limits::Limit,
     reply::Reply,
     rows::{self, Over, Source},
 };
@@ -89,7 +90,8 @@ pub(super) fn resources(call: &mut Call<'_>) -> Result<Reply, ArmError> {
             pager.open(request, answer, version, now)
         }
     };
-    let reply = Reply { body: page.body(), ..Reply::ok(&Value::Null) };
+    let next = page.token.clone();
+    let reply = Reply { body: page.body(), next, ..Reply::ok(&Value::Null) };
     Ok(reply
         .with("x-ms-resource-graph-request-duration", "0:00:00:00.0210000")
         .with("x-ms-ratelimit-remaining-tenant-resource-requests", "14"))
@@ -100,6 +102,16 @@ pub(super) fn scope(ask: &Ask<'_>) -> String {
     let body = serde_json::from_slice::<Value>(ask.request.body()).unwrap_or_default();
     let named = body["subscriptions"].as_array().map(Vec::as_slice).unwrap_or_default();
     named.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
+}
+
+/// The token of the page that a listing is asked for, empty for the first; none where it is none.
+pub(super) fn asked_page(ask: &Ask<'_>, operation: &str, limit: Limit) -> Option<String> {
+    if limit == Limit::Graph {
+        let body = serde_json::from_slice::<Value>(ask.request.body()).ok()?;
+        return Some(body["options"]["$skipToken"].as_str().unwrap_or_default().to_owned());
+    }
+    let is_listing = operation.contains("_List");
+    is_listing.then(|| ask.parameter("$skiptoken").unwrap_or_default().to_owned())
 }
 
 /// The subscriptions that a request asks for; all where it names none.

@@ -13,11 +13,13 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) body: Vec<u8>,
     pub(crate) headers: Vec<(&'static str, String)>,
+    /// The token of the next page, which the body has too.
+    pub(crate) next: Option<String>,
 }
 
 impl Reply {
     pub(crate) fn json(status: StatusCode, body: &Value) -> Self {
-        Self { status, body: body.to_string().into_bytes(), headers: Vec::new() }
+        Self { status, body: body.to_string().into_bytes(), headers: Vec::new(), next: None }
     }
 
     pub(crate) fn ok(body: &Value) -> Self {
@@ -25,17 +27,19 @@ impl Reply {
     }
 
     pub(crate) fn empty(status: StatusCode) -> Self {
-        Self { status, body: Vec::new(), headers: Vec::new() }
+        Self { status, body: Vec::new(), headers: Vec::new(), next: None }
     }
 
     /// A page of a list.
     pub(crate) fn list(items: Vec<Value>, next: Option<String>) -> Self {
         let mut body = json!({});
         body["value"] = items.into();
-        if let Some(next) = next {
+        if let Some(next) = &next {
             body["nextLink"] = json!(next);
         }
-        Self::ok(&body)
+        // The token is what a link ends with.
+        let next = next.and_then(|it| Some(it.rsplit_once('=')?.1.to_owned()));
+        Self { next, ..Self::ok(&body) }
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {

@@ -286,7 +286,7 @@ fn missing_patch(
     let mut properties = software(&named);
     properties["rebootRequired"] = json!(State::needs_boot(place));
     properties["rebootBehavior"] = json!(patch_result::reboot_behavior(place));
-    properties["assessmentState"] = json!("Available");
+    properties["assessmentState"] = json!(patch_result::assessment_state(made.state, at, place));
     properties["lastModifiedDateTime"] = json!(stamp_z(it.ended));
     // No package manager tells it.
     properties["publishedDateTime"] = match patch.released_at {

@@ -1,6 +1,9 @@
 //! What Azure keeps beside the machines: where they are by id, operations, scale sets, schedules.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
 
 use super::{maintenance::Schedules, operation::Operations};
 use crate::cloud::world::{
@@ -82,6 +85,14 @@ impl State {
             set.members.sort_by_key(instance);
         }
         self.azure = store;
+    }
+
+    /// Enters a new VM or Arc machine under its id; it may be assessed each day from now on.
+    pub(crate) fn enter_azure(&mut self, at: MachineIx) {
+        let Some(azure) = &self.machine(at).azure else { return };
+        let id = self.vm_resource_id(azure).to_lowercase();
+        self.azure.by_id.insert(id.into(), at);
+        self.after(Duration::from_hours(24), move |state| state.assess_daily(at));
     }
 
     /// The id of a resource group.

@@ -14,7 +14,7 @@ const DAY: Duration = Duration::from_hours(24);
 
 /// The place of a system in the catalogue.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct SystemIx(pub(crate) u8);
+pub(crate) struct SystemIx(pub(crate) u32);
 
 /// An operating system in one version, and its patches.
 #[derive(Debug)]
@@ -44,6 +44,9 @@ impl System {
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     systems: Vec<System>,
+    /// Systems whose patches someone named, behind the others in the order of their places. The
+    /// clouds publish nothing of them.
+    named: Vec<System>,
 }
 
 impl Catalogue {
@@ -61,15 +64,38 @@ impl Catalogue {
                 System { os, name, version, product, image, patches }
             })
             .collect();
-        Self { systems }
+        Self { systems, named: Vec::new() }
     }
 
     pub(crate) fn system(&self, index: SystemIx) -> &System {
-        &self.systems[usize::from(index.0)]
+        let place = index.0 as usize;
+        self.systems.get(place).unwrap_or_else(|| &self.named[place - self.systems.len()])
     }
 
+    /// Those whose patches the clouds publish.
     pub(crate) fn systems(&self) -> impl Iterator<Item = (SystemIx, &System)> {
-        (0u8..).map(SystemIx).zip(&self.systems)
+        (0u32..).map(SystemIx).zip(&self.systems)
+    }
+
+    /// The first system of an operating system.
+    pub(crate) fn first_of(&self, os: &OperatingSystem) -> Option<&System> {
+        self.systems.iter().find(|it| it.os == *os)
+    }
+
+    /// A system as another one, but for its patches.
+    pub(crate) fn with_patches(
+        &mut self,
+        os: &OperatingSystem,
+        patches: Vec<Patch>,
+    ) -> Option<SystemIx> {
+        let System { os, name, version, product, image, .. } = self.first_of(os)?;
+        let (os, name, version, product, image) = (os.clone(), *name, *version, *product, *image);
+        let same = |it: &System| it.os == os && it.patches == patches;
+        let place = self.named.iter().position(same).unwrap_or_else(|| {
+            self.named.push(System { os, name, version, product, image, patches });
+            self.named.len() - 1
+        });
+        u32::try_from(self.systems.len() + place).ok().map(SystemIx)
     }
 
     /// The systems that one image or another of Azure has.

@@ -15,7 +15,7 @@ use super::{
 pub(crate) struct Finding<'a> {
     pub(crate) patch: &'a Patch,
     /// As real replies spell it: `InstalledOther`.
-    pub(crate) state: &'static str,
+    pub(crate) state: &'a str,
     pub(crate) status: ComplianceStatus,
     pub(crate) level: ComplianceLevel,
     /// None where it is not there.
@@ -125,7 +125,7 @@ impl State {
 
 /// A state as real replies and sync files have it, other than the model's enum (AWS CLI examples,
 /// describe-instance-patches).
-pub(crate) fn spelled(state: &PatchState) -> &'static str {
+pub(crate) fn spelled(state: &PatchState) -> &str {
     match state {
         PatchState::Installed => "Installed",
         PatchState::InstalledOther => "InstalledOther",
@@ -134,7 +134,8 @@ pub(crate) fn spelled(state: &PatchState) -> &'static str {
         PatchState::Missing => "Missing",
         PatchState::Failed => "Failed",
         PatchState::AvailableSecurityUpdate => "AvailableSecurityUpdate",
-        // The judge gives no other.
-        _ => "NotApplicable",
+        PatchState::NotApplicable => "NotApplicable",
+        // The judge gives no other; who names states may.
+        other => other.as_str(),
     }
 }

@@ -11,7 +11,7 @@ use patchkit_core::{
 
 use super::{
     catalogue::{Catalogue, SystemIx},
-    machine::NodePatches,
+    machine::{NodePatches, Told},
 };
 
 /// A baseline in one of its revisions, as a patch operation uses it.
@@ -70,7 +70,7 @@ impl Judgement {
     }
 
     /// The patches that are reported of a machine, by their places, with their states.
-    pub(crate) fn of<'a>(
+    fn of<'a>(
         &'a self,
         patches: &'a NodePatches,
         operation: OperationKind,
@@ -92,9 +92,19 @@ impl Judgement {
         operation: OperationKind,
     ) -> NodeVerdict {
         let known = &catalogue.system(system).patches;
+        if let Some(told) = self.told(patches) {
+            let classes = known.iter().map(|it| it.classification.as_ref());
+            return judge_node(&self.compiled, classes.zip(told));
+        }
         let judged = self.of(patches, operation);
         let judged = judged.map(|(at, it)| (known[at].classification.as_ref(), it.clone()));
         judge_node(&self.compiled, judged)
+    }
+
+    /// Of a machine whose patches' states someone named, those.
+    pub(crate) fn told(&self, patches: &NodePatches) -> Option<Vec<JudgedPatch>> {
+        let judged = |it: &Told| JudgedPatch::new(&self.compiled, it.state.clone(), it.level);
+        Some(patches.told.as_deref()?.iter().map(judged).collect())
     }
 }
 
@@ -118,6 +128,8 @@ pub(crate) struct PatchScan {
     pub(crate) judgement: Arc<Judgement>,
     /// What was on the machine then.
     pub(crate) patches: NodePatches,
+    /// Where someone named the states, those, one for each patch.
+    pub(crate) told: Option<Vec<JudgedPatch>>,
     pub(crate) operation: OperationKind,
     pub(crate) verdict: NodeVerdict,
     pub(crate) group: Option<Arc<str>>,
@@ -143,7 +155,9 @@ impl PatchScan {
 
     /// The patches that it reported, by their places, with their states.
     pub(crate) fn items(&self) -> impl Iterator<Item = (usize, &JudgedPatch)> {
-        self.judgement.of(&self.patches, self.operation)
+        let told = self.told.as_deref();
+        let judged = told.is_none().then(|| self.judgement.of(&self.patches, self.operation));
+        told.into_iter().flatten().enumerate().chain(judged.into_iter().flatten())
     }
 }
 

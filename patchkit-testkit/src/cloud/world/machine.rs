@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
+use patchkit_core::{ComplianceLevel, PatchState};
 use serde::{Deserialize, Serialize};
 
 use super::{catalogue::SystemIx, judge::PatchScan};
@@ -121,6 +122,115 @@ pub(crate) struct NodePatches {
     pub(crate) installed_at: Vec<(u16, i64)>,
     /// How many installs have run to their end.
     pub(crate) rounds: u32,
+    /// The state of each patch as operations are to report it, whatever the baseline says.
+    pub(crate) told: Option<Box<[Told]>>,
+}
+
+/// A patch's state that someone named.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) state: PatchState,
+    pub(crate) level: ComplianceLevel,
+}
+
+impl NodePatches {
+    /// Patches whose states someone named.
+    pub(crate) fn told(told: Vec<Told>) -> Self {
+        let those = |is: &dyn Fn(&PatchState) -> bool| {
+            let mut bits = FixedBitSet::with_capacity(told.len());
+            let such = told.iter().enumerate().filter(|(_, it)| is(&it.state));
+            bits.extend(such.map(|(place, _)| place));
+            bits
+        };
+        Self {
+            relevant: those(&|it| *it != PatchState::NotApplicable),
+            installed: those(&is_there),
+            pending: those(&|it| *it == PatchState::InstalledPendingReboot),
+            failed: those(&|it| *it == PatchState::Failed),
+            installed_at: Vec::new(),
+            rounds: 0,
+            told: Some(told.into()),
+        }
+    }
+
+    /// What was installed takes effect.
+    pub(crate) fn take_effect(&mut self) {
+        let waiting: Vec<usize> = self.pending.ones().collect();
+        for place in waiting {
+            self.take_effect_of(place);
+        }
+    }
+
+    /// One of those that were installed takes effect.
+    pub(crate) fn take_effect_of(&mut self, place: usize) {
+        // A bit beyond those that there are is of patches that were replaced in the meantime.
+        if place < self.pending.len() {
+            self.pending.set(place, false);
+        }
+        let told = self.told.as_deref_mut().and_then(|it| it.get_mut(place));
+        if let Some(told) = told.filter(|it| it.state == PatchState::InstalledPendingReboot) {
+            told.state = PatchState::Installed;
+        }
+    }
+
+    /// Installs some; they take effect after a boot.
+    pub(crate) fn put_in(&mut self, share: &FixedBitSet, second: i64) {
+        self.installed.union_with(share);
+        self.pending.union_with(share);
+        let places = share.ones().filter_map(|place| u16::try_from(place).ok());
+        self.installed_at.extend(places.map(|place| (place, second)));
+        self.tell_all(share, &PatchState::InstalledPendingReboot);
+    }
+
+    /// Notes what came of an attempt to install.
+    pub(crate) fn tried(&mut self, installed: &FixedBitSet, failed: &FixedBitSet) {
+        self.failed.difference_with(installed);
+        self.failed.union_with(failed);
+        self.tell_all(failed, &PatchState::Failed);
+    }
+
+    /// Of patches whose states someone named, those that an install brings.
+    pub(crate) fn told_missing(&self) -> Option<FixedBitSet> {
+        let told = self.told.as_deref()?;
+        let mut bits = FixedBitSet::with_capacity(told.len());
+        let missing = told.iter().enumerate().filter(|(_, it)| is_missing(&it.state));
+        bits.extend(missing.map(|(place, _)| place));
+        Some(bits)
+    }
+
+    /// A patch's state that no model knows, as it was spelled.
+    pub(crate) fn strange(&self, place: usize) -> Option<&str> {
+        match &self.told.as_deref()?.get(place)?.state {
+            PatchState::Other(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn tell_all(&mut self, places: &FixedBitSet, state: &PatchState) {
+        let Some(told) = &mut self.told else { return };
+        for place in places.ones() {
+            if let Some(told) = told.get_mut(place) {
+                told.state = state.clone();
+            }
+        }
+    }
+}
+
+fn is_there(state: &PatchState) -> bool {
+    matches!(
+        state,
+        PatchState::Installed
+            | PatchState::InstalledOther
+            | PatchState::InstalledPendingReboot
+            | PatchState::InstalledRejected
+    )
+}
+
+fn is_missing(state: &PatchState) -> bool {
+    matches!(
+        state,
+        PatchState::Missing | PatchState::Failed | PatchState::Available | PatchState::Pending
+    )
 }
 
 /// The agent of a cloud on a machine.

@@ -74,7 +74,7 @@ impl State {
                 let count = u32::try_from(missing.count_ones(..)).unwrap_or(u32::MAX);
                 let installed = later(looked, each.saturating_mul(count));
                 self.in_job(at, job, installed, move |state| {
-                    state.install(at, job, started, missing, reboot, done);
+                    state.install(at, job, started, &missing, reboot, done);
                 });
             }
         }
@@ -95,6 +95,13 @@ impl State {
         let mut missing = wanted.clone();
         missing.intersect_with(&patches.relevant);
         missing.difference_with(&patches.installed);
+        if patches.told.is_some() {
+            let strange: Vec<usize> =
+                missing.ones().filter(|it| patches.strange(*it).is_some()).collect();
+            for place in strange {
+                missing.set(place, false);
+            }
+        }
         missing
     }
 
@@ -108,10 +115,12 @@ impl State {
         at: MachineIx,
         job: u64,
         started: Timestamp,
-        missing: FixedBitSet,
+        missing: &FixedBitSet,
         reboot: Reboot,
         done: Done,
     ) {
+        // What is on the machine may have been replaced since it looked.
+        let missing = self.missing(at, missing);
         let behavior = self.machine(at).behavior;
         let mut end = JobEnd::new(self, at, started);
         let Some(share) = share(behavior, missing, self.machine(at).patches.rounds, &mut end)
@@ -119,15 +128,15 @@ impl State {
             return;
         };
         let waited = self.machine(at).reboot_pending();
-        self.put_in(at, &share);
+        let second = self.now.as_second();
+        self.machine_mut(at).patches.put_in(&share, second);
         end.installed = share;
         if behavior == Behavior::DiesInTheMiddle {
             self.lose_agent(at);
             return;
         }
         let machine = self.machine_mut(at);
-        machine.patches.failed.difference_with(&end.installed);
-        machine.patches.failed.union_with(&end.failed);
+        machine.patches.tried(&end.installed, &end.failed);
         machine.patches.rounds += 1;
         let pending = machine.patches.pending.count_ones(..) > 0;
         // What waits from before is a reason to boot, too.
@@ -141,7 +150,7 @@ impl State {
         if !boots {
             end.reboot_needed = pending && reboot == Reboot::Never;
             if reboot == Reboot::IfRequired {
-                self.machine_mut(at).patches.pending.clear();
+                self.machine_mut(at).patches.take_effect();
             }
             let looked = later(self.now, between(self.draw(at, job ^ 7), 5, 15));
             self.in_job(at, job, looked, move |state| state.end_job(at, end, done));
@@ -162,15 +171,6 @@ impl State {
         let wait = aws.max(azure).unwrap_or(Duration::from_secs(30));
         let resumed = later(up, wait + Duration::from_secs(10));
         self.in_job(at, job, resumed, move |state| state.end_job(at, end, done));
-    }
-
-    fn put_in(&mut self, at: MachineIx, share: &FixedBitSet) {
-        let second = self.now.as_second();
-        let patches = &mut self.machine_mut(at).patches;
-        patches.installed.union_with(share);
-        patches.pending.union_with(share);
-        let places = share.ones().filter_map(|place| u16::try_from(place).ok());
-        patches.installed_at.extend(places.map(|place| (place, second)));
     }
 
     fn boot_for_ever(&mut self, at: MachineIx, job: u64) {

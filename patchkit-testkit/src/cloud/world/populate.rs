@@ -175,6 +175,26 @@ impl State {
         self.index_azure();
     }
 
+    /// Enters a new machine where machines are looked for, in the order in which they are listed.
+    pub(crate) fn enter(&mut self, at: MachineIx) {
+        let machines = &self.machines;
+        if let Some(aws) = &machines[at.0 as usize].aws {
+            let id = |at: &MachineIx| machines[at.0 as usize].aws.as_ref().map(|aws| &aws.id);
+            let listed = &mut self.scopes[usize::from(aws.scope.0)].machines;
+            let place = listed.partition_point(|it| id(it) < id(&at));
+            listed.insert(place, at);
+            self.by_id.insert((aws.scope, aws.id.clone()), at);
+        }
+        if let Some(azure) = &machines[at.0 as usize].azure {
+            let key = |at: &MachineIx| {
+                machines[at.0 as usize].azure.as_ref().map(|azure| (azure.group, &azure.name))
+            };
+            let listed = &mut self.subscriptions[usize::from(azure.subscription.0)].machines;
+            let place = listed.partition_point(|it| key(it) < key(&at));
+            listed.insert(place, at);
+        }
+    }
+
     /// Most managed nodes were scanned in the last days; a few never were.
     fn first_scans(&mut self) {
         let now = self.now;
@@ -210,7 +230,7 @@ const KINDS: [&str; 5] = ["t3.medium", "m6i.large", "m6i.xlarge", "c7g.large", "
 const APPS: [&str; 5] = ["AppA", "AppB", "Billing", "Search", "Intranet"];
 const ENVIRONMENTS: [&str; 3] = ["production", "staging", "test"];
 pub(crate) const CURRENT_AGENT: &str = "3.3.2299.0";
-const OLD_AGENT: &str = "3.1.1260.0";
+pub(crate) const OLD_AGENT: &str = "3.1.1260.0";
 
 /// Names shared by many machines: one copy of each.
 struct Population<'a> {
@@ -240,7 +260,7 @@ impl<'a> Population<'a> {
         let mut rng = Rng::stream(self.plan.seed, 0x000A_0DE5, n as u64);
         let place = Place::of(self.plan, state, n, &mut rng);
         let system = match place {
-            Place::Ec2(_) | Place::OnPremises(_) => SystemIx(rng.below(self.systems) as u8),
+            Place::Ec2(_) | Place::OnPremises(_) => SystemIx(rng.below(self.systems) as u32),
             Place::Vm(..) | Place::Arc(..) => *rng.pick(&self.on_azure),
         };
         let app = APPS[rng.index(APPS.len())];
@@ -615,5 +635,13 @@ fn installed(state: &State, system: SystemIx, rng: &mut Rng) -> NodePatches {
             }
         }
     }
-    NodePatches { relevant, installed, pending, failed: none, installed_at: Vec::new(), rounds: 0 }
+    NodePatches {
+        relevant,
+        installed,
+        pending,
+        failed: none,
+        installed_at: Vec::new(),
+        rounds: 0,
+        told: None,
+    }
 }

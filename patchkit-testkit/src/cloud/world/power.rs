@@ -84,7 +84,7 @@ impl State {
         let now = self.now;
         let machine = self.machine_mut(at);
         machine.booted = now;
-        machine.patches.pending.clear();
+        machine.patches.take_effect();
         if let Some(azure) = &mut machine.azure
             && let Some(wait) = azure.agent.answers_after()
         {

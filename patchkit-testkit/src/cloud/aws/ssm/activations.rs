@@ -60,27 +60,32 @@ impl State {
     /// Lists the activations by which the first hybrid nodes came.
     pub(crate) fn first_activations(&mut self) {
         for at in (0u32..).map(MachineIx).take(self.machines.len()) {
-            let Some(aws) = &self.machine(at).aws else { continue };
-            let AwsKind::Hybrid(hybrid) = &aws.side else { continue };
-            let (id, name, role) = (&hybrid.activation, &hybrid.given_name, &hybrid.role);
-            let (id, name, role) = (Arc::clone(id), Arc::clone(name), Arc::clone(role));
-            let (scope, since) = (aws.scope, aws.registered.unwrap_or(self.now));
-            let known = &mut self.scope_mut(scope).ssm.activations.0;
-            let activation = known.entry(id).or_insert_with(|| Activation {
-                code: Code(Box::default()),
-                description: Some("Made with the world".into()),
-                name: Some((&*name).into()),
-                role: (&*role).into(),
-                limit: 1_000,
-                registrations: 0,
-                created: since,
-                expires: since,
-                tags: Tags::new(),
-            });
-            activation.registrations += 1;
-            activation.created = activation.created.min(since);
-            activation.expires = activation.expires.max(since);
+            self.list_activation(at);
         }
+    }
+
+    /// Lists the activation by which a hybrid node came.
+    pub(crate) fn list_activation(&mut self, at: MachineIx) {
+        let Some(aws) = &self.machine(at).aws else { return };
+        let AwsKind::Hybrid(hybrid) = &aws.side else { return };
+        let (id, name, role) = (&hybrid.activation, &hybrid.given_name, &hybrid.role);
+        let (id, name, role) = (Arc::clone(id), Arc::clone(name), Arc::clone(role));
+        let (scope, since) = (aws.scope, aws.registered.unwrap_or(self.now));
+        let known = &mut self.scope_mut(scope).ssm.activations.0;
+        let activation = known.entry(id).or_insert_with(|| Activation {
+            code: Code(Box::default()),
+            description: Some("Made with the world".into()),
+            name: Some((&*name).into()),
+            role: (&*role).into(),
+            limit: 1_000,
+            registrations: 0,
+            created: since,
+            expires: since,
+            tags: Tags::new(),
+        });
+        activation.registrations += 1;
+        activation.created = activation.created.min(since);
+        activation.expires = activation.expires.max(since);
     }
 }
 

@@ -192,7 +192,7 @@ pub struct Page {
     answer: Arc<Rendered>,
     from: usize,
     to: usize,
-    token: Option<String>,
+    pub(crate) token: Option<String>,
 }
 
 impl Page {

@@ -144,7 +144,11 @@ impl State {
                 let baseline = overrides::install_list(&text, os)?;
                 self.judge_override(baseline, machine).wanted.clone()
             }
-            _ => judgement.wanted.clone(),
+            // Where someone named the states, they say what is missing.
+            _ => match self.machine(machine).patches.told_missing() {
+                Some(missing) => missing,
+                None => judgement.wanted.clone(),
+            },
         };
         let snapshot = match &order.snapshot {
             Some(snapshot) => Arc::clone(snapshot),

@@ -2,6 +2,8 @@
 #![cfg(feature = "cloud")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot ask has failed")]
 
+mod seeds;
+
 use std::{
     fmt::Write as _,
     io::{Read as _, Write as _},
@@ -40,9 +42,15 @@ fn ask(
 
 /// What Systems Manager answers in the first account and Region.
 fn ssm(world: &World, operation: &str, input: &Value) -> Option<(u16, Value)> {
+    ssm_as("any", world, operation, input)
+}
+
+/// What it answers to who has this access key.
+fn ssm_as(key: &str, world: &World, operation: &str, input: &Value) -> Option<(u16, Value)> {
     let target = format!("AmazonSSM.{operation}");
-    let scope = "AWS4-HMAC-SHA256 Credential=any/20261124/us-east-1/ssm/aws4_request, Signature=0";
-    let head = [("x-amz-target", target.as_str()), ("authorization", scope)];
+    let scope = format!("{key}/20261124/us-east-1/ssm/aws4_request");
+    let scope = format!("AWS4-HMAC-SHA256 Credential={scope}, Signature=0");
+    let head = [("x-amz-target", target.as_str()), ("authorization", scope.as_str())];
     let endpoint = &world.endpoints().aws_endpoint;
     let (status, body) = ask(endpoint, &head, "POST", "/", &input.to_string())?;
     Some((status, serde_json::from_str(&body).unwrap()))
