@@ -58,7 +58,9 @@ where
         (_, ErrorKind::Throttled) => (kind, Retry::Backoff),
         (Call::Read(_), ErrorKind::Timeout | ErrorKind::Unexpected) => (kind, Retry::Backoff),
         // The service may have acted before its answer was lost, or before it broke.
-        (Call::Write(_), ErrorKind::Unexpected) => (ErrorKind::Timeout, Retry::Never),
+        (Call::Write(_), ErrorKind::Unexpected | ErrorKind::Malformed) => {
+            (ErrorKind::Timeout, Retry::Never)
+        }
         _ => (kind, Retry::Never),
     };
     let ours = Error::new(kind, PROVIDER, call.name(), message).with_retry(retry);

@@ -70,7 +70,7 @@ impl Fleet for Ssm {
         let (ours, ids) = client.sort_out(nodes);
         let known = client.statuses(&ids).await;
         answer(nodes, &ours, "statuses", |id| match &known {
-            Ok(known) => known.get(id).cloned(),
+            Ok(known) => known.get(id).cloned().map(Ok),
             Err(error) => Some(Err(again(error))),
         })
     }
@@ -103,7 +103,11 @@ impl Fleet for Ssm {
         self.submit_command(request).await
     }
 
-    async fn find_operation(&self, token: &SubmitToken) -> Result<Option<OperationId>> {
+    async fn find_operation(
+        &self,
+        token: &SubmitToken,
+        _: &[NodeId],
+    ) -> Result<Option<OperationId>> {
         self.find_command(token).await
     }
 
@@ -156,7 +160,7 @@ impl Client {
     async fn statuses(
         self: &Arc<Self>,
         ids: &[String],
-    ) -> Result<BTreeMap<String, Result<NodeStatus>>> {
+    ) -> Result<BTreeMap<String, NodeStatus>> {
         let at = self.now();
         let infos = self.information_of(ids).await?;
         #[cfg(feature = "ec2")]
@@ -170,7 +174,7 @@ impl Client {
             .iter()
             .filter_map(|id| {
                 let info = infos.get(id)?;
-                Some((id.clone(), Ok(convert::node::status(info, PowerState::Unknown, at))))
+                Some((id.clone(), convert::node::status(info, PowerState::Unknown, at)))
             })
             .collect())
     }

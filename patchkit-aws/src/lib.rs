@@ -5,6 +5,7 @@
 #[cfg(feature = "ec2")]
 mod access;
 mod client;
+mod command;
 mod compliance;
 mod config;
 mod convert;
@@ -20,6 +21,10 @@ mod rows;
 mod ssm;
 mod tags;
 
+pub use command::{
+    CommandEvent, CommandNotification, CommandOptions, CommandOutput, CommandTarget, NotifyPer,
+    OutputBucket, OutputSource, OutputText, PatchHooks, StepOutput, TargetedRequest,
+};
 pub use config::{PlainHttp, SsmBuilder};
 pub use event::{CloudEvent, CloudEventKind};
 pub use limit::{CallBudget, Rate};

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use aws_config::SdkConfig;
 use patchkit_core::{Result, Scope};
 
-use crate::{SsmBuilder, client::Client, config::sdk_from_env};
+use crate::{SsmBuilder, client::Client, command::Commands, config::sdk_from_env};
 
 /// Systems Manager, and what it needs of EC2 and IAM, in one account and Region.
 ///
@@ -13,11 +13,12 @@ use crate::{SsmBuilder, client::Client, config::sdk_from_env};
 #[derive(Clone)]
 pub struct Ssm {
     pub(crate) client: Arc<Client>,
+    pub(crate) commands: Commands,
 }
 
 impl Ssm {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client: Arc::new(client) }
+        Self { client: Arc::new(client), commands: Commands::default() }
     }
 
     /// The provider for the credentials, Region and endpoints of an SDK configuration.

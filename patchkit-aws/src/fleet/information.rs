@@ -125,7 +125,7 @@ impl Client {
         &self,
         ids: &[String],
     ) -> Result<BTreeMap<String, InstanceInformation>> {
-        let chunks = ids.chunks(self.ids_per_call()).map(Vec::from);
+        let chunks: Vec<Vec<String>> = ids.chunks(self.ids_per_call()).map(Vec::from).collect();
         let infos: Vec<Infos> = stream::iter(chunks)
             .map(|chunk| self.information_of_chunk(chunk))
             .buffered(AT_ONCE)

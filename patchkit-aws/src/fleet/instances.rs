@@ -191,9 +191,11 @@ impl Client {
                 .await?;
             return Ok(Cow::Borrowed(all));
         }
-        let filters = off
+        // Collected first: a borrowed chunk would tie the stream to this call.
+        let filters: Vec<_> = off
             .chunks(INVENTORY_VALUES)
-            .map(|ids| inventory_filter("InstanceId", ids.iter().cloned()));
+            .map(|ids| inventory_filter("InstanceId", ids.iter().cloned()))
+            .collect();
         let found: Vec<Vec<(String, Remembered)>> = stream::iter(filters)
             .map(|filter| async { self.inventory_pages(filter?).try_concat().await })
             .buffered(AT_ONCE)
@@ -291,7 +293,7 @@ pub(super) fn join_statuses(
     infos: &BTreeMap<String, InstanceInformation>,
     instances: &BTreeMap<String, Instance>,
     at: Timestamp,
-) -> BTreeMap<String, Result<NodeStatus>> {
+) -> BTreeMap<String, NodeStatus> {
     let status = |id: &String| {
         let info = infos.get(id);
         if is_hybrid(id) {
@@ -308,7 +310,7 @@ pub(super) fn join_statuses(
             _ => NodeStatus::new(power, Reachability::Inactive, at),
         })
     };
-    ids.iter().filter_map(|id| Some((id.clone(), Ok(status(id)?)))).collect()
+    ids.iter().filter_map(|id| Some((id.clone(), status(id)?))).collect()
 }
 
 fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Option<Filter> {

@@ -17,16 +17,17 @@ const ARNS: usize = 100;
 impl Client {
     /// The tags of nodes by their ids; a node without tags is absent.
     pub(crate) async fn tags_of(&self, ids: &[&str]) -> Result<BTreeMap<String, Tags>> {
-        let pages: Vec<Vec<(String, Tags)>> = stream::iter(ids.chunks(ARNS))
-            .map(|chunk| self.tags_of_chunk(chunk))
+        let chunks: Vec<Vec<String>> =
+            ids.chunks(ARNS).map(|ids| ids.iter().map(|id| self.arn(id)).collect()).collect();
+        let pages: Vec<Vec<(String, Tags)>> = stream::iter(chunks)
+            .map(|arns| self.tags_of_arns(arns))
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
         Ok(pages.into_iter().flatten().collect())
     }
 
-    async fn tags_of_chunk(&self, ids: &[&str]) -> Result<Vec<(String, Tags)>> {
-        let arns = ids.iter().map(|id| self.arn(id)).collect();
+    async fn tags_of_arns(&self, arns: Vec<String>) -> Result<Vec<(String, Tags)>> {
         // The call takes ARNs or a page size, and answers all the ARNs at once.
         let request = self.tagging().get_resources().set_resource_arn_list(Some(arns));
         let page = self.read(OPERATION, request.send()).await?;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod command;
 #[cfg(feature = "ec2")]
 mod conformance;
 mod fleet;
