@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use patchkit_core::{PatchRequest, SubmitToken};
+use patchkit_core::{PatchRequest, RunId, SubmitToken};
 use uuid::Uuid;
 
 /// Namespaces of our own, so that no name means the same anywhere else.
@@ -48,10 +48,10 @@ impl fmt::Display for Marker {
     }
 }
 
-/// The snapshot of approved patches that a request works with. All acts with one snapshot judge by
-/// the same set, also when the baseline is changed meanwhile.
+/// The snapshot of approved patches that a request works with: one for all acts of a run, which then
+/// judge by the same set, also when the baseline is changed meanwhile.
 pub(crate) fn snapshot_of(request: &PatchRequest) -> Uuid {
-    snapshot(request.token.as_str())
+    snapshot(request.run.as_ref().map_or(request.token.as_str(), RunId::as_str))
 }
 
 /// The snapshot that has a name.
