@@ -7,7 +7,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -17,7 +17,6 @@ use patchkit_core::OperationKind;
 
 use super::{
     Account, Consistency, Execution, RegionScope, ResourceGroup, State, Subscription,
-    agenda::Agenda,
     catalogue::{Catalogue, System, SystemIx},
     clock::{earlier, later},
     hex17,
@@ -27,6 +26,7 @@ use super::{
         Agent, AwsKind, AwsSide, AzureKind, AzureSide, Behavior, Ec2, GuestPatching, Hybrid,
         Machine, MachineIx, NodePatches, Power, ProfileAssociation, ScopeIx, SubIx, Tags,
     },
+    machines::Machines,
     shelf::Shelf,
     uuid,
 };
@@ -115,9 +115,9 @@ impl State {
             now,
             seed,
             version: 0,
-            catalogue: Catalogue::new(seed, plan.patches, now),
-            machines: Vec::with_capacity(plan.nodes),
-            subscriptions: subscriptions.collect(),
+            catalogue: Arc::new(Catalogue::new(seed, plan.patches, now)),
+            machines: Machines::default(),
+            subscriptions: Arc::new(subscriptions.collect()),
             accounts,
             scopes,
             objects: None,
@@ -127,7 +127,7 @@ impl State {
             by_id: HashMap::with_capacity(plan.nodes),
             consistency: plan.consistency,
             files: None,
-            agenda: Agenda::default(),
+            agenda: Mutex::default(),
             judgements: Judgements::default(),
             numbers: 0,
         }
@@ -152,13 +152,14 @@ impl State {
     }
 
     fn index(&mut self) {
-        for (at, machine) in (0u32..).map(MachineIx).zip(&self.machines) {
+        let subscriptions = Arc::make_mut(&mut self.subscriptions);
+        for (at, machine) in (0u32..).map(MachineIx).zip(self.machines.iter()) {
             if let Some(aws) = &machine.aws {
                 self.scopes[usize::from(aws.scope.0)].machines.push(at);
                 self.by_id.insert((aws.scope, aws.id.clone()), at);
             }
             if let Some(azure) = &machine.azure {
-                self.subscriptions[usize::from(azure.subscription.0)].machines.push(at);
+                subscriptions[usize::from(azure.subscription.0)].machines.push(at);
             }
         }
         let machines = &self.machines;
@@ -169,7 +170,7 @@ impl State {
         let place = |at: &MachineIx| {
             machines[at.0 as usize].azure.as_ref().map(|azure| (azure.group, &azure.name))
         };
-        for subscription in &mut self.subscriptions {
+        for subscription in subscriptions.iter_mut() {
             subscription.machines.sort_by(|a, b| place(a).cmp(&place(b)));
         }
         self.index_azure();
