@@ -1,6 +1,6 @@
 //! Machines that someone names piece by piece, instead of letting the seed draw them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use patchkit_core::{
@@ -457,7 +457,7 @@ impl State {
         let released = Timestamp::from_second(1_780_272_000).unwrap_or_default();
         let published = patches.iter().map(|it| it.published(os, released.min(self.now)));
         let published = published.collect();
-        let system = self.catalogue.with_patches(os, published).ok_or_else(|| {
+        let system = Arc::make_mut(&mut self.catalogue).with_patches(os, published).ok_or_else(|| {
             invalid(operation, format!("the world has no machine of the operating system {os}"))
         })?;
         let told = patches.iter().map(|it| Told {
@@ -562,7 +562,7 @@ impl State {
 
     /// The place of a resource group, which is made unless it is there.
     fn group_named(&mut self, subscription: usize, [name, location]: [&str; 2]) -> Result<u16> {
-        let groups = &mut self.subscriptions[subscription].groups;
+        let groups = &mut Arc::make_mut(&mut self.subscriptions)[subscription].groups;
         if let Some(place) = groups.iter().position(|it| it.name.eq_ignore_ascii_case(name)) {
             let known = &groups[place].location;
             if !location.is_empty() && !known.eq_ignore_ascii_case(location) {

@@ -138,13 +138,14 @@ impl State {
     fn lose_some_arc(&mut self) {
         let is_out = |it: &AzureSide| matches!(it.agent, Agent::Absent | Agent::ConnectionLost);
         for subscription in (0u16..).map(SubIx).take(self.subscriptions.len()) {
-            let sides = self.machines.iter_mut().filter_map(|it| it.azure.as_mut());
-            let mut arc: Vec<_> = sides
-                .filter(|it| it.subscription == subscription && it.kind == AzureKind::Arc)
+            let sides = self.machines.iter().map(|it| it.azure.as_ref()).enumerate();
+            let arc: Vec<(usize, &AzureSide)> = sides
+                .filter_map(|(at, it)| Some((at, it?)))
+                .filter(|(_, it)| it.subscription == subscription && it.kind == AzureKind::Arc)
                 .collect();
-            if arc.len() > 1
-                && !arc.iter().any(|it| is_out(it))
-                && let Some(last) = arc.last_mut()
+            let all_answer = arc.len() > 1 && !arc.iter().any(|(_, it)| is_out(it));
+            if let Some(at) = arc.last().map(|(at, _)| *at).filter(|_| all_answer)
+                && let Some(last) = self.machines[at].azure.as_mut()
             {
                 last.agent = Agent::ConnectionLost;
             }
@@ -190,7 +191,8 @@ impl State {
             let key = |at: &MachineIx| {
                 machines[at.0 as usize].azure.as_ref().map(|azure| (azure.group, &azure.name))
             };
-            let listed = &mut self.subscriptions[usize::from(azure.subscription.0)].machines;
+            let subscription = usize::from(azure.subscription.0);
+            let listed = &mut Arc::make_mut(&mut self.subscriptions)[subscription].machines;
             let place = listed.partition_point(|it| key(it) < key(&at));
             listed.insert(place, at);
         }
