@@ -53,6 +53,7 @@ struct Clients {
     ssm: OnceLock<aws_sdk_ssm::Client>,
     ssm_once: OnceLock<aws_sdk_ssm::Client>,
     sts: OnceLock<aws_sdk_sts::Client>,
+    tagging: OnceLock<aws_sdk_resourcegroupstagging::Client>,
     #[cfg(feature = "config")]
     config: OnceLock<aws_sdk_config::Client>,
     #[cfg(feature = "ec2")]
@@ -115,6 +116,7 @@ impl Client {
         once ssm_once, aws_sdk_ssm
     );
     client!(sts, aws_sdk_sts);
+    client!(tagging, aws_sdk_resourcegroupstagging);
     #[cfg(feature = "config")]
     client!(config, aws_sdk_config);
     #[cfg(feature = "ec2")]

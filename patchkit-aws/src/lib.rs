@@ -2,10 +2,14 @@
 //!
 //! [`Ssm`] is the provider of one account and Region.
 
+mod baseline;
 mod client;
 mod config;
+mod convert;
 mod error;
+mod group;
 mod limit;
+mod listing;
 mod ssm;
 
 pub use config::{PlainHttp, SsmBuilder};
