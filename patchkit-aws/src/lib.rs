@@ -4,6 +4,7 @@
 
 #[cfg(feature = "ec2")]
 mod access;
+mod baseline;
 mod client;
 mod command;
 mod compliance;
@@ -12,12 +13,13 @@ mod convert;
 mod error;
 mod event;
 mod fleet;
+mod group;
 mod limit;
+mod listing;
 #[cfg(feature = "sns")]
 mod notify;
 #[cfg(feature = "ec2")]
 mod power;
-mod rows;
 mod ssm;
 mod tags;
 
