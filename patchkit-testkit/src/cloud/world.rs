@@ -8,6 +8,7 @@ pub(crate) mod catalogue;
 pub(crate) mod clock;
 pub(crate) mod findings;
 pub(crate) mod identity;
+mod index;
 pub(crate) mod inventory;
 pub(crate) mod judge;
 pub(crate) mod machine;
