@@ -23,8 +23,11 @@ const ENDLESS: &str = "CHANGELOG.md";
 const PAGING: [&str; 5] =
     ["next_token", "NextToken", "next_link", "nextLink", "next_continuation_token"];
 
-/// Where paging is at home. The testkit and the tests play the service's side of it.
+/// Where paging is at home, besides the files that hand the words to [`PAGING_LOOP`]. The testkit and
+/// the tests play the service's side of it.
 const PAGING_FILES: [&str; 2] = ["page.rs", "client.rs"];
+/// The one loop over pages.
+const PAGING_LOOP: &str = "paginate(";
 const PAGING_CRATES: [&str; 3] = ["patchkit-testkit", "tests", "xtask"];
 
 /// Every breach, as `file:line: rule`.
@@ -96,7 +99,8 @@ fn ignored_examples(path: &Path, text: &str) -> Vec<String> {
 
 fn paging(path: &Path, text: &str) -> Vec<String> {
     let first = path.iter().next().unwrap_or_default();
-    let at_home = PAGING_FILES.iter().any(|it| path.ends_with(it))
+    let at_home = text.contains(PAGING_LOOP)
+        || PAGING_FILES.iter().any(|it| path.ends_with(it))
         || PAGING_CRATES.iter().any(|it| first == *it);
     if at_home || path.extension().is_none_or(|it| it != "rs") {
         return Vec::new();
@@ -106,7 +110,7 @@ fn paging(path: &Path, text: &str) -> Vec<String> {
         .filter_map(|(at, line)| {
             let word = PAGING.iter().find(|it| line.contains(**it))?;
             let path = path.display();
-            Some(format!("{path}:{at}: `{word}`: take patchkit_core::paginate, in client.rs"))
+            Some(format!("{path}:{at}: `{word}`: take patchkit_core::paginate"))
         })
         .collect()
 }
@@ -147,11 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn paging_is_only_at_home_in_page_and_client() {
+    fn paging_is_only_at_home_in_client_and_where_the_one_loop_is_used() {
         let loops = "while let Some(token) = reply.next_token {}\n";
         assert_eq!(paging(Path::new("patchkit-aws/src/fleet.rs"), loops).len(), 1);
         assert!(paging(Path::new("patchkit-aws/src/client.rs"), loops).is_empty());
         assert!(paging(Path::new("patchkit-testkit/src/ssm.rs"), loops).is_empty());
+        let handed = "paginate(\"aws\", \"List\", |token| async { Ok((rows, page.next_token)) })\n";
+        assert!(paging(Path::new("patchkit-aws/src/fleet.rs"), handed).is_empty());
         let told = "// the service repeats NextToken on an empty page\n";
         assert!(paging(Path::new("patchkit-aws/src/fleet.rs"), told).is_empty());
     }

@@ -1,9 +1,8 @@
 //! Which node it was that the service refused a whole command for.
 
-use aws_sdk_ssm::{error::BuildError, types::InstanceInformationStringFilter};
 use patchkit_core::{Error, ErrorKind, NodeId, Result};
 
-use crate::{Ssm, error::invalid};
+use crate::Ssm;
 
 impl Ssm {
     /// Names the node in an error of SendCommand, which refuses all nodes for one that is unknown,
@@ -33,35 +32,9 @@ impl Ssm {
 
     /// The first of some nodes that Systems Manager does not list as managed and not stopped.
     async fn first_unlisted<'n>(&self, nodes: &'n [NodeId]) -> Result<Option<&'n NodeId>> {
-        let ids = nodes.iter().map(|node| node.resource().to_owned());
-        let filter = InstanceInformationStringFilter::builder()
-            .key("InstanceIds")
-            .set_values(Some(ids.collect()))
-            .build()
-            .map_err(|error: BuildError| {
-                invalid("DescribeInstanceInformation", error.to_string())
-            })?;
-        // No more than one page: a command has fifty nodes at most.
-        let request = self
-            .client
-            .ssm()
-            .describe_instance_information()
-            .max_results(50)
-            .filters(filter)
-            .send();
-        let told = self.client.read("DescribeInstanceInformation", request).await;
-        match told {
-            Ok(answer) if answer.next_token.as_deref().is_none_or(str::is_empty) => {
-                let listed = |node: &&NodeId| {
-                    let rows = answer.instance_information_list();
-                    rows.iter().any(|row| row.instance_id() == Some(node.resource()))
-                };
-                Ok(nodes.iter().find(|node| !listed(node)))
-            }
-            Ok(_) => Ok(None),
-            // An id that is not the account's refuses this call as well, in words of its own.
-            Err(error) => Ok(first_named(error.message(), nodes)),
-        }
+        let ids: Vec<String> = nodes.iter().map(|node| node.resource().to_owned()).collect();
+        let listed = self.client.information_of(&ids).await?;
+        Ok(nodes.iter().find(|node| !listed.contains_key(node.resource())))
     }
 }
 
