@@ -140,9 +140,7 @@ impl Ssm {
             AccessStatus::Unknown
         };
         let mut look = Look::new(node, status);
-        if !exists {
-            look = look.because(format!("role {role} does not exist"));
-        } else {
+        if exists {
             if status == AccessStatus::Granted {
                 look = look.because(format!("role {role} allows what the agent needs"));
             }
@@ -162,6 +160,8 @@ impl Ssm {
                 look = look.because(why);
             }
             look.holder = Some(Holder { role: role.to_owned(), trusts_its_service: trusts });
+        } else {
+            look = look.because(format!("role {role} does not exist"));
         }
         Ok(look)
     }

@@ -26,6 +26,7 @@ use aws_smithy_types::{
     config_bag::ConfigBag, error::metadata::ProvideErrorMetadata, retry::RetryConfig,
 };
 use aws_types::SdkConfig;
+use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use patchkit_core::{Clock, NodeId, Result, Scope};
 
@@ -161,45 +162,49 @@ impl Client {
     }
 
     /// Makes a call that changes nothing, or that comes to the same when it is made again.
-    pub(crate) async fn read<T, E>(
-        &self,
+    pub(crate) fn read<'a, T, E>(
+        &'a self,
         operation: &'static str,
-        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T>
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T>>
     where
-        E: ProvideErrorMetadata + StdError + 'static,
+        E: ProvideErrorMetadata + StdError + Send + 'static,
     {
-        self.call(Call::Read(operation), request).await
+        self.call(Call::Read(operation), request)
     }
 
     /// Makes a call that must not be made twice, through a client that never retries.
-    pub(crate) async fn write<T, E>(
-        &self,
+    pub(crate) fn write<'a, T, E>(
+        &'a self,
         operation: &'static str,
-        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T>
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T>>
     where
-        E: ProvideErrorMetadata + StdError + 'static,
+        E: ProvideErrorMetadata + StdError + Send + 'static,
     {
-        self.call(Call::Write(operation), request).await
+        self.call(Call::Write(operation), request)
     }
 
-    async fn call<T, E>(
-        &self,
+    /// The SDK's futures are of many kilobytes: in a box, they are not part of each caller's.
+    fn call<'a, T, E>(
+        &'a self,
         call: Call,
-        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T>
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T>>
     where
-        E: ProvideErrorMetadata + StdError + 'static,
+        E: ProvideErrorMetadata + StdError + Send + 'static,
     {
-        self.limiter.admit(call.name()).await;
-        match Box::pin(request).await {
-            Ok(answer) => {
-                self.limiter.eased(call.name());
-                Ok(answer)
+        async move {
+            self.limiter.admit(call.name()).await;
+            match request.await {
+                Ok(answer) => {
+                    self.limiter.eased(call.name());
+                    Ok(answer)
+                }
+                Err(error) => Err(classify(call, &error)),
             }
-            Err(error) => Err(classify(call, &error)),
         }
+        .boxed()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

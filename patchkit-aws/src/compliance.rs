@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use aws_sdk_ssm::types::{InventoryFilter, InventoryQueryOperatorType, ResultAttribute};
 use futures::{
-    FutureExt, StreamExt, TryStreamExt, future,
+    StreamExt, TryStreamExt, future,
     stream::{self, BoxStream},
 };
 use patchkit_core::{
@@ -255,7 +255,7 @@ impl Client {
             .describe_instance_patch_states()
             .set_instance_ids(Some(ids))
             .max_results(count);
-        let page = self.read(STATES, request.send()).boxed().await?;
+        let page = self.read(STATES, request.send()).await?;
         page.instance_patch_states()
             .iter()
             .map(|state| {

@@ -55,8 +55,9 @@ where
         _ => (ErrorKind::Unexpected, error.to_string()),
     };
     let (kind, retry) = match (call, kind) {
-        (_, ErrorKind::Throttled) => (kind, Retry::Backoff),
-        (Call::Read(_), ErrorKind::Timeout | ErrorKind::Unexpected) => (kind, Retry::Backoff),
+        (_, ErrorKind::Throttled) | (Call::Read(_), ErrorKind::Timeout | ErrorKind::Unexpected) => {
+            (kind, Retry::Backoff)
+        }
         // The service may have acted before its answer was lost, or before it broke.
         (Call::Write(_), ErrorKind::Unexpected | ErrorKind::Malformed) => {
             (ErrorKind::Timeout, Retry::Never)

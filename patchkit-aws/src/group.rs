@@ -224,7 +224,10 @@ impl Ssm {
                     .max_results(client.page.within(5, 1_000))
                     .set_next_token(token);
                 let answer = client.read(OPERATION, request.send()).await?;
-                let instances = answer.reservations().iter().flat_map(|it| it.instances());
+                let instances = answer
+                    .reservations()
+                    .iter()
+                    .flat_map(aws_sdk_ec2::types::Reservation::instances);
                 let tags = |instance: &Instance| {
                     let tags = instance.tags().iter();
                     tags.filter_map(|tag| Some((tag.key.clone()?, tag.value.clone()?))).collect()

@@ -18,6 +18,7 @@ mod limit;
 mod listing;
 #[cfg(feature = "sns")]
 mod notify;
+mod policy;
 #[cfg(feature = "ec2")]
 mod power;
 mod ssm;
@@ -32,4 +33,5 @@ pub use event::{CloudEvent, CloudEventKind};
 pub use limit::{CallBudget, Rate};
 #[cfg(feature = "sns")]
 pub use notify::Topic;
+pub use policy::{Feature, policy};
 pub use ssm::Ssm;

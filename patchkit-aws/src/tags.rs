@@ -115,7 +115,8 @@ impl Client {
     async fn instance_tags(&self, node: &NodeId) -> Result<Tags> {
         let request = self.ec2().describe_instances().instance_ids(node.resource());
         let page = self.read("DescribeInstances", request.send()).await?;
-        let instance = page.reservations().iter().flat_map(|it| it.instances()).next();
+        let instance =
+            page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances).next();
         let instance = instance
             .ok_or_else(|| Error::not_found(PROVIDER, "DescribeInstances", "the instance"))?;
         Ok(crate::convert::node::tags(instance))

@@ -269,8 +269,10 @@ mod tests {
     #[test]
     fn a_timeout_is_the_documents_and_bounds_the_delivery() {
         let split = |timeout: Option<u64>, document, delivery: Option<u64>| {
-            let mut options = CommandOptions::default();
-            options.delivery_timeout = delivery.map(Duration::from_secs);
+            let options = CommandOptions {
+                delivery_timeout: delivery.map(Duration::from_secs),
+                ..CommandOptions::default()
+            };
             let mut parameters = Parameters::new();
             let timeout = timeout.map(Duration::from_secs);
             let delivery = split_timeout(timeout, document, &mut parameters, &options).unwrap();

@@ -1,6 +1,6 @@
 //! What Systems Manager tells of a node's patches as the core's compliance.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, convert::Infallible, str::FromStr};
 
 use aws_sdk_ssm::types::{InstancePatchState, PatchComplianceData};
 use patchkit_core::{
@@ -93,24 +93,26 @@ pub(crate) fn patch_summary(node: NodeId, row: &HashMap<String, String>) -> Node
 /// Whether an available security update counts is the baseline's to say, which the row does not
 /// tell: its status is `Unknown`.
 pub(crate) fn patch(row: &PatchComplianceData) -> Result<PatchCompliance> {
-    let state: PatchState = row.state().as_str().parse().unwrap_or_else(|never| match never {});
+    let state: PatchState = word(row.state().as_str());
     let status = state.compliance(ComplianceStatus::Unknown);
     // Windows names a patch by its KB; elsewhere the KB id holds the package's name.
     let mut patch = PatchCompliance::new(PatchId::new(row.kb_id())?, state, status);
-    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    patch.title = text(row.title());
     // Rows of InstalledOther and NotApplicable leave them out (user guide, "Patch compliance state
     // values": for size).
-    let word = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    patch.classification =
-        word(row.classification()).map(|it| it.parse().unwrap_or_else(|never| match never {}));
-    patch.severity =
-        word(row.severity()).map(|it| it.parse().unwrap_or_else(|never| match never {}));
+    let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    patch.title = said(row.title());
+    patch.classification = said(row.classification()).map(|it| word(&it));
+    patch.severity = said(row.severity()).map(|it| word(&it));
     // What is not installed carries the beginning of time.
     patch.installed_at = timestamp(row.installed_time()).filter(|at| at.as_second() > 0);
     let cves = row.cve_ids().unwrap_or_default().split(',').map(str::trim);
     patch.cves = cves.filter(|cve| !cve.is_empty()).map(str::to_owned).collect();
     Ok(patch)
+}
+
+/// A word of the service's: one that the core does not know survives.
+fn word<T: FromStr<Err = Infallible>>(text: &str) -> T {
+    text.parse().unwrap_or_else(|never: Infallible| match never {})
 }
 
 #[cfg(test)]

@@ -51,12 +51,12 @@ impl Client {
     ) -> BoxStream<'static, Result<ManagedNode>> {
         let pages = match &selector.ids {
             Some(ids) => {
-                let ids = ids
+                let ids: Vec<String> = ids
                     .iter()
                     .filter(|id| *id.scope() == self.scope && kind.takes(id.resource()))
                     .map(|id| id.resource().to_owned())
                     .collect();
-                self.information_by_id(ids)
+                self.information_by_id(&ids)
             }
             None => self.information_pages(kind),
         };
@@ -104,7 +104,7 @@ impl Client {
         })
     }
 
-    fn information_by_id(self: &Arc<Self>, ids: Vec<String>) -> BoxStream<'static, Result<Infos>> {
+    fn information_by_id(self: &Arc<Self>, ids: &[String]) -> BoxStream<'static, Result<Infos>> {
         let client = Arc::clone(self);
         let chunks: Vec<Vec<String>> = ids.chunks(client.ids_per_call()).map(Vec::from).collect();
         stream::iter(chunks)

@@ -75,7 +75,7 @@ impl Client {
             }
         }
         filters.push(states(selector)?);
-        let Some(ids) = &selector.ids else { return self.of_groups(selector, filters) };
+        let Some(ids) = &selector.ids else { return of_groups(selector, filters) };
         let ids: Vec<String> = ids
             .iter()
             .filter(|id| *id.scope() == self.scope && !is_hybrid(id.resource()))
@@ -85,24 +85,6 @@ impl Client {
             let mut filters = filters.clone();
             filters.push(filter("instance-id", ids.iter().cloned())?);
             Some(filters)
-        });
-        Some(queries.collect())
-    }
-
-    /// A node is in a group by either of two tags, and a listing asks for one: an instance that
-    /// carries both comes twice.
-    fn of_groups(&self, selector: &NodeSelector, filters: Vec<Filter>) -> Option<Vec<Vec<Filter>>> {
-        let Some(groups) = &selector.groups else { return Some(vec![filters]) };
-        let names: Vec<String> = groups.iter().map(|it| literal(it.as_str())).collect();
-        if names.is_empty() {
-            return None;
-        }
-        let queries = names.chunks(FILTER_VALUES).flat_map(|names| {
-            PATCH_GROUP_TAGS.map(|tag| {
-                let mut filters = filters.clone();
-                filters.extend(filter(&format!("tag:{tag}"), names.iter().cloned()));
-                filters
-            })
         });
         Some(queries.collect())
     }
@@ -334,6 +316,24 @@ fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Option<Filter
     let values: Vec<String> = values.into_iter().collect();
     // A filter of no values would let everything pass.
     (!values.is_empty()).then(|| Filter::builder().name(name).set_values(Some(values)).build())
+}
+
+/// A node is in a group by either of two tags, and a listing asks for one: an instance that
+/// carries both comes twice.
+fn of_groups(selector: &NodeSelector, filters: Vec<Filter>) -> Option<Vec<Vec<Filter>>> {
+    let Some(groups) = &selector.groups else { return Some(vec![filters]) };
+    let names: Vec<String> = groups.iter().map(|it| literal(it.as_str())).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let queries = names.chunks(FILTER_VALUES).flat_map(|names| {
+        PATCH_GROUP_TAGS.map(|tag| {
+            let mut filters = filters.clone();
+            filters.extend(filter(&format!("tag:{tag}"), names.iter().cloned()));
+            filters
+        })
+    });
+    Some(queries.collect())
 }
 
 /// EC2 reads `*` and `?` in filters as wildcards, and a backslash makes them letters (EC2 user guide,

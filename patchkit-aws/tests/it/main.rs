@@ -12,6 +12,7 @@ mod group;
 #[cfg(feature = "ec2")]
 mod harness;
 mod kept;
+mod policy;
 mod power;
 mod support;
 mod tags;

@@ -28,7 +28,7 @@ use super::{
     keeper::Keeper,
     keys::Keys,
     limit::RateLimit,
-    policy::Denial,
+    policy::{Allowance, Denial},
     record::Calls,
     s3::{S3Options, S3Server, SignatureChecks},
     s3_tap::{S3Tap, SessionClock},
@@ -176,6 +176,15 @@ impl World {
     /// Where one of its globs cannot be read.
     pub fn deny(&self, denial: Denial) -> Result<(), InvalidPattern> {
         lock(&self.shared.policy).deny(denial).map_err(|error| InvalidPattern::new(&error))
+    }
+
+    /// Allows someone some actions of AWS, and nothing else.
+    ///
+    /// # Errors
+    /// Where one of its globs cannot be read.
+    pub fn allow_only(&self, allowance: &Allowance) -> Result<(), InvalidPattern> {
+        let mut policy = lock(&self.shared.policy);
+        policy.allow_only(allowance).map_err(|error| InvalidPattern::new(&error))
     }
 
     /// Lets everyone do everything again.

@@ -13,7 +13,7 @@ use super::{
     builder::{AccountKey, Endpoints},
     fault::{Fault, Reply},
     limit::RateLimit,
-    policy::Denial,
+    policy::{Allowance, Denial},
     seed::{NodeSpec, PatchSpec},
     server::Answer,
     shared::{Shared, lock},
@@ -46,7 +46,7 @@ struct NewCaller {
 /// How far time is moved at once: everything that is due in it happens before the answer.
 const LONGEST: Duration = Duration::from_hours(24 * 366);
 
-const ROUTES: [&str; 21] = [
+const ROUTES: [&str; 22] = [
     "GET /endpoints",
     "GET /clock",
     "POST /clock",
@@ -58,6 +58,7 @@ const ROUTES: [&str; 21] = [
     "GET /denials",
     "POST /denials",
     "DELETE /denials",
+    "POST /allowances",
     "GET /limits",
     "POST /limits",
     "DELETE /limits",
@@ -132,6 +133,11 @@ impl Control {
             (&Method::POST, "denials", "") => {
                 let denial: Denial = body(request)?;
                 lock(&shared.policy).deny(denial).map_err(|it| bad(&it))?;
+                Ok(json!({}))
+            }
+            (&Method::POST, "allowances", "") => {
+                let allowance: Allowance = body(request)?;
+                lock(&shared.policy).allow_only(&allowance).map_err(|it| bad(&it))?;
                 Ok(json!({}))
             }
             (&Method::DELETE, "denials", "") => {

@@ -1,6 +1,6 @@
-//! Who may not do what: denials by caller, action and scope.
+//! Who may not do what: denials by caller, action and scope; and who may do these things alone.
 
-use globset::{Glob, GlobMatcher};
+use globset::{Glob, GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
 
 use super::fault::Subject;
@@ -52,29 +52,142 @@ impl Denial {
     }
 }
 
+/// Allows a caller some actions of AWS, and nothing else: what an IAM policy with no other statement
+/// does.
+///
+/// ```
+/// use patchkit_testkit::cloud::Allowance;
+///
+/// let reader = Allowance::of(["ssm:Describe*", "ec2:DescribeInstances"]).to("*:user/patchkit");
+/// # let _ = reader;
+/// ```
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Allowance {
+    /// As IAM names actions: `s3:ListBucket`, `tag:GetResources`, `iam:PassRole`; `*` is any text.
+    pub actions: Vec<String>,
+    /// The caller's ARN; a glob. A role's callers have the ARN of their session.
+    #[serde(default = "everyone")]
+    pub caller: String,
+}
+
+impl Allowance {
+    /// Allows everyone these actions, and nothing else.
+    pub fn of<S: Into<String>>(actions: impl IntoIterator<Item = S>) -> Self {
+        Self { actions: actions.into_iter().map(Into::into).collect(), caller: everyone() }
+    }
+
+    /// Binds only callers of this name; a glob.
+    #[must_use]
+    pub fn to(mut self, caller: impl Into<String>) -> Self {
+        self.caller = caller.into();
+        self
+    }
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct Policy(Vec<(Denial, [GlobMatcher; 3])>);
+pub(crate) struct Policy {
+    denials: Vec<(Denial, [GlobMatcher; 3])>,
+    allowances: Vec<(GlobMatcher, Vec<GlobMatcher>)>,
+}
 
 impl Policy {
     pub(crate) fn deny(&mut self, denial: Denial) -> Result<(), globset::Error> {
         let glob = |pattern: &str| Glob::new(pattern).map(|it| it.compile_matcher());
         let globs = [glob(&denial.action)?, glob(&denial.caller)?, glob(&denial.scope)?];
-        self.0.push((denial, globs));
+        self.denials.push((denial, globs));
+        Ok(())
+    }
+
+    pub(crate) fn allow_only(&mut self, allowance: &Allowance) -> Result<(), globset::Error> {
+        let caller = Glob::new(&allowance.caller)?.compile_matcher();
+        let action = |pattern: &String| {
+            let glob = GlobBuilder::new(pattern).case_insensitive(true).build();
+            glob.map(|it| it.compile_matcher())
+        };
+        let actions = allowance.actions.iter().map(action).collect::<Result<_, _>>()?;
+        self.allowances.push((caller, actions));
         Ok(())
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.denials.clear();
+        self.allowances.clear();
     }
 
     pub(crate) fn denials(&self) -> Vec<Denial> {
-        self.0.iter().map(|(denial, _)| denial.clone()).collect()
+        self.denials.iter().map(|(denial, _)| denial.clone()).collect()
     }
 
     pub(crate) fn denies(&self, subject: &Subject<'_>) -> bool {
+        if self.denials.is_empty() && self.allowances.is_empty() {
+            return false;
+        }
         let action = format!("{}:{}", subject.service, subject.operation);
-        self.0.iter().any(|(_, [of, to, at])| {
-            of.is_match(&action) && to.is_match(subject.caller) && at.is_match(subject.scope)
-        })
+        let needed = iam_actions(subject.service, subject.operation);
+        let denied = self.denials.iter().any(|(_, [of, to, at])| {
+            let named = of.is_match(&action) || needed.iter().any(|it| of.is_match(it));
+            named && to.is_match(subject.caller) && at.is_match(subject.scope)
+        });
+        let mut bound = self.allowances.iter().filter(|(to, _)| to.is_match(subject.caller));
+        denied
+            || bound.any(|(_, allowed)| {
+                needed.iter().any(|action| !allowed.iter().any(|it| it.is_match(action)))
+            })
+    }
+}
+
+/// The actions of IAM that an operation needs. Most have its name; the service authorization
+/// reference has the others. None are needed of what nobody can be denied, nor outside of AWS.
+fn iam_actions(service: &str, operation: &str) -> Vec<String> {
+    let one = |service: &str, action: &str| vec![format!("{service}:{action}")];
+    match (service, operation) {
+        ("arm", _) | ("sts", "GetCallerIdentity") => Vec::new(),
+        ("resourcegroupstaggingapi", operation) => one("tag", operation),
+        ("s3", "ListObjects" | "ListObjectsV2" | "HeadBucket") => one("s3", "ListBucket"),
+        ("s3", "HeadObject") => one("s3", "GetObject"),
+        ("s3", "ListBuckets") => one("s3", "ListAllMyBuckets"),
+        ("ec2", "AssociateIamInstanceProfile" | "ReplaceIamInstanceProfileAssociation") => {
+            vec![format!("ec2:{operation}"), "iam:PassRole".to_owned()]
+        }
+        (service, operation) => one(service, operation),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn asks(policy: &Policy, service: &str, operation: &str) -> bool {
+        let caller = "arn:aws:iam::111122223333:user/patchkit";
+        let (scope, ids) = ("111122223333/eu-west-1", &[]);
+        let at = Timestamp::UNIX_EPOCH;
+        !policy.denies(&Subject { service, operation, caller, scope, ids, page: None, at })
+    }
+
+    #[test]
+    fn an_allowance_binds_its_caller_to_its_actions() {
+        let mut policy = Policy::default();
+        let allowance = Allowance::of(["ssm:Describe*", "tag:GetResources", "s3:ListBucket"]);
+        policy.allow_only(&allowance.to("*:user/patchkit")).unwrap();
+        assert!(asks(&policy, "ssm", "DescribeInstanceInformation"));
+        assert!(asks(&policy, "resourcegroupstaggingapi", "GetResources"));
+        assert!(asks(&policy, "s3", "ListObjectsV2"));
+        assert!(asks(&policy, "sts", "GetCallerIdentity"), "which nobody can be denied");
+        assert!(!asks(&policy, "ssm", "SendCommand"));
+        policy.clear();
+        policy.allow_only(&Allowance::of(["sns:*"]).to("*:user/other")).unwrap();
+        assert!(asks(&policy, "ssm", "SendCommand"), "who is not bound may do all");
+    }
+
+    #[test]
+    fn to_hand_an_instance_a_profile_is_to_pass_its_role() {
+        let mut policy = Policy::default();
+        policy.allow_only(&Allowance::of(["ec2:*"])).unwrap();
+        assert!(asks(&policy, "ec2", "DescribeInstances"));
+        assert!(!asks(&policy, "ec2", "AssociateIamInstanceProfile"));
     }
 }

@@ -1,0 +1,158 @@
+//! The least that IAM must allow for the features in use.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+/// What a caller does with this crate, as far as IAM minds.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Feature {
+    /// Lists nodes and reads their states. Every other feature but the last ones needs it.
+    Nodes,
+    /// Reads what is known of nodes' patches.
+    Compliance,
+    /// Scans, installs, updates agents, applies associations again; follows and cancels.
+    Patch,
+    /// Starts and stops instances.
+    Power,
+    /// Checks whether nodes may talk to Systems Manager.
+    AccessCheck,
+    /// Attaches instance profiles and policies, and takes them back.
+    AccessFix,
+    /// Sets tags, and takes them back.
+    Tags,
+    /// Reads patch baselines and patch groups.
+    Baselines,
+    /// Writes patch baselines and registers them for patch groups.
+    BaselinesWrite,
+    /// Reads the output of commands.
+    Output,
+    /// Tells SNS topics how runs ended.
+    Notify,
+}
+
+impl Feature {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Nodes,
+        Self::Compliance,
+        Self::Patch,
+        Self::Power,
+        Self::AccessCheck,
+        Self::AccessFix,
+        Self::Tags,
+        Self::Baselines,
+        Self::BaselinesWrite,
+        Self::Output,
+        Self::Notify,
+    ];
+
+    /// The actions that it takes, as IAM names them.
+    pub fn actions(self) -> &'static [&'static str] {
+        match self {
+            Self::Nodes => &[
+                "ec2:DescribeInstances",
+                "ssm:DescribeInstanceInformation",
+                "ssm:GetInventory",
+                "tag:GetResources",
+            ],
+            Self::Compliance => &[
+                "ssm:DescribeInstancePatchStates",
+                "ssm:DescribeInstancePatches",
+                "ssm:GetInventory",
+            ],
+            Self::Patch => &[
+                "ssm:CancelCommand",
+                "ssm:ListCommandInvocations",
+                "ssm:ListCommands",
+                "ssm:SendCommand",
+            ],
+            Self::Power => &["ec2:StartInstances", "ec2:StopInstances"],
+            Self::AccessCheck => &[
+                "iam:GetInstanceProfile",
+                "iam:GetPolicy",
+                "iam:GetPolicyVersion",
+                "iam:GetRole",
+                "iam:GetRolePolicy",
+                "iam:ListAttachedRolePolicies",
+                "iam:ListRolePolicies",
+                "ssm:GetServiceSetting",
+            ],
+            Self::AccessFix => &[
+                "ec2:AssociateIamInstanceProfile",
+                "ec2:DescribeIamInstanceProfileAssociations",
+                "ec2:DisassociateIamInstanceProfile",
+                "iam:AttachRolePolicy",
+                "iam:DetachRolePolicy",
+                "iam:PassRole",
+            ],
+            Self::Tags => &[
+                "ec2:CreateTags",
+                "ec2:DeleteTags",
+                "ssm:AddTagsToResource",
+                "ssm:ListTagsForResource",
+                "ssm:RemoveTagsFromResource",
+            ],
+            Self::Baselines => &[
+                "ssm:DescribePatchBaselines",
+                "ssm:DescribePatchGroups",
+                "ssm:GetDefaultPatchBaseline",
+                "ssm:GetPatchBaseline",
+                "ssm:GetPatchBaselineForPatchGroup",
+            ],
+            Self::BaselinesWrite => &[
+                "ssm:CreatePatchBaseline",
+                "ssm:DeletePatchBaseline",
+                "ssm:DeregisterPatchBaselineForPatchGroup",
+                "ssm:RegisterDefaultPatchBaseline",
+                "ssm:RegisterPatchBaselineForPatchGroup",
+                "ssm:UpdatePatchBaseline",
+            ],
+            Self::Output => &["s3:GetObject", "s3:ListBucket", "ssm:GetCommandInvocation"],
+            Self::Notify => &["sns:Publish"],
+        }
+    }
+}
+
+/// The IAM policy that allows some features, and no more: one statement for each.
+///
+/// # Behavior
+/// - Roles are passed to EC2 and Systems Manager alone.
+/// - Resources are not narrowed: which instances, buckets and topics there are is the caller's to say.
+///
+/// # Example
+/// ```
+/// use patchkit_aws::{Feature, policy};
+///
+/// let document = policy([Feature::Nodes, Feature::Power]);
+/// assert_eq!(document["Statement"][1]["Action"][0], "ec2:StartInstances");
+/// ```
+pub fn policy(features: impl IntoIterator<Item = Feature>) -> Value {
+    let features: BTreeSet<Feature> = features.into_iter().collect();
+    let mut statements = Vec::new();
+    for feature in features {
+        let (passing, others): (Vec<&str>, Vec<&str>) =
+            feature.actions().iter().partition(|action| **action == "iam:PassRole");
+        statements.push(json!({
+            "Sid": format!("PatchKit{feature:?}"),
+            "Effect": "Allow",
+            "Action": others,
+            "Resource": "*",
+        }));
+        if !passing.is_empty() {
+            statements.push(json!({
+                "Sid": format!("PatchKit{feature:?}PassRole"),
+                "Effect": "Allow",
+                "Action": passing,
+                "Resource": "*",
+                "Condition": {
+                    "StringEquals": {
+                        "iam:PassedToService": ["ec2.amazonaws.com", "ssm.amazonaws.com"],
+                    },
+                },
+            }));
+        }
+    }
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
