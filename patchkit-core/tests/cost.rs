@@ -10,13 +10,14 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use common::{OS, count::Counting, node, off, run_id, wrap::Faulty};
+use common::{OS, count::Counting, error, node, off, run_id, wrap::Faulty};
 use futures::executor::block_on;
 use patchkit_core::{
-    Amount, ApprovalRule, AutoApproval, Baseline, Clock, Estate, NodeId, NodeSelector, PatchAction,
-    PatchBaseline, PowerState, Rollout, Scope, VirtualClock, Wave, WaveMembers,
+    Amount, ApprovalRule, AutoApproval, Baseline, Clock, ErrorKind, Estate, NodeId, NodeSelector,
+    PatchAction, PatchBaseline, PowerState, Retry, Rollout, Scope, VirtualClock, Wave, WaveMembers,
     memory::{Behavior, Fault, MemoryCall, MemoryCloud, MemoryJournal, MemoryNode},
     workflow::{Outcome, PatchOptions, PatchPlan, Runner, ScanOutcome},
 };
@@ -223,4 +224,45 @@ fn an_act_that_ended_is_not_asked_for_again() {
     let ([first, second], [beside, hanging]) = (looks_at(false), looks_at(true));
     assert_eq!((first, first), (second, beside));
     assert!(hanging > 100, "two hours, a look a minute: {hanging}");
+}
+
+#[test]
+fn a_recovery_looks_for_all_lost_acts_at_once() {
+    let clock = clock();
+    let clouds = clouds(&clock, 10, 1);
+    for cloud in &clouds {
+        cloud.on_call(|call| match (call.operation, call.action) {
+            ("submit", Some(PatchAction::Install(_))) => {
+                Fault::LoseAnswer(error(ErrorKind::Timeout))
+            }
+            ("find_operation", _) => {
+                Fault::Refuse(error(ErrorKind::Throttled).with_retry(Retry::Backoff))
+            }
+            _ => Fault::Pass,
+        });
+    }
+    let estate = estate(&clouds);
+    let journal = MemoryJournal::new(clock.clone());
+    let runner = Runner::new(estate.clone(), estate, journal, clock.clone());
+    let asked =
+        |cloud: &MemoryCloud| cloud.calls().iter().any(|call| call.operation == "find_operation");
+    block_on(async {
+        let plan = runner.plan_patch(&options(Rollout::new())).await.unwrap();
+        let run = run_id("run");
+        {
+            let mut running = Box::pin(runner.patch(&run, &plan));
+            while !clouds.iter().all(asked) {
+                assert!(futures::poll!(&mut running).is_pending());
+            }
+        }
+        clock.sleep(Duration::from_mins(10)).await;
+        let begin = clock.now();
+        let recovery = runner.recover(&run).await.unwrap();
+        assert_eq!(recovery.unknown.len(), 10, "{recovery:?}");
+        let took = clock.now().duration_since(begin).as_secs();
+        assert!(
+            took < 3 * 60,
+            "the consistency limit of two minutes once, not ten times: {took} s"
+        );
+    });
 }
