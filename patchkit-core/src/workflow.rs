@@ -5,6 +5,8 @@
 
 mod access;
 mod act;
+mod evidence;
+mod gate;
 mod listing;
 mod log;
 mod outcome;
@@ -15,6 +17,7 @@ mod recover;
 mod remediate;
 mod scan;
 mod tags;
+mod verify;
 
 use std::{
     fmt,
@@ -25,6 +28,7 @@ use std::{
     time::Duration,
 };
 
+use self::gate::Gate;
 pub use self::{
     access::{AccessFinding, AccessMode, AccessOutcome, AccessReport},
     listing::{Listing, ScopeFailure},
@@ -35,6 +39,9 @@ pub use self::{
     tags::{RequiredTags, TagFinding, TagMode, TagOutcome, TagReport},
 };
 use crate::{Clock, ComplianceReport, Error, ErrorKind, Fleet, Journal, NodeId, PollPolicy};
+
+/// How many calls are under way at once, where nobody says it.
+const PARALLEL: usize = 8;
 
 /// Runs workflows over a fleet, its compliance and a journal.
 ///
@@ -72,6 +79,7 @@ pub struct Runner {
     term: Duration,
     limits: Limits,
     parallel: usize,
+    gate: Arc<Gate>,
 }
 
 impl Runner {
@@ -92,7 +100,8 @@ impl Runner {
             holder: "patchkit".to_owned(),
             term: Duration::from_mins(5),
             limits: Limits::default(),
-            parallel: 8,
+            parallel: PARALLEL,
+            gate: Arc::new(Gate::new(PARALLEL)),
         }
     }
 
@@ -124,10 +133,14 @@ impl Runner {
         self
     }
 
-    /// Sets how many calls are under way at once.
+    /// Sets how many calls to the provider are under way at once; 8 where it is not set.
+    ///
+    /// Acts are not calls: all acts of a round are followed at the same time, however many there
+    /// are. Clones that are made afterwards share the bound.
     #[must_use]
     pub fn with_parallel(mut self, calls: usize) -> Self {
         self.parallel = calls.max(1);
+        self.gate = Arc::new(Gate::new(self.parallel));
         self
     }
 
@@ -208,6 +221,16 @@ impl CancelToken {
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
+}
+
+/// Whether what a read was refused for may be otherwise a moment later, whatever the error itself
+/// says of its retry: credentials are renewed, and what is there only late is `NotFound` at first.
+fn may_get_better(error: &Error) -> bool {
+    error.is_retryable()
+        || !matches!(
+            error.kind(),
+            ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::InvalidInput
+        )
 }
 
 fn cancelled(operation: &'static str) -> Error {

@@ -340,12 +340,12 @@ fn a_rescan_is_told_from_the_install_by_the_providers_own_clock() {
 fn a_scan_whose_results_come_late_does_not_cost_the_lease() {
     let ids: Vec<_> = (0..8).map(|at| id(&format!("i-{at:02}"))).collect();
     let world = world(ids.iter().cloned().map(node));
-    // No result is ever there: each node is waited for.
+    let plan = block_on(world.runner.plan_patch(&all_at_once())).unwrap();
+    // No result is ever there.
     world.cloud.on_call(|call| match call.operation {
-        "summary" => Fault::Refuse(error(ErrorKind::Throttled).with_retry(Retry::Backoff)),
+        "summaries" => Fault::Refuse(error(ErrorKind::Throttled).with_retry(Retry::Backoff)),
         _ => Fault::Pass,
     });
-    let plan = block_on(world.runner.plan_patch(&all_at_once())).unwrap();
     let run = run_id("run");
     let mut running = Box::pin(world.runner.patch(&run, &plan));
     block_on(async {

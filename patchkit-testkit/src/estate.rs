@@ -85,6 +85,21 @@ impl EstateHarness {
         self
     }
 
+    /// Puts `faults` between the estate and the one of its clouds at this place, so that one scope
+    /// has its troubles alone.
+    #[must_use]
+    pub fn behind_faults_at(mut self, place: usize, faults: Faults) -> Self {
+        let member = &self.members[place];
+        let provider = Arc::new(Faulty::new(member.provider(), faults));
+        self.estate = self.estate.with([member.scope().clone()], provider);
+        self
+    }
+
+    /// The scopes of the clouds, in order.
+    pub fn scopes(&self) -> impl ExactSizeIterator<Item = &Scope> {
+        self.members.iter().map(MemoryHarness::scope)
+    }
+
     /// Has nodes go to all clouds in turn.
     #[must_use]
     pub fn spread(mut self) -> Self {

@@ -12,6 +12,9 @@
 //! - A node with an install is not called skipped.
 //! - A node that is not put back stays claimed; after the recovery every node can be claimed again.
 //!
+//! [`scopes`] does the same within one scope of an estate, and has one rule more: the nodes of the
+//! other scopes end as if nothing had happened.
+//!
 //! [`Runner::recover`]: patchkit_core::workflow::Runner::recover
 
 #![expect(clippy::missing_panics_doc, reason = "a case panics when a workflow breaks a rule")]
@@ -23,6 +26,7 @@ pub mod recovery;
 mod rules;
 pub mod scan;
 mod scene;
+pub mod scopes;
 
 use std::{fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll};
 

@@ -138,7 +138,7 @@ impl Runner {
             findings,
             change: None,
         };
-        let access = match self.fleet.access(node).await {
+        let access = match self.gate.pass(self.fleet.access(node)).await {
             Ok(access) => access,
             Err(error) => return finding(AccessOutcome::Failed, vec![error.report()]),
         };
@@ -160,11 +160,11 @@ impl Runner {
             findings.push(error.report());
             return finding(AccessOutcome::Failed, findings);
         }
-        match self.fleet.grant_access(node, grant).await {
+        match self.gate.pass(self.fleet.grant_access(node, grant)).await {
             Ok(change) => {
                 log.note(&[Event::ChangeDone { change: Change::Access(change.clone()) }]).await;
                 // Granted is what a second look finds, not what the call answered.
-                let outcome = match self.fleet.access(node).await {
+                let outcome = match self.gate.pass(self.fleet.access(node)).await {
                     Ok(access) if access.status == AccessStatus::Granted => AccessOutcome::Fixed,
                     Ok(access) => {
                         findings.extend(access.findings);
@@ -196,7 +196,7 @@ impl Runner {
         let mut failures = Vec::new();
         for change in report.nodes.iter().filter_map(|finding| finding.change.as_ref()) {
             if !change.is_empty()
-                && let Err(error) = self.fleet.revert_access(change).await
+                && let Err(error) = self.gate.pass(self.fleet.revert_access(change)).await
             {
                 let failure = UndoFailure::new(change.node.clone(), "grant_access", error.report());
                 failures.push(failure);

@@ -2,16 +2,19 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use futures::{StreamExt, stream};
+use futures::future::join_all;
+use jiff::Timestamp;
 
 use super::{
     Limits, Runner, cancelled,
     log::{Lost, RunLog},
+    may_get_better,
     power::Patience,
 };
 use crate::{
     Error, ErrorKind, Event, FleetExt, NodeId, NodeOperation, OperationId, OperationStatus,
-    PatchAction, PatchRequest, Polled, Result, Retry, SubmitToken, WaitError, wait_until,
+    PatchAction, PatchRequest, Polled, Result, Retry, SubmitToken, WaitError, clock::later,
+    wait_until,
 };
 
 /// How often a submission that was refused without effect is made again.
@@ -29,6 +32,9 @@ pub(super) enum Acted {
     NotBegun(String),
     /// It may have happened, or may be going on.
     Unknown(String),
+    /// It was accepted, and whoever may tell how far it has come refuses to: as far as anyone knows
+    /// it is going on.
+    Unwatched(String),
 }
 
 impl Acted {
@@ -44,7 +50,9 @@ impl Acted {
                 Some(detail) => format!("{}: {detail}", end.status),
                 None => end.status.to_string(),
             }),
-            Self::NotBegun(reason) | Self::Unknown(reason) => Some(reason.clone()),
+            Self::NotBegun(reason) | Self::Unknown(reason) | Self::Unwatched(reason) => {
+                Some(reason.clone())
+            }
         }
     }
 }
@@ -69,16 +77,12 @@ impl Runner {
         limit: Duration,
         patience: Patience,
     ) -> BTreeMap<NodeId, Acted> {
-        let chunks = self.fleet.chunks(nodes);
-        let answers: Vec<_> = stream::iter(chunks.into_iter().enumerate())
-            .map(|(at, chunk)| {
-                let label = format!("{}-{label}-{at}", log.run());
-                async move { self.act_on_chunk(log, &label, action, chunk, limit, patience).await }
-            })
-            .buffer_unordered(self.parallel)
-            .collect()
-            .await;
-        answers.into_iter().flatten().collect()
+        let chunks = self.fleet.chunks(nodes).into_iter().enumerate().map(|(at, chunk)| {
+            let label = format!("{}-{label}-{at}", log.run());
+            async move { self.act_on_chunk(log, &label, action, chunk, limit, patience).await }
+        });
+        // All at once: an install takes hours, of which its calls take seconds. Those pass the gate.
+        join_all(chunks).await.into_iter().flatten().collect()
     }
 
     async fn act_on_chunk(
@@ -141,6 +145,9 @@ impl Runner {
         patience: Patience,
     ) -> Sent {
         let over = || patience == Patience::UntilCancelled && self.cancel.is_cancelled();
+        // The intent is not written before there is a place: of acts that wait for theirs nobody
+        // has to ask whether they were begun.
+        let mut place = self.gate.place().await;
         if over() {
             return Sent::Refused(cancelled("submit"));
         }
@@ -166,6 +173,7 @@ impl Runner {
                 }
                 Err(error) => error,
             };
+            drop(place);
             match error.kind() {
                 ErrorKind::Throttled
                     if attempt < SUBMIT_TRIES && error.is_retryable() && !over() =>
@@ -178,6 +186,7 @@ impl Runner {
                         return Sent::Refused(lost);
                     }
                     pause = (pause * 2).min(LONGEST_PAUSE);
+                    place = self.gate.place().await;
                     if over() {
                         let failed =
                             Event::SubmitFailed { token: token.clone(), error: error.report() };
@@ -250,7 +259,7 @@ impl Runner {
         wait_until(&*self.clock, &policy, async || {
             // A lease that is lost does not stop the looking: it changes nothing.
             let _ = log.keep().await;
-            Ok(match self.fleet.find_operation(token, nodes).await? {
+            Ok(match self.gate.pass(self.fleet.find_operation(token, nodes)).await? {
                 Some(id) => Polled::Ready(id),
                 None => Polled::Pending,
             })
@@ -260,6 +269,9 @@ impl Runner {
 
     /// Follows an accepted act until it has ended on every node, or `limit` is over; then it is
     /// cancelled, and what has not ended is unknown.
+    ///
+    /// One call for each look, however many nodes the act has, and none after its end. An act that
+    /// cannot be watched any more is not asked for again.
     pub(super) async fn follow(
         &self,
         log: &RunLog,
@@ -268,21 +280,33 @@ impl Runner {
         limit: Duration,
     ) -> Vec<(NodeId, Acted)> {
         let mut seen: BTreeMap<NodeId, NodeOperation> = BTreeMap::new();
+        let mut missing = None;
         // A cancelled run waits for what is under way: half an install is worse than a whole one.
-        // For the same reason no error of asking ends the wait: the nodes would be stopped under it.
+        // For the same reason no error ends the wait that may get better: the nodes would be stopped
+        // under it.
         let policy = Limits::policy(limit).with_max_errors(u32::MAX);
         let ended = wait_until(&*self.clock, &policy, async || {
-            for node in self.ask(log, id).await?.nodes {
-                seen.insert(node.node.clone(), node);
+            // A lease that is lost does not stop the watching: it changes nothing.
+            let _ = log.keep().await;
+            match self.gate.pass(self.fleet.operation(id)).await {
+                Ok(act) => {
+                    missing = None;
+                    seen.extend(act.nodes.into_iter().map(|node| (node.node.clone(), node)));
+                }
+                Err(error) => return Err(self.not_told(error, &mut missing)),
             }
             let over = |node| seen.get(node).is_some_and(|at| at.status.is_final());
             Ok(if nodes.iter().all(over) { Polled::Ready(()) } else { Polled::Pending })
         })
         .await;
+        let unwatched = matches!(
+            &ended,
+            Err(WaitError::Poll(error)) if error.kind() != ErrorKind::NotFound
+        );
         let reason = match &ended {
             Ok(()) => String::new(),
             Err(WaitError::Exceeded { last, .. }) if log.lost() != Lost::Lease => {
-                let cancelled = self.fleet.cancel(id).await;
+                let cancelled = self.gate.pass(self.fleet.cancel(id)).await;
                 let note = match cancelled {
                     Ok(()) => "it was cancelled".to_owned(),
                     Err(error) => format!("cancelling failed: {}", error.report()),
@@ -297,26 +321,39 @@ impl Runner {
         nodes
             .iter()
             .map(|node| {
-                let acted = match seen.remove(node) {
-                    Some(end) if end.status.is_final() => Acted::Ended(end),
-                    Some(end) => Acted::Unknown(format!("last seen {}: {reason}", end.status)),
-                    None => {
-                        Acted::Unknown(format!("the provider never told of the node: {reason}"))
-                    }
+                let word = match seen.remove(node) {
+                    Some(end) if end.status.is_final() => return (node.clone(), Acted::Ended(end)),
+                    Some(end) => format!("last seen {}: {reason}", end.status),
+                    None => format!("the provider never told of the node: {reason}"),
                 };
+                let acted = if unwatched { Acted::Unwatched(word) } else { Acted::Unknown(word) };
                 (node.clone(), acted)
             })
             .collect()
     }
 
-    async fn ask(&self, log: &RunLog, id: &OperationId) -> Result<crate::PatchOperation> {
-        // A lease that is lost does not stop the watching: it changes nothing.
-        let _ = log.keep().await;
-        // Services tell late of what they have accepted, and credentials are renewed.
-        self.fleet.operation(id).await.map_err(|error| match error.retry() {
-            Retry::Never => error.with_retry(Retry::Backoff),
-            _ => error,
-        })
+    /// The error of a look at an act, as the poll loop takes it: retryable where a later look may
+    /// find more. `missing` is since when the act is not found.
+    fn not_told(&self, error: Error, missing: &mut Option<Timestamp>) -> Error {
+        let retry = match error.kind() {
+            // Services tell late of what they have accepted.
+            ErrorKind::NotFound => {
+                let now = self.clock.now();
+                let since = *missing.get_or_insert(now);
+                if now < later(since, self.limits.consistency) {
+                    Retry::Backoff
+                } else {
+                    Retry::Never
+                }
+            }
+            _ if may_get_better(&error) => Retry::Backoff,
+            _ => Retry::Never,
+        };
+        match (retry, error.retry()) {
+            // What the service asks for is kept.
+            (Retry::Backoff, Retry::After(_)) => error,
+            _ => error.with_retry(retry),
+        }
     }
 }
 

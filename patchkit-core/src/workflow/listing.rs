@@ -64,7 +64,8 @@ impl Runner {
         &self,
         selector: &NodeSelector,
     ) -> Result<(Vec<ManagedNode>, Vec<ScopeFailure>)> {
-        let (mut nodes, failures) = whole(Listing::Nodes, self.fleet.nodes(selector)).await?;
+        let (mut nodes, failures) =
+            self.gate.pass(whole(Listing::Nodes, self.fleet.nodes(selector))).await?;
         nodes.retain(|node| !failures.iter().any(|failure| failure.scope.is(node.id.scope())));
         nodes.sort_by(|a, b| a.id.cmp(&b.id));
         // A fleet that changes while it is paged through can show a node twice.
@@ -79,7 +80,7 @@ impl Runner {
         nodes: impl IntoIterator<Item = NodeId>,
     ) -> Result<(BTreeMap<NodeId, NodeCompliance>, Vec<ScopeFailure>)> {
         let summaries = self.compliance.summaries(&NodeSelector::ids(nodes));
-        let (known, failures) = whole(Listing::Compliance, summaries).await?;
+        let (known, failures) = self.gate.pass(whole(Listing::Compliance, summaries)).await?;
         Ok((known.into_iter().map(|known| (known.node.clone(), known)).collect(), failures))
     }
 }

@@ -1,12 +1,16 @@
 //! A run's pen: writes to the journal under the run's lease.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
+use futures::lock::Mutex as Turn;
 use jiff::Timestamp;
 
 use super::{Runner, power::whole};
 use crate::{
-    Clock, ErrorKind, Event, Journal, NodeId, PerNode, Result, RunId, RunLease, clock::later,
+    Clock, Error, ErrorKind, Event, Journal, NodeId, PerNode, Result, RunId, RunLease, clock::later,
 };
 
 /// The journal of one run, and the lease under which it is written.
@@ -14,6 +18,9 @@ pub(super) struct RunLog {
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     lease: Mutex<RunLease>,
+    /// How often the lease was to be renewed, and the error of the last time.
+    renewals: AtomicU64,
+    renewing: Turn<Option<Error>>,
     problems: Mutex<Vec<String>>,
     lost: Mutex<Lost>,
     pub(super) started_at: Timestamp,
@@ -60,6 +67,8 @@ impl RunLog {
             journal: Arc::clone(&runner.journal),
             clock: Arc::clone(&runner.clock),
             lease: Mutex::new(lease),
+            renewals: AtomicU64::new(0),
+            renewing: Turn::new(None),
             problems: Mutex::new(Vec::new()),
             lost: Mutex::new(Lost::No),
             started_at: runner.clock.now(),
@@ -107,25 +116,39 @@ impl RunLog {
 
     /// Prolongs the lease when less than half of its term is left.
     pub(super) async fn keep(&self) -> Result<()> {
-        let lease = self.lease();
-        if later(self.clock.now(), lease.term / 2) < lease.expires_at {
+        if self.is_kept() {
             return Ok(());
         }
-        match self.journal.renew(&lease).await {
+        // All acts of a round come here at one time: one of them renews for all.
+        let before = self.renewals.load(Ordering::Acquire);
+        let mut last = self.renewing.lock().await;
+        if self.renewals.load(Ordering::Acquire) != before {
+            return last.as_ref().map_or(Ok(()), |error| Err(error.copy()));
+        }
+        let renewed = self.journal.renew(&self.lease()).await;
+        self.renewals.fetch_add(1, Ordering::Release);
+        match renewed {
             Ok(renewed) => {
+                *last = None;
                 *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
                 Ok(())
             }
             Err(error) => {
+                *last = Some(error.copy());
                 self.fail(&error);
                 Err(error)
             }
         }
     }
 
+    fn is_kept(&self) -> bool {
+        let lease = self.lease();
+        later(self.clock.now(), lease.term / 2) < lease.expires_at
+    }
+
     pub(super) async fn claim(&self, nodes: &[NodeId]) -> PerNode<()> {
         let claims = self.journal.claim(&self.lease(), nodes).await;
-        let claims = claims.into_iter().map(|(node, claim)| (node, claim.map(drop))).collect();
+        let claims = claims.into_iter().map(|(node, claim)| (node, claim.map(drop)));
         whole("core", "claim", nodes, claims)
     }
 
@@ -143,7 +166,7 @@ impl RunLog {
         }
     }
 
-    fn fail(&self, error: &crate::Error) {
+    fn fail(&self, error: &Error) {
         let lost = if error.kind() == ErrorKind::Conflict { Lost::Lease } else { Lost::Journal };
         let mut state = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         if *state != Lost::Lease {

@@ -6,37 +6,28 @@ use std::{
 };
 
 use super::{
-    Limits, NodeOutcome, NodeReport, Outcome, PatchPlan, PlanStep, PlannedNode, Progress,
-    RunReport, Runner, UndoFailure,
+    NodeOutcome, NodeReport, Outcome, PatchPlan, PlanStep, PlannedNode, Progress, RunReport,
+    Runner, UndoFailure,
     act::Acted,
     listing::problems,
     log::{Lost, RunLog},
     power::{Patience, Started, is_online},
     unexpected,
+    verify::Installed,
 };
-use crate::{
-    AssignedWave, ComplianceStatus, Error, ErrorKind, Event, NodeCompliance, NodeId,
-    OperationStatus, PatchAction, Polled, PowerState, Result, RunId, wait_until,
-};
+use crate::{AssignedWave, ErrorKind, Event, NodeId, PatchAction, PowerState, Result, RunId};
 
 /// What is known of the nodes of a run while it goes on.
-struct Progressing<'a> {
-    plan: &'a PatchPlan,
-    log: &'a RunLog,
-    reports: BTreeMap<NodeId, NodeReport>,
+pub(super) struct Progressing<'a> {
+    pub(super) plan: &'a PatchPlan,
+    pub(super) log: &'a RunLog,
+    pub(super) reports: BTreeMap<NodeId, NodeReport>,
     /// Nodes whose part is not over.
     open: BTreeSet<NodeId>,
     undo_failed: Vec<UndoFailure>,
     failures: usize,
-}
-
-/// A node on which an install has ended.
-struct Installed {
-    node: NodeId,
-    /// How many patches the provider says it installed.
-    patches: usize,
-    /// What it says went wrong.
-    problem: Option<String>,
+    /// Nodes on which an install goes on as far as anyone knows, and why nobody knows more.
+    unwatched: BTreeMap<NodeId, String>,
 }
 
 /// Why no further node is begun.
@@ -49,7 +40,8 @@ impl Runner {
     /// - What is done is written to the journal before it is done; no act is submitted twice.
     /// - A node is worked on only while this run has claimed it.
     /// - Nodes that this run started are put back to the power they had, whatever went wrong in
-    ///   between, also when the run is cancelled; those that could not be are in `undo_failed`.
+    ///   between, also when the run is cancelled; those that could not be are in `undo_failed`. So
+    ///   are those that stay on because nobody may tell whether an install is going on there.
     /// - `Patched` is claimed on the evidence of a scan made after the install.
     /// - Failed nodes stay counted in the disruption budget.
     ///
@@ -78,6 +70,7 @@ impl Runner {
             open: plan.nodes.iter().map(|node| node.id.clone()).collect(),
             undo_failed: Vec::new(),
             failures: 0,
+            unwatched: BTreeMap::new(),
         };
         for skipped in &plan.skipped {
             let mut report = untouched(&skipped.node);
@@ -94,16 +87,14 @@ impl Runner {
     /// Claims the plan's nodes; those that cannot be claimed are skipped.
     async fn claim(&self, going: &mut Progressing<'_>) -> Vec<NodeId> {
         let ids: Vec<NodeId> = going.plan.nodes.iter().map(|node| node.id.clone()).collect();
-        let mut claimed = Vec::with_capacity(ids.len());
+        let (mut claimed, mut ended) = (Vec::with_capacity(ids.len()), Vec::new());
         for (node, claim) in going.log.claim(&ids).await {
             match claim {
                 Ok(()) => claimed.push(node),
-                Err(error) => {
-                    let outcome = NodeOutcome::new(Outcome::Skipped).because(error.report());
-                    self.finish(going, &node, outcome).await;
-                }
+                Err(error) => ended.push((node, skipped(error.report()))),
             }
         }
+        self.finish(going, ended).await;
         claimed
     }
 
@@ -123,22 +114,18 @@ impl Runner {
                 self.tell(Progress::WaveStarted { wave: &wave.name, nodes: nodes.len() });
                 stop = self.wave(going, at, wave, &nodes).await;
             }
-            for node in nodes {
-                if let Some(reason) = &stop
-                    && going.open.contains(&node)
-                {
-                    let outcome = NodeOutcome::new(Outcome::Skipped).because(reason);
-                    self.finish(going, &node, outcome).await;
-                }
+            if let Some(reason) = &stop {
+                let left = nodes.into_iter().filter(|node| going.open.contains(node));
+                let ended = left.map(|node| (node, skipped(reason))).collect();
+                self.finish(going, ended).await;
             }
             if stop.is_none() && at + 1 < waves.len() {
                 self.bake(going, wave.bake).await;
             }
         }
-        for node in going.open.clone() {
-            let outcome = NodeOutcome::new(Outcome::Skipped).because("in no wave of the plan");
-            self.finish(going, &node, outcome).await;
-        }
+        let left = going.open.iter().cloned();
+        let ended = left.map(|node| (node, skipped("in no wave of the plan"))).collect();
+        self.finish(going, ended).await;
     }
 
     /// Works through a wave, as many nodes at once as the budget has room for.
@@ -213,18 +200,20 @@ impl Runner {
         let installed = self.install(going, label, open).await;
         let verdicts = self.verify(going, label, installed).await;
 
+        // Half an install is worse than a node that is on.
+        let (left_on, started): (Started, Started) =
+            started.into_iter().partition(|(node, _)| going.unwatched.contains_key(node));
+        let mut failed = self.leave_on(going.log, left_on, &going.unwatched).await;
         for node in started.keys() {
             self.tell(Progress::Step { node, step: PlanStep::RestorePower });
         }
-        let failed = self.restore(going.log, &started).await;
+        failed.extend(self.restore(going.log, &started).await);
         for failure in &failed {
             if let Some(report) = going.reports.get_mut(&failure.node) {
                 report.outcome.notes.push(failure.error.clone());
             }
         }
-        for (node, outcome) in verdicts {
-            self.finish(going, &node, outcome).await;
-        }
+        self.finish(going, verdicts).await;
         // Where one cannot be stopped, the next ones are not started.
         going.failures += failed.iter().filter(|failure| !going.is_failed(&failure.node)).count();
         going.undo_failed.extend(failed);
@@ -237,26 +226,23 @@ impl Runner {
         nodes: &[NodeId],
         started: &mut Started,
     ) -> Vec<NodeId> {
-        let (mut open, mut off) = (Vec::new(), Vec::new());
+        let (mut open, mut off, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         for (node, status) in self.statuses_now(going.log, nodes).await {
             let Some(planned) = going.plan.node(&node) else { continue };
             match status {
-                Err(error) => {
-                    let outcome = NodeOutcome::new(Outcome::Failed).because(error.report());
-                    self.finish(going, &node, outcome).await;
-                }
+                Err(error) => ended.push((node, failed(error.report()))),
                 Ok(status) if status.power != planned.power => {
                     let drift = format!(
                         "its power was {} when the plan was made and is {} now",
                         planned.power, status.power
                     );
-                    let outcome = NodeOutcome::new(Outcome::Skipped).because(drift);
-                    self.finish(going, &node, outcome).await;
+                    ended.push((node, skipped(drift)));
                 }
                 Ok(status) if status.power.is_off() => off.push((node, status.power)),
                 Ok(_) => open.push(node),
             }
         }
+        self.finish(going, ended).await;
         for (node, _) in &off {
             self.tell(Progress::Step { node, step: PlanStep::Start });
         }
@@ -264,10 +250,8 @@ impl Runner {
             let (now_on, refused) = self.start(going.log, &off).await;
             open.extend(now_on.keys().cloned());
             started.extend(now_on);
-            for (node, reason) in refused {
-                let outcome = NodeOutcome::new(Outcome::Failed).because(reason);
-                self.finish(going, &node, outcome).await;
-            }
+            let ended = refused.into_iter().map(|(node, reason)| (node, failed(reason))).collect();
+            self.finish(going, ended).await;
         }
         for node in &open {
             self.tell(Progress::Step { node, step: PlanStep::WaitReachable });
@@ -275,10 +259,10 @@ impl Runner {
         let limit = self.limits.start + self.limits.reachable;
         let lost =
             self.wait_nodes(going.log, &open, limit, Patience::UntilCancelled, is_online).await;
-        for (node, word) in &lost {
-            let outcome = NodeOutcome::new(self.not_reached()).because(word);
-            self.finish(going, node, outcome).await;
-        }
+        let not_reached = |(node, word): (&NodeId, &String)| {
+            (node.clone(), NodeOutcome::new(self.not_reached()).because(word))
+        };
+        self.finish(going, lost.iter().map(not_reached).collect()).await;
         open.retain(|node| !lost.contains_key(node));
         open
     }
@@ -319,11 +303,11 @@ impl Runner {
         let lost = self
             .wait_nodes(going.log, &old, self.limits.reachable, Patience::UntilCancelled, is_online)
             .await;
-        for (node, word) in &lost {
-            let outcome = NodeOutcome::new(self.not_reached())
-                .because(format!("after the agent update: {word}"));
-            self.finish(going, node, outcome).await;
-        }
+        let not_reached = |(node, word): (&NodeId, &String)| {
+            let word = format!("after the agent update: {word}");
+            (node.clone(), NodeOutcome::new(self.not_reached()).because(word))
+        };
+        self.finish(going, lost.iter().map(not_reached).collect()).await;
         open.into_iter().filter(|node| !lost.contains_key(node)).collect()
     }
 
@@ -341,10 +325,8 @@ impl Runner {
         open: Vec<NodeId>,
     ) -> Vec<Installed> {
         if let Some(reason) = self.must_stop(going) {
-            for node in open {
-                let outcome = NodeOutcome::new(Outcome::Skipped).because(&reason);
-                self.finish(going, &node, outcome).await;
-            }
+            let ended = open.into_iter().map(|node| (node, skipped(&reason))).collect();
+            self.finish(going, ended).await;
             return Vec::new();
         }
         for node in &open {
@@ -355,19 +337,20 @@ impl Runner {
         let limit = self.limits.install;
         let patience = Patience::UntilCancelled;
         let acted = self.act(going.log, &label, action, &open, limit, patience).await;
-        let mut verify = Vec::with_capacity(acted.len());
+        let (mut verify, mut ended) = (Vec::with_capacity(acted.len()), Vec::new());
         for (node, acted) in acted {
             match acted {
-                Acted::NotBegun(reason) => {
-                    let outcome =
-                        if self.cancel.is_cancelled() { Outcome::Skipped } else { Outcome::Failed };
-                    let outcome = NodeOutcome::new(outcome).because(reason);
-                    self.finish(going, &node, outcome).await;
+                Acted::NotBegun(reason) if self.cancel.is_cancelled() => {
+                    ended.push((node, skipped(reason)));
                 }
+                Acted::NotBegun(reason) => ended.push((node, failed(reason))),
                 // Whatever goes on there, a second act would be on top of it.
                 Acted::Unknown(reason) => {
-                    let outcome = NodeOutcome::new(Outcome::Unknown).because(reason);
-                    self.finish(going, &node, outcome).await;
+                    ended.push((node, NodeOutcome::new(Outcome::Unknown).because(reason)));
+                }
+                Acted::Unwatched(reason) => {
+                    going.unwatched.insert(node.clone(), reason.clone());
+                    ended.push((node, NodeOutcome::new(Outcome::Unknown).because(reason)));
                 }
                 Acted::Ended(ref end) => {
                     let patches = end.installed.len();
@@ -375,106 +358,32 @@ impl Runner {
                 }
             }
         }
+        self.finish(going, ended).await;
         verify
-    }
-
-    /// Waits for the nodes to come back, scans them again, and judges by what the scan found.
-    async fn verify(
-        &self,
-        going: &mut Progressing<'_>,
-        label: &str,
-        installed: Vec<Installed>,
-    ) -> Vec<(NodeId, NodeOutcome)> {
-        let ids: Vec<NodeId> = installed.iter().map(|at| at.node.clone()).collect();
-        let reachable = self.limits.reachable;
-        let lost = self.wait_nodes(going.log, &ids, reachable, Patience::ToTheEnd, is_online).await;
-        let back: Vec<NodeId> = ids.into_iter().filter(|node| !lost.contains_key(node)).collect();
-        for node in &back {
-            self.tell(Progress::Step { node, step: PlanStep::Rescan });
-        }
-        let since = self.clock.now();
-        // A scan changes nothing on the node, so a cancelled run still looks at what it did.
-        let label = format!("{label}-rescan");
-        let limit = self.limits.scan;
-        let patience = Patience::ToTheEnd;
-        let scanned = self.act(going.log, &label, PatchAction::Scan, &back, limit, patience).await;
-        let mut verdicts = Vec::with_capacity(installed.len());
-        for Installed { node, patches, problem } in installed {
-            let note = problem.map(|problem| format!("install: {problem}"));
-            let mut outcome = if let Some(word) = lost.get(&node) {
-                NodeOutcome::new(Outcome::Unreachable).because(format!("after the install: {word}"))
-            } else {
-                match scanned.get(&node) {
-                    Some(Acted::Ended(end)) if end.status == OperationStatus::Succeeded => {
-                        // By the provider's clock where it tells: ours may differ by more than
-                        // lies between install and scan.
-                        let since = end.started_at.unwrap_or(since);
-                        self.judge(going, &node, since, patches).await
-                    }
-                    Some(acted) => NodeOutcome::new(Outcome::Unknown).because(format!(
-                        "not scanned again: {}",
-                        acted.problem().unwrap_or_default()
-                    )),
-                    None => NodeOutcome::new(Outcome::Unknown).because("not scanned again"),
-                }
-            };
-            outcome.notes.extend(note);
-            verdicts.push((node, outcome));
-        }
-        verdicts
-    }
-
-    /// The verdict on a node that had `patches` installed and was scanned after `since`.
-    async fn judge(
-        &self,
-        going: &mut Progressing<'_>,
-        node: &NodeId,
-        since: jiff::Timestamp,
-        patches: usize,
-    ) -> NodeOutcome {
-        let policy = Limits::policy(self.limits.consistency).with_max_errors(u32::MAX);
-        let log = going.log;
-        let seen = wait_until(&*self.clock, &policy, async || {
-            let _ = log.keep().await;
-            let summary = self.compliance.summary(node).await?;
-            Ok(match summary.observed_at {
-                Some(at) if at >= since => Polled::Ready(summary),
-                _ => Polled::Pending,
-            })
-        })
-        .await;
-        let summary = match seen {
-            Ok(summary) => summary,
-            Err(error) => {
-                let error: Error = error.into_error("core", "judge");
-                return NodeOutcome::new(Outcome::Unknown)
-                    .because(format!("the scan's result was not there: {}", error.report()));
-            }
-        };
-        if let Some(report) = going.reports.get_mut(node) {
-            report.status_after = summary.status;
-        }
-        verdict(going.plan.node(node), patches, &summary)
     }
 
     fn finished(&self, report: &NodeReport) {
         self.tell(Progress::NodeFinished { report });
     }
 
-    /// Writes a node's outcome down, with the notes that it has already.
-    async fn finish(&self, going: &mut Progressing<'_>, node: &NodeId, outcome: NodeOutcome) {
-        let Some(report) = going.reports.get_mut(node) else { return };
-        let mut notes = outcome.notes;
-        notes.append(&mut report.outcome.notes);
-        report.outcome = NodeOutcome { outcome: outcome.outcome, notes };
-        going.open.remove(node);
-        if matches!(outcome.outcome, Outcome::Failed | Outcome::Unreachable | Outcome::Unknown) {
-            going.failures += 1;
+    /// Writes the outcomes of nodes down, with the notes that they have already.
+    async fn finish(&self, going: &mut Progressing<'_>, ended: Vec<(NodeId, NodeOutcome)>) {
+        let mut events = Vec::with_capacity(ended.len());
+        for (node, outcome) in ended {
+            let Some(report) = going.reports.get_mut(&node) else { continue };
+            let mut notes = outcome.notes;
+            notes.append(&mut report.outcome.notes);
+            report.outcome = NodeOutcome { outcome: outcome.outcome, notes };
+            going.open.remove(&node);
+            if matches!(outcome.outcome, Outcome::Failed | Outcome::Unreachable | Outcome::Unknown)
+            {
+                going.failures += 1;
+            }
+            let outcome = serde_json::to_value(&report.outcome).unwrap_or_default();
+            self.tell(Progress::NodeFinished { report });
+            events.push(Event::NodeFinished { node, outcome });
         }
-        let outcome = serde_json::to_value(&report.outcome).unwrap_or_default();
-        let event = Event::NodeFinished { node: node.clone(), outcome };
-        self.tell(Progress::NodeFinished { report });
-        going.log.note(&[event]).await;
+        going.log.note(&events).await;
     }
 
     /// Reads how the nodes ended, and gives run and nodes back.
@@ -549,25 +458,10 @@ fn untouched(node: &PlannedNode) -> NodeReport {
     }
 }
 
-/// Judges by evidence: the scan after the install, not the install's exit status.
-fn verdict(planned: Option<&PlannedNode>, patches: usize, scan: &NodeCompliance) -> NodeOutcome {
-    let counts = &scan.counts;
-    if counts.installed_pending_reboot > 0 {
-        return NodeOutcome::new(Outcome::Failed)
-            .because(format!("{} patches wait for a reboot", counts.installed_pending_reboot));
-    }
-    match scan.status {
-        ComplianceStatus::Compliant => {
-            let before = patches == 0
-                && planned.is_some_and(|node| {
-                    node.status == ComplianceStatus::Compliant && node.missing == 0
-                });
-            NodeOutcome::new(if before { Outcome::AlreadyCompliant } else { Outcome::Patched })
-        }
-        ComplianceStatus::NonCompliant => NodeOutcome::new(Outcome::Failed).because(format!(
-            "the rescan found {} missing, {} failed, {} rejected",
-            counts.missing, counts.failed, counts.installed_rejected
-        )),
-        _ => NodeOutcome::new(Outcome::Unknown).because("the rescan gave no verdict"),
-    }
+fn skipped(reason: impl Into<String>) -> NodeOutcome {
+    NodeOutcome::new(Outcome::Skipped).because(reason)
+}
+
+fn failed(reason: impl Into<String>) -> NodeOutcome {
+    NodeOutcome::new(Outcome::Failed).because(reason)
 }

@@ -5,15 +5,17 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
+use futures::future::join_all;
+use jiff::Timestamp;
 
 use super::{
     Limits, Runner, UndoFailure,
     log::{Lost, RunLog},
+    may_get_better,
 };
 use crate::{
     Change, Error, ErrorKind, Event, FleetExt, NodeId, NodeStatus, PerNode, Polled, PowerState,
-    PowerTarget, Reachability, Result, wait_until,
+    PowerTarget, Reachability, Result, clock::later, wait_until,
 };
 
 /// A node that may have been started by this run, and the power it had.
@@ -66,21 +68,19 @@ impl Runner {
     }
 
     async fn set_power(&self, nodes: &[NodeId], target: PowerTarget) -> PerNode<()> {
-        let answers = stream::iter(self.fleet.chunks(nodes))
-            .map(|chunk| async move { self.fleet.set_power(&chunk, target).await })
-            .buffer_unordered(self.parallel)
-            .concat()
-            .await;
-        whole(self.fleet.provider(), "set_power", nodes, answers)
+        let chunks = self.fleet.chunks(nodes).into_iter();
+        let answers = join_all(chunks.map(|chunk| async move {
+            self.gate.pass(self.fleet.set_power(&chunk, target)).await
+        }));
+        whole(self.fleet.provider(), "set_power", nodes, answers.await.into_iter().flatten())
     }
 
     pub(super) async fn statuses(&self, nodes: &[NodeId]) -> PerNode<NodeStatus> {
-        let answers = stream::iter(self.fleet.chunks(nodes))
-            .map(|chunk| async move { self.fleet.statuses(&chunk).await })
-            .buffer_unordered(self.parallel)
-            .concat()
-            .await;
-        whole(self.fleet.provider(), "statuses", nodes, answers)
+        let chunks = self.fleet.chunks(nodes).into_iter();
+        let answers = join_all(
+            chunks.map(|chunk| async move { self.gate.pass(self.fleet.statuses(&chunk)).await }),
+        );
+        whole(self.fleet.provider(), "statuses", nodes, answers.await.into_iter().flatten())
     }
 
     /// The statuses of nodes that are about to be worked on.
@@ -135,6 +135,9 @@ impl Runner {
         if left.is_empty() {
             return left;
         }
+        // Nodes that are refused or not there, and since when: services tell late, but not for ever.
+        let mut refused: BTreeMap<NodeId, Timestamp> = BTreeMap::new();
+        let mut given_up: BTreeMap<NodeId, String> = BTreeMap::new();
         let policy = Limits::policy(limit);
         let waited = wait_until(&*self.clock, &policy, async || {
             let _ = log.keep().await;
@@ -146,7 +149,20 @@ impl Runner {
                     }
                     Ok(status) => {
                         let word = format!("power {}, agent {}", status.power, status.reachability);
+                        refused.remove(&node);
                         left.insert(node, word);
+                    }
+                    Err(error)
+                        if error.kind() == ErrorKind::NotFound || !may_get_better(&error) =>
+                    {
+                        let now = self.clock.now();
+                        let since = *refused.entry(node.clone()).or_insert(now);
+                        if now < later(since, self.limits.consistency) {
+                            left.insert(node, error.report());
+                        } else {
+                            left.remove(&node);
+                            given_up.insert(node, error.report());
+                        }
                     }
                     Err(error) => {
                         left.insert(node, error.report());
@@ -167,6 +183,7 @@ impl Runner {
                 *word = format!("{word}; {error}");
             }
         }
+        left.extend(given_up);
         left
     }
 
@@ -199,6 +216,25 @@ impl Runner {
             let before = started.get(&failure.node).copied().unwrap_or(PowerState::Unknown);
             let change = Change::Start { node: failure.node.clone(), before };
             events.push(Event::UndoFailed { change, error: failure.error.clone() });
+        }
+        log.note(&events).await;
+        failures
+    }
+
+    /// Names nodes that stay on because an install may be going on there: stopping it half-way would
+    /// be worse. They stay claimed, and a recovery asks after the install again.
+    pub(super) async fn leave_on(
+        &self,
+        log: &RunLog,
+        nodes: Started,
+        reasons: &BTreeMap<NodeId, String>,
+    ) -> Vec<UndoFailure> {
+        let (mut failures, mut events) = (Vec::new(), Vec::new());
+        for (node, before) in nodes {
+            let reason = reasons.get(&node).map_or("", String::as_str);
+            let error = format!("left on, for an install may be going on there: {reason}");
+            failures.push(UndoFailure::new(node.clone(), "start", error.clone()));
+            events.push(Event::UndoFailed { change: Change::Start { node, before }, error });
         }
         log.note(&events).await;
         failures
@@ -293,7 +329,7 @@ pub(super) fn whole<T>(
     provider: &'static str,
     operation: &'static str,
     nodes: &[NodeId],
-    answers: PerNode<T>,
+    answers: impl IntoIterator<Item = (NodeId, Result<T>)>,
 ) -> PerNode<T> {
     let mut answers: BTreeMap<NodeId, Result<T>> = answers.into_iter().collect();
     let nodes: BTreeSet<&NodeId> = nodes.iter().collect();

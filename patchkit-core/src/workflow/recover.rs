@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future::join_all};
 use serde::{Deserialize, Serialize};
 
-use super::{NodeOutcome, Outcome, Runner, UndoFailure, log::RunLog, power::Started};
+use super::{NodeOutcome, Outcome, Runner, UndoFailure, act::Acted, log::RunLog, power::Started};
 use crate::{
     Change, ErrorKind, Event, NodeId, OperationId, PatchAction, Record, Result, RunId, SubmitToken,
     WaitError,
@@ -37,6 +37,8 @@ struct Left {
     open: BTreeMap<NodeId, String>,
     acts: BTreeMap<SubmitToken, (PatchAction, Vec<NodeId>, Option<OperationId>)>,
     nodes: BTreeSet<NodeId>,
+    /// Nodes that could not be put back, or that were not because an act may go on there.
+    stuck: BTreeSet<NodeId>,
     problems: Vec<String>,
     finished: bool,
 }
@@ -81,8 +83,14 @@ impl Left {
                 }
             }
             // A node that could not be put back is tried again.
-            Event::UndoFailed { .. } => {}
+            Event::UndoFailed { change, .. } => {
+                self.stuck.insert(change.node().clone());
+            }
             Event::ChangeRefused { change, .. } | Event::Undone { change } => {
+                self.stuck.remove(change.node());
+                if self.finished {
+                    self.forget_acts(|node| node == change.node());
+                }
                 if let Change::Start { node, .. } = change {
                     self.started.remove(node);
                 }
@@ -114,7 +122,8 @@ impl Left {
             Event::RunFinished => {
                 self.finished = true;
                 let ended = std::mem::take(&mut self.ended);
-                self.forget_acts(|node| ended.contains(node));
+                let stuck = self.stuck.clone();
+                self.forget_acts(|node| ended.contains(node) && !stuck.contains(node));
             }
         }
     }
@@ -147,47 +156,21 @@ impl Runner {
             unknown: left.open.into_iter().collect(),
             problems: left.problems,
         };
-        for (token, (action, nodes, operation)) in left.acts {
-            if nodes.is_empty() {
-                continue;
-            }
-            let operation = match operation {
-                Some(operation) => Some(operation),
-                None => match self.find(&log, &token, &nodes).await {
-                    Ok(found) => Some(found),
-                    Err(WaitError::Exceeded { last: None, .. }) => None,
-                    Err(WaitError::Poll(error)) if error.kind() == ErrorKind::Unsupported => {
-                        recovery.problems.push(error.report());
-                        None
-                    }
-                    // Whether it goes on could not even be asked: its nodes are not touched, and the
-                    // next recovery asks again.
-                    Err(error) => {
-                        let error = error.into_error("core", "recover").report();
-                        let word = format!("{action} could not be looked for: {error}");
-                        for node in nodes {
-                            if left.started.remove(&node).is_some() {
-                                let failure = UndoFailure::new(node.clone(), "start", word.clone());
-                                recovery.undo_failed.push(failure);
-                            }
-                            recovery.unknown.push((node, word.clone()));
-                        }
-                        continue;
-                    }
-                },
-            };
-            let Some(operation) = operation else {
-                let word = format!("{action} was about to be submitted and was not found");
-                recovery.unknown.extend(nodes.into_iter().map(|node| (node, word.clone())));
-                continue;
-            };
-            for (node, acted) in self.follow(&log, &operation, &nodes, self.limits.install).await {
-                let word = match acted.problem() {
-                    None => format!("{action} succeeded, not verified by a scan"),
-                    Some(problem) => format!("{action}: {problem}"),
-                };
+        let acts = left.acts.into_iter().filter(|(_, (_, nodes, _))| !nodes.is_empty());
+        let acts = acts.map(|(token, (action, nodes, operation))| {
+            let log = &log;
+            async move { self.await_act(log, &token, action, &nodes, operation).await }
+        });
+        for end in join_all(acts).await {
+            recovery.problems.extend(end.problem);
+            for (node, word) in end.untouched {
+                if left.started.remove(&node).is_some() {
+                    let failure = UndoFailure::new(node.clone(), "start", word.clone());
+                    recovery.undo_failed.push(failure);
+                }
                 recovery.unknown.push((node, word));
             }
+            recovery.unknown.extend(end.unknown);
         }
         let started: Vec<NodeId> = left.started.keys().cloned().collect();
         for (node, claim) in log.claim(&started).await {
@@ -212,4 +195,62 @@ impl Runner {
         recovery.problems.extend(log.problems());
         Ok(recovery)
     }
+
+    /// Waits for the end of an act that a dead run may have submitted.
+    async fn await_act(
+        &self,
+        log: &RunLog,
+        token: &SubmitToken,
+        action: PatchAction,
+        nodes: &[NodeId],
+        operation: Option<OperationId>,
+    ) -> ActEnd {
+        let mut end = ActEnd::default();
+        let each = |word: String| nodes.iter().cloned().map(move |node| (node, word.clone()));
+        let operation = match operation {
+            Some(operation) => Some(operation),
+            None => match self.find(log, token, nodes).await {
+                Ok(found) => Some(found),
+                Err(WaitError::Exceeded { last: None, .. }) => None,
+                Err(WaitError::Poll(error)) if error.kind() == ErrorKind::Unsupported => {
+                    end.problem = Some(error.report());
+                    None
+                }
+                Err(error) => {
+                    let error = error.into_error("core", "recover").report();
+                    end.untouched
+                        .extend(each(format!("{action} could not be looked for: {error}")));
+                    return end;
+                }
+            },
+        };
+        let Some(operation) = operation else {
+            let word = format!("{action} was about to be submitted and was not found");
+            end.unknown.extend(each(word));
+            return end;
+        };
+        for (node, acted) in self.follow(log, &operation, nodes, self.limits.install).await {
+            let word = match acted.problem() {
+                None => format!("{action} succeeded, not verified by a scan"),
+                Some(problem) => format!("{action}: {problem}"),
+            };
+            match (action, acted) {
+                (PatchAction::Install(_), Acted::Unwatched(_)) => &mut end.untouched,
+                _ => &mut end.unknown,
+            }
+            .push((node, word));
+        }
+        end
+    }
+}
+
+/// How an act of a dead run ended.
+#[derive(Default)]
+struct ActEnd {
+    /// Its nodes, and what is known of it there.
+    unknown: Vec<(NodeId, String)>,
+    /// Nodes on which it may be going on, for it could not even be asked after: they are left as they
+    /// are, and the next recovery asks again.
+    untouched: Vec<(NodeId, String)>,
+    problem: Option<String>,
 }

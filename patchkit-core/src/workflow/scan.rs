@@ -6,15 +6,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Limits, Progress, Runner,
+    Progress, Runner,
     act::Acted,
+    evidence::Evidence,
     listing::problems,
     log::{Lost, RunLog},
     power::Patience,
 };
 use crate::{
-    ComplianceStatus, Event, NodeCompliance, NodeId, NodeSelector, PatchAction, Polled, PowerState,
-    Reachability, Result, RunId, wait_until,
+    ComplianceStatus, Event, NodeCompliance, NodeId, NodeSelector, PatchAction, PowerState,
+    Reachability, Result, RunId,
 };
 
 /// How a node's scan ended.
@@ -143,7 +144,7 @@ impl Runner {
             };
             outcomes.insert(node, (outcome, acted.problem()));
         }
-        let late = self.wait_for_results(&log, since).await;
+        let Evidence { mut known, late } = self.evidence(&log, since).await;
         for (node, reason) in late {
             if let Some((_, why)) = outcomes.get_mut(&node) {
                 *why = Some(reason);
@@ -155,8 +156,13 @@ impl Runner {
         // Also those whose claim had no clear answer; what another run holds is left alone.
         log.close(&able).await;
 
-        let (mut known, unread) = self.known(outcomes.keys().cloned()).await?;
-        unlisted.extend(unread);
+        let rest: Vec<NodeId> =
+            outcomes.keys().filter(|node| !known.contains_key(node)).cloned().collect();
+        if !rest.is_empty() {
+            let (others, unread) = self.known(rest).await?;
+            known.extend(others);
+            unlisted.extend(unread);
+        }
         let nodes = outcomes
             .into_iter()
             .map(|(node, (outcome, reason))| {
@@ -171,39 +177,5 @@ impl Runner {
             nodes,
             problems: problems(&unlisted).chain(log.problems()).collect(),
         })
-    }
-
-    /// Waits until what is known of the nodes is as new as their scans; returns the reasons for those
-    /// of which it never was.
-    async fn wait_for_results(
-        &self,
-        log: &RunLog,
-        mut since: BTreeMap<NodeId, Timestamp>,
-    ) -> BTreeMap<NodeId, String> {
-        if since.is_empty() {
-            return BTreeMap::new();
-        }
-        let policy = Limits::policy(self.limits.consistency).with_max_errors(u32::MAX);
-        let mut unread = Vec::new();
-        let waited = wait_until(&*self.clock, &policy, async || {
-            let _ = log.keep().await;
-            let (known, failures) = self.known(since.keys().cloned()).await?;
-            unread = failures;
-            since.retain(|node, started| {
-                let seen = known.get(node).and_then(|known| known.observed_at);
-                seen.is_none_or(|at| at < *started)
-            });
-            Ok(if since.is_empty() { Polled::Ready(()) } else { Polled::Pending })
-        })
-        .await;
-        let Err(error) = waited else { return BTreeMap::new() };
-        let error = error.into_error("core", "scan").report();
-        let late = |node: NodeId| {
-            let of_scope = unread.iter().find(|failure| failure.scope.is(node.scope()));
-            let why = of_scope.map_or(&error, |failure| &failure.error);
-            let reason = format!("the scan's result was not there: {why}");
-            (node, reason)
-        };
-        since.into_keys().map(late).collect()
     }
 }

@@ -211,7 +211,7 @@ impl Runner {
             finding.error = Some(error.report());
             return finding;
         }
-        match self.fleet.merge_tags(&finding.node, &wanted).await {
+        match self.gate.pass(self.fleet.merge_tags(&finding.node, &wanted)).await {
             Ok(change) => {
                 log.note(&[Event::ChangeDone { change: Change::Tags(change.clone()) }]).await;
                 finding.tags.extend(wanted);
@@ -244,7 +244,7 @@ impl Runner {
         let mut failures = Vec::new();
         for change in report.nodes.iter().filter_map(|finding| finding.change.as_ref()) {
             if !change.is_empty()
-                && let Err(error) = self.fleet.revert_tags(change).await
+                && let Err(error) = self.gate.pass(self.fleet.revert_tags(change)).await
             {
                 let failure = UndoFailure::new(change.node.clone(), "merge_tags", error.report());
                 failures.push(failure);

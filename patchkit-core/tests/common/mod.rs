@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod count;
 pub(crate) mod wrap;
 
 use jiff::Timestamp;

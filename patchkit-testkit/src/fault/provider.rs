@@ -139,7 +139,18 @@ impl<P: Fleet> Fleet for Faulty<P> {
         nodes: &[NodeId],
     ) -> Result<Option<OperationId>> {
         let call = Call::new("find_operation");
-        self.faults.call(call, Answer::Second, || self.inner.find_operation(token, nodes)).await
+        let make = || {
+            async move {
+                let found = self.inner.find_operation(token, nodes).await?;
+                // The answer to the submission may have been lost further in.
+                if let Some(operation) = &found {
+                    self.faults.accepted(token, operation);
+                }
+                Ok(found)
+            }
+            .boxed()
+        };
+        self.faults.call(call, Answer::Second, make).await
     }
 
     async fn operation(&self, id: &OperationId) -> Result<PatchOperation> {

@@ -89,6 +89,16 @@ enum Undo {
     OrNamed,
 }
 
+/// What is due after one fault in a run.
+fn undo_after(call: &Call, fault: Fault) -> Undo {
+    // Who may not ask how far an install has come does not stop the node under it.
+    let denied = |failure: Failure| failure.kind == ErrorKind::PermissionDenied;
+    match fault {
+        Fault::Refuse(failure) if call.operation == "operation" && denied(failure) => Undo::OrNamed,
+        _ => Undo::Due,
+    }
+}
+
 /// Makes a run with `plan` in a fresh world and holds the rules against it.
 async fn with_faults(world: World, label: String, plan: FaultPlan, undo: Undo) {
     let scene = Scene::new(world, label).await;
@@ -107,7 +117,8 @@ pub async fn an_error_at_each_step(new: &impl AsyncFn() -> World) {
     for (at, call) in clean(new().await).await.iter().enumerate() {
         for fault in faults_of(call) {
             let label = format!("{fault:?} in call {at}, {}", call.operation);
-            with_faults(new().await, label, FaultPlan::new().at(at, fault), Undo::Due).await;
+            let plan = FaultPlan::new().at(at, fault);
+            with_faults(new().await, label, plan, undo_after(call, fault)).await;
         }
     }
 }
@@ -155,7 +166,7 @@ pub async fn an_outage_from_each_step_on(new: &impl AsyncFn() -> World) {
         let fault = if is_journal(call) { unexpected } else { denied };
         let label = format!("{} is out from its call {before} on", call.operation);
         let plan = FaultPlan::new().on(call.operation).from(before, fault);
-        let undo = if matches!(call.operation, "set_power" | "statuses") {
+        let undo = if matches!(call.operation, "set_power" | "statuses" | "operation") {
             Undo::OrNamed
         } else {
             Undo::Due
