@@ -280,7 +280,7 @@ impl Runner {
         limit: Duration,
     ) -> Vec<(NodeId, Acted)> {
         let mut seen: BTreeMap<NodeId, NodeOperation> = BTreeMap::new();
-        let mut missing = None;
+        let mut refused = None;
         // A cancelled run waits for what is under way: half an install is worse than a whole one.
         // For the same reason no error ends the wait that may get better: the nodes would be stopped
         // under it.
@@ -290,10 +290,10 @@ impl Runner {
             let _ = log.keep().await;
             match self.gate.pass(self.fleet.operation(id)).await {
                 Ok(act) => {
-                    missing = None;
+                    refused = None;
                     seen.extend(act.nodes.into_iter().map(|node| (node.node.clone(), node)));
                 }
-                Err(error) => return Err(self.not_told(error, &mut missing)),
+                Err(error) => return Err(self.not_told(error, &mut refused)),
             }
             let over = |node| seen.get(node).is_some_and(|at| at.status.is_final());
             Ok(if nodes.iter().all(over) { Polled::Ready(()) } else { Polled::Pending })
@@ -333,22 +333,15 @@ impl Runner {
     }
 
     /// The error of a look at an act, as the poll loop takes it: retryable where a later look may
-    /// find more. `missing` is since when the act is not found.
-    fn not_told(&self, error: Error, missing: &mut Option<Timestamp>) -> Error {
-        let retry = match error.kind() {
-            // Services tell late of what they have accepted.
-            ErrorKind::NotFound => {
-                let now = self.clock.now();
-                let since = *missing.get_or_insert(now);
-                if now < later(since, self.limits.consistency) {
-                    Retry::Backoff
-                } else {
-                    Retry::Never
-                }
-            }
-            _ if may_get_better(&error) => Retry::Backoff,
-            _ => Retry::Never,
+    /// find more. `refused` is since when the act is not found, or the caller may not look: services
+    /// tell late of what they have accepted, and of what someone may do.
+    fn not_told(&self, error: Error, refused: &mut Option<Timestamp>) -> Error {
+        let now = self.clock.now();
+        let patient = may_get_better(&error) || {
+            let since = *refused.get_or_insert(now);
+            now < later(since, self.limits.consistency)
         };
+        let retry = if patient { Retry::Backoff } else { Retry::Never };
         match (retry, error.retry()) {
             // What the service asks for is kept.
             (Retry::Backoff, Retry::After(_)) => error,
