@@ -20,6 +20,8 @@ mod listing;
 mod notify;
 #[cfg(feature = "ec2")]
 mod power;
+#[cfg(feature = "config")]
+mod rules;
 mod ssm;
 mod tags;
 
@@ -27,9 +29,14 @@ pub use command::{
     CommandEvent, CommandNotification, CommandOptions, CommandOutput, CommandTarget, NotifyPer,
     OutputBucket, OutputSource, OutputText, PatchHooks, StepOutput, TargetedRequest,
 };
+pub use compliance::{
+    ComplianceEntry, ComplianceKind, ComplianceUpload, LevelCounts, ResourceCompliance, Upload,
+};
 pub use config::{PlainHttp, SsmBuilder};
 pub use event::{CloudEvent, CloudEventKind};
 pub use limit::{CallBudget, Rate};
 #[cfg(feature = "sns")]
 pub use notify::Topic;
+#[cfg(feature = "config")]
+pub use rules::{ConfigRule, RuleResult, RuleVerdict};
 pub use ssm::Ssm;

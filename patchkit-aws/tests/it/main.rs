@@ -5,6 +5,7 @@
 mod baseline;
 mod cloud;
 mod command;
+mod compliance;
 #[cfg(feature = "ec2")]
 mod conformance;
 mod fleet;
