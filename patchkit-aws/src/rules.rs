@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use aws_sdk_config::types::{ComplianceType, ConfigRule as SdkRule, EvaluationResult};
+use aws_sdk_config::types::{
+    ComplianceType, ConfigRule as SdkRule, EvaluationResult, EvaluationResultIdentifier,
+    EvaluationResultQualifier,
+};
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use patchkit_core::{ComplianceStatus, NodeId, Result, paginate};
@@ -166,9 +169,9 @@ impl Ssm {
 impl Client {
     fn rule_result(&self, row: &EvaluationResult) -> Result<RuleResult> {
         let identifier = row.evaluation_result_identifier();
-        let what = identifier.and_then(|it| it.evaluation_result_qualifier());
+        let what = identifier.and_then(EvaluationResultIdentifier::evaluation_result_qualifier);
         let resource = what
-            .and_then(|it| it.resource_id())
+            .and_then(EvaluationResultQualifier::resource_id)
             .ok_or_else(|| malformed(DETAILS, "a result is about no resource"))?;
         let id = resource.rsplit('/').next().unwrap_or(resource);
         let is_node = id.starts_with("i-") || id.starts_with("mi-");
@@ -179,10 +182,15 @@ impl Client {
             .into();
         Ok(RuleResult {
             node,
-            resource_type: what.and_then(|it| it.resource_type()).unwrap_or_default().to_owned(),
+            resource_type: what
+                .and_then(EvaluationResultQualifier::resource_type)
+                .unwrap_or_default()
+                .to_owned(),
             resource: resource.to_owned(),
             verdict,
-            since: identifier.and_then(|it| it.ordering_timestamp()).and_then(timestamp),
+            since: identifier
+                .and_then(EvaluationResultIdentifier::ordering_timestamp)
+                .and_then(timestamp),
             at: row.config_rule_invoked_time().and_then(timestamp),
             note: row.annotation().map(str::to_owned),
         })

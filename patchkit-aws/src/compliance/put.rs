@@ -13,7 +13,7 @@ use patchkit_core::{ComplianceStatus, NodeId, Result};
 use sha2::{Digest, Sha256};
 
 use super::{ComplianceEntry, ComplianceKind};
-use crate::{Ssm, error::invalid};
+use crate::{Ssm, convert::hex, error::invalid};
 
 const PUT: &str = "PutComplianceItems";
 
@@ -143,7 +143,7 @@ impl ComplianceUpload {
                 feed(value);
             }
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize())
     }
 }
 

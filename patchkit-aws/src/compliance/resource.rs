@@ -6,8 +6,9 @@ use std::{
 };
 
 use aws_sdk_ssm::types::{
-    ComplianceExecutionSummary, ComplianceItem, ComplianceQueryOperatorType,
-    ComplianceStringFilter, ResourceComplianceSummaryItem, SeveritySummary,
+    ComplianceExecutionSummary as Execution, ComplianceItem, ComplianceQueryOperatorType,
+    ComplianceSeverity, ComplianceStatus as SdkStatus, ComplianceStringFilter, CompliantSummary,
+    NonCompliantSummary, ResourceComplianceSummaryItem, SeveritySummary,
 };
 use futures::{
     StreamExt, TryFutureExt, TryStreamExt, future,
@@ -284,8 +285,8 @@ impl Client {
         let node = self.node(SUMMARIES, row.resource_id())?;
         let kind = row.compliance_type().unwrap_or_default().parse();
         let kind = kind.map_err(|_| malformed(SUMMARIES, "a row has no type"))?;
-        let status = row.status().map_or("", |it| it.as_str());
-        let level = row.overall_severity().map(|it| it.as_str());
+        let status = row.status().map_or("", SdkStatus::as_str);
+        let level = row.overall_severity().map(ComplianceSeverity::as_str);
         let (good, bad) = (row.compliant_summary(), row.non_compliant_summary());
         let execution = row.execution_summary();
         Ok(ResourceCompliance {
@@ -294,28 +295,29 @@ impl Client {
             status: ComplianceStatus::from_wire(status),
             level: level.and_then(ComplianceLevel::from_wire),
             compliant: LevelCounts::read(
-                good.map(|it| it.compliant_count()),
-                good.and_then(|it| it.severity_summary()),
+                good.map(CompliantSummary::compliant_count),
+                good.and_then(CompliantSummary::severity_summary),
             ),
             non_compliant: LevelCounts::read(
-                bad.map(|it| it.non_compliant_count()),
-                bad.and_then(|it| it.severity_summary()),
+                bad.map(NonCompliantSummary::non_compliant_count),
+                bad.and_then(NonCompliantSummary::severity_summary),
             ),
             at: executed(execution),
-            execution: execution.and_then(|it| it.execution_id()).map(str::to_owned),
-            execution_kind: execution.and_then(|it| it.execution_type()).map(str::to_owned),
+            execution: execution.and_then(Execution::execution_id).map(str::to_owned),
+            execution_kind: execution.and_then(Execution::execution_type).map(str::to_owned),
         })
     }
 }
 
-fn executed(execution: Option<&ComplianceExecutionSummary>) -> Option<Timestamp> {
+fn executed(execution: Option<&Execution>) -> Option<Timestamp> {
     execution.and_then(|it| timestamp(it.execution_time()))
 }
 
 fn entry(item: ComplianceItem) -> Result<ComplianceEntry> {
     let at = executed(item.execution_summary());
-    let status = ComplianceStatus::from_wire(item.status().map_or("", |it| it.as_str()));
-    let level = item.severity().and_then(|it| ComplianceLevel::from_wire(it.as_str()));
+    let status = ComplianceStatus::from_wire(item.status().map_or("", SdkStatus::as_str));
+    let level =
+        item.severity().map(ComplianceSeverity::as_str).and_then(ComplianceLevel::from_wire);
     let id = item.id.ok_or_else(|| malformed(ITEMS, "an item has no id"))?;
     Ok(ComplianceEntry {
         id,
