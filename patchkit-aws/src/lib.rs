@@ -4,6 +4,7 @@
 
 #[cfg(feature = "ec2")]
 mod access;
+mod association;
 mod baseline;
 mod client;
 mod command;
@@ -14,6 +15,7 @@ mod error;
 mod event;
 mod fleet;
 mod group;
+mod ids;
 mod limit;
 mod listing;
 #[cfg(feature = "sns")]
@@ -22,9 +24,12 @@ mod notify;
 mod power;
 #[cfg(feature = "config")]
 mod rules;
+mod schedule;
 mod ssm;
 mod tags;
+mod window;
 
+pub use association::{AssociationSummary, FirstRun, PatchAssociation};
 pub use command::{
     CommandEvent, CommandNotification, CommandOptions, CommandOutput, CommandTarget, NotifyPer,
     OutputBucket, OutputSource, OutputText, PatchHooks, StepOutput, TargetedRequest,
@@ -34,9 +39,12 @@ pub use compliance::{
 };
 pub use config::{PlainHttp, SsmBuilder};
 pub use event::{CloudEvent, CloudEventKind};
+pub use ids::{AssociationId, AutomationId, WindowId};
 pub use limit::{CallBudget, Rate};
 #[cfg(feature = "sns")]
 pub use notify::Topic;
 #[cfg(feature = "config")]
 pub use rules::{ConfigRule, RuleResult, RuleVerdict};
+pub use schedule::{PatchTask, ScheduleTarget};
 pub use ssm::Ssm;
+pub use window::{AtCutoff, PatchWindow, ScheduledWindow, WindowSummary};

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod association;
 mod baseline;
 mod cloud;
 mod command;
@@ -16,3 +17,4 @@ mod kept;
 mod power;
 mod support;
 mod tags;
+mod window;
