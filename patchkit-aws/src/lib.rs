@@ -5,6 +5,7 @@
 #[cfg(feature = "ec2")]
 mod access;
 mod association;
+mod automation;
 mod baseline;
 mod client;
 mod command;
@@ -22,6 +23,8 @@ mod listing;
 mod notify;
 #[cfg(feature = "ec2")]
 mod power;
+#[cfg(feature = "resource-groups")]
+mod resource_group;
 #[cfg(feature = "config")]
 mod rules;
 mod schedule;
@@ -30,6 +33,10 @@ mod tags;
 mod window;
 
 pub use association::{AssociationSummary, FirstRun, PatchAssociation};
+pub use automation::{
+    AutomationChild, AutomationRun, AutomationStatus, AutomationStep, PatchRunbook,
+    RunbookDocument, RunbookPlace, RunbookRun, RunbookTarget, StopMode, StoppedInstances,
+};
 pub use command::{
     CommandEvent, CommandNotification, CommandOptions, CommandOutput, CommandTarget, NotifyPer,
     OutputBucket, OutputSource, OutputText, PatchHooks, StepOutput, TargetedRequest,

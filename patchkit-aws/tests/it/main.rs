@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod association;
+mod automation;
 mod baseline;
 mod cloud;
 mod command;
@@ -15,6 +16,8 @@ mod group;
 mod harness;
 mod kept;
 mod power;
+#[cfg(feature = "resource-groups")]
+mod resource_group;
 mod support;
 mod tags;
 mod window;
