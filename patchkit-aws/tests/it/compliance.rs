@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use patchkit_aws::{
     ComplianceEntry, ComplianceKind, ComplianceUpload, ResourceCompliance, RuleVerdict, Ssm, Upload,
@@ -228,4 +228,33 @@ async fn a_rule_that_is_not_there_is_not_found() {
     let ssm = builder(&world).build().await.unwrap();
     let read: Result<Vec<_>, _> = ssm.rule_results("no-such-rule").try_collect().await;
     assert_eq!(read.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn an_error_on_a_later_page_of_kinds_comes_after_the_rows_before_it() {
+    let world = Arc::new(one_scope(120).start().await.unwrap());
+    let ssm = ssm(&world).await;
+    let fault = Fault::new(FaultKind::Throttle).on("ListResourceComplianceSummaries").on_page(2);
+    world.add_fault(fault).unwrap();
+    let rows: Vec<_> = ssm.compliance_by_kind(&NodeSelector::all()).collect().await;
+    assert_eq!(rows.len(), 51);
+    assert!(rows[..50].iter().all(Result::is_ok));
+    assert_eq!(rows[50].as_ref().unwrap_err().kind(), ErrorKind::Throttled);
+}
+
+#[tokio::test]
+async fn a_row_of_two_pages_comes_once_and_an_unknown_word_is_no_verdict() {
+    let world = Arc::new(one_scope(120).start().await.unwrap());
+    let ssm = ssm(&world).await;
+    let clean = by_kind(&ssm, &NodeSelector::all()).await;
+    let listing = "ListResourceComplianceSummaries";
+    let twice = world.add_fault(Fault::new(FaultKind::DuplicateItem).on(listing)).unwrap();
+    assert_eq!(by_kind(&ssm, &NodeSelector::all()).await, clean);
+    world.remove_fault(twice);
+    world.add_fault(Fault::new(FaultKind::UnknownEnum).on(listing)).unwrap();
+    let odd = by_kind(&ssm, &NodeSelector::all()).await;
+    assert_eq!(odd.len(), clean.len());
+    for (odd, clean) in odd.iter().zip(&clean) {
+        assert!(odd.status == clean.status || odd.status == ComplianceStatus::Unknown);
+    }
 }
