@@ -1,14 +1,14 @@
 //! Run Command: acts are sent once, found again by their tokens, and followed to their ends.
 
-mod document;
+pub(crate) mod document;
 mod ledger;
 mod options;
 mod output;
 mod progress;
 mod refusal;
 mod status;
-mod target;
-mod token;
+pub(crate) mod target;
+pub(crate) mod token;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -375,7 +375,7 @@ fn filter(key: CommandFilterKey, value: String) -> Result<CommandFilter> {
     built.map_err(|error: BuildError| invalid("ListCommands", error.to_string()))
 }
 
-fn notification(wanted: &CommandNotification) -> NotificationConfig {
+pub(crate) fn notification(wanted: &CommandNotification) -> NotificationConfig {
     let events = wanted.events.iter().map(|event| match event {
         CommandEvent::InProgress => NotificationEvent::InProgress,
         CommandEvent::Success => NotificationEvent::Success,

@@ -1,5 +1,9 @@
 //! The compliance of the nodes of one account and Region.
 
+mod kind;
+mod put;
+mod resource;
+
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
@@ -16,6 +20,11 @@ use patchkit_core::{
     paginate,
 };
 
+pub use self::{
+    kind::ComplianceKind,
+    put::{ComplianceUpload, Upload},
+    resource::{ComplianceEntry, LevelCounts, ResourceCompliance},
+};
 use crate::{
     Ssm,
     client::Client,

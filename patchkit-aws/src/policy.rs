@@ -30,11 +30,19 @@ pub enum Feature {
     Output,
     /// Tells SNS topics how runs ended.
     Notify,
+    /// Reads and writes compliance of other kinds, and asks the rules of AWS Config.
+    OtherCompliance,
+    /// Reads and writes maintenance windows and associations.
+    Schedules,
+    /// Registers, starts and follows runbooks.
+    Automation,
+    /// Selects by Resource Group.
+    ResourceGroups,
 }
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Nodes,
         Self::Compliance,
         Self::Patch,
@@ -46,6 +54,10 @@ impl Feature {
         Self::BaselinesWrite,
         Self::Output,
         Self::Notify,
+        Self::OtherCompliance,
+        Self::Schedules,
+        Self::Automation,
+        Self::ResourceGroups,
     ];
 
     /// The actions that it takes, as IAM names them.
@@ -111,6 +123,41 @@ impl Feature {
             ],
             Self::Output => &["s3:GetObject", "s3:ListBucket", "ssm:GetCommandInvocation"],
             Self::Notify => &["sns:Publish"],
+            Self::OtherCompliance => &[
+                "config:DescribeConfigRules",
+                "config:GetComplianceDetailsByConfigRule",
+                "ssm:ListComplianceItems",
+                "ssm:ListResourceComplianceSummaries",
+                "ssm:PutComplianceItems",
+            ],
+            Self::Schedules => &[
+                "iam:PassRole",
+                "ssm:CreateAssociation",
+                "ssm:CreateMaintenanceWindow",
+                "ssm:DeleteAssociation",
+                "ssm:DeleteMaintenanceWindow",
+                "ssm:DescribeAssociation",
+                "ssm:DescribeMaintenanceWindowTargets",
+                "ssm:DescribeMaintenanceWindowTasks",
+                "ssm:DescribeMaintenanceWindows",
+                "ssm:GetMaintenanceWindow",
+                "ssm:GetMaintenanceWindowTask",
+                "ssm:ListAssociations",
+                "ssm:RegisterTargetWithMaintenanceWindow",
+                "ssm:RegisterTaskWithMaintenanceWindow",
+            ],
+            Self::Automation => &[
+                "iam:PassRole",
+                "ssm:CreateDocument",
+                "ssm:DeleteDocument",
+                "ssm:DescribeAutomationExecutions",
+                "ssm:DescribeAutomationStepExecutions",
+                "ssm:GetAutomationExecution",
+                "ssm:GetDocument",
+                "ssm:StartAutomationExecution",
+                "ssm:StopAutomationExecution",
+            ],
+            Self::ResourceGroups => &["resource-groups:ListGroupResources"],
         }
     }
 }

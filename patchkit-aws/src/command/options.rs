@@ -117,7 +117,7 @@ impl CommandOptions {
     }
 
     /// Refuses what no command could be sent with.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let refuse = |message: &str| Err(invalid("SendCommand", message.to_owned()));
         if let Some(url) = &self.install_override_list
             && !(url.starts_with("https://") || is_object(url))

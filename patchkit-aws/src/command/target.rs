@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_ssm::types::Target;
 use patchkit_core::{Amount, PatchAction, Result, RunId, SubmitToken};
 
-use crate::error::invalid;
+use crate::error::{invalid, malformed};
 
 /// A property by which Systems Manager chooses the nodes of a command.
 ///
@@ -51,8 +51,22 @@ impl CommandTarget {
         Self { key, values: values.into_iter().map(Into::into).collect() }
     }
 
-    pub(super) fn to_sdk(&self) -> Target {
+    pub(crate) fn to_sdk(&self) -> Target {
         Target::builder().key(&self.key).set_values(Some(self.values.clone())).build()
+    }
+
+    /// Reads one back.
+    pub(crate) fn from_sdk(told: &Target) -> Result<Self> {
+        let key = told.key().unwrap_or_default();
+        if !(key.starts_with("tag:") || [GROUP, GROUP_TYPES, "tag-key"].contains(&key)) {
+            return Err(malformed("Target", format!("the key {key:?} of a target")));
+        }
+        Ok(Self::of(key.to_owned(), told.values().iter().map(String::as_str)))
+    }
+
+    /// Whether it is about a Resource Group.
+    pub(crate) fn is_group(&self) -> bool {
+        self.key == GROUP || self.key == GROUP_TYPES
     }
 }
 
@@ -65,7 +79,7 @@ const MOST_VALUES: usize = 50;
 const LONGEST_KEY: usize = 163;
 
 /// Refuses what the service would, and what would choose nothing or everything by mistake.
-pub(super) fn check(targets: &[CommandTarget]) -> Result<()> {
+pub(crate) fn check(targets: &[CommandTarget]) -> Result<()> {
     let refuse = |message: String| Err(invalid("SendCommand", message));
     if targets.is_empty() || targets.len() > MOST_TARGETS {
         return refuse(format!("a command has 1 to {MOST_TARGETS} targets, not {}", targets.len()));

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod association;
+mod automation;
 mod baseline;
 mod cloud;
 mod command;
+mod compliance;
 #[cfg(feature = "ec2")]
 mod conformance;
 mod fleet;
@@ -14,5 +17,8 @@ mod harness;
 mod kept;
 mod policy;
 mod power;
+#[cfg(feature = "resource-groups")]
+mod resource_group;
 mod support;
 mod tags;
+mod window;

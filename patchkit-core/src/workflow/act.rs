@@ -337,7 +337,8 @@ impl Runner {
     /// tell late of what they have accepted, and of what someone may do.
     fn not_told(&self, error: Error, refused: &mut Option<Timestamp>) -> Error {
         let now = self.clock.now();
-        let patient = may_get_better(&error) || {
+        let lasting = error.kind() == ErrorKind::NotFound || !may_get_better(&error);
+        let patient = !lasting || {
             let since = *refused.get_or_insert(now);
             now < later(since, self.limits.consistency)
         };

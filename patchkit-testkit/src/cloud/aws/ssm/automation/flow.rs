@@ -210,7 +210,10 @@ impl State {
             (true, _) | (false, "Continue") => following(),
             (false, other) => other.strip_prefix("step:").and_then(named),
         };
-        let forgiven = ok || on_failure == "Continue" && step.is_critical != Some(true);
+        // User guide, "Properties shared by all actions": where `isCritical` is given it decides, also
+        // of a step that goes elsewhere; where it is not, a step that goes on is not critical.
+        let forgiving = !step.is_critical.unwrap_or(on_failure != "Continue");
+        let forgiven = ok || forgiving && on_failure != "Abort";
         if !forgiven && execution.failure.is_none() {
             let message = end.failure.unwrap_or_default();
             execution.failure = Some(format!("Step fails when it is {} . {message}", step.name));

@@ -208,6 +208,8 @@ fn a_failed_step_goes_where_the_runbook_says() {
     assert_eq!(run("Continue", true), ("Failed".into(), "fail next last".into()));
     assert_eq!(run("Continue", false), ("Success".into(), "fail next last".into()));
     assert_eq!(run("step:last", true), ("Failed".into(), "fail last".into()));
+    assert_eq!(run("step:last", false), ("Success".into(), "fail last".into()));
+    assert_eq!(run("Abort", false), ("Failed".into(), "fail".into()));
 }
 
 #[test]
