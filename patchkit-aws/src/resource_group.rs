@@ -80,9 +80,10 @@ fn node(scope: &Scope, arn: &str) -> Result<Option<NodeId>> {
     else {
         return Err(malformed(LIST, format!("a member is named {arn:?}")));
     };
-    let id = match (service, resource.split_once('/')) {
-        ("ec2", Some(("instance", id))) | ("ssm", Some(("managed-instance", id))) => id,
-        _ => return Ok(None),
+    let (("ec2", Some(("instance", id))) | ("ssm", Some(("managed-instance", id)))) =
+        (service, resource.split_once('/'))
+    else {
+        return Ok(None);
     };
     if region != scope.region().as_str() || account != scope.account().as_str() {
         return Ok(None);

@@ -351,8 +351,8 @@ struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_seconds: Option<u64>,
     inputs: BTreeMap<&'static str, Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_step: Option<&'static str>,
+    #[serde(rename = "nextStep", skip_serializing_if = "Option::is_none")]
+    next: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     is_end: Option<bool>,
 }
@@ -384,7 +384,7 @@ impl Step {
             is_critical: None,
             timeout_seconds: None,
             inputs: BTreeMap::new(),
-            next_step: None,
+            next: None,
             is_end: None,
         }
     }
@@ -410,7 +410,7 @@ impl Step {
     }
 
     fn next(mut self, name: &'static str) -> Self {
-        self.next_step = Some(name);
+        self.next = Some(name);
         self
     }
 
