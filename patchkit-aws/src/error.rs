@@ -145,6 +145,8 @@ fn of_code(code: &str, status: u16) -> ErrorKind {
         | "OperationAborted"
         | "ResourceConflictException"
         | "ResourceDataSyncAlreadyExistsException"
+        // As many as there may be: one must go first.
+        | "ResourceDataSyncCountExceededException"
         | "ResourceInUseException"
         | "DocumentAlreadyExists"
         | "BucketAlreadyExists"
@@ -155,6 +157,8 @@ fn of_code(code: &str, status: u16) -> ErrorKind {
         | "AutomationDefinitionNotFoundException"
         | "AutomationExecutionNotFoundException"
         | "DoesNotExistException"
+        // The activation may have been deleted (Systems Manager API reference, DeleteActivation).
+        | "InvalidActivation"
         | "InvalidActivationId"
         | "InvalidAssociation"
         | "InvalidCommandId"

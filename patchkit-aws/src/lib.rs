@@ -12,6 +12,7 @@ mod convert;
 mod error;
 mod event;
 mod fleet;
+mod hybrid;
 mod limit;
 #[cfg(feature = "sns")]
 mod notify;
@@ -19,6 +20,7 @@ mod notify;
 mod power;
 mod rows;
 mod ssm;
+mod sync;
 mod tags;
 
 pub use command::{
@@ -27,7 +29,12 @@ pub use command::{
 };
 pub use config::{PlainHttp, SsmBuilder};
 pub use event::{CloudEvent, CloudEventKind};
+pub use hybrid::{ActivationRequest, HybridActivation, ListedActivation, StaleNode};
 pub use limit::{CallBudget, Rate};
 #[cfg(feature = "sns")]
 pub use notify::Topic;
 pub use ssm::Ssm;
+pub use sync::{
+    LakeDestination, LakeExpectation, LakeFinding, LakeSharing, LakeState, LakeSync,
+    LakeSyncCreation, SyncDirection, SyncStatus,
+};

@@ -8,6 +8,8 @@ mod conformance;
 mod fleet;
 #[cfg(feature = "ec2")]
 mod harness;
+mod hybrid;
 mod power;
 mod support;
+mod sync;
 mod tags;
