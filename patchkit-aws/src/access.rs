@@ -260,28 +260,38 @@ impl Ssm {
     async fn attach_policy(&self, role: &str, policy: &str) -> Result<()> {
         let client = &self.client;
         client.roles.forget(role);
-        let request =
-            client.iam().attach_role_policy().role_name(role).policy_arn(self.policy_arn(policy));
+        let arn = self.policy_arn(policy).await?;
+        let request = client.iam().attach_role_policy().role_name(role).policy_arn(arn);
         client.read("AttachRolePolicy", request.send()).await.map(drop)
     }
 
     async fn detach_policy(&self, role: &str, policy: &str) -> Result<()> {
         let client = &self.client;
         client.roles.forget(role);
-        let request =
-            client.iam().detach_role_policy().role_name(role).policy_arn(self.policy_arn(policy));
+        let arn = self.policy_arn(policy).await?;
+        let request = client.iam().detach_role_policy().role_name(role).policy_arn(arn);
         match client.read("DetachRolePolicy", request.send()).await {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             done => done.map(drop),
         }
     }
 
-    /// A policy may be named by its ARN, or by the name of one of AWS's own.
-    fn policy_arn(&self, policy: &str) -> String {
+    /// A policy may be named by its ARN, or by its name: the account's own, else one of AWS's.
+    async fn policy_arn(&self, policy: &str) -> Result<String> {
         if policy.starts_with("arn:") {
-            return policy.to_owned();
+            return Ok(policy.to_owned());
         }
-        format!("arn:{}:iam::aws:policy/{policy}", self.client.partition())
+        let client = &self.client;
+        let partition = client.partition();
+        let own = format!("arn:{partition}:iam::{}:policy/{policy}", client.scope.account());
+        let request = client.iam().get_policy().policy_arn(&own);
+        match client.read("GetPolicy", request.send()).await {
+            Ok(_) => Ok(own),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Ok(format!("arn:{partition}:iam::aws:policy/{policy}"))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

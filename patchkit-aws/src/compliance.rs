@@ -21,7 +21,7 @@ use crate::{
     client::Client,
     convert,
     error::{PROVIDER, invalid},
-    rows::{sound, until_error},
+    listing::{sound, until_error},
 };
 
 const STATES: &str = "DescribeInstancePatchStates";

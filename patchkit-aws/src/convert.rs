@@ -1,7 +1,9 @@
 //! The SDK's types as the core's, and back.
 
+pub(crate) mod baseline;
 pub(crate) mod compliance;
 pub(crate) mod node;
+pub(crate) mod patch;
 
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;

@@ -20,7 +20,7 @@ use patchkit_core::{
 
 #[cfg(not(feature = "ec2"))]
 use crate::convert;
-use crate::{Ssm, client::Client, error::PROVIDER, rows::until_error};
+use crate::{Ssm, client::Client, error::PROVIDER, listing::until_error};
 
 /// How many calls of one listing are under way at once. The budget paces them; this bounds memory.
 const AT_ONCE: usize = 4;
@@ -157,10 +157,7 @@ impl Client {
         (ours, ids)
     }
 
-    async fn statuses(
-        self: &Arc<Self>,
-        ids: &[String],
-    ) -> Result<BTreeMap<String, NodeStatus>> {
+    async fn statuses(self: &Arc<Self>, ids: &[String]) -> Result<BTreeMap<String, NodeStatus>> {
         let at = self.now();
         let infos = self.information_of(ids).await?;
         #[cfg(feature = "ec2")]

@@ -18,7 +18,7 @@ use crate::{
     Ssm,
     convert::timestamp,
     error::{PROVIDER, invalid, malformed},
-    rows::sound,
+    listing::sound,
 };
 
 const CREATE: &str = "CreateActivation";

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "ec2")]
 mod access;
+mod baseline;
 mod client;
 mod command;
 mod compliance;
@@ -12,13 +13,14 @@ mod convert;
 mod error;
 mod event;
 mod fleet;
+mod group;
 mod hybrid;
 mod limit;
+mod listing;
 #[cfg(feature = "sns")]
 mod notify;
 #[cfg(feature = "ec2")]
 mod power;
-mod rows;
 mod ssm;
 mod sync;
 mod tags;

@@ -39,6 +39,9 @@ fn main() {
         begun.elapsed().as_secs_f64(),
         server.peak_megabytes()
     );
+    for (name, query) in QUERIES {
+        server.measure_query(name, query, Duration::from_secs_f64(args.seconds));
+    }
     for request in requests(&server) {
         server.measure(&request, Duration::from_secs_f64(args.seconds));
     }
@@ -70,7 +73,7 @@ fn requests(server: &Server) -> Vec<Sample> {
     let graph = |name, token: Option<&str>| Sample {
         name,
         address: server.azure.clone(),
-        bytes: graph_request(token),
+        bytes: graph_request(QUERIES[0].1, token),
     };
     let token = server.graph_token();
     vec![
@@ -98,10 +101,45 @@ fn requests(server: &Server) -> Vec<Sample> {
     ]
 }
 
-/// Every virtual machine, a hundred on a page.
-fn graph_request(token: Option<&str>) -> Vec<u8> {
-    let query = "resources | where type =~ 'microsoft.compute/virtualmachines' \
-                 | project id, name, location, properties.osName, tags";
+/// Queries of Resource Graph: those whose pages are made one by one, and those that must see all
+/// rows before the first one can be told.
+const QUERIES: [(&str, &str); 6] = [
+    (
+        "lazily, machines",
+        "resources | where type =~ 'microsoft.compute/virtualmachines' \
+         | project id, name, location, properties.osName, tags",
+    ),
+    (
+        "lazily, power",
+        "resources | where type =~ 'microsoft.compute/virtualmachines' | extend power = \
+         tostring(properties.extended.instanceView.powerState.code) \
+         | project id, name, resourceGroup, power",
+    ),
+    (
+        "lazily, assessments",
+        "patchassessmentresources | where type =~ \
+         'microsoft.compute/virtualmachines/patchassessmentresults' | project id, properties",
+    ),
+    (
+        "all seen, order by",
+        "resources | where type =~ 'microsoft.compute/virtualmachines' \
+         | project id, name, location, properties.osName, tags | order by name asc",
+    ),
+    (
+        "all seen, filter",
+        "resources | where type =~ 'microsoft.compute/virtualmachines' and \
+         properties.extended.instanceView.powerState.code == 'PowerState/running' \
+         | project id, name, properties",
+    ),
+    (
+        "all seen, summarize",
+        "resources | where type =~ 'microsoft.compute/virtualmachines' | summarize count() by \
+         tostring(properties.extended.instanceView.powerState.code), location",
+    ),
+];
+
+/// A page of a query, with a hundred rows.
+fn graph_request(query: &str, token: Option<&str>) -> Vec<u8> {
     let mut options = json!({"$top": 100, "resultFormat": "objectArray"});
     if let Some(token) = token {
         options["$skipToken"] = json!(token);
@@ -177,18 +215,43 @@ impl Server {
         list.iter().filter_map(|it| Some(it["InstanceId"].as_str()?.to_owned())).collect()
     }
 
-    /// The token of the second page of a query, and how long the first one took: it reads all rows.
+    /// The token of the second page of a query.
     fn graph_token(&self) -> Option<String> {
-        let (cpu, mut connection) = (self.cpu(), Connection::open(&self.azure));
-        let body = connection.ask(&graph_request(None)).1;
+        let body = Connection::open(&self.azure).ask(&graph_request(QUERIES[0].1, None)).1;
         let page: Value = serde_json::from_slice(&body).expect("a page is JSON");
-        println!(
-            "{:42} {} rows found in {:.0} ms of the server's CPU",
-            "Resource Graph, a first page of 100",
-            page["totalRecords"],
-            self.cpu().saturating_sub(cpu).as_secs_f64() * 1_000.0
-        );
         Some(page["$skipToken"].as_str()?.to_owned())
+    }
+
+    /// What the first page of a query costs, and a page on the mean where all are asked for.
+    fn measure_query(&self, name: &str, query: &str, time: Duration) {
+        let mut connection = Connection::open(&self.azure);
+        let mut ask = |number: u32, token: Option<&str>| -> Value {
+            // The same query again would get the answer that is at hand.
+            let query = format!("let number = {number}; {query}");
+            let (status, body) = connection.ask(&graph_request(&query, token));
+            assert_eq!(status, 200, "{query}");
+            serde_json::from_slice(&body).expect("a page is JSON")
+        };
+        let milliseconds = |since: Duration, count: u32| {
+            self.cpu().saturating_sub(since).as_secs_f64() * 1_000.0 / f64::from(count)
+        };
+        let (cpu, begun, mut firsts) = (self.cpu(), Instant::now(), 0);
+        while begun.elapsed() < time {
+            ask(firsts, None);
+            firsts += 1;
+        }
+        let first = milliseconds(cpu, firsts);
+        let (cpu, mut page, mut pages) = (self.cpu(), ask(firsts, None), 1);
+        let total = page["totalRecords"].clone();
+        while let Some(token) = page["$skipToken"].as_str() {
+            page = ask(firsts, Some(token));
+            pages += 1;
+        }
+        println!(
+            "{:54} {first:7.3} ms of the server's CPU; {:6.3} ms each of {pages} pages, {total} rows",
+            format!("Resource Graph {name}: first page of 100"),
+            milliseconds(cpu, pages),
+        );
     }
 
     /// Repeats a request over two connections, and prints what it cost the server.

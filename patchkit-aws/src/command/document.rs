@@ -123,8 +123,10 @@ fn reboot_option(policy: RebootPolicy) -> Result<&'static str> {
 
 /// The longest that a patch step may run (user guide, "AWS-RunPatchBaseline": `StepTimeoutSeconds`).
 const LONGEST_STEP: u64 = 36_000;
-/// The service's own, where a request gives none (API reference, SendCommand).
-const DELIVERY: u64 = 3_600;
+/// How long a node has to take a command where nobody says. The service's own hour would outlast the
+/// patience of a run, which then never hears that the node was not reached; an agent that was
+/// throttled sleeps for a quarter of an hour (amazon-ssm-agent, issue 151).
+const DELIVERY: u64 = 1_200;
 /// What SendCommand takes (service model, `TimeoutSeconds`).
 const DELIVERY_RANGE: (u64, u64) = (30, 2_592_000);
 
@@ -152,7 +154,7 @@ pub(crate) fn split_timeout(
     let delivery = match (options.delivery_timeout, timeout) {
         (Some(own), _) => Some(whole_seconds(own)),
         (None, Some(seconds)) => Some(seconds.min(DELIVERY)),
-        (None, None) => None,
+        (None, None) => Some(DELIVERY),
     };
     let (least, most) = DELIVERY_RANGE;
     Ok(delivery.and_then(|seconds| i32::try_from(seconds.clamp(least, most)).ok()))
@@ -276,8 +278,8 @@ mod tests {
             (delivery, step)
         };
         let patch = Document::RunPatchBaseline;
-        assert_eq!(split(None, patch, None), (None, None));
-        assert_eq!(split(Some(7_200), patch, None), (Some(3_600), Some("7200".to_owned())));
+        assert_eq!(split(None, patch, None), (Some(1_200), None));
+        assert_eq!(split(Some(7_200), patch, None), (Some(1_200), Some("7200".to_owned())));
         assert_eq!(split(Some(600), patch, None), (Some(600), Some("600".to_owned())));
         assert_eq!(split(Some(5), patch, None), (Some(30), Some("5".to_owned())));
         assert_eq!(split(Some(600), patch, Some(90)), (Some(90), Some("600".to_owned())));

@@ -41,8 +41,8 @@ pub struct CommandOptions {
     pub agent_version: Option<String>,
     /// The associations that are applied again; all of the node's where none is set.
     pub associations: Vec<String>,
-    /// How long a node has to take a command; AWS's hour, or the request's timeout where that is
-    /// less, where none is set.
+    /// How long a node has to take a command; twenty minutes, or the request's timeout where that
+    /// is less, where none is set.
     pub delivery_timeout: Option<Duration>,
     /// How far back a token is looked for that this process did not send itself; three days where
     /// none is set. Systems Manager keeps commands for thirty.

@@ -12,7 +12,7 @@ use futures::{
 use patchkit_core::{ErrorKind, ManagedNode, NodeSelector, Result, paginate};
 
 use super::{AT_ONCE, is_hybrid};
-use crate::{client::Client, convert, error::invalid, rows::sound};
+use crate::{client::Client, convert, error::invalid, listing::sound};
 
 const OPERATION: &str = "DescribeInstanceInformation";
 

@@ -20,7 +20,12 @@ use patchkit_core::{
 use tokio::sync::OnceCell;
 
 use super::{AT_ONCE, is_hybrid};
-use crate::{client::Client, convert, error::invalid, rows::sound};
+use crate::{
+    client::Client,
+    convert,
+    error::invalid,
+    listing::{each_once, sound},
+};
 
 const OPERATION: &str = "DescribeInstances";
 
@@ -55,7 +60,7 @@ impl Client {
             })
             .map_ok(|nodes| stream::iter(nodes.into_iter().map(Ok)))
             .try_flatten();
-        sound(OPERATION, nodes)
+        each_once(sound(OPERATION, nodes), |node| node.id.clone())
     }
 
     /// The filters of each listing that together hold the selection; `None` when it is empty. They
@@ -69,14 +74,8 @@ impl Client {
                 filters.push(filter);
             }
         }
-        if let Some(groups) = &selector.groups {
-            filters.push(filter("tag-key", PATCH_GROUP_TAGS.map(str::to_owned))?);
-            if groups.is_empty() {
-                return None;
-            }
-        }
         filters.push(states(selector)?);
-        let Some(ids) = &selector.ids else { return Some(vec![filters]) };
+        let Some(ids) = &selector.ids else { return self.of_groups(selector, filters) };
         let ids: Vec<String> = ids
             .iter()
             .filter(|id| *id.scope() == self.scope && !is_hybrid(id.resource()))
@@ -86,6 +85,24 @@ impl Client {
             let mut filters = filters.clone();
             filters.push(filter("instance-id", ids.iter().cloned())?);
             Some(filters)
+        });
+        Some(queries.collect())
+    }
+
+    /// A node is in a group by either of two tags, and a listing asks for one: an instance that
+    /// carries both comes twice.
+    fn of_groups(&self, selector: &NodeSelector, filters: Vec<Filter>) -> Option<Vec<Vec<Filter>>> {
+        let Some(groups) = &selector.groups else { return Some(vec![filters]) };
+        let names: Vec<String> = groups.iter().map(|it| literal(it.as_str())).collect();
+        if names.is_empty() {
+            return None;
+        }
+        let queries = names.chunks(FILTER_VALUES).flat_map(|names| {
+            PATCH_GROUP_TAGS.map(|tag| {
+                let mut filters = filters.clone();
+                filters.extend(filter(&format!("tag:{tag}"), names.iter().cloned()));
+                filters
+            })
         });
         Some(queries.collect())
     }

@@ -17,7 +17,7 @@ use crate::{
     convert::timestamp,
     error::{PROVIDER, invalid, malformed},
     fleet::is_hybrid,
-    rows::sound,
+    listing::sound,
 };
 
 const DEREGISTER: &str = "DeregisterManagedInstance";

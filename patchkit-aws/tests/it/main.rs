@@ -2,13 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod baseline;
+mod cloud;
 mod command;
 #[cfg(feature = "ec2")]
 mod conformance;
 mod fleet;
+mod group;
 #[cfg(feature = "ec2")]
 mod harness;
 mod hybrid;
+mod kept;
 mod power;
 mod support;
 mod sync;

@@ -29,6 +29,7 @@
 #![expect(clippy::unnecessary_wraps, reason = "all operations have one form")]
 
 mod ask;
+mod census;
 mod error;
 pub mod graph;
 mod groups;
@@ -44,7 +45,7 @@ mod power;
 mod query;
 mod reply;
 mod router;
-pub(crate) mod rows;
+mod rows;
 mod scale_set;
 mod spoil;
 mod store;
@@ -98,6 +99,8 @@ struct Call<'a> {
     reached: Vec<String>,
     /// The place of the last item of the page that was asked for.
     last: Cell<Option<usize>>,
+    /// A query that is still to be answered: it does not need the world for that.
+    query: Option<query::Asked>,
 }
 
 impl Call<'_> {
@@ -196,7 +199,11 @@ impl From<ArmError> for Refusal {
 }
 
 /// What a fault or a policy makes of a request before the service acts.
-fn meet(shared: &Shared, outcome: &mut RecordedCall) -> Result<Option<FaultKind>, Refusal> {
+fn meet(
+    shared: &Shared,
+    limit: Limit,
+    outcome: &mut RecordedCall,
+) -> Result<Option<FaultKind>, Refusal> {
     match shared.meet(outcome) {
         Met::Pass(spoil) => Ok(spoil),
         Met::Denied => {
@@ -207,6 +214,7 @@ fn meet(shared: &Shared, outcome: &mut RecordedCall) -> Result<Option<FaultKind>
             );
             Err(ArmError::new(StatusCode::FORBIDDEN, "AuthorizationFailed", message).into())
         }
+        Met::Throttled if limit == Limit::Graph => Err(limits::over_quota(1).into()),
         Met::Throttled => {
             let message = "The request is being throttled.";
             let status = StatusCode::TOO_MANY_REQUESTS;
@@ -247,7 +255,7 @@ fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut RecordedCall) -> Result<R
     outcome.ids = router::named(&state, &scope, &ask.segments);
     let asked = query::asked_page(ask, operation, limit);
     outcome.page = asked.as_ref().and_then(|it| lock(&shared.pages).of(operation, it));
-    let spoil = meet(shared, outcome)?;
+    let spoil = meet(shared, limit, outcome)?;
     let throttle = Throttle { shared, state: &state, ask, caller: &caller, scope: &scope };
     let told = throttle.take(limit)?;
     let mut call = Call {
@@ -259,6 +267,7 @@ fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut RecordedCall) -> Result<R
         tail,
         reached: Vec::new(),
         last: Cell::new(None),
+        query: None,
     };
     let result = handler(&mut call);
     if *ask.method() != Method::GET && limit != Limit::Graph {
@@ -266,6 +275,16 @@ fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut RecordedCall) -> Result<R
     }
     let last = call.last.get();
     outcome.ids.append(&mut call.reached);
+    let query = call.query.take();
+    // What is left to do is no reason for others to wait.
+    drop(state);
+    let (result, place) = match (result, query) {
+        (Ok(_), Some(query)) => query.answer(shared, ask).map_or_else(
+            |error| (Err(error), spoil::Place::None),
+            |(reply, place)| (Ok(reply), spoil::Place::Query(Box::new(place))),
+        ),
+        (result, _) => (result, last.map_or(spoil::Place::None, spoil::Place::Item)),
+    };
     outcome.acted = result.is_ok();
     // What is left is told with every answer, a refusal included.
     match result {
@@ -276,7 +295,7 @@ fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut RecordedCall) -> Result<R
             }
             if let Some(kind) = spoil.filter(|it| it.is_of_content()) {
                 let right = reply.body.clone();
-                spoil::spoil(kind, ask, last, &mut reply);
+                spoil::spoil(kind, shared, ask, &place, &mut reply);
                 if reply.body == right {
                     shared.take_back(kind, outcome);
                 }

@@ -14,7 +14,7 @@ use patchkit_core::{Clock as _, SystemClock};
 
 use super::{
     aws::ring::KeyRing,
-    azure::Bearer,
+    azure::{Bearer, graph::Pager},
     clock::Sleepers,
     fault::{FaultKind, Faults},
     limit::Limits,
@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) buckets: Option<Mutex<Buckets>>,
     /// Who may call Azure.
     pub(crate) bearer: Bearer,
+    /// The answers of Resource Graph whose pages are still asked for.
+    pub(crate) pager: Mutex<Pager>,
     /// How many items a page of Azure's lists holds.
     pub(crate) azure_page: usize,
 }
@@ -74,6 +76,7 @@ impl Shared {
             start: state.now,
             real_start: Some(SystemClock.now()),
             buckets: None,
+            pager: Mutex::new(Pager::new(state.seed)),
             bearer: Bearer { seed: state.seed, checked: false },
             azure_page: 50,
             state: Mutex::new(state),

@@ -8,9 +8,11 @@ pub(crate) mod catalogue;
 pub(crate) mod clock;
 pub(crate) mod findings;
 pub(crate) mod identity;
+mod index;
 pub(crate) mod inventory;
 pub(crate) mod judge;
 pub(crate) mod machine;
+pub(crate) mod machines;
 pub(crate) mod patching;
 pub(crate) mod populate;
 pub(crate) mod power;
@@ -21,7 +23,7 @@ mod tests;
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -36,6 +38,7 @@ use self::{
     identity::Identity,
     judge::{BaselineRef, Judgement, Judgements, PatchScan},
     machine::{Agent, AwsKind, AwsSide, Machine, MachineIx, Power, ScopeIx, SubIx},
+    machines::Machines,
     shelf::Shelf,
 };
 use super::{
@@ -54,11 +57,11 @@ pub(crate) struct State {
     pub(crate) seed: u64,
     /// Grows with what happens: what was read at the same time and version is still true.
     pub(crate) version: u64,
-    pub(crate) catalogue: Catalogue,
-    pub(crate) machines: Vec<Machine>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) machines: Machines,
     pub(crate) accounts: Vec<Account>,
     pub(crate) scopes: Vec<RegionScope>,
-    pub(crate) subscriptions: Vec<Subscription>,
+    pub(crate) subscriptions: Arc<Vec<Subscription>>,
     /// Where services write objects: S3.
     pub(crate) objects: Option<Arc<dyn ObjectSink>>,
     /// The folder that holds the lake of all accounts.
@@ -69,7 +72,8 @@ pub(crate) struct State {
     pub(crate) consistency: Consistency,
     /// Where nodes read what they are told to patch by: S3.
     pub(crate) files: Option<Arc<dyn ObjectSource>>,
-    agenda: Agenda,
+    /// Behind a lock that is never taken: what is to come is not for two threads at once.
+    agenda: Mutex<Agenda>,
     judgements: Judgements,
     numbers: u64,
 }
@@ -112,7 +116,7 @@ pub(crate) struct RegionScope {
     pub(crate) ssm: ssm::Store,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Subscription {
     pub(crate) id: Arc<str>,
     pub(crate) name: Arc<str>,
@@ -122,7 +126,7 @@ pub(crate) struct Subscription {
     pub(crate) machines: Vec<MachineIx>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ResourceGroup {
     pub(crate) name: Arc<str>,
     pub(crate) location: Arc<str>,
@@ -190,6 +194,31 @@ impl State {
         Some(at)
     }
 
+    /// The world as Azure's reads see it, as it is now: what happens later does not show in it.
+    /// It costs a copy of no machine, until that machine changes.
+    pub(crate) fn picture(&self) -> Self {
+        Self {
+            now: self.now,
+            seed: self.seed,
+            version: self.version,
+            catalogue: Arc::clone(&self.catalogue),
+            machines: self.machines.picture(),
+            accounts: Vec::new(),
+            scopes: Vec::new(),
+            subscriptions: Arc::clone(&self.subscriptions),
+            objects: None,
+            lake: None,
+            backlog: VecDeque::new(),
+            azure: self.azure.picture(),
+            by_id: HashMap::new(),
+            consistency: self.consistency,
+            files: None,
+            agenda: Mutex::default(),
+            judgements: Judgements::default(),
+            numbers: self.numbers,
+        }
+    }
+
     /// A number that no one has had before.
     pub(crate) fn next_number(&mut self) -> u64 {
         self.numbers += 1;
@@ -217,7 +246,7 @@ impl State {
 
     /// Enters what happens at `when`.
     pub(crate) fn at(&mut self, when: Timestamp, act: impl FnOnce(&mut Self) + Send + 'static) {
-        self.agenda.enter(when.max(self.now), Box::new(act));
+        exclusive(&mut self.agenda).enter(when.max(self.now), Box::new(act));
     }
 
     /// Enters what happens after a while.
@@ -227,7 +256,7 @@ impl State {
 
     /// Lets everything happen that is due by `now`.
     pub(crate) fn settle(&mut self, now: Timestamp) {
-        while let Some((when, act)) = self.agenda.due(now) {
+        while let Some((when, act)) = exclusive(&mut self.agenda).due(now) {
             self.now = self.now.max(when);
             self.version += 1;
             act(self);
@@ -324,7 +353,7 @@ impl State {
         let before = aws.scan.as_ref().and_then(|scan| scan.last_no_reboot_install);
         let no_reboot =
             operation == OperationKind::Install && execution.reboot_option == "NoReboot";
-        aws.scan = Some(Box::new(PatchScan {
+        aws.scan = Some(Arc::new(PatchScan {
             judgement,
             patches,
             told,
@@ -342,6 +371,10 @@ impl State {
         }));
         self.sync_node(at, Part::Scan);
     }
+}
+
+fn exclusive<T>(mutex: &mut Mutex<T>) -> &mut T {
+    mutex.get_mut().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Seventeen hexadecimal digits.

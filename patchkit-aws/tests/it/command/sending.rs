@@ -13,7 +13,7 @@ use crate::support::{node, one_scope, ssm};
 
 #[tokio::test]
 async fn a_request_that_can_never_succeed_is_refused_without_a_call() {
-    let world = Arc::new(one_scope(80).start().await.unwrap());
+    let world = Arc::new(one_scope(160).start().await.unwrap());
     let nodes = online(&world);
     assert!(nodes.len() > 51, "{}", nodes.len());
     let elsewhere: NodeId = "aws/111122223333/us-east-1/i-0123456789abcdef0".parse().unwrap();
@@ -56,14 +56,17 @@ async fn one_token_is_one_act_also_for_another_process() {
     let other = ssm(&world).await;
     assert_eq!(other.submit(scan("run-1-scan-0-0", &nodes[..2])).await.unwrap(), id);
     let third = ssm(&world).await;
-    assert_eq!(third.find_operation(&token("run-1-scan-0-0")).await.unwrap(), Some(id.clone()));
+    assert_eq!(
+        third.find_operation(&token("run-1-scan-0-0"), &[]).await.unwrap(),
+        Some(id.clone())
+    );
     ended(&world, &first, &id).await;
     world.advance(Duration::from_hours(48));
     let late = ssm(&world).await;
     assert_eq!(late.submit(scan("run-1-scan-0-0", &nodes[..2])).await.unwrap(), id);
     assert_eq!(count(&world, "SendCommand"), 1);
     assert_ne!(late.submit(scan("run-1-scan-0-1", &nodes[..2])).await.unwrap(), id);
-    assert_eq!(late.find_operation(&token("run-2-scan-0-0")).await.unwrap(), None);
+    assert_eq!(late.find_operation(&token("run-2-scan-0-0"), &[]).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -79,7 +82,7 @@ async fn a_token_longer_than_a_comment_is_found_again() {
     assert_ne!(ids[0], ids[1]);
     let other = ssm(&world).await;
     for (mark, id) in marks.iter().zip(ids) {
-        assert_eq!(other.find_operation(&token(mark)).await.unwrap(), Some(id));
+        assert_eq!(other.find_operation(&token(mark), &[]).await.unwrap(), Some(id));
     }
     for command in commands(&world).await {
         assert!(command.comment().unwrap().chars().count() <= 100);
@@ -97,7 +100,7 @@ async fn a_lost_answer_is_a_timeout_and_the_token_tells_what_became_of_it() {
         assert_eq!(error.kind(), ErrorKind::Timeout, "{fault:?}: {}", error.report());
         assert!(!error.is_retryable(), "it has started");
         assert_eq!(error.node(), None);
-        let id = ssm.find_operation(&token("lost")).await.unwrap().expect("it was accepted");
+        let id = ssm.find_operation(&token("lost"), &[]).await.unwrap().expect("it was accepted");
         let end = ended(&world, &ssm, &id).await;
         assert_eq!(end.status, OperationStatus::Succeeded);
         assert_eq!(ssm.submit(scan("lost", &nodes[..2])).await.unwrap(), id);
@@ -116,7 +119,7 @@ async fn what_was_never_sent_is_not_found_and_not_sent_again() {
         assert_eq!(error.kind(), ErrorKind::Timeout, "{fault:?}: {}", error.report());
         assert!(!error.is_retryable());
         world.advance(Duration::from_mins(5));
-        assert_eq!(ssm.find_operation(&token("lost")).await.unwrap(), None);
+        assert_eq!(ssm.find_operation(&token("lost"), &[]).await.unwrap(), None);
         let error = ssm.submit(scan("lost", &nodes[..2])).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "nobody can know: {}", error.report());
         assert_eq!(count(&world, "SendCommand"), 1);
@@ -187,7 +190,7 @@ async fn one_bad_node_starts_nothing_and_is_named() {
         let error = ssm.submit(scan(mark, std::slice::from_ref(&bad))).await.unwrap_err();
         assert_eq!(error.node(), Some(&bad));
         // Submitted without it, as a new one, it goes.
-        assert_eq!(ssm.find_operation(&token(mark)).await.unwrap(), None);
+        assert_eq!(ssm.find_operation(&token(mark), &[]).await.unwrap(), None);
     }
     ssm.submit(scan("others", &nodes[..2])).await.unwrap();
 }
@@ -246,10 +249,10 @@ async fn each_action_has_its_document_and_only_patching_a_snapshot() {
     assert_eq!(
         told,
         [
-            ("AWS-RefreshAssociation", false, None, Some(2_400)),
-            ("AWS-UpdateSSMAgent", false, None, Some(2_400)),
-            ("AWS-RunPatchBaseline", true, step(), Some(2_400)),
-            ("AWS-RunPatchBaseline", true, step(), Some(2_400)),
+            ("AWS-RefreshAssociation", false, None, Some(1_200)),
+            ("AWS-UpdateSSMAgent", false, None, Some(1_200)),
+            ("AWS-RunPatchBaseline", true, step(), Some(1_200)),
+            ("AWS-RunPatchBaseline", true, step(), Some(1_200)),
         ]
     );
 }

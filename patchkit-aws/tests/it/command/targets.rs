@@ -107,7 +107,7 @@ async fn a_lost_answer_to_a_targeted_command_is_found_again() {
     let wanted = [CommandTarget::tag("Ring", ["canary"])];
     let error = ssm.submit_to_targets(request("lost", wanted)).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Timeout, false));
-    let id = ssm.find_operation(&token("lost")).await.unwrap().unwrap();
+    let id = ssm.find_operation(&token("lost"), &[]).await.unwrap().unwrap();
     assert_eq!(ended(&world, &ssm, &id).await.nodes.len(), 2);
     assert_eq!(count(&world, "SendCommand"), 1);
 }

@@ -78,7 +78,7 @@ async fn an_act_is_not_over_while_an_invocation_is_missing() {
 
 #[tokio::test]
 async fn following_an_act_costs_one_call_while_a_node_works() {
-    let world = Arc::new(one_scope(80).start().await.unwrap());
+    let world = Arc::new(one_scope(160).start().await.unwrap());
     let nodes = online(&world);
     let ssm = ssm(&world).await;
     let request = PatchRequest::new(token("poll"), nodes[..50].to_vec(), INSTALL);

@@ -15,6 +15,8 @@
 //!   writes `type` in lower case.
 //! - Answers come in pages of at most 1,000 rows through a [`Pager`]; a further page needs the
 //!   column `id` in the answer, as the service says.
+//! - Where no row depends on others, a page is made when it is asked for, over rows that stay as
+//!   they are; see [`Query::open`].
 //!
 //! # Errors
 //! A [`QueryError`] has the details of a real refusal: `ParserFailure` with line and character for
@@ -57,6 +59,8 @@ mod page;
 mod parse;
 mod plan;
 mod run;
+mod source;
+mod stream;
 mod text;
 mod time;
 mod value;
@@ -64,7 +68,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, ops::ControlFlow, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -72,11 +76,13 @@ use serde_json::Value;
 pub use self::{
     error::{Detail, Position, QueryError},
     page::{Format, Options, Page, PageRequest, Pager, Rendered},
+    source::{BLOCK_COLUMNS, Field, Hints, Record, RowSet, Rows, Scan},
 };
 use self::{
     eval::{Node, Run},
     plan::{Plan, Step},
-    run::{Env, Row, Sink},
+    run::{Each, Env},
+    stream::Stream,
     value::Type,
 };
 
@@ -120,82 +126,6 @@ impl Table {
     /// The table of a name; the service does not tell case apart here.
     fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|table| table.name().eq_ignore_ascii_case(name))
-    }
-}
-
-/// What the leading filters of a query say about the rows it can use.
-///
-/// A hint never excludes a row that the query would answer with; rows beyond it are allowed.
-/// Values are in lower case and to be compared without regard to case. `None` means any.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Hints {
-    /// The values of `type`.
-    pub types: Option<Vec<String>>,
-    /// The values of `id`.
-    pub ids: Option<Vec<String>>,
-    /// The values of `subscriptionId`.
-    pub subscriptions: Option<Vec<String>>,
-}
-
-impl Hints {
-    /// Whether rows of this type can be used.
-    pub fn wants_type(&self, kind: &str) -> bool {
-        self.types.as_ref().is_none_or(|types| types.iter().any(|one| text::alike(one, kind)))
-    }
-}
-
-/// Where a query finds its rows.
-///
-/// A row is a JSON object with the service's columns, `id`, `type`, `properties` and so on; what
-/// is not in it is empty. The order of the rows is the order of an unsorted answer and must not
-/// change between two scans.
-pub trait Rows {
-    /// The rows of a table; those that the hints exclude may be left out.
-    ///
-    /// Borrowed rows are read in place. Owned ones can be made one by one as they are asked for,
-    /// so that a large table is never in memory; what a query keeps of them is theirs.
-    fn scan<'a>(
-        &'a self,
-        table: Table,
-        hints: &'a Hints,
-    ) -> Box<dyn Iterator<Item = Cow<'a, Value>> + 'a>;
-}
-
-/// Rows that are ready: shared documents by table.
-#[derive(Clone, Debug, Default)]
-pub struct RowSet {
-    tables: BTreeMap<Table, Vec<Arc<Value>>>,
-}
-
-impl RowSet {
-    /// No rows.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a row behind those of its table.
-    pub fn push(&mut self, table: Table, row: impl Into<Arc<Value>>) {
-        self.tables.entry(table).or_default().push(row.into());
-    }
-}
-
-impl Rows for RowSet {
-    fn scan<'a>(
-        &'a self,
-        table: Table,
-        hints: &'a Hints,
-    ) -> Box<dyn Iterator<Item = Cow<'a, Value>> + 'a> {
-        let rows = self.tables.get(&table).into_iter().flatten().map(AsRef::as_ref);
-        let wanted = rows.filter(|row: &&Value| {
-            // Without a type there is nothing to compare, and nothing to save.
-            hints.types.is_none()
-                || row
-                    .get("type")
-                    .and_then(Value::as_str)
-                    .is_some_and(|kind| hints.wants_type(kind))
-        });
-        Box::new(wanted.map(Cow::Borrowed))
     }
 }
 
@@ -340,7 +270,7 @@ impl Query {
         Ok(Answer { columns: self.columns(), rows: out })
     }
 
-    /// Runs it and writes its rows as the bytes of an answer.
+    /// Runs it and writes its rows as the bytes of an answer, all of them at once.
     ///
     /// # Errors
     /// Those of [`run`](Self::run).
@@ -355,28 +285,50 @@ impl Query {
         if rendered.is_full() { Err(QueryError::too_large()) } else { Ok(rendered) }
     }
 
+    /// Answers it over rows that stay as they are: like [`render`](Self::render), but where no
+    /// row depends on others and the rows tell their [blocks](Rows::blocks), each page is made
+    /// when it is asked for.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run); a page that is made later may fail with them, too.
+    pub fn open(
+        self: &Arc<Self>,
+        rows: &Arc<dyn Rows + Send + Sync>,
+        now: Timestamp,
+        format: Format,
+    ) -> Result<Rendered, QueryError> {
+        match Stream::open(self, rows, now) {
+            Some(stream) => Ok(Rendered::new(self, format).with_stream(stream)),
+            None => self.render(rows.as_ref(), now, format),
+        }
+    }
+
     fn each(
         &self,
         rows: &dyn Rows,
         now: Timestamp,
         mut each: impl FnMut(&[value::Cell<'_>]),
     ) -> Result<(), QueryError> {
+        let run = self.begin(now);
+        run::run(
+            &self.plan,
+            Env { rows, run: &run },
+            &mut Each(|row: &[value::Cell<'_>]| {
+                each(row);
+                true
+            }),
+        );
+        if run.gave_up() { Err(QueryError::too_large()) } else { Ok(()) }
+    }
+
+    /// What a run knows before its first row.
+    fn begin(&self, now: Timestamp) -> Run {
         let mut run = Run::new(now);
         for node in &self.lets {
             let value = node.eval(&[], &run).detach();
             run.lets.push(value);
         }
-        run::run(&self.plan, Env { rows, run: &run }, &mut Each(&mut each));
-        if run.gave_up() { Err(QueryError::too_large()) } else { Ok(()) }
-    }
-}
-
-struct Each<F>(F);
-
-impl<'a, F: FnMut(&[value::Cell<'_>])> Sink<'a> for Each<F> {
-    fn push(&mut self, row: &mut Row<'a>) -> ControlFlow<()> {
-        (self.0)(row);
-        ControlFlow::Continue(())
+        run
     }
 }
 

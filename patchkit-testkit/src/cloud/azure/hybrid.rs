@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cloud::world::{
         State,
-        machine::{Agent, AzureKind, MachineIx},
+        machine::{Agent, AzureKind, AzureSide, MachineIx},
         uuid,
     },
     rng::mix,
@@ -36,40 +36,88 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Reply, ArmError> {
 
 /// An Arc machine as it is read.
 pub(super) fn document(state: &State, at: MachineIx) -> Result<Value, ArmError> {
-    let (azure, machine, system) = (side(state, at)?, state.machine(at), state.system_of(at));
-    let windows = system.is_windows();
-    let connected = state.answers_azure(at);
-    let draw = state.draw(at, 44);
-    let key = if windows { "windowsConfiguration" } else { "linuxConfiguration" };
-    let mut profile = json!({"computerName": machine.name});
-    // What Arc writes has no platform settings: nothing must be set up before a schedule.
-    profile[key] = json!({"patchSettings": {
-        "assessmentMode": &*azure.patching.assessment_mode,
-        "patchMode": &*azure.patching.patch_mode,
-    }});
+    let azure = side(state, at)?;
     Ok(json!({
         "id": state.vm_resource_id(azure),
         "name": azure.name,
         "type": KIND,
         "location": vm::location_of(state, azure),
         "tags": tags::document(&azure.tags),
-        "properties": {
-            "provisioningState": "Succeeded",
-            "status": if connected { "Connected" } else { "Disconnected" },
-            "lastStatusChange": stamp_z(if connected { machine.booted } else { azure.last_heard }),
-            "agentVersion": if azure.agent == Agent::OldVersion { "1.18.02139.990" } else { "1.47.02963.2110" },
-            // The id of the registration; the other one is that of the machine itself.
-            "vmId": uuid(draw, mix(draw)),
-            "vmUuid": azure.vm_id,
-            "displayName": azure.name,
-            "machineFqdn": format!("{}.corp.example.com", machine.name.to_lowercase()),
-            "domainName": "corp.example.com",
-            "osType": if windows { "windows" } else { "linux" },
-            "osName": vm_view::os_name(system.name),
-            "osSku": format!("{} {}", system.name, system.version),
-            "osVersion": system.version,
-            "osProfile": profile,
-            "detectedProperties": {"cloudprovider": "N/A", "manufacturer": "VMware, Inc."},
-        },
+        "properties": shown(state, at, azure, None),
     }))
+}
+
+const PROPERTIES: [&str; 15] = [
+    "provisioningState",
+    "status",
+    "lastStatusChange",
+    "agentVersion",
+    "vmId",
+    "vmUuid",
+    "displayName",
+    "machineFqdn",
+    "domainName",
+    "osType",
+    "osName",
+    "osSku",
+    "osVersion",
+    "osProfile",
+    "detectedProperties",
+];
+
+/// The properties of an Arc machine: all, or those that are named.
+pub(super) fn shown(
+    state: &State,
+    at: MachineIx,
+    azure: &AzureSide,
+    names: Option<&[String]>,
+) -> Value {
+    let one = |name: &str| Some((name.to_owned(), property(state, at, azure, name)?));
+    Value::Object(names.map_or_else(
+        || PROPERTIES.iter().copied().filter_map(one).collect(),
+        |names| names.iter().filter_map(|name| one(name)).collect(),
+    ))
+}
+
+/// One property of an Arc machine; none where it has none of this name.
+fn property(state: &State, at: MachineIx, azure: &AzureSide, name: &str) -> Option<Value> {
+    let (machine, system) = (state.machine(at), state.system_of(at));
+    let (windows, connected) = (system.is_windows(), || state.answers_azure(at));
+    Some(match name {
+        "provisioningState" => json!("Succeeded"),
+        "status" => json!(if connected() { "Connected" } else { "Disconnected" }),
+        "lastStatusChange" => {
+            json!(stamp_z(if connected() { machine.booted } else { azure.last_heard }))
+        }
+        "agentVersion" => json!(if azure.agent == Agent::OldVersion {
+            "1.18.02139.990"
+        } else {
+            "1.47.02963.2110"
+        }),
+        // The id of the registration; the other one is that of the machine itself.
+        "vmId" => {
+            let draw = state.draw(at, 44);
+            json!(uuid(draw, mix(draw)))
+        }
+        "vmUuid" => json!(azure.vm_id),
+        "displayName" => json!(azure.name),
+        "machineFqdn" => json!(format!("{}.corp.example.com", machine.name.to_lowercase())),
+        "domainName" => json!("corp.example.com"),
+        "osType" => json!(if windows { "windows" } else { "linux" }),
+        "osName" => json!(vm_view::os_name(system.name)),
+        "osSku" => json!(format!("{} {}", system.name, system.version)),
+        "osVersion" => json!(system.version),
+        "osProfile" => {
+            let key = if windows { "windowsConfiguration" } else { "linuxConfiguration" };
+            let mut profile = json!({"computerName": machine.name});
+            // What Arc writes has no platform settings: nothing must be set up before a schedule.
+            profile[key] = json!({"patchSettings": {
+                "assessmentMode": &*azure.patching.assessment_mode,
+                "patchMode": &*azure.patching.patch_mode,
+            }});
+            profile
+        }
+        "detectedProperties" => json!({"cloudprovider": "N/A", "manufacturer": "VMware, Inc."}),
+        _ => return None,
+    })
 }

@@ -136,6 +136,27 @@ const HEADERS: [[&str; 2]; 3] = [
 /// Fifteen queries in five seconds ("Guidance for throttled requests in Azure Resource Graph").
 const GRAPH: Rate = Rate::per_second(3.0, 15);
 
+/// What every answer of Resource Graph tells of its caller's quota.
+fn quota(left: u32) -> Headers {
+    vec![
+        ("x-ms-user-quota-remaining", left.to_string()),
+        ("x-ms-user-quota-resets-after", "00:00:05".to_owned()),
+    ]
+}
+
+/// The refusal of Resource Graph where a caller's quota is used up.
+pub(super) fn over_quota(seconds: u64) -> ArmError {
+    let mut error = ArmError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "RateLimiting",
+        "Client application has been throttled and should not attempt to repeat the request \
+         until an amount of time has elapsed.",
+    );
+    error.headers.push(("retry-after", seconds.to_string()));
+    error.headers.extend(quota(0));
+    error
+}
+
 pub(super) struct Throttle<'a> {
     pub(super) shared: &'a Shared,
     pub(super) state: &'a State,
@@ -217,20 +238,9 @@ impl Throttle<'_> {
     fn graph(&self, told: &mut Headers) -> Result<(), ArmError> {
         let key = format!("graph:{}", self.caller.name);
         let taken = self.one(&key, GRAPH);
-        let left = taken.unwrap_or(0);
-        told.push(("x-ms-user-quota-remaining", left.to_string()));
-        told.push(("x-ms-user-quota-resets-after", "00:00:05".to_owned()));
-        taken.map(|_| ()).map_err(|wait| {
-            let mut error = ArmError::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "RateLimiting",
-                "Client application has been throttled and should not attempt to repeat the \
-                 request until an amount of time has elapsed.",
-            );
-            error.headers.push(("retry-after", wait.seconds().to_string()));
-            error.headers.append(told);
-            error
-        })
+        let left = taken.map_err(|wait| over_quota(wait.seconds()))?;
+        told.extend(quota(left));
+        Ok(())
     }
 
     fn refused_at_the_door(&self, subscription: &str, wait: RetryAfter) -> ArmError {

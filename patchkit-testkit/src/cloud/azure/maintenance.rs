@@ -40,7 +40,7 @@ const SHORTEST: Duration = Duration::from_mins(90);
 const LONGEST: Duration = Duration::from_mins(3 * 60 + 55);
 
 /// Configurations and assignments, by id in lower case, and the runs so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Schedules {
     configurations: BTreeMap<String, Configuration>,
     pub(super) assignments: BTreeMap<String, Assignment>,
@@ -152,7 +152,7 @@ fn merge(into: &mut Value, from: Value) {
 
 fn delete(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     let key = key(call);
-    let gone = call.state.azure.schedules.configurations.remove(&key);
+    let gone = call.state.schedules_mut().configurations.remove(&key);
     Ok(match gone {
         Some(it) => Reply::ok(&it.document(call.state)),
         None => Reply::empty(StatusCode::NO_CONTENT),
@@ -188,7 +188,7 @@ fn store(
         return Err(ArmError::parameter("location", "Required parameter 'location'."));
     }
     check(&Value::Object(properties.clone()))?;
-    let schedules = &mut call.state.azure.schedules;
+    let schedules = call.state.schedules_mut();
     schedules.revisions += 1;
     let revision = schedules.revisions;
     let configuration = Configuration {

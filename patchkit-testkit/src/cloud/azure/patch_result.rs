@@ -151,13 +151,20 @@ pub(super) fn assessment(state: &State, at: MachineIx, it: &Assessment) -> Value
 /// The counts of an assessment by class.
 pub(super) fn counts(state: &State, at: MachineIx, available: &FixedBitSet) -> Value {
     let system = state.system_of(at);
+    let patches = counted(state, at, available);
+    let mut found: Vec<(Class, usize)> = Vec::new();
+    for class in patches.map(|it| Class::of(it, system)) {
+        match found.iter_mut().find(|(known, _)| *known == class) {
+            Some((_, count)) => *count += 1,
+            None => found.push((class, 1)),
+        }
+    }
     let mut counts = Map::new();
     for (class, _, _, key) in Class::every() {
-        let of = |patch: &&Patch| Class::of(patch, system) == *class;
         // The published example of Windows has no `other`.
         if *class != Class::Other || !system.is_windows() {
-            counts
-                .insert((*key).to_owned(), json!(counted(state, at, available).filter(of).count()));
+            let count = found.iter().find(|(known, _)| known == class).map_or(0, |(_, it)| *it);
+            counts.insert((*key).to_owned(), json!(count));
         }
     }
     counts.into()

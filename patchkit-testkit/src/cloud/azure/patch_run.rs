@@ -1,6 +1,6 @@
 //! Assessments and installations as the platform's agents carry them out.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
@@ -130,7 +130,7 @@ impl State {
         let mut available = machine.patches.relevant.clone();
         available.difference_with(&machine.patches.installed);
         if let Some(azure) = &mut machine.azure {
-            azure.assessment = Some(Box::new(Assessment {
+            azure.assessment = Some(Arc::new(Assessment {
                 activity: activity.into(),
                 started,
                 ended,

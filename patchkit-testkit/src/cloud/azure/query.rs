@@ -1,57 +1,45 @@
 //! Queries of Resource Graph over the rows of the world.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::StatusCode;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
     Call,
     ask::Ask,
     error::ArmError,
-    graph::{Hints, Options, PageRequest, Pager, Query, QueryError, Rows, Table},
+    graph::{Options, Page, PageRequest, Query, QueryError, Rows},
     limits::Limit,
     reply::Reply,
-    rows::{self, Over, Source},
+    rows::World,
 };
 use crate::{
-    cloud::world::{State, machine::SubIx},
+    cloud::{
+        shared::{Shared, lock},
+        world::machine::SubIx,
+    },
     rng::mix,
 };
 
 /// For how long an answer is given again where nothing has happened, in seconds of the world.
 const BEHIND: i64 = 15;
 
-/// The world as the tables of a query, in the subscriptions that it asks for.
-struct World<'a> {
-    state: &'a State,
-    subscriptions: Vec<SubIx>,
+/// A query that was read, with what it is to be answered from.
+#[derive(Debug)]
+pub(super) struct Asked {
+    query: String,
+    scope: String,
+    options: Options,
+    version: u64,
+    now: Timestamp,
+    /// None for a further page: its answer has its own.
+    world: Option<World>,
 }
 
-impl Rows for World<'_> {
-    fn scan<'a>(
-        &'a self,
-        table: Table,
-        hints: &'a Hints,
-    ) -> Box<dyn Iterator<Item = Cow<'a, Value>> + 'a> {
-        let source = match table {
-            Table::Resources => Source::Resources,
-            Table::ResourceContainers => Source::Containers,
-            Table::PatchAssessmentResources => Source::Assessments,
-            Table::PatchInstallationResources => Source::Installations,
-            Table::MaintenanceResources => Source::Maintenance,
-        };
-        let subscriptions = self.subscriptions.iter().copied().filter(|at| {
-            let id = &self.state.subscription(*at).id;
-            let named = |asked: &Vec<String>| asked.iter().any(|it| it.eq_ignore_ascii_case(id));
-            hints.subscriptions.as_ref().is_none_or(named)
-        });
-        let over = Over { subscriptions: subscriptions.collect(), ids: hints.ids.as_deref() };
-        let rows = rows::rows(self.state, source, over, |kind| hints.wants_type(kind));
-        Box::new(rows.map(Cow::Owned))
-    }
-}
-
+/// Reads a query under the lock of the world, and takes a picture for it: the work on it needs
+/// the world no more.
 pub(super) fn resources(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     let body = call.ask.object()?;
     let query = body["query"].as_str().map(str::trim).filter(|it| !it.is_empty());
@@ -62,39 +50,77 @@ pub(super) fn resources(call: &mut Call<'_>) -> Result<Reply, ArmError> {
         return Err(ArmError::bad("BadRequest", "The simulator does not model facets."));
     }
     let subscriptions = asked(call, &body["subscriptions"])?;
-    let options = Options::from_json(&body["options"]).map_err(|error| refusal(call, &error))?;
+    let options = Options::from_json(&body["options"]);
+    let options = options.map_err(|error| refusal(call.shared, call.ask, &error))?;
     let numbers: Vec<_> = subscriptions.iter().map(|it| it.0.to_string()).collect();
     let scope = format!("{}:{}", call.caller.name, numbers.join(","));
-    let request = PageRequest { query, scope: &scope, options: &options };
+    // Rows change with what happens, and a few with the time alone: whether an agent answers,
+    // what is too old to be told. The real index is minutes behind; this one some seconds.
+    let moment = call.state.now.as_second().div_euclid(BEHIND).cast_unsigned();
+    let version = mix(call.state.version ^ mix(moment));
     let now = call.state.now;
-    let seed = call.state.seed;
-    let pager = call.state.azure.pager.get_or_insert_with(|| Pager::new(seed));
-    let resumed = pager.resume(request, now);
-    let page = if let Some(page) = resumed.map_err(|error| refusal(call, &error))? {
-        page
-    } else {
-        // Rows change with what happens, and a few with the time alone: whether an agent answers,
-        // what is too old to be told. The real index is minutes behind; this one some seconds.
-        let moment = now.as_second().div_euclid(BEHIND).cast_unsigned();
-        let version = mix(call.state.version ^ mix(moment));
-        let parsed = Query::parse(query).map_err(|error| refusal(call, &error))?;
-        let pager = call.state.azure.pager.get_or_insert_with(|| Pager::new(seed));
-        if let Some(page) = pager.reuse(request, version, now) {
+    let first = options.skip_token.is_none();
+    let world = first.then(|| World::of(call.state, subscriptions));
+    let query = query.to_owned();
+    call.query = Some(Asked { query, scope, options, version, now, world });
+    Ok(Reply::empty(StatusCode::OK))
+}
+
+impl Asked {
+    /// Answers the query; the page can be asked for again.
+    pub(super) fn answer(self, shared: &Shared, ask: &Ask<'_>) -> Result<(Reply, Place), ArmError> {
+        let Self { query, scope, options, version, now, world } = self;
+        let refused = |error: QueryError| refusal(shared, ask, &error);
+        let request = PageRequest { query: &query, scope: &scope, options: &options };
+        let resumed = lock(&shared.pager).resume(request, now).map_err(refused)?;
+        let page = if let Some(page) = resumed {
             page
         } else {
-            let world = World { state: call.state, subscriptions };
-            let answer = parsed.render(&world, now, options.format);
-            let answer = answer.map_err(|error| refusal(call, &error))?;
-            let pager = call.state.azure.pager.get_or_insert_with(|| Pager::new(seed));
-            let version = parsed.is_timeless().then_some(version);
-            pager.open(request, answer, version, now)
-        }
-    };
-    let next = page.token.clone();
-    let reply = Reply { body: page.body(), next, ..Reply::ok(&Value::Null) };
-    Ok(reply
-        .with("x-ms-resource-graph-request-duration", "0:00:00:00.0210000")
-        .with("x-ms-ratelimit-remaining-tenant-resource-requests", "14"))
+            let world = world.ok_or_else(|| {
+                ArmError::bad("InvalidSkipToken", "The request has no skip token.")
+            })?;
+            let parsed = Arc::new(Query::parse(&query).map_err(refused)?);
+            let known = lock(&shared.pager).reuse(request, version, now);
+            if let Some(page) = known {
+                page
+            } else {
+                let rows: Arc<dyn Rows + Send + Sync> = Arc::new(world);
+                let answer = parsed.open(&rows, now, options.format).map_err(refused)?;
+                let version = parsed.is_timeless().then_some(version);
+                lock(&shared.pager).open(request, answer, version, now)
+            }
+        };
+        let body = page.body().map_err(refused)?;
+        let next = page.token.clone();
+        let reply = Reply { body, next, ..Reply::ok(&Value::Null) }
+            .with("x-ms-resource-graph-request-duration", "0:00:00:00.0210000")
+            .with("x-ms-ratelimit-remaining-tenant-resource-requests", "14");
+        Ok((reply, Place { query, scope, options, page }))
+    }
+}
+
+/// Where an answer's page is, for one that is to be spoiled.
+#[derive(Debug)]
+pub(super) struct Place {
+    query: String,
+    scope: String,
+    options: Options,
+    page: Page,
+}
+
+impl Place {
+    /// A token for the page once more, other than the one that it was asked with. None where the
+    /// answer cannot be paged.
+    pub(super) fn again(&self, shared: &Shared) -> Option<String> {
+        let request =
+            PageRequest { query: &self.query, scope: &self.scope, options: &self.options };
+        lock(&shared.pager).again(request, &self.page, shared.now())
+    }
+
+    /// A token for the page behind, that begins with the last row of this one.
+    pub(super) fn overlap(&self, shared: &Shared) -> Option<String> {
+        lock(&shared.pager).overlap(&self.page)
+    }
 }
 
 /// The subscriptions that a query names, as the record has them: a query of one is in its scope.
@@ -116,7 +142,7 @@ pub(super) fn asked_page(ask: &Ask<'_>, operation: &str, limit: Limit) -> Option
 
 /// The subscriptions that a request asks for; all where it names none.
 fn asked(call: &Call<'_>, given: &Value) -> Result<Vec<SubIx>, ArmError> {
-    let all = (0u16..).map(SubIx).zip(&call.state.subscriptions);
+    let all = (0u16..).map(SubIx).zip(call.state.subscriptions.iter());
     let named: Vec<&str> = match given {
         Value::Null => Vec::new(),
         Value::Array(many) if many.iter().all(Value::is_string) => {
@@ -134,10 +160,10 @@ fn asked(call: &Call<'_>, given: &Value) -> Result<Vec<SubIx>, ArmError> {
 }
 
 /// A refusal of the query in the service's own form.
-fn refusal(call: &Call<'_>, error: &QueryError) -> ArmError {
-    let own = call.ask.header("x-ms-correlation-request-id").map(ToOwned::to_owned);
-    let correlation = own.unwrap_or_else(|| call.shared.next_request_id());
-    let body = error.body(call.state.now, &correlation);
+fn refusal(shared: &Shared, ask: &Ask<'_>, error: &QueryError) -> ArmError {
+    let own = ask.header("x-ms-correlation-request-id").map(ToOwned::to_owned);
+    let correlation = own.unwrap_or_else(|| shared.next_request_id());
+    let body = error.body(shared.now(), &correlation);
     let text = |key: &str| body["error"][key].as_str().unwrap_or_default().to_owned();
     let mut refusal = ArmError::bad(text("code"), text("message"));
     refusal.details = match &body["error"]["details"] {

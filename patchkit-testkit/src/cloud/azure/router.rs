@@ -290,7 +290,7 @@ fn scope(state: &State, segments: &[String], lower: &[&str]) -> Result<Scope, Ar
 fn subscription(state: &State, id: &str) -> Result<SubIx, ArmError> {
     (0u16..)
         .map(SubIx)
-        .zip(&state.subscriptions)
+        .zip(state.subscriptions.iter())
         .find(|(_, it)| it.id.eq_ignore_ascii_case(id))
         .map(|(at, _)| at)
         .ok_or_else(|| {

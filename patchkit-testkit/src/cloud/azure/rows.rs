@@ -1,414 +1,379 @@
-//! The rows of Resource Graph, made from the world one by one as they are asked for.
+//! The rows of Resource Graph, made from a picture of the world as they are asked for.
 //!
 //! A row has the columns that its table fills; a column that it lacks is empty. Types and names of
 //! resource groups are in lower case, as the service writes them.
 
-use std::time::Duration;
+mod machine;
+mod other;
 
-use fixedbitset::FixedBitSet;
-use serde_json::{Value, json};
+use std::{ops::ControlFlow, sync::OnceLock, time::Duration};
 
+use jiff::Timestamp;
+use serde_json::Value;
+
+use self::machine::{Class, MachineRow, Of};
 use super::{
-    hybrid, patch_result, patch_result::Named, reply::stamp_z, scale_set, side, tags, tenant, vm,
-    vm_view,
+    census::{Folder, Tally},
+    graph::{Hints, Record, Rows, Scan, Table},
+    patch_result, side, tenant,
 };
 use crate::cloud::world::{
     State,
     clock::earlier,
-    machine::{Assessment, AzureKind, AzureSide, Installation, MachineIx, SubIx},
+    machine::{AzureSide, MachineIx, SubIx},
+    machines::Machines,
 };
-
-/// A table that the world fills.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Source {
-    Resources,
-    Containers,
-    Assessments,
-    Installations,
-    Maintenance,
-}
 
 /// How long assessments and installations are kept ("Query logs" of Azure Update Manager).
 const ASSESSMENTS: Duration = Duration::from_hours(7 * 24);
 const INSTALLATIONS: Duration = Duration::from_hours(30 * 24);
 
-const VM: &str = "microsoft.compute/virtualmachines";
-const ARC: &str = "microsoft.hybridcompute/machines";
-const SET: &str = "microsoft.compute/virtualmachinescalesets";
-
-/// Iterators of rows are boxed: their kind depends on the table.
-type Rows<'a> = Box<dyn Iterator<Item = Value> + 'a>;
-
-/// The rows of a table in the order in which they are answered. Those of a type that is not
-/// `wanted` are not made.
-pub(crate) fn rows<'a>(
-    state: &'a State,
-    source: Source,
-    over: Over<'a>,
-    wanted: impl Fn(&str) -> bool + Copy + 'a,
-) -> Rows<'a> {
-    let made = Made { state, tenant: tenant(state.seed), over };
-    match source {
-        Source::Resources => Box::new(resources(made, wanted)),
-        Source::Containers => Box::new(containers(made, wanted)),
-        Source::Assessments => Box::new(assessments(made, wanted)),
-        Source::Installations => Box::new(installations(made, wanted)),
-        Source::Maintenance => Box::new(maintenance(made, wanted)),
-    }
-}
-
-/// What a table is read over.
-#[derive(Clone, Debug)]
-pub(crate) struct Over<'a> {
-    pub(crate) subscriptions: Vec<SubIx>,
-    /// The only ids that are asked for, in lower case; rows beyond them may be made.
-    pub(crate) ids: Option<&'a [String]>,
-}
-
-/// What every row needs.
-#[derive(Clone, Debug)]
-struct Made<'a> {
-    state: &'a State,
+/// The world as the tables of a query, in the subscriptions that it asks for.
+#[derive(Debug)]
+pub(super) struct World {
+    state: State,
     tenant: String,
-    over: Over<'a>,
+    subscriptions: Vec<SubIx>,
+    /// How many machines had been copied for pictures before this one.
+    copied: usize,
+    /// Scale sets and maintenance configurations.
+    documents: OnceLock<Vec<Value>>,
 }
 
-impl<'a> Made<'a> {
-    /// Every machine that is a resource of its own, with its type.
-    fn machines(&self) -> impl Iterator<Item = (MachineIx, &'a AzureSide, &'static str)> + use<'a> {
-        let state = self.state;
-        let subscriptions = self.over.subscriptions.clone().into_iter();
-        let all = subscriptions.flat_map(|it| state.subscription(it).machines.iter().copied());
-        all.filter_map(|at| kind_of(state, at))
+/// Where a row goes.
+type Each<'e, 'a> = &'e mut dyn FnMut(&dyn Record<'a>) -> ControlFlow<()>;
+
+impl World {
+    /// A picture of the world as it is now.
+    pub(super) fn of(state: &mut State, subscriptions: Vec<SubIx>) -> Self {
+        state.recount();
+        Self {
+            tenant: tenant(state.seed),
+            copied: state.machines.copied(),
+            state: state.picture(),
+            subscriptions,
+            documents: OnceLock::new(),
+        }
     }
 
-    /// Those of the ids that are asked for, where some are.
-    fn named(&self) -> Box<dyn Iterator<Item = (MachineIx, &'a AzureSide, &'static str)> + 'a> {
-        let Some(ids) = self.over.ids else { return Box::new(self.machines()) };
-        let (state, subscriptions) = (self.state, self.over.subscriptions.clone());
-        let found = ids.iter().filter_map(|id| state.azure.by_id.get(id.as_str()));
-        let found = found.filter_map(|at| kind_of(state, *at));
-        Box::new(found.filter(move |(_, azure, _)| subscriptions.contains(&azure.subscription)))
+    /// The time that it shows.
+    #[cfg(test)]
+    pub(super) fn now(&self) -> Timestamp {
+        self.state.now
     }
 
-    fn holds(&self, subscription: &str) -> bool {
-        let mut all = self.over.subscriptions.iter();
-        all.any(|at| self.state.subscription(*at).id.eq_ignore_ascii_case(subscription))
-    }
-
-    fn row(&self, id: &str, name: &str, kind: &str, properties: Value) -> Value {
-        let mut parts = id.split('/');
-        let subscription = parts.nth(2).unwrap_or_default();
-        let group = parts.nth(1).unwrap_or_default().to_lowercase();
-        let mut row = json!({
-            "id": id,
-            "name": name,
-            "type": kind,
-            "tenantId": self.tenant,
-            "kind": "",
-            "resourceGroup": group,
-            "subscriptionId": subscription,
-            "managedBy": "",
+    /// The subscriptions that a scan reads, with where their blocks begin.
+    fn here<'a>(&'a self, hints: &'a Hints, table: Table) -> impl Iterator<Item = Shelf<'a>> {
+        let mut first = 0;
+        let all = self.subscriptions.iter().filter(|at| {
+            let id = &self.state.subscription(**at).id;
+            let named = |asked: &Vec<String>| asked.iter().any(|it| it.eq_ignore_ascii_case(id));
+            hints.subscriptions.as_ref().is_none_or(named)
         });
-        row["properties"] = properties;
-        row
+        all.filter_map(move |at| {
+            let folder = self.state.azure.census.folder(*at)?;
+            let shelf = Shelf { at: *at, first, folder };
+            first += folder.groups.len() * Class::of(table).len();
+            Some(shelf)
+        })
     }
 
-    fn of_machine(
-        &self,
-        azure: &AzureSide,
-        tail: &str,
-        name: &str,
-        kind: &str,
-        properties: Value,
-    ) -> Value {
-        let id = format!("{}{tail}", self.state.vm_resource_id(azure));
-        let mut row = self.row(&id, name, kind, properties);
-        row["location"] = json!(vm::location_of(self.state, azure));
-        row
-    }
-}
-
-/// A machine with its type; none where it is no resource of its own.
-fn kind_of(state: &State, at: MachineIx) -> Option<(MachineIx, &AzureSide, &'static str)> {
-    let azure = side(state, at).ok()?;
-    match azure.kind {
-        AzureKind::Vm | AzureKind::Flexible { .. } => Some((at, azure, VM)),
-        AzureKind::Arc => Some((at, azure, ARC)),
-        AzureKind::Uniform { .. } => None,
-    }
-}
-
-fn resources<'a>(
-    made: Made<'a>,
-    wanted: impl Fn(&str) -> bool + Copy + 'a,
-) -> impl Iterator<Item = Value> + 'a {
-    let state = made.state;
-    let others = made.clone();
-    let machines = made.named().filter(move |(_, _, kind)| wanted(kind));
-    let machines = machines.filter_map(move |(at, azure, kind)| {
-        let mut document = match kind {
-            ARC => hybrid::document(state, at).ok()?,
-            _ => vm::document(state, at, vm::Detail::Model).ok()?,
+    /// When the oldest began or ended that is still told.
+    fn oldest(&self, table: Table) -> Timestamp {
+        let kept = match table {
+            Table::PatchInstallationResources => INSTALLATIONS,
+            _ => ASSESSMENTS,
         };
-        let mut properties = document["properties"].take();
-        if kind == VM {
-            properties["extended"] = json!({"instanceView": extended(state, at)});
-        }
-        let mut row = made.of_machine(azure, "", &azure.name, kind, properties);
-        row["tags"] = tags::document(&azure.tags);
-        Some(row)
-    });
-    let sets: Vec<Value> = if wanted(SET) { scale_set::documents(state) } else { Vec::new() };
-    let configuration = "microsoft.maintenance/maintenanceconfigurations";
-    let configurations =
-        if wanted(configuration) { state.azure.schedules.documents(state) } else { Vec::new() };
-    let documents = sets.into_iter().map(|it| (it, SET));
-    let documents = documents.chain(configurations.into_iter().map(move |it| (it, configuration)));
-    machines.chain(documents.filter_map(move |(mut document, kind)| {
-        let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
-        let (id, name) = (text("id"), text("name"));
-        if !others.holds(id.split('/').nth(2).unwrap_or_default()) {
-            return None;
-        }
-        let mut row = others.row(&id, &name, kind, document["properties"].take());
-        for key in ["location", "tags", "sku"] {
-            row[key] = document[key].take();
-        }
-        Some(row)
-    }))
-}
-
-fn extended(state: &State, at: MachineIx) -> Value {
-    let machine = state.machine(at);
-    let [word, words] = vm_view::power(machine.power);
-    let code = format!("PowerState/{word}");
-    let mut view = json!({
-        "powerState": {"code": code, "level": "Info", "displayStatus": words},
-        "hyperVGeneration": "V2",
-    });
-    if state.answers_azure(at) {
-        let system = state.system_of(at);
-        view["computerName"] = json!(&*machine.name);
-        view["osName"] = json!(vm_view::os_name(system.name));
-        view["osVersion"] = json!(system.version);
+        earlier(self.state.now, kept)
     }
-    view
-}
 
-fn containers<'a>(
-    made: Made<'a>,
-    wanted: impl Fn(&str) -> bool + Copy + 'a,
-) -> impl Iterator<Item = Value> + 'a {
-    let state = made.state;
-    let [of_subscription, of_group] =
-        ["microsoft.resources/subscriptions", "microsoft.resources/subscriptions/resourcegroups"];
-    made.over.subscriptions.clone().into_iter().flat_map(move |at| {
-        let subscription = state.subscription(at);
-        let mut rows = Vec::new();
-        if wanted(of_subscription) {
-            let properties = json!({"state": "Enabled", "managedByTenants": []});
-            let id = format!("/subscriptions/{}", subscription.id);
-            let mut row = made.row(&id, &subscription.name, of_subscription, properties);
-            row["tags"] = tags::document(&subscription.tags);
-            rows.push(row);
-        }
-        if wanted(of_group) {
-            for (n, group) in (0u16..).zip(&subscription.groups) {
-                let properties = json!({"provisioningState": "Succeeded"});
-                let id = state.group_id(at, n);
-                let mut row = made.row(&id, &group.name, of_group, properties);
-                row["tags"] = tags::document(&group.tags);
-                row["location"] = json!(&*group.location);
-                rows.push(row);
+    /// How many rows of each class a machine has.
+    fn counts(&self, table: Table, tally: &Tally, at: MachineIx, oldest: Timestamp) -> [usize; 2] {
+        let wide = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        match table {
+            Table::PatchAssessmentResources if tally.assessed.is_some_and(|it| it >= oldest) => {
+                [1, wide(tally.missing)]
             }
+            Table::PatchInstallationResources if tally.first.is_some_and(|it| it >= oldest) => {
+                [wide(tally.installations), wide(tally.treated)]
+            }
+            // The first of its installations is too old: the others are to be looked at.
+            Table::PatchInstallationResources if tally.first.is_some() => {
+                let all = side(&self.state, at).map_or(&[][..], |it| &it.installations);
+                let kept = all.iter().filter(|it| it.started >= oldest);
+                let patches = kept.clone().flat_map(patch_result::states);
+                [kept.count(), patches.map(|(_, places)| places.count_ones(..)).sum()]
+            }
+            _ => [0, 0],
         }
-        rows
-    })
+    }
+
+    fn row<'a>(
+        &'a self,
+        at: MachineIx,
+        azure: &'a AzureSide,
+        class: &'static Class,
+        of: Of<'a>,
+    ) -> MachineRow<'a> {
+        MachineRow::new(&self.state, &self.tenant, at, azure, class, of)
+    }
 }
 
-fn assessments<'a>(
-    made: Made<'a>,
-    wanted: impl Fn(&str) -> bool + Copy + 'a,
-) -> impl Iterator<Item = Value> + 'a {
-    let oldest = earlier(made.state.now, ASSESSMENTS);
-    made.machines().flat_map(move |(at, azure, kind)| {
-        let mut rows = Vec::new();
-        let Some(it) = azure.assessment.as_ref().filter(|it| it.ended >= oldest) else {
-            return rows;
+/// The machines of a subscription, and where its blocks begin among all.
+#[derive(Clone, Copy, Debug)]
+struct Shelf<'a> {
+    at: SubIx,
+    first: usize,
+    folder: &'a Folder,
+}
+
+/// Which rows a scan wants, and how many of them it leaves out first.
+struct Choice<'a> {
+    scan: Scan<'a>,
+    classes: &'static [Class],
+    /// By class, where there are no blocks.
+    wanted: Vec<bool>,
+    skip: usize,
+}
+
+impl<'a> Choice<'a> {
+    fn of(scan: Scan<'a>) -> Self {
+        let classes = Class::of(scan.table);
+        let wanted = classes.iter().map(|it| scan.hints.wants_type(it.name)).collect();
+        Self { scan, classes, wanted, skip: scan.skip }
+    }
+
+    /// Whether the rows of a class in a resource group are wanted.
+    fn wants(&self, shelf: &Shelf<'_>, group: usize, class: usize) -> bool {
+        match self.scan.blocks {
+            Some(blocks) => {
+                let block = shelf.first + group * self.classes.len() + class;
+                blocks.get(block).copied().unwrap_or(false)
+            }
+            None => self.wanted.get(class).copied().unwrap_or(false),
+        }
+    }
+
+    /// Whether so many rows are among those that are left out first.
+    fn skips(&mut self, rows: usize) -> bool {
+        match self.skip.checked_sub(rows) {
+            Some(left) => {
+                self.skip = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Rows for World {
+    fn scan<'a>(&'a self, scan: Scan<'a>, each: Each<'_, 'a>) {
+        let mut choice = Choice::of(scan);
+        let _wanted = match scan.table {
+            Table::Resources => self.resources(&mut choice, each),
+            Table::ResourceContainers => self.containers(scan.hints, each),
+            Table::MaintenanceResources => self.maintenance(scan.hints, each),
+            _ => self.patches(&mut choice, each),
         };
-        let own = format!("{kind}/patchassessmentresults");
-        if wanted(&own) {
-            let properties = assessment(made.state, at, it);
-            let tail = "/patchAssessmentResults/latest";
-            rows.push(made.of_machine(azure, tail, &it.activity, &own, properties));
+    }
+
+    fn blocks<'a>(
+        &'a self,
+        table: Table,
+        hints: &'a Hints,
+        each: &mut dyn FnMut(&dyn Record<'a>, usize),
+    ) -> bool {
+        // A few machines are found faster by their ids than counted.
+        if hints.ids.is_some() || Class::of(table).is_empty() {
+            return false;
         }
-        let own = format!("{own}/softwarepatches");
-        if wanted(&own) {
-            let patch = |place| missing_patch(&made, (at, azure), it, place, &own);
-            rows.extend(it.available.ones().filter_map(patch));
-        }
-        rows
-    })
-}
-
-fn assessment(state: &State, at: MachineIx, it: &Assessment) -> Value {
-    let mut counts = patch_result::counts(state, at, &it.available);
-    // Rows have every class, whatever the system.
-    if counts["other"].is_null() {
-        counts["other"] = json!(0);
-    }
-    json!({
-        "assessmentActivityId": it.activity,
-        "rebootPending": it.reboot_pending,
-        "patchServiceUsed": patch_result::service(state, at, '-'),
-        "osType": vm::os_type(state, at),
-        "startDateTime": stamp_z(it.started),
-        "lastModifiedDateTime": stamp_z(it.ended),
-        "startedBy": it.started_by,
-        "errorDetails": null,
-        "status": "Succeeded",
-        "availablePatchCountByClassification": counts,
-    })
-}
-
-fn missing_patch(
-    made: &Made<'_>,
-    (at, azure): (MachineIx, &AzureSide),
-    it: &Assessment,
-    place: usize,
-    kind: &str,
-) -> Option<Value> {
-    let system = made.state.system_of(at);
-    let patch = system.patches.get(place)?;
-    let named = Named::of(patch, system);
-    let tail = format!("/patchAssessmentResults/latest/softwarePatches/{}", named.id);
-    let mut properties = software(&named);
-    properties["rebootRequired"] = json!(State::needs_boot(place));
-    properties["rebootBehavior"] = json!(patch_result::reboot_behavior(place));
-    properties["assessmentState"] = json!(patch_result::assessment_state(made.state, at, place));
-    properties["lastModifiedDateTime"] = json!(stamp_z(it.ended));
-    // No package manager tells it.
-    properties["publishedDateTime"] = match patch.released_at {
-        Some(at) if system.is_windows() => json!(stamp_z(at)),
-        _ => Value::Null,
-    };
-    Some(made.of_machine(azure, &tail, &named.id, kind, properties))
-}
-
-fn software(named: &Named) -> Value {
-    let mut properties = json!({
-        "patchId": named.id,
-        "patchName": named.name,
-        "classifications": [named.class],
-    });
-    if let Some(kb) = &named.kb {
-        properties["kbId"] = json!(kb);
-    }
-    if let Some(version) = &named.version {
-        properties["version"] = json!(version);
-    }
-    properties
-}
-
-fn installations<'a>(
-    made: Made<'a>,
-    wanted: impl Fn(&str) -> bool + Copy + 'a,
-) -> impl Iterator<Item = Value> + 'a {
-    let oldest = earlier(made.state.now, INSTALLATIONS);
-    let every = made.machines().flat_map(|(at, azure, kind)| {
-        azure.installations.iter().map(move |it| (at, azure, kind, it))
-    });
-    every.filter(move |(_, _, _, it)| it.started >= oldest).flat_map(
-        move |(at, azure, kind, it)| {
-            let mut rows = Vec::new();
-            let own = format!("{kind}/patchinstallationresults");
-            if wanted(&own) {
-                let tail = format!("/patchInstallationResults/{}", it.activity);
-                let properties = installation(made.state, at, it);
-                rows.push(made.of_machine(azure, &tail, &it.activity, &own, properties));
-            }
-            let own = format!("{own}/softwarepatches");
-            if wanted(&own) {
-                for (word, places) in patch_result::states(it) {
-                    rows.extend(treated(&made, (at, azure), it, (word, places), &own));
+        let (classes, oldest) = (Class::of(table), self.oldest(table));
+        let wanted: Vec<bool> = classes.iter().map(|it| hints.wants_type(it.name)).collect();
+        for shelf in self.here(hints, table) {
+            let machines = &self.state.subscription(shelf.at).machines;
+            for group in &shelf.folder.groups {
+                let mut counts = vec![0; classes.len()];
+                if table == Table::Resources {
+                    counts.copy_from_slice(&group.counts);
+                } else if let Some(tallies) = self.state.azure.census.tallies(shelf.at) {
+                    let places = (group.start..group.end).zip(tallies.starting_at(group.start));
+                    for (place, tally) in places {
+                        let Some(kind) = shelf.folder.kinds.get(place) else { continue };
+                        let Some(at) = machines.get(place) else { continue };
+                        let rows = self.counts(table, tally, *at, oldest);
+                        for (nature, rows) in rows.into_iter().enumerate() {
+                            if let Some(count) = counts.get_mut(*kind as usize * 2 + nature) {
+                                *count += rows;
+                            }
+                        }
+                    }
+                }
+                let first = machines.get(group.start);
+                let first = first.and_then(|at| Some((*at, side(&self.state, *at).ok()?)));
+                for ((class, count), wanted) in classes.iter().zip(counts).zip(&wanted) {
+                    // Any machine of the group stands for the block.
+                    match first {
+                        Some((at, azure)) if *wanted => {
+                            each(&self.row(at, azure, class, Of::Machine), count);
+                        }
+                        _ => each(&&Value::Null, 0),
+                    }
                 }
             }
-            rows
-        },
-    )
-}
-
-fn installation(state: &State, at: MachineIx, it: &Installation) -> Value {
-    let failures = patch_result::failures(state, at, it);
-    let mut properties = json!({
-        "installationActivityId": it.activity,
-        "status": it.status,
-        "maintenanceWindowExceeded": it.window_exceeded,
-        "rebootStatus": it.reboot_status,
-        "startDateTime": stamp_z(it.started),
-        "lastModifiedDateTime": stamp_z(it.ended.unwrap_or(state.now)),
-        "startedBy": it.started_by,
-        "osType": vm::os_type(state, at),
-        "maintenanceRunId": it.maintenance_run,
-        "errorDetails":
-            if failures.is_empty() { Value::Null } else { patch_result::errors(&failures) },
-    });
-    if let (Value::Object(properties), Value::Object(counts)) =
-        (&mut properties, patch_result::installation_counts(it))
-    {
-        properties.extend(counts);
+        }
+        for document in self.documents(table, hints) {
+            let wanted = document["type"].as_str().is_some_and(|it| hints.wants_type(it));
+            each(&document, usize::from(wanted));
+        }
+        true
     }
-    properties
+
+    fn held(&self) -> usize {
+        Machines::weight(self.state.machines.copied().saturating_sub(self.copied))
+    }
 }
 
-/// The patches of an installation that are in one state.
-fn treated<'r>(
-    made: &'r Made<'_>,
-    (at, azure): (MachineIx, &'r AzureSide),
-    it: &'r Installation,
-    (word, places): (&'static str, &'r FixedBitSet),
-    kind: &'r str,
-) -> impl Iterator<Item = Value> + 'r {
-    let system = made.state.system_of(at);
-    places.ones().filter_map(move |place| {
-        let named = Named::of(system.patches.get(place)?, system);
-        let mut properties = software(&named);
-        properties["installationState"] = json!(word);
-        properties["rebootBehavior"] = json!(patch_result::reboot_behavior(place));
-        properties["lastModifiedDateTime"] = json!(stamp_z(it.ended.unwrap_or(made.state.now)));
-        let tail =
-            format!("/patchInstallationResults/{}/softwarePatches/{}", it.activity, named.id);
-        Some(made.of_machine(azure, &tail, &named.id, kind, properties))
-    })
+impl World {
+    fn resources<'a>(&'a self, choice: &mut Choice<'a>, each: Each<'_, 'a>) -> ControlFlow<()> {
+        let (hints, classes) = (choice.scan.hints, choice.classes);
+        let mut give = |at: MachineIx, class: usize| -> ControlFlow<()> {
+            let Some(class) = classes.get(class) else { return ControlFlow::Continue(()) };
+            let Ok(azure) = side(&self.state, at) else { return ControlFlow::Continue(()) };
+            each(&self.row(at, azure, class, Of::Machine))
+        };
+        if let Some(ids) = &hints.ids {
+            let found = ids.iter().filter_map(|id| self.state.azure.by_id.get(id.as_str()));
+            for at in found {
+                let here = side(&self.state, *at).ok().and_then(|azure| {
+                    let kind = super::census::Kind::of(&azure.kind) as usize;
+                    self.here(hints, Table::Resources).find(|it| it.at == azure.subscription)?;
+                    choice.wanted.get(kind).copied()?.then_some(kind)
+                });
+                if let Some(kind) = here {
+                    give(*at, kind)?;
+                }
+            }
+        } else {
+            for shelf in self.here(hints, Table::Resources) {
+                let machines = &self.state.subscription(shelf.at).machines;
+                for (number, group) in shelf.folder.groups.iter().enumerate() {
+                    let wanted = [0, 1].map(|class| choice.wants(&shelf, number, class));
+                    let counts = group.counts.iter().zip(wanted);
+                    let rows = counts.map(|(count, wanted)| if wanted { *count } else { 0 }).sum();
+                    if choice.skips(rows) {
+                        continue;
+                    }
+                    for place in group.start..group.end {
+                        let Some(kind) = shelf.folder.kinds.get(place) else { continue };
+                        let class = *kind as usize;
+                        if wanted.get(class) == Some(&true)
+                            && !choice.skips(1)
+                            && let Some(at) = machines.get(place)
+                        {
+                            give(*at, class)?;
+                        }
+                    }
+                }
+            }
+        }
+        let blocks = self.here(hints, Table::Resources).last();
+        let blocks = blocks.map_or(0, |it| it.first + it.folder.groups.len() * classes.len());
+        for (at, document) in self.documents(Table::Resources, hints).enumerate() {
+            let wanted = match choice.scan.blocks {
+                Some(wanted) => wanted.get(blocks + at).copied().unwrap_or(false),
+                None => document["type"].as_str().is_some_and(|it| hints.wants_type(it)),
+            };
+            if wanted && !choice.skips(1) {
+                each(&document)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The rows of what was found and done on machines.
+    fn patches<'a>(&'a self, choice: &mut Choice<'a>, each: Each<'_, 'a>) -> ControlFlow<()> {
+        let Scan { table, hints, .. } = choice.scan;
+        let oldest = self.oldest(table);
+        for shelf in self.here(hints, table) {
+            let machines = &self.state.subscription(shelf.at).machines;
+            let Some(tallies) = self.state.azure.census.tallies(shelf.at) else { continue };
+            for (number, group) in shelf.folder.groups.iter().enumerate() {
+                let wanted = [0, 1, 2, 3].map(|class| choice.wants(&shelf, number, class));
+                if !wanted.contains(&true) {
+                    continue;
+                }
+                let places = (group.start..group.end).zip(tallies.starting_at(group.start));
+                for (place, tally) in places {
+                    let Some(kind) = shelf.folder.kinds.get(place) else { continue };
+                    let Some(at) = machines.get(place) else { continue };
+                    let first = *kind as usize * 2;
+                    let wanted = [first, first + 1].map(|it| wanted.get(it) == Some(&true));
+                    let [results, patches] = self.counts(table, tally, *at, oldest);
+                    let rows =
+                        if wanted[0] { results } else { 0 } + if wanted[1] { patches } else { 0 };
+                    if rows == 0 || choice.skips(rows) {
+                        continue;
+                    }
+                    let Ok(azure) = side(&self.state, *at) else { continue };
+                    let (Some(result), Some(patch)) =
+                        (choice.classes.get(first), choice.classes.get(first + 1))
+                    else {
+                        continue;
+                    };
+                    let mut give = |class: &'static Class, of: Of<'a>| -> ControlFlow<()> {
+                        if choice.skips(1) {
+                            return ControlFlow::Continue(());
+                        }
+                        each(&self.row(*at, azure, class, of))
+                    };
+                    let (result, patch) = (wanted[0].then_some(result), wanted[1].then_some(patch));
+                    if table == Table::PatchAssessmentResources {
+                        assessment(azure, [result, patch], &mut give)?;
+                    } else {
+                        installations(azure, oldest, [result, patch], &mut give)?;
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
 }
 
-fn maintenance<'a>(
-    made: Made<'a>,
-    wanted: impl Fn(&str) -> bool + Copy + 'a,
-) -> impl Iterator<Item = Value> + 'a {
-    let state = made.state;
-    let oldest = earlier(state.now, INSTALLATIONS);
-    let schedules = &state.azure.schedules;
-    let assignments = schedules.assignments.values().filter_map(move |it| {
-        let kind = "microsoft.maintenance/configurationassignments";
-        wanted(kind).then(|| {
-            let mut document = it.document();
-            (document["id"].take(), document["name"].take(), kind, document["properties"].take())
-        })
-    });
-    let runs = schedules.runs.iter().filter(move |it| it.started >= oldest);
-    let runs = runs.filter_map(move |it| {
-        let kind = "microsoft.maintenance/applyupdates";
-        wanted(kind).then(|| {
-            let mut document = it.document(state);
-            (document["id"].take(), document["name"].take(), kind, document["properties"].take())
-        })
-    });
-    assignments.chain(runs).filter_map(move |(id, name, kind, properties)| {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (id, name) = (text(&id), text(&name));
-        let here = made.holds(id.split('/').nth(2).unwrap_or_default());
-        here.then(|| made.row(&id, &name, kind, properties))
-    })
+/// Takes a row of a class.
+type Give<'e, 'a> = &'e mut dyn FnMut(&'static Class, Of<'a>) -> ControlFlow<()>;
+
+/// The rows of a machine's assessment: those of results, and those of patches.
+fn assessment<'a>(
+    azure: &'a AzureSide,
+    [result, patch]: [Option<&'static Class>; 2],
+    give: Give<'_, 'a>,
+) -> ControlFlow<()> {
+    let Some(it) = &azure.assessment else { return ControlFlow::Continue(()) };
+    if let Some(result) = result {
+        give(result, Of::Assessment(it))?;
+    }
+    if let Some(patch) = patch {
+        it.available.ones().try_for_each(|place| give(patch, Of::Missing(it, place)))?;
+    }
+    ControlFlow::Continue(())
+}
+
+/// The rows of a machine's installations, each with its patches behind it.
+fn installations<'a>(
+    azure: &'a AzureSide,
+    oldest: Timestamp,
+    [result, patch]: [Option<&'static Class>; 2],
+    give: Give<'_, 'a>,
+) -> ControlFlow<()> {
+    for it in azure.installations.iter().filter(|it| it.started >= oldest) {
+        if let Some(result) = result {
+            give(result, Of::Installation(it))?;
+        }
+        if let Some(patch) = patch {
+            for (word, places) in patch_result::states(it) {
+                places.ones().try_for_each(|place| give(patch, Of::Treated(it, word, place)))?;
+            }
+        }
+    }
+    ControlFlow::Continue(())
 }

@@ -74,8 +74,7 @@ pub(super) fn find_member(call: &Call<'_>) -> Result<MachineIx, ArmError> {
 }
 
 fn document(state: &State, set: &ScaleSet) -> Value {
-    let size = set.members.first().and_then(|at| vm::properties(state, *at).ok());
-    let size = size.map(|it| it["hardwareProfile"]["vmSize"].clone()).unwrap_or_default();
+    let size = set.members.first().map(|at| vm::size(state, *at));
     let id = state.set_id(set.subscription, set.group, &set.name);
     let seed = id.bytes().fold(state.seed, |sum, byte| crate::rng::mix(sum ^ u64::from(byte)));
     let created = set.members.iter().map(|at| state.machine(*at).created).min();

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{ask::Ask, reply::Reply, vm};
-use crate::cloud::fault::FaultKind;
+use super::{ask::Ask, query, reply::Reply, vm};
+use crate::cloud::{fault::FaultKind, shared::Shared};
 
 /// The properties whose values are of a list that grows with each API version.
 const ENUMS: [&str; 8] = [
@@ -17,38 +17,88 @@ const ENUMS: [&str; 8] = [
     "status",
 ];
 
-/// Spoils an answer that was right; `last` is the place of the last item of its page.
-pub(super) fn spoil(kind: FaultKind, ask: &Ask<'_>, last: Option<usize>, reply: &mut Reply) {
+/// Where the items of an answer were found.
+#[derive(Debug)]
+pub(super) enum Place {
+    None,
+    /// The place of the last item of a list's page.
+    Item(usize),
+    /// A page of a query.
+    Query(Box<query::Place>),
+}
+
+/// Spoils an answer that was right.
+pub(super) fn spoil(
+    kind: FaultKind,
+    shared: &Shared,
+    ask: &Ask<'_>,
+    place: &Place,
+    reply: &mut Reply,
+) {
     let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) else { return };
-    let list = if body["data"].is_array() { "data" } else { "value" };
-    let asked = ask.parameter("$skiptoken").map(ToOwned::to_owned);
-    let in_body = || {
-        let request = serde_json::from_slice::<Value>(ask.request.body()).ok()?;
-        Some(request["options"]["$skipToken"].as_str()?.to_owned())
+    let done = match (kind, place) {
+        (FaultKind::UnknownEnum, _) => unknown(&mut body, 0).then_some(()),
+        (kind, Place::Query(place)) => of_query(kind, shared, ask, place, &mut body),
+        (kind, Place::Item(last)) => of_list(kind, ask, Some(*last), &mut body),
+        (kind, Place::None) => of_list(kind, ask, None, &mut body),
     };
-    match (kind, list) {
-        (FaultKind::RepeatToken, "value") if asked.is_some() && body["nextLink"].is_string() => {
-            body["nextLink"] = json!(ask.next_link(&asked.unwrap_or_default()));
+    if done.is_some() {
+        reply.body = body.to_string().into_bytes();
+    }
+}
+
+/// Spoils a page of a list; none where it is none, or the fault cannot be made of it.
+fn of_list(kind: FaultKind, ask: &Ask<'_>, last: Option<usize>, body: &mut Value) -> Option<()> {
+    let asked = ask.parameter("$skiptoken").map(ToOwned::to_owned);
+    let has_next = body["nextLink"].is_string();
+    body["value"].as_array()?;
+    match kind {
+        FaultKind::RepeatToken if has_next => body["nextLink"] = json!(ask.next_link(&asked?)),
+        FaultKind::DuplicateItem if has_next => {
+            body["nextLink"] = json!(ask.next_link(&vm::page_token(last?, 0)));
         }
-        (FaultKind::DuplicateItem, "value") if body["nextLink"].is_string() => {
-            let Some(last) = last else { return };
-            body["nextLink"] = json!(ask.next_link(&vm::page_token(last, 0)));
-        }
-        (FaultKind::EmptyPage, "value") if body["value"].is_array() => {
+        FaultKind::EmptyPage => {
             let (start, again) = asked.as_deref().and_then(vm::read_token).unwrap_or((0, 0));
             body["value"] = json!([]);
             body["nextLink"] = json!(ask.next_link(&vm::page_token(start, again + 1)));
         }
-        (FaultKind::RepeatToken, _) if body["$skipToken"].is_string() => {
-            if let Some(token) = in_body() {
-                body["$skipToken"] = json!(token);
-            }
-        }
-        (FaultKind::NullArray, _) if body[list].is_array() => body[list] = Value::Null,
-        (FaultKind::UnknownEnum, _) => drop(unknown(&mut body, 0)),
-        _ => return,
+        FaultKind::NullArray => body["value"] = Value::Null,
+        _ => return None,
     }
-    reply.body = body.to_string().into_bytes();
+    Some(())
+}
+
+/// Spoils a page of a query; none where the fault cannot be made of it.
+fn of_query(
+    kind: FaultKind,
+    shared: &Shared,
+    ask: &Ask<'_>,
+    place: &query::Place,
+    body: &mut Value,
+) -> Option<()> {
+    // In the format of tables the rows are one level deeper.
+    let rows = if body["data"].is_array() { "/data" } else { "/data/rows" };
+    let has_next = body["$skipToken"].is_string();
+    match kind {
+        FaultKind::RepeatToken if has_next => {
+            let request = serde_json::from_slice::<Value>(ask.request.body()).ok()?;
+            let asked = request["options"]["$skipToken"].as_str().filter(|it| !it.is_empty())?;
+            body["$skipToken"] = json!(asked);
+        }
+        FaultKind::DuplicateItem if has_next => {
+            body["$skipToken"] = json!(place.overlap(shared)?);
+        }
+        FaultKind::EmptyPage => {
+            let token = place.again(shared)?;
+            *body.pointer_mut(rows)? = json!([]);
+            body["count"] = json!(0);
+            body["resultTruncated"] = json!("false");
+            body["$skipToken"] = json!(token);
+        }
+        FaultKind::NullArray => *body.pointer_mut(rows)? = Value::Null,
+        _ => return None,
+    }
+    Some(())
 }
 
 /// Gives the first value that is one of a list a value that is on none. Says whether it did.

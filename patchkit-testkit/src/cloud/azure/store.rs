@@ -2,10 +2,11 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
-use super::{maintenance::Schedules, operation::Operations};
+use super::{census::Census, maintenance::Schedules, operation::Operations};
 use crate::cloud::world::{
     State,
     machine::{AzureKind, MachineIx, SubIx},
@@ -14,18 +15,18 @@ use crate::cloud::world::{
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     /// By resource id in lower case.
-    pub(super) by_id: HashMap<Box<str>, MachineIx>,
+    pub(super) by_id: Arc<HashMap<Box<str>, MachineIx>>,
     /// By resource id in lower case.
-    pub(super) sets: BTreeMap<Box<str>, ScaleSet>,
+    pub(super) sets: Arc<BTreeMap<Box<str>, ScaleSet>>,
     pub(super) operations: Operations,
-    pub(super) schedules: Schedules,
-    /// The answers of Resource Graph whose pages are still asked for.
-    pub(super) pager: Option<super::graph::Pager>,
+    pub(super) schedules: Arc<Schedules>,
+    /// How many rows Resource Graph has of which machine.
+    pub(super) census: Census,
     /// The machines whose model is being changed.
-    pub(super) updating: HashSet<MachineIx>,
+    pub(super) updating: Arc<HashSet<MachineIx>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ScaleSet {
     pub(super) subscription: SubIx,
     pub(super) group: u16,
@@ -52,21 +53,35 @@ impl Mode {
     }
 }
 
+impl Store {
+    /// What reads of Resource Graph need, as it is now.
+    pub(crate) fn picture(&self) -> Self {
+        Self {
+            by_id: Arc::clone(&self.by_id),
+            sets: Arc::clone(&self.sets),
+            schedules: Arc::clone(&self.schedules),
+            census: self.census.clone(),
+            updating: Arc::clone(&self.updating),
+            operations: Operations::default(),
+        }
+    }
+}
+
 impl State {
     /// Enters every machine of Azure under its id, and those of scale sets in their set.
     pub(crate) fn index_azure(&mut self) {
-        let mut store = Store::default();
-        for subscription in &self.subscriptions {
+        let (mut by_id, mut sets) = (HashMap::new(), BTreeMap::new());
+        for subscription in self.subscriptions.iter() {
             for at in &subscription.machines {
                 let Some(azure) = &self.machine(*at).azure else { continue };
-                store.by_id.insert(self.vm_resource_id(azure).to_lowercase().into(), *at);
+                by_id.insert(self.vm_resource_id(azure).to_lowercase().into(), *at);
                 let (name, mode) = match &azure.kind {
                     AzureKind::Flexible { set } => (set, Mode::Flexible),
                     AzureKind::Uniform { set, .. } => (set, Mode::Uniform),
                     AzureKind::Vm | AzureKind::Arc => continue,
                 };
                 let id = self.set_id(azure.subscription, azure.group, name).to_lowercase();
-                let set = store.sets.entry(id.into()).or_insert_with(|| ScaleSet {
+                let set = sets.entry(id.into()).or_insert_with(|| ScaleSet {
                     subscription: azure.subscription,
                     group: azure.group,
                     name: (**name).into(),
@@ -81,18 +96,25 @@ impl State {
             Some(AzureKind::Uniform { instance, .. }) => *instance,
             _ => 0,
         };
-        for set in store.sets.values_mut().filter(|it| it.mode == Mode::Uniform) {
+        for set in sets.values_mut().filter(|it: &&mut ScaleSet| it.mode == Mode::Uniform) {
             set.members.sort_by_key(instance);
         }
-        self.azure = store;
+        let census = Census::new(self);
+        let (by_id, sets) = (Arc::new(by_id), Arc::new(sets));
+        self.azure = Store { by_id, sets, census, ..Store::default() };
     }
 
     /// Enters a new VM or Arc machine under its id; it may be assessed each day from now on.
     pub(crate) fn enter_azure(&mut self, at: MachineIx) {
         let Some(azure) = &self.machine(at).azure else { return };
         let id = self.vm_resource_id(azure).to_lowercase();
-        self.azure.by_id.insert(id.into(), at);
+        Arc::make_mut(&mut self.azure.by_id).insert(id.into(), at);
+        self.azure.census = Census::new(self);
         self.after(Duration::from_hours(24), move |state| state.assess_daily(at));
+    }
+
+    pub(super) fn schedules_mut(&mut self) -> &mut Schedules {
+        Arc::make_mut(&mut self.azure.schedules)
     }
 
     /// The id of a resource group.

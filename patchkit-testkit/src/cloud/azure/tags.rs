@@ -136,16 +136,16 @@ fn tags_mut<'c>(call: &'c mut Call<'_>) -> Result<&'c mut Tags, ArmError> {
             call.state.machine_mut(*at).azure.as_mut().map(|it| &mut it.tags).ok_or_else(gone)
         }
         Scope::Subscription(at) => {
-            let found = call.state.subscriptions.get_mut(usize::from(at.0));
+            let found = Arc::make_mut(&mut call.state.subscriptions).get_mut(usize::from(at.0));
             found.map(|it| &mut it.tags).ok_or_else(gone)
         }
         Scope::Group(at, group) => {
-            let found = call.state.subscriptions.get_mut(usize::from(at.0));
+            let found = Arc::make_mut(&mut call.state.subscriptions).get_mut(usize::from(at.0));
             let found = found.and_then(|it| it.groups.get_mut(usize::from(*group)));
             found.map(|it| &mut it.tags).ok_or_else(gone)
         }
         Scope::Other(id) => {
-            let set = call.state.azure.sets.get_mut(id.as_str());
+            let set = Arc::make_mut(&mut call.state.azure.sets).get_mut(id.as_str());
             set.map(|it| &mut it.tags).ok_or_else(gone)
         }
         Scope::Tenant => Err(gone()),

@@ -232,11 +232,7 @@ impl Detail {
 /// A VM as it is read.
 pub(super) fn document(state: &State, at: MachineIx, detail: Detail) -> Result<Value, ArmError> {
     let azure = side(state, at)?;
-    let mut properties = properties(state, at)?;
-    if let AzureKind::Flexible { set } = &azure.kind {
-        let id = state.set_id(azure.subscription, azure.group, set);
-        properties["virtualMachineScaleSet"] = json!({"id": id});
-    }
+    let mut properties = shown(state, at, azure, None);
     if detail == Detail::InstanceView {
         properties["instanceView"] = vm_view::view(state, at)?;
     }
@@ -252,13 +248,96 @@ pub(super) fn document(state: &State, at: MachineIx, detail: Detail) -> Result<V
 
 /// What VMs and instances of uniform scale sets have in common.
 pub(super) fn properties(state: &State, at: MachineIx) -> Result<Value, ArmError> {
-    let (azure, machine) = (side(state, at)?, state.machine(at));
-    let system = state.system_of(at);
-    let [publisher, offer, sku] = system.image.unwrap_or(["", "", ""]);
-    let windows = system.is_windows();
-    let size = SIZES[usize::try_from(state.draw(at, 41) % SIZES.len() as u64).unwrap_or(0)];
-    let group = state.group_id(azure.subscription, azure.group);
-    let disk = format!("{}_OsDisk_1", azure.name);
+    let azure = side(state, at)?;
+    let all = PROPERTIES
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), property(state, at, azure, name)?)));
+    Ok(Value::Object(all.collect()))
+}
+
+/// The properties of every VM.
+const PROPERTIES: [&str; 7] = [
+    "vmId",
+    "provisioningState",
+    "hardwareProfile",
+    "storageProfile",
+    "osProfile",
+    "networkProfile",
+    "timeCreated",
+];
+
+/// The properties that Resource Graph shows of a VM: all, or those that are named.
+pub(super) fn shown(
+    state: &State,
+    at: MachineIx,
+    azure: &AzureSide,
+    names: Option<&[String]>,
+) -> Value {
+    let one = |name: &str| Some((name.to_owned(), property(state, at, azure, name)?));
+    let all = || PROPERTIES.iter().copied().chain(["virtualMachineScaleSet"]).filter_map(one);
+    Value::Object(names.map_or_else(
+        || all().collect(),
+        |names| names.iter().filter_map(|name| one(name)).collect(),
+    ))
+}
+
+/// One property of a VM; none where it has none of this name.
+fn property(state: &State, at: MachineIx, azure: &AzureSide, name: &str) -> Option<Value> {
+    let group = || state.group_id(azure.subscription, azure.group);
+    Some(match name {
+        "vmId" => json!(azure.vm_id),
+        "provisioningState" => json!(provisioning(state, at)),
+        "hardwareProfile" => json!({"vmSize": size(state, at)}),
+        "storageProfile" => {
+            let system = state.system_of(at);
+            let [publisher, offer, sku] = system.image.unwrap_or(["", "", ""]);
+            let disk = format!("{}_OsDisk_1", azure.name);
+            json!({
+                "imageReference": {
+                    "publisher": publisher,
+                    "offer": offer,
+                    "sku": sku,
+                    "version": "latest",
+                },
+                "osDisk": {
+                    "osType": os_type(state, at),
+                    "name": disk,
+                    "createOption": "FromImage",
+                    "caching": "ReadWrite",
+                    "managedDisk": {
+                        "storageAccountType": "Premium_LRS",
+                        "id": format!("{}/providers/Microsoft.Compute/disks/{disk}", group()),
+                    },
+                    "deleteOption": "Delete",
+                    "diskSizeGB": if system.is_windows() { 127 } else { 30 },
+                },
+                "dataDisks": [],
+            })
+        }
+        "osProfile" => os_profile(state, at, azure),
+        "networkProfile" => json!({"networkInterfaces": [{
+            "id": format!(
+                "{}/providers/Microsoft.Network/networkInterfaces/{}-nic",
+                group(),
+                azure.name,
+            ),
+        }]}),
+        "timeCreated" => json!(stamp(state.machine(at).created)),
+        "virtualMachineScaleSet" => {
+            let AzureKind::Flexible { set } = &azure.kind else { return None };
+            json!({"id": state.set_id(azure.subscription, azure.group, set)})
+        }
+        _ => return None,
+    })
+}
+
+/// The size of a VM, as Azure names it.
+pub(super) fn size(state: &State, at: MachineIx) -> &'static str {
+    SIZES[usize::try_from(state.draw(at, 41) % SIZES.len() as u64).unwrap_or(0)]
+}
+
+fn os_profile(state: &State, at: MachineIx, azure: &AzureSide) -> Value {
+    let (machine, windows) = (state.machine(at), state.system_of(at).is_windows());
     let mut profile = json!({
         "computerName": if windows { machine.short_name() } else { &*machine.name },
         "adminUsername": "azureuser",
@@ -279,40 +358,7 @@ pub(super) fn properties(state: &State, at: MachineIx) -> Result<Value, ArmError
             "patchSettings": settings,
         });
     }
-    Ok(json!({
-        "vmId": azure.vm_id,
-        "provisioningState": provisioning(state, at),
-        "hardwareProfile": {"vmSize": size},
-        "storageProfile": {
-            "imageReference": {
-                "publisher": publisher,
-                "offer": offer,
-                "sku": sku,
-                "version": "latest",
-            },
-            "osDisk": {
-                "osType": os_type(state, at),
-                "name": disk,
-                "createOption": "FromImage",
-                "caching": "ReadWrite",
-                "managedDisk": {
-                    "storageAccountType": "Premium_LRS",
-                    "id": format!("{group}/providers/Microsoft.Compute/disks/{disk}"),
-                },
-                "deleteOption": "Delete",
-                "diskSizeGB": if windows { 127 } else { 30 },
-            },
-            "dataDisks": [],
-        },
-        "osProfile": profile,
-        "networkProfile": {"networkInterfaces": [{
-            "id": format!(
-                "{group}/providers/Microsoft.Network/networkInterfaces/{}-nic",
-                azure.name,
-            ),
-        }]},
-        "timeCreated": stamp(machine.created),
-    }))
+    profile
 }
 
 /// `Windows` or `Linux`, as Azure writes it.
@@ -363,14 +409,14 @@ pub(super) fn update(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     }
     let id = call.state.new_uuid();
     call.state.begin_operation(&id, at);
-    call.state.azure.updating.insert(at);
+    Arc::make_mut(&mut call.state.azure.updating).insert(at);
     let ready = between(call.state.draw(at, 42), 5, 15);
     let [status, _] = operation::addresses(call, &id, at)?;
     let reply = Reply::json(StatusCode::OK, &document(call.state, at, Detail::Model)?)
         .with("azure-asyncoperation", status)
         .with("azure-asyncnotification", "Enabled");
     call.state.after(ready, move |state| {
-        state.azure.updating.remove(&at);
+        Arc::make_mut(&mut state.azure.updating).remove(&at);
         state.end_operation(&id, End::Succeeded(None));
     });
     Ok(reply)

@@ -17,7 +17,7 @@ const DAY: Duration = Duration::from_hours(24);
 pub(crate) struct SystemIx(pub(crate) u32);
 
 /// An operating system in one version, and its patches.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct System {
     pub(crate) os: OperatingSystem,
     /// As the agent reports it: `Amazon Linux`.
@@ -41,7 +41,7 @@ impl System {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Catalogue {
     systems: Vec<System>,
     /// Systems whose patches someone named, behind the others in the order of their places. The

@@ -23,7 +23,7 @@ pub(crate) struct SubIx(pub(crate) u16);
 
 pub(crate) type Tags = Vec<(Arc<str>, Arc<str>)>;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Machine {
     /// Its host name.
     pub(crate) name: Box<str>,
@@ -262,7 +262,7 @@ impl Agent {
 }
 
 /// A machine as an account's Region knows it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct AwsSide {
     pub(crate) scope: ScopeIx,
     /// `i-…` or `mi-…`.
@@ -278,10 +278,10 @@ pub(crate) struct AwsSide {
     pub(crate) last_heard: Timestamp,
     pub(crate) side: AwsKind,
     /// What the last patch operation reported.
-    pub(crate) scan: Option<Box<PatchScan>>,
+    pub(crate) scan: Option<Arc<PatchScan>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum AwsKind {
     Ec2(Ec2),
     Hybrid(Hybrid),
@@ -297,7 +297,7 @@ impl AwsKind {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ec2 {
     /// The association of an instance profile.
     pub(crate) profile: Option<ProfileAssociation>,
@@ -316,7 +316,7 @@ pub(crate) struct ProfileAssociation {
     pub(crate) since: Timestamp,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Hybrid {
     pub(crate) activation: Arc<str>,
     /// The name that the activation gives to all of its machines.
@@ -326,7 +326,7 @@ pub(crate) struct Hybrid {
 }
 
 /// A machine as Azure knows it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct AzureSide {
     pub(crate) subscription: SubIx,
     /// The place of its resource group in the subscription.
@@ -347,7 +347,7 @@ pub(crate) struct AzureSide {
     /// The activity of the platform's patch operation that is under way.
     pub(crate) busy: Option<Box<str>>,
     /// What the platform last found missing.
-    pub(crate) assessment: Option<Box<Assessment>>,
+    pub(crate) assessment: Option<Arc<Assessment>>,
     /// The installs of the last thirty days, newest last.
     pub(crate) installations: Vec<Installation>,
 }

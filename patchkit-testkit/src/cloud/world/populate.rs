@@ -7,7 +7,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -17,7 +17,6 @@ use patchkit_core::OperationKind;
 
 use super::{
     Account, Consistency, Execution, RegionScope, ResourceGroup, State, Subscription,
-    agenda::Agenda,
     catalogue::{Catalogue, System, SystemIx},
     clock::{earlier, later},
     hex17,
@@ -27,6 +26,7 @@ use super::{
         Agent, AwsKind, AwsSide, AzureKind, AzureSide, Behavior, Ec2, GuestPatching, Hybrid,
         Machine, MachineIx, NodePatches, Power, ProfileAssociation, ScopeIx, SubIx, Tags,
     },
+    machines::Machines,
     shelf::Shelf,
     uuid,
 };
@@ -115,9 +115,9 @@ impl State {
             now,
             seed,
             version: 0,
-            catalogue: Catalogue::new(seed, plan.patches, now),
-            machines: Vec::with_capacity(plan.nodes),
-            subscriptions: subscriptions.collect(),
+            catalogue: Arc::new(Catalogue::new(seed, plan.patches, now)),
+            machines: Machines::default(),
+            subscriptions: Arc::new(subscriptions.collect()),
             accounts,
             scopes,
             objects: None,
@@ -127,7 +127,7 @@ impl State {
             by_id: HashMap::with_capacity(plan.nodes),
             consistency: plan.consistency,
             files: None,
-            agenda: Agenda::default(),
+            agenda: Mutex::default(),
             judgements: Judgements::default(),
             numbers: 0,
         }
@@ -138,60 +138,17 @@ impl State {
     fn lose_some_arc(&mut self) {
         let is_out = |it: &AzureSide| matches!(it.agent, Agent::Absent | Agent::ConnectionLost);
         for subscription in (0u16..).map(SubIx).take(self.subscriptions.len()) {
-            let sides = self.machines.iter_mut().filter_map(|it| it.azure.as_mut());
-            let mut arc: Vec<_> = sides
-                .filter(|it| it.subscription == subscription && it.kind == AzureKind::Arc)
+            let sides = self.machines.iter().map(|it| it.azure.as_ref()).enumerate();
+            let arc: Vec<(usize, &AzureSide)> = sides
+                .filter_map(|(at, it)| Some((at, it?)))
+                .filter(|(_, it)| it.subscription == subscription && it.kind == AzureKind::Arc)
                 .collect();
-            if arc.len() > 1
-                && !arc.iter().any(|it| is_out(it))
-                && let Some(last) = arc.last_mut()
+            let all_answer = arc.len() > 1 && !arc.iter().any(|(_, it)| is_out(it));
+            if let Some(at) = arc.last().map(|(at, _)| *at).filter(|_| all_answer)
+                && let Some(last) = self.machines[at].azure.as_mut()
             {
                 last.agent = Agent::ConnectionLost;
             }
-        }
-    }
-
-    fn index(&mut self) {
-        for (at, machine) in (0u32..).map(MachineIx).zip(&self.machines) {
-            if let Some(aws) = &machine.aws {
-                self.scopes[usize::from(aws.scope.0)].machines.push(at);
-                self.by_id.insert((aws.scope, aws.id.clone()), at);
-            }
-            if let Some(azure) = &machine.azure {
-                self.subscriptions[usize::from(azure.subscription.0)].machines.push(at);
-            }
-        }
-        let machines = &self.machines;
-        let id = |at: &MachineIx| machines[at.0 as usize].aws.as_ref().map(|aws| &aws.id);
-        for scope in &mut self.scopes {
-            scope.machines.sort_by(|a, b| id(a).cmp(&id(b)));
-        }
-        let place = |at: &MachineIx| {
-            machines[at.0 as usize].azure.as_ref().map(|azure| (azure.group, &azure.name))
-        };
-        for subscription in &mut self.subscriptions {
-            subscription.machines.sort_by(|a, b| place(a).cmp(&place(b)));
-        }
-        self.index_azure();
-    }
-
-    /// Enters a new machine where machines are looked for, in the order in which they are listed.
-    pub(crate) fn enter(&mut self, at: MachineIx) {
-        let machines = &self.machines;
-        if let Some(aws) = &machines[at.0 as usize].aws {
-            let id = |at: &MachineIx| machines[at.0 as usize].aws.as_ref().map(|aws| &aws.id);
-            let listed = &mut self.scopes[usize::from(aws.scope.0)].machines;
-            let place = listed.partition_point(|it| id(it) < id(&at));
-            listed.insert(place, at);
-            self.by_id.insert((aws.scope, aws.id.clone()), at);
-        }
-        if let Some(azure) = &machines[at.0 as usize].azure {
-            let key = |at: &MachineIx| {
-                machines[at.0 as usize].azure.as_ref().map(|azure| (azure.group, &azure.name))
-            };
-            let listed = &mut self.subscriptions[usize::from(azure.subscription.0)].machines;
-            let place = listed.partition_point(|it| key(it) < key(&at));
-            listed.insert(place, at);
         }
     }
 
@@ -516,25 +473,6 @@ impl<'a> Population<'a> {
             tags.push((self.word("patchkit:azure-vm-id"), azure.vm_id.to_string().into()));
         }
         tags
-    }
-}
-
-impl State {
-    /// The resource id of a machine of Azure.
-    pub(crate) fn vm_resource_id(&self, azure: &AzureSide) -> String {
-        let subscription = self.subscription(azure.subscription);
-        let group = &subscription.groups[usize::from(azure.group)].name;
-        let start = format!("/subscriptions/{}/resourceGroups/{group}/providers", subscription.id);
-        let name = &azure.name;
-        match &azure.kind {
-            AzureKind::Vm | AzureKind::Flexible { .. } => {
-                format!("{start}/Microsoft.Compute/virtualMachines/{name}")
-            }
-            AzureKind::Uniform { set, instance } => format!(
-                "{start}/Microsoft.Compute/virtualMachineScaleSets/{set}/virtualMachines/{instance}"
-            ),
-            AzureKind::Arc => format!("{start}/Microsoft.HybridCompute/machines/{name}"),
-        }
     }
 }
 

@@ -156,11 +156,14 @@ fn register_default(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError
 ///
 /// # Errors
 /// `InvalidResourceId` where it is no id at all, `DoesNotExistException` where nothing has it: also
-/// for one of AWS's own in another Region.
+/// for one of AWS's own in another Region, or by the last part of its ARN.
 pub(super) fn named<'s>(shelf: &'s Shelf, input: &Value) -> Result<&'s Arc<BaselineRef>, AwsError> {
     let id = input["BaselineId"].as_str().unwrap_or_default();
     check_id(id)?;
-    shelf.get(id).ok_or_else(unknown)
+    // Of AWS's own "specify the full Amazon Resource Name (ARN)", not its last part (API reference,
+    // GetPatchBaseline).
+    let found = shelf.get(id).filter(|it| *it.id == *id);
+    found.ok_or_else(unknown)
 }
 
 /// `pb-` with 17 hexadecimal digits, or an ARN that ends in it.
@@ -357,14 +360,16 @@ mod tests {
     }
 
     #[test]
-    fn one_of_awss_own_is_found_by_either_name_and_not_from_another_region() {
+    fn one_of_awss_own_is_found_by_its_whole_name_and_not_from_another_region() {
         let desk = Desk::new();
         let arn = desk.good("GetDefaultPatchBaseline", &json!({}))["BaselineId"].clone();
         let arn = arn.as_str().unwrap();
         let short = arn.rsplit('/').next().unwrap();
+        let read = desk.good("GetPatchBaseline", &json!({"BaselineId": arn}));
+        assert_eq!(read["Name"], "AWS-DefaultPatchBaseline");
+        let error = desk.bad("GetPatchBaseline", &json!({"BaselineId": short}));
+        assert_eq!(error, "DoesNotExistException");
         for id in [arn, short] {
-            let read = desk.good("GetPatchBaseline", &json!({"BaselineId": id}));
-            assert_eq!(read["Name"], "AWS-DefaultPatchBaseline");
             let update = json!({"BaselineId": id, "Description": "mine now"});
             assert_eq!(desk.bad("UpdatePatchBaseline", &update), "DoesNotExistException");
         }

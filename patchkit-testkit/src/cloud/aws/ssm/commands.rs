@@ -111,7 +111,7 @@ impl Commands {
     }
 }
 
-type Observer = Box<dyn FnOnce(&mut State) + Send>;
+type Observer = Box<dyn FnOnce(&mut State) + Send + Sync>;
 
 /// One command, as it was sent.
 pub(crate) struct Command {
@@ -232,7 +232,7 @@ pub(crate) fn on_end(
     state: &mut State,
     scope: ScopeIx,
     id: &str,
-    act: impl FnOnce(&mut State) + Send + 'static,
+    act: impl FnOnce(&mut State) + Send + Sync + 'static,
 ) {
     match state.commands_mut(scope).get_mut(id) {
         Some(command) if !command.stage.is_over() => command.observers.push(Box::new(act)),

@@ -74,7 +74,8 @@ impl Lab {
             consistency: Consistency::default(),
         };
         let mut state = State::new(&plan);
-        for machine in &mut state.machines {
+        for at in 0..state.machines.len() {
+            let machine = &mut state.machines[at];
             machine.patches.pending.clear();
             let Some(aws) = &mut machine.aws else { continue };
             if aws.registered.is_some() {

@@ -9,7 +9,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Query, QueryError, value::Cell};
+use super::{ColumnType, Query, QueryError, stream::Stream, value::Cell};
 
 /// Rows of a page, at most and when nothing is said (work-with-data.md).
 const MAX_TOP: usize = 1_000;
@@ -94,31 +94,35 @@ pub struct PageRequest<'r> {
     pub options: &'r Options,
 }
 
-/// An answer as bytes: the rows one behind the other, so that a page is one piece of them.
+/// An answer: the bytes of its rows, one behind the other, so that a page is one piece of them;
+/// or what makes them page by page.
+#[derive(Debug)]
 pub struct Rendered {
-    format: Format,
-    /// What stands before each value: `{"id":` and `,"name":`, or `[` and `,`.
-    heads: Vec<Vec<u8>>,
+    form: Form,
     columns: Value,
     bytes: Vec<u8>,
     /// Where each row begins.
     starts: Vec<usize>,
+    stream: Option<Stream>,
     has_id: bool,
     takes: bool,
 }
 
-impl std::fmt::Debug for Rendered {
+/// How rows are written.
+pub(super) struct Form {
+    format: Format,
+    /// What stands before each value: `{"id":` and `,"name":`, or `[` and `,`.
+    heads: Vec<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Form {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rendered")
-            .field("rows", &self.starts.len())
-            .field("bytes", &self.bytes.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Form").field("format", &self.format).finish_non_exhaustive()
     }
 }
 
-impl Rendered {
-    pub(super) fn new(query: &Query, format: Format) -> Self {
-        let columns = query.columns();
+impl Form {
+    fn new(columns: &[(String, ColumnType)], format: Format) -> Self {
         let head = |(at, (name, _)): (usize, &(String, _))| match format {
             Format::ObjectArray => {
                 let open = if at == 0 { "{" } else { "," };
@@ -126,18 +130,45 @@ impl Rendered {
             }
             Format::Table => vec![if at == 0 { b'[' } else { b',' }],
         };
-        let heads = columns.iter().enumerate().map(head).collect();
+        Self { format, heads: columns.iter().enumerate().map(head).collect() }
+    }
+
+    pub(super) fn write(&self, row: &[Cell<'_>], out: &mut Vec<u8>) {
+        for (head, cell) in self.heads.iter().zip(row) {
+            out.extend_from_slice(head);
+            cell.write(out);
+        }
+        let (open, close): (&[u8], _) = match self.format {
+            Format::ObjectArray => (b"{", b'}'),
+            Format::Table => (b"[", b']'),
+        };
+        if self.heads.is_empty() {
+            out.extend_from_slice(open);
+        }
+        out.push(close);
+    }
+}
+
+impl Rendered {
+    pub(super) fn new(query: &Query, format: Format) -> Self {
+        let columns = query.columns();
+        let form = Form::new(&columns, format);
         let columns =
             columns.iter().map(|(name, kind)| json!({"name": name, "type": kind.name()})).collect();
         Self {
-            format,
-            heads,
+            form,
             columns: Value::Array(columns),
             bytes: Vec::new(),
             starts: Vec::new(),
+            stream: None,
             has_id: query.has_id(),
             takes: query.takes(),
         }
+    }
+
+    pub(super) fn with_stream(mut self, stream: Stream) -> Self {
+        self.stream = Some(stream);
+        self
     }
 
     /// Whether rows were left out because the answer is larger than any that is paged through.
@@ -153,42 +184,43 @@ impl Rendered {
             self.bytes.push(b',');
         }
         self.starts.push(self.bytes.len());
-        for (head, cell) in self.heads.iter().zip(row) {
-            self.bytes.extend_from_slice(head);
-            cell.write(&mut self.bytes);
-        }
-        let (open, close): (&[u8], _) = match self.format {
-            Format::ObjectArray => (b"{", b'}'),
-            Format::Table => (b"[", b']'),
-        };
-        if self.heads.is_empty() {
-            self.bytes.extend_from_slice(open);
-        }
-        self.bytes.push(close);
+        self.form.write(row, &mut self.bytes);
     }
 
     /// How many rows it has.
     pub fn len(&self) -> usize {
-        self.starts.len()
+        self.stream.as_ref().map_or(self.starts.len(), Stream::total)
     }
 
     /// Whether it has no rows.
     pub fn is_empty(&self) -> bool {
-        self.starts.is_empty()
+        self.len() == 0
     }
 
-    /// The rows from one on to before another, as one piece.
-    fn rows(&self, from: usize, to: usize) -> &[u8] {
-        let Some(start) = self.starts.get(from).filter(|_| from < to) else { return &[] };
+    /// Whether its rows are made page by page.
+    pub fn is_stream(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Writes the rows from one on to before another.
+    fn write(&self, from: usize, to: usize, out: &mut Vec<u8>) -> Result<(), QueryError> {
+        if let Some(stream) = &self.stream {
+            return stream.write(from, to, &self.form, out);
+        }
+        let Some(start) = self.starts.get(from).filter(|_| from < to) else { return Ok(()) };
         // The comma before the next row is not part of this one.
         let end = self.starts.get(to).map_or(self.bytes.len(), |next| next - 1);
-        self.bytes.get(*start..end).unwrap_or_default()
+        out.extend_from_slice(self.bytes.get(*start..end).unwrap_or_default());
+        Ok(())
     }
 }
 
 /// One page of an answer.
 #[derive(Clone, Debug)]
 pub struct Page {
+    /// The number of its answer, and how often it was asked for in vain.
+    number: u64,
+    again: u8,
     answer: Arc<Rendered>,
     from: usize,
     to: usize,
@@ -217,22 +249,25 @@ impl Page {
     }
 
     /// The body of the reply.
-    pub fn body(&self) -> Vec<u8> {
-        let rows = self.answer.rows(self.from, self.to);
-        let mut body = Vec::with_capacity(rows.len() + 512);
+    ///
+    /// # Errors
+    /// A value of a row that is made only now, and is too large.
+    pub fn body(&self) -> Result<Vec<u8>, QueryError> {
+        let mut body = Vec::with_capacity(512 * (self.count() + 1));
         let (total, count) = (self.total_records(), self.count());
         body.extend_from_slice(
             format!("{{\"totalRecords\":{total},\"count\":{count},\"data\":").as_bytes(),
         );
-        match self.answer.format {
+        let format = self.answer.form.format;
+        match format {
             Format::ObjectArray => body.push(b'['),
             Format::Table => {
                 let head = format!("{{\"columns\":{},\"rows\":[", self.answer.columns);
                 body.extend_from_slice(head.as_bytes());
             }
         }
-        body.extend_from_slice(rows);
-        body.extend_from_slice(match self.answer.format {
+        self.answer.write(self.from, self.to, &mut body)?;
+        body.extend_from_slice(match format {
             Format::ObjectArray => b"]",
             Format::Table => b"]}",
         });
@@ -244,7 +279,7 @@ impl Page {
             body.extend_from_slice(format!(",\"$skipToken\":\"{token}\"").as_bytes());
         }
         body.push(b'}');
-        body
+        Ok(body)
     }
 }
 
@@ -258,7 +293,8 @@ impl Page {
 /// - [`resume`](Self::resume) answers a request with a token, [`reuse`](Self::reuse) one whose
 ///   answer is at hand, [`open`](Self::open) every other.
 /// - An answer that fits one page is not kept.
-/// - The oldest answers go first when there is no more room; their tokens are then refused.
+/// - The oldest answers go first when there is no more room; their tokens are then refused. An
+///   answer whose pages are made one by one counts with what its [rows](super::Rows::held) keep.
 #[derive(Debug)]
 pub struct Pager {
     seed: u64,
@@ -328,17 +364,19 @@ impl Pager {
     ) -> Result<Option<Page>, QueryError> {
         self.forget(now);
         let Some(token) = &request.options.skip_token else { return Ok(None) };
-        let found = self.read(token).and_then(|(number, from)| {
+        let found = self.read(token).and_then(|(number, from, again)| {
             let kept = self.answers.get(&number).filter(|kept| kept.is_for(request))?;
-            (from < kept.answer.len()).then(|| (number, from, Arc::clone(&kept.answer)))
+            let here = from < kept.answer.len() || from == 0;
+            here.then(|| (number, from, again, Arc::clone(&kept.answer)))
         });
-        let Some((number, from, answer)) = found else {
+        let Some((number, from, again, answer)) = found else {
             return Err(QueryError::option(
                 "InvalidSkipToken",
                 "The skip token is not valid or has expired.",
             ));
         };
-        Ok(Some(self.page(number, answer, from, request.options)))
+        let page = self.page(number, answer, from, request.options);
+        Ok(Some(Page { again, ..page }))
     }
 
     /// The first page of an answer that is at hand: the same query and scope over the same rows,
@@ -379,19 +417,54 @@ impl Pager {
         let from = answer.first(request.options);
         let page = self.page(number, Arc::clone(&answer), from, request.options);
         if page.token.is_some() {
-            self.bytes += answer.size();
-            self.order.push_back(number);
-            let kept = Kept {
-                answer,
-                query: request.query.to_owned(),
-                scope: request.scope.to_owned(),
-                version,
-                at: now,
-            };
-            self.answers.insert(number, kept);
-            self.forget(now);
+            self.keep(request, number, answer, version, now);
         }
         page
+    }
+
+    fn keep(
+        &mut self,
+        request: PageRequest<'_>,
+        number: u64,
+        answer: Arc<Rendered>,
+        version: Option<u64>,
+        now: Timestamp,
+    ) {
+        self.bytes += answer.size();
+        self.order.push_back(number);
+        let kept = Kept {
+            answer,
+            query: request.query.to_owned(),
+            scope: request.scope.to_owned(),
+            version,
+            at: now,
+        };
+        self.answers.insert(number, kept);
+        self.forget(now);
+    }
+
+    /// A token for a page once more, other than the one that it was asked with; its answer is
+    /// kept if it was not. None where the answer has no column `id`, and so no tokens.
+    pub fn again(
+        &mut self,
+        request: PageRequest<'_>,
+        page: &Page,
+        now: Timestamp,
+    ) -> Option<String> {
+        if !page.answer.has_id {
+            return None;
+        }
+        if !self.answers.contains_key(&page.number) {
+            self.keep(request, page.number, Arc::clone(&page.answer), None, now);
+        }
+        Some(self.write(page.number, page.from, page.again.wrapping_add(1)))
+    }
+
+    /// A token for the page behind one, that begins with the last row of it. None where there is
+    /// no page behind it, or it has no row besides.
+    pub fn overlap(&self, page: &Page) -> Option<String> {
+        let last = page.to.checked_sub(1).filter(|last| *last > page.from)?;
+        page.token.is_some().then(|| self.write(page.number, last, 0))
     }
 
     /// Lets go of what is too old or too much.
@@ -400,8 +473,11 @@ impl Pager {
             let Some(kept) = self.answers.get(number) else { break };
             let old = now.duration_since(kept.at) > self.max_age;
             // The newest stays even if it alone is too much, or its paging could never end.
+            // What the oldest rows keep is more than what all younger ones do.
+            let held = kept.answer.stream.as_ref().map_or(0, Stream::held);
             let much = self.order.len() > 1
-                && (self.answers.len() > self.max_answers || self.bytes > self.max_bytes);
+                && (self.answers.len() > self.max_answers
+                    || self.bytes.saturating_add(held) > self.max_bytes);
             if !old && !much {
                 break;
             }
@@ -414,8 +490,8 @@ impl Pager {
 
     fn page(&self, number: u64, answer: Arc<Rendered>, from: usize, options: &Options) -> Page {
         let to = from.saturating_add(options.top.unwrap_or(MAX_TOP)).min(answer.len());
-        let token = (to < answer.len() && answer.has_id).then(|| self.write(number, to));
-        Page { answer, from, to, token }
+        let token = (to < answer.len() && answer.has_id).then(|| self.write(number, to, 0));
+        Page { number, again: 0, answer, from, to, token }
     }
 
     fn check(&self, number: u64, from: u64) -> u64 {
@@ -424,14 +500,14 @@ impl Pager {
         hasher.finish()
     }
 
-    fn write(&self, number: u64, from: usize) -> String {
-        let from = u64::try_from(from).unwrap_or(u64::MAX);
+    fn write(&self, number: u64, from: usize, again: u8) -> String {
+        let from = u64::try_from(from).unwrap_or(u64::MAX) << 8 | u64::from(again);
         let check = self.check(number, from);
         // Opaque to look at: the number and the place are covered by the check.
         format!("{check:016x}{:016x}{:016x}", number ^ check, from ^ check.rotate_left(32))
     }
 
-    fn read(&self, token: &str) -> Option<(u64, usize)> {
+    fn read(&self, token: &str) -> Option<(u64, usize, u8)> {
         if token.len() != 48 || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
@@ -439,7 +515,8 @@ impl Pager {
         let check = part(0)?;
         let (number, from) = (part(16)? ^ check, part(32)? ^ check.rotate_left(32));
         (self.check(number, from) == check).then_some(())?;
-        Some((number, usize::try_from(from).ok()?))
+        let again = u8::try_from(from & 0xFF).ok()?;
+        Some((number, usize::try_from(from >> 8).ok()?, again))
     }
 }
 
@@ -447,7 +524,7 @@ impl Kept {
     fn is_for(&self, request: PageRequest<'_>) -> bool {
         self.query == request.query
             && self.scope == request.scope
-            && self.answer.format == request.options.format
+            && self.answer.form.format == request.options.format
     }
 }
 

@@ -1,8 +1,7 @@
 //! The tabular operators of a query.
 //!
-//! The parser is our own. Of the Rust crates for Kusto only `kqlparser` is published (0.0.4, on
-//! the old nom 7): it has no positions in its errors, no limit on nesting, and no
-//! `mv-expand ... to typeof`, `parse`, `top` or dynamic `['name']`; Microsoft's parser is .NET.
+//! The parser is our own: what is refused is refused at the line and character that the service
+//! names, and nesting is bounded, whoever sends the query.
 
 mod expr;
 

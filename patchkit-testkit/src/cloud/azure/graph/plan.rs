@@ -14,6 +14,7 @@ mod combine;
 mod draft;
 mod expr;
 mod hint;
+pub(super) mod reads;
 
 use std::cell::{Cell as Flag, RefCell};
 
@@ -23,6 +24,7 @@ use self::{
     aggregate::{Aggregate, aggregates, is_aggregate, lift},
     combine::count_up,
     expr::{compile, given_name},
+    reads::Load,
 };
 use super::{
     Hints, QueryError, Table,
@@ -79,8 +81,11 @@ impl Column {
 pub(super) struct Plan {
     pub(super) table: Table,
     pub(super) hints: Hints,
-    /// The columns of the table that the steps look at.
-    pub(super) loads: Vec<usize>,
+    /// The filters that stand before everything else, and the columns that they look at.
+    pub(super) leading: usize,
+    pub(super) tests: Vec<Load>,
+    /// The columns that the other steps look at.
+    pub(super) loads: Vec<Load>,
     pub(super) steps: Vec<Step>,
     pub(super) columns: Vec<Column>,
 }
@@ -221,11 +226,15 @@ impl Planner<'_> {
             require!(draft.columns.len() <= MAX_COLUMNS, "The query has too many columns.");
         }
         self.scope(&draft, "project").touch_all();
-        let mut loads = draft.touched.into_inner();
-        loads.sort_unstable();
-        loads.dedup();
+        let mut touched = draft.touched.into_inner();
+        touched.sort_unstable();
+        touched.dedup();
         let hints = hint::hints(&pipeline.operators);
-        Ok(Plan { table, hints, loads, steps: draft.steps, columns: draft.columns })
+        let (steps, columns) = (draft.steps, draft.columns);
+        let (leading, tests, loads) = (0, Vec::new(), Vec::new());
+        let mut plan = Plan { table, hints, leading, tests, loads, steps, columns };
+        plan.arrange(&touched);
+        Ok(plan)
     }
 
     fn scope<'s>(&'s self, draft: &'s Draft, operator: &'static str) -> Scope<'s> {

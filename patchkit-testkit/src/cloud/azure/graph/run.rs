@@ -12,10 +12,10 @@ use self::{
     summarize::Summarize,
 };
 use super::{
-    Rows,
     ast::{Nulls, Order},
     eval::{Node, Run},
-    plan::{COLUMNS, Item, Key, Leg, Plan, Step},
+    plan::{COLUMNS, Item, Key, Leg, Plan, Step, reads::Load},
+    source::{Field, Record, Rows, Scan},
     value::{Cell, Type},
 };
 
@@ -38,14 +38,36 @@ pub(super) struct Env<'a> {
     pub(super) run: &'a Run,
 }
 
+/// What of a table is read: all of it, or some blocks from a row on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Part<'a> {
+    pub(super) blocks: Option<&'a [bool]>,
+    pub(super) skip: usize,
+}
+
 /// Runs a plan into a sink.
 pub(super) fn run<'a>(plan: &'a Plan, env: Env<'a>, sink: &mut dyn Sink<'a>) {
+    run_part(plan, env, Part::default(), sink);
+}
+
+/// Runs a plan over a part of its table.
+pub(super) fn run_part<'a>(plan: &'a Plan, env: Env<'a>, part: Part<'a>, sink: &mut dyn Sink<'a>) {
     let mut chain: Box<dyn Sink<'a> + '_> = Box::new(Limit { run: env.run, next: sink });
-    for step in plan.steps.iter().rev() {
+    let (leading, rest) = plan.steps.split_at(plan.leading.min(plan.steps.len()));
+    for step in rest.iter().rev() {
         chain = link(step, env, chain);
     }
-    scan(plan, env, chain.as_mut());
+    scan(plan, leading, env, part, chain.as_mut());
     chain.finish();
+}
+
+/// A sink that shows each row to a function, as long as that wants more.
+pub(super) struct Each<F>(pub(super) F);
+
+impl<'a, F: FnMut(&[Cell<'a>]) -> bool> Sink<'a> for Each<F> {
+    fn push(&mut self, row: &mut Row<'a>) -> ControlFlow<()> {
+        if (self.0)(row) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
 }
 
 /// The rows of a plan, kept.
@@ -81,42 +103,50 @@ impl<'a> Sink<'a> for Limit<'_, 'a> {
     }
 }
 
-fn scan<'a>(plan: &'a Plan, env: Env<'a>, chain: &mut dyn Sink<'a>) {
+fn scan<'a>(
+    plan: &'a Plan,
+    leading: &'a [Step],
+    env: Env<'a>,
+    part: Part<'a>,
+    chain: &mut dyn Sink<'a>,
+) {
+    let run = env.run;
     let mut row = Row::new();
-    for document in env.rows.scan(plan.table, &plan.hints) {
-        env.run.count_read();
+    let scan = Scan { blocks: part.blocks, skip: part.skip, ..Scan::new(plan.table, &plan.hints) };
+    env.rows.scan(scan, &mut |record| {
+        run.count_read();
         row.clear();
         row.resize(COLUMNS.len(), Cell::Null);
-        let mut load = |slot: usize, load: &mut dyn FnMut(&str, Type) -> Cell<'a>| {
-            if let (Some(cell), Some((name, kind))) = (row.get_mut(slot), COLUMNS.get(slot)) {
-                *cell = load(name, *kind);
-            }
+        for load_one in &plan.tests {
+            load(record, load_one, &mut row);
+        }
+        let passes = |step: &'a Step| match step {
+            Step::Where(test) => test.test(&row, run) == Some(true),
+            _ => true,
         };
-        match document {
-            Cow::Borrowed(document) => {
-                for &slot in &plan.loads {
-                    load(slot, &mut |name, kind| {
-                        let value = document.get(name);
-                        value.map_or_else(|| Cell::none(kind), |value| Cell::column(value, kind))
-                    });
-                }
+        // What a filter leaves out is not made further.
+        if leading.iter().all(passes) {
+            for load_one in &plan.loads {
+                load(record, load_one, &mut row);
             }
-            Cow::Owned(mut document) => {
-                for &slot in &plan.loads {
-                    load(slot, &mut |name, kind| {
-                        let value = document.get_mut(name).map(Value::take);
-                        value.map_or_else(
-                            || Cell::none(kind),
-                            |value| Cell::owned_column(value, kind),
-                        )
-                    });
-                }
-            }
+            chain.push(&mut row)?;
         }
-        if chain.push(&mut row).is_break() || env.run.gave_up() {
-            return;
-        }
-    }
+        if run.gave_up() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+}
+
+/// Puts what a record has in a column into its slot.
+pub(super) fn load<'a>(record: &dyn Record<'a>, load: &Load, row: &mut Row<'a>) {
+    let (Some(cell), Some((name, kind))) = (row.get_mut(load.slot), COLUMNS.get(load.slot)) else {
+        return;
+    };
+    *cell = match record.column(name, load.keys.as_deref()) {
+        Field::None => Cell::none(*kind),
+        Field::Text(text) if *kind == Type::Text => Cell::Text(text),
+        Field::Text(text) => Cell::owned(text.into_owned().into()),
+        Field::Document(Cow::Borrowed(value)) => Cell::column(value, *kind),
+        Field::Document(Cow::Owned(value)) => Cell::owned_column(value, *kind),
+    };
 }
 
 fn link<'a: 's, 's>(step: &'a Step, env: Env<'a>, next: Rest<'a, 's>) -> Rest<'a, 's> {

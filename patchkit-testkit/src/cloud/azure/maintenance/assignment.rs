@@ -160,7 +160,8 @@ pub(super) fn patch(call: &mut Call<'_>) -> Result<Reply, ArmError> {
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Reply, ArmError> {
-    let gone = call.state.azure.schedules.assignments.remove(&id(call).to_lowercase());
+    let key = id(call).to_lowercase();
+    let gone = call.state.schedules_mut().assignments.remove(&key);
     Ok(match gone {
         Some(it) => Reply::ok(&it.document()),
         None => Reply::empty(StatusCode::NO_CONTENT),
@@ -194,7 +195,7 @@ fn store(
         filter,
     };
     let reply = Reply::json(status, &assignment.document());
-    call.state.azure.schedules.assignments.insert(key, assignment);
+    call.state.schedules_mut().assignments.insert(key, assignment);
     Ok(reply)
 }
 

@@ -128,7 +128,7 @@ fn patch(state: &mut State, at: MachineIx, order: &Order, configuration: &str, c
     }
     let (name, activity, started) = (state.new_uuid(), state.new_uuid(), state.now);
     let kept = earlier(started, KEPT);
-    let runs = &mut state.azure.schedules.runs;
+    let runs = &mut state.schedules_mut().runs;
     if runs.first().is_some_and(|it| it.started < kept) {
         runs.retain(|it| it.started >= kept);
     }

@@ -1,11 +1,11 @@
 //! What operators on whole tables mean.
 
+use std::{borrow::Cow, ops::ControlFlow};
+
 use serde_json::{Value, json};
 
-use std::borrow::Cow;
-
 use super::{
-    super::{Hints, Query, RowSet, Rows, Table},
+    super::{Field, Query, Record, RowSet, Rows, Scan, plan::COLUMNS},
     answer, column, names, now, world,
 };
 
@@ -217,13 +217,38 @@ fn parse_cuts_a_text_at_its_texts() {
 /// Makes each row when it is asked for.
 struct Made(RowSet);
 
+struct Copied(Value);
+
+impl<'a> Record<'a> for Copied {
+    fn column(&self, name: &'static str, keys: Option<&[String]>) -> Field<'a> {
+        let Some(mut value) = self.0.get(name).cloned() else { return Field::None };
+        // Nothing but what is asked for is there.
+        if let (Some(keys), Value::Object(members)) = (keys, &mut value) {
+            members.retain(|name, _| keys.contains(name));
+        }
+        match value {
+            Value::String(text) => Field::text(text),
+            value => Field::Document(Cow::Owned(value)),
+        }
+    }
+}
+
 impl Rows for Made {
     fn scan<'a>(
         &'a self,
-        table: Table,
-        hints: &'a Hints,
-    ) -> Box<dyn Iterator<Item = Cow<'a, Value>> + 'a> {
-        Box::new(self.0.scan(table, hints).map(|row| Cow::Owned(row.into_owned())))
+        scan: Scan<'a>,
+        each: &mut dyn FnMut(&dyn Record<'a>) -> ControlFlow<()>,
+    ) {
+        self.0.scan(scan, &mut |record| {
+            let columns = COLUMNS.iter().filter_map(|(name, _)| {
+                let value = match record.column(name, None) {
+                    Field::Document(value) => value.into_owned(),
+                    _ => return None,
+                };
+                Some(((*name).to_owned(), value))
+            });
+            each(&Copied(Value::Object(columns.collect())))
+        });
     }
 }
 

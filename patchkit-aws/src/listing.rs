@@ -1,4 +1,7 @@
-//! Listings in which one row that cannot be read does not cost the others.
+//! What listings have in common: they end at an error, name an item once, and lose nothing for one
+//! row that cannot be read.
+
+use std::{collections::HashSet, future, hash::Hash};
 
 use futures::{
     Stream, StreamExt,
@@ -7,6 +10,37 @@ use futures::{
 use patchkit_core::{Error, ErrorKind, Result};
 
 use crate::error::PROVIDER;
+
+/// Ends a listing with its first error, as one of one call does: what came after it would look like
+/// the rest, and nobody waits for it.
+pub(crate) fn until_error<T: Send + 'static>(
+    listing: impl Stream<Item = Result<T>> + Send + 'static,
+) -> BoxStream<'static, Result<T>> {
+    let next = async |listing: Option<BoxStream<'static, Result<T>>>| {
+        let mut listing = listing?;
+        let item = listing.next().await?;
+        let rest = item.is_ok().then_some(listing);
+        Some((item, rest))
+    };
+    stream::unfold(Some(listing.boxed()), next).boxed()
+}
+
+/// Leaves out what came before: a listing that changes while it is read has items at the end of one
+/// page and at the beginning of the next.
+pub(crate) fn each_once<T, K>(
+    listing: impl Stream<Item = Result<T>> + Send + 'static,
+    key: impl Fn(&T) -> K + Send + 'static,
+) -> BoxStream<'static, Result<T>>
+where
+    T: Send + 'static,
+    K: Eq + Hash + Send + 'static,
+{
+    let mut seen = HashSet::new();
+    let new = move |item: &Result<T>| {
+        future::ready(item.as_ref().map_or(true, |item| seen.insert(key(item))))
+    };
+    listing.filter(new).boxed()
+}
 
 /// Lets the rows through that could be read, and tells of the others when the listing is over.
 ///
@@ -38,16 +72,6 @@ pub(crate) fn sound<T: Send + 'static>(
     .boxed()
 }
 
-/// Ends a stream after its first error.
-pub(crate) fn until_error<T: Send + 'static>(
-    items: impl Stream<Item = Result<T>> + Send + 'static,
-) -> impl Stream<Item = Result<T>> + Send + 'static {
-    items.scan(false, |broken, item| {
-        let ended = std::mem::replace(broken, *broken || item.is_err());
-        std::future::ready((!ended).then_some(item))
-    })
-}
-
 struct Bad {
     count: usize,
     first: Option<String>,
@@ -72,6 +96,21 @@ mod tests {
 
     use super::*;
     use crate::error::malformed;
+
+    #[test]
+    fn nothing_comes_after_an_error() {
+        let listing = stream::iter([Ok(1), Err(malformed("List", "broken")), Ok(2)]);
+        let items: Vec<_> = block_on(until_error(listing).collect());
+        assert_eq!(items.len(), 2);
+        assert!(items[0].is_ok() && items[1].is_err());
+    }
+
+    #[test]
+    fn what_came_before_is_left_out() {
+        let listing = stream::iter([1, 2, 2, 3, 1]).map(Ok);
+        let items: Vec<_> = block_on(each_once(listing, |item| *item).collect());
+        assert_eq!(items.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [1, 2, 3]);
+    }
 
     #[test]
     fn a_bad_row_comes_last_and_leaves_the_others() {

@@ -1,0 +1,157 @@
+//! Where a query finds its rows.
+
+use std::{borrow::Cow, collections::BTreeMap, ops::ControlFlow, sync::Arc};
+
+use serde_json::Value;
+
+use super::{Table, text};
+
+/// What the leading filters of a query say about the rows it can use.
+///
+/// A hint never excludes a row that the query would answer with; rows beyond it are allowed.
+/// Values are in lower case and to be compared without regard to case. `None` means any.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Hints {
+    /// The values of `type`.
+    pub types: Option<Vec<String>>,
+    /// The values of `id`.
+    pub ids: Option<Vec<String>>,
+    /// The values of `subscriptionId`.
+    pub subscriptions: Option<Vec<String>>,
+}
+
+impl Hints {
+    /// Whether rows of this type can be used.
+    pub fn wants_type(&self, kind: &str) -> bool {
+        self.types.as_ref().is_none_or(|types| types.iter().any(|one| text::alike(one, kind)))
+    }
+}
+
+/// What is read of a table.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Scan<'a> {
+    /// The table.
+    pub table: Table,
+    /// Rows that these exclude may be left out.
+    pub hints: &'a Hints,
+    /// Only rows of the [blocks](Rows::blocks) at whose place this is true; none where there
+    /// are no blocks.
+    pub blocks: Option<&'a [bool]>,
+    /// How many of these rows are left out first; only where there are blocks.
+    pub skip: usize,
+}
+
+impl<'a> Scan<'a> {
+    /// Everything that the hints allow.
+    pub fn new(table: Table, hints: &'a Hints) -> Self {
+        Self { table, hints, blocks: None, skip: 0 }
+    }
+}
+
+/// What a row has in a column.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Field<'a> {
+    /// Nothing.
+    None,
+    /// A text.
+    Text(Cow<'a, str>),
+    /// Any JSON.
+    Document(Cow<'a, Value>),
+}
+
+impl<'a> Field<'a> {
+    /// A text that is there.
+    pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+/// A row, of which a column is made when a query looks at it.
+pub trait Record<'a> {
+    /// What it has in a column.
+    ///
+    /// Where `keys` are given, only these members of the column's document are looked at, and
+    /// others may be left out.
+    fn column(&self, name: &'static str, keys: Option<&[String]>) -> Field<'a>;
+}
+
+/// A document with the service's columns, `id`, `type`, `properties` and so on.
+impl<'a> Record<'a> for &'a Value {
+    fn column(&self, name: &'static str, _keys: Option<&[String]>) -> Field<'a> {
+        self.get(name).map_or(Field::None, |value| Field::Document(Cow::Borrowed(value)))
+    }
+}
+
+/// The tables that queries read.
+///
+/// The order of the rows is the order of an unsorted answer and must not change between two
+/// scans.
+pub trait Rows {
+    /// Gives each row that a scan wants, until no further one is wanted.
+    fn scan<'a>(&'a self, scan: Scan<'a>, each: &mut dyn FnMut(&dyn Record<'a>) -> ControlFlow<()>);
+
+    /// Tells the blocks of a table, in an order that does not change, with the rows in each: rows
+    /// that have the same [`BLOCK_COLUMNS`]. False where nothing is told, as when nothing is
+    /// known without a look at every row.
+    ///
+    /// With them, a query whose filters look at no other column is answered page by page.
+    fn blocks<'a>(
+        &'a self,
+        _table: Table,
+        _hints: &'a Hints,
+        _each: &mut dyn FnMut(&dyn Record<'a>, usize),
+    ) -> bool {
+        false
+    }
+
+    /// About how many bytes these rows keep in memory that would be free without them.
+    fn held(&self) -> usize {
+        0
+    }
+}
+
+/// The columns that are the same in all rows of a block.
+pub const BLOCK_COLUMNS: [&str; 7] =
+    ["type", "tenantId", "kind", "location", "resourceGroup", "subscriptionId", "managedBy"];
+
+/// Rows that are ready: shared documents by table.
+#[derive(Clone, Debug, Default)]
+pub struct RowSet {
+    tables: BTreeMap<Table, Vec<Arc<Value>>>,
+}
+
+impl RowSet {
+    /// No rows.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a row behind those of its table.
+    pub fn push(&mut self, table: Table, row: impl Into<Arc<Value>>) {
+        self.tables.entry(table).or_default().push(row.into());
+    }
+}
+
+impl Rows for RowSet {
+    fn scan<'a>(
+        &'a self,
+        scan: Scan<'a>,
+        each: &mut dyn FnMut(&dyn Record<'a>) -> ControlFlow<()>,
+    ) {
+        for row in self.tables.get(&scan.table).into_iter().flatten() {
+            let row: &'a Value = row;
+            // Without a type there is nothing to compare, and nothing to save.
+            let wanted = scan.hints.types.is_none()
+                || row
+                    .get("type")
+                    .and_then(Value::as_str)
+                    .is_some_and(|kind| scan.hints.wants_type(kind));
+            if wanted && each(&row).is_break() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Resource Graph over the world: pages, pictures, and what goes wrong on purpose.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{
+    super::graph::{self, Options, PageRequest, Pager, Query, Rows},
+    Cloud, HOUR, Reply,
+};
+use crate::cloud::{
+    Fault, FaultKind,
+    azure::rows::World,
+    shared::lock,
+    world::machine::{Behavior, SubIx},
+};
+
+const PATH: &str = "/providers/Microsoft.ResourceGraph/resources";
+const VMS: &str = "resources | where type =~ 'microsoft.compute/virtualmachines' | project id, \
+                   power = properties.extended.instanceView.powerState.code, tags";
+
+fn ask(cloud: &Cloud, query: &str, options: impl Into<Value>) -> Reply {
+    cloud.post(PATH, &json!({"query": query, "options": options.into()}))
+}
+
+/// The rows of all pages from one on, with how many pages there were.
+fn follow(cloud: &Cloud, query: &str, first: Reply) -> (Vec<Value>, usize) {
+    let (mut rows, mut reply, mut pages) = (Vec::new(), first, 1);
+    loop {
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        assert_eq!(reply.body["count"], reply.body["data"].as_array().unwrap().len());
+        rows.extend(reply.body["data"].as_array().unwrap().iter().cloned());
+        let Some(token) = reply.body["$skipToken"].as_str() else { return (rows, pages) };
+        reply = ask(cloud, query, json!({"$top": 7, "$skipToken": token}));
+        pages += 1;
+    }
+}
+
+fn all(cloud: &Cloud, query: &str) -> Vec<Value> {
+    follow(cloud, query, ask(cloud, query, json!({"$top": 7}))).0
+}
+
+fn fail(cloud: &Cloud, kind: FaultKind) {
+    lock(&cloud.0.faults).add(Fault::new(kind).times(1)).unwrap();
+}
+
+/// How often the faults met a request.
+fn met(cloud: &Cloud) -> Vec<u64> {
+    lock(&cloud.0.faults).status().iter().map(|it| it.met).collect()
+}
+
+fn world(cloud: &Cloud) -> World {
+    World::of(&mut cloud.0.settled(), vec![SubIx(0)])
+}
+
+/// Installs on a few machines, so that every table has rows.
+fn patched() -> Cloud {
+    let cloud = Cloud::new(Behavior::OneFails);
+    for id in cloud.vms().iter().take(4) {
+        cloud.install(id, &super::order("PT2H"));
+    }
+    cloud.advance(HOUR);
+    cloud
+}
+
+#[test]
+fn pages_made_one_by_one_are_the_answer_made_at_once() {
+    let cloud = patched();
+    let queries = [
+        "resources",
+        "resources | project id, name, properties.osName, properties.hardwareProfile.vmSize",
+        "resources | where type =~ 'microsoft.hybridcompute/machines' | project id, properties",
+        "resources | where type == 'microsoft.compute/virtualmachines' | where resourceGroup \
+         endswith '0' or location contains 'west' | extend a = tags, b = strlen(name) | project-away tags",
+        "resources | extend power = properties.extended.instanceView.powerState.displayStatus \
+         | where subscriptionId != '' | project power, id",
+        "resources | where type !contains 'virtual' | project-keep id, kind, type",
+        "resources | where location == 'nowhere' | project id",
+        "resources | project id | take 11",
+        "resources | where name contains '1' | project id, name",
+        "resources | where properties.osProfile.computerName contains '1' | order by name desc",
+        "patchassessmentresources | project id, type, properties.status, properties",
+        "patchassessmentresources | where type =~ \
+         'microsoft.compute/virtualmachines/patchassessmentresults' | project id, \
+         counts = properties.availablePatchCountByClassification",
+        "patchassessmentresources | where type endswith 'softwarepatches' | project id, properties",
+        "patchinstallationresources | project id, name, location, properties",
+        "patchinstallationresources | where type endswith 'softwarepatches' | project id",
+        "patchinstallationresources | where type endswith 'results' | project id, properties.status",
+        "resourcecontainers | project id, tags",
+        "maintenanceresources",
+    ];
+    for text in queries {
+        let world = world(&cloud);
+        let now = world.now();
+        let query = Arc::new(Query::parse(text).unwrap());
+        let rows: Arc<dyn Rows + Send + Sync> = Arc::new(world);
+        let whole = query.run(rows.as_ref(), now).unwrap();
+        let mut pager = Pager::new(7);
+        let mut options = Options::from_json(&json!({"$top": 7, "resultFormat": "table"})).unwrap();
+        let mut made: Vec<Value> = Vec::new();
+        loop {
+            let request = PageRequest { query: text, scope: "", options: &options };
+            let page = pager.resume(request, now).unwrap().unwrap_or_else(|| {
+                let answer = query.open(&rows, now, graph::Format::Table).unwrap();
+                pager.open(request, answer, None, now)
+            });
+            let body: Value = serde_json::from_slice(&page.body().unwrap()).unwrap();
+            assert_eq!(body["totalRecords"], whole.rows.len(), "{text}");
+            made.extend(body["data"]["rows"].as_array().unwrap().iter().cloned());
+            options.skip_token = page.skip_token().map(ToOwned::to_owned);
+            if options.skip_token.is_none() {
+                break;
+            }
+        }
+        let whole: Vec<Value> = whole.rows.into_iter().map(Value::from).collect();
+        assert_eq!(made, whole, "{text}");
+    }
+}
+
+#[test]
+fn a_page_is_made_when_it_is_asked_for_where_rows_do_not_depend_on_others() {
+    let cloud = patched();
+    let rows: Arc<dyn Rows + Send + Sync> = Arc::new(world(&cloud));
+    let is_stream = |text: &str| {
+        let query = Arc::new(Query::parse(text).unwrap());
+        let answer = query.open(&rows, cloud.0.now(), graph::Format::Table).unwrap();
+        answer.is_stream()
+    };
+    assert!(is_stream(VMS));
+    assert!(is_stream("resources | extend a = 1 | where location == 'x' | take 5"));
+    assert!(is_stream("patchassessmentresources | where type has 'softwarepatches'"));
+    assert!(is_stream("patchinstallationresources"));
+    for text in [
+        "resources | where name == 'a'",
+        "resources | order by id asc",
+        "resources | summarize count() by type",
+        "resources | take 5 | where location == 'x'",
+        "resources | extend location = name | where location == 'x'",
+        "resources | where id =~ '/a'",
+        "resources | project type | where type == 'x'",
+    ] {
+        assert!(!is_stream(text), "{text}");
+    }
+}
+
+#[test]
+fn the_pages_of_an_answer_show_the_world_of_its_first_page() {
+    let cloud = Cloud::well();
+    let before = all(&cloud, VMS);
+    assert!(before.len() > 20);
+    let first = ask(&cloud, VMS, json!({"$top": 7}));
+    let vms = cloud.vms();
+    assert!(!vms.is_empty());
+    for id in &vms {
+        assert_eq!(cloud.post(&format!("{id}/powerOff"), &Value::Null).status, 202);
+        let tags = json!({"operation": "Merge", "properties": {"tags": {"new": "yes"}}});
+        let path = format!("{id}/providers/Microsoft.Resources/tags/default");
+        assert_eq!(cloud.send(Method::PATCH, &path, &tags).status, 200);
+    }
+    cloud.advance(Duration::from_mins(5));
+    assert_eq!(follow(&cloud, VMS, first).0, before);
+    let after = all(&cloud, VMS);
+    assert_eq!(after.len(), before.len());
+    let changed = after.iter().filter(|it| it["tags"]["new"] == "yes");
+    assert_eq!(changed.clone().count(), vms.len());
+    assert!(changed.clone().all(|it| it["power"] == "PowerState/stopped"));
+}
+
+#[test]
+fn what_is_kept_for_pages_is_let_go_when_too_much_has_changed() {
+    let cloud = Cloud::well();
+    *lock(&cloud.0.pager) = Pager::new(7).with_max_bytes(64 << 10);
+    let first = ask(&cloud, VMS, json!({"$top": 7}));
+    let token = first.body["$skipToken"].clone();
+    for at in 0..100 {
+        cloud.0.settled().machines[at].address = [1, 1, 1, 1];
+    }
+    let resumed = |token: &Value| ask(&cloud, VMS, json!({"$top": 7, "$skipToken": token}));
+    // It is the only one: its paging can go on.
+    assert_eq!(resumed(&token).status, 200);
+    let other = ask(&cloud, "resources | project id", json!({"$top": 7}));
+    assert_eq!(resumed(&token).status, 400);
+    let path = json!({"$top": 7, "$skipToken": other.body["$skipToken"]});
+    assert_eq!(ask(&cloud, "resources | project id", path).status, 200);
+}
+
+#[test]
+fn a_query_that_works_does_not_hold_the_world() {
+    let cloud = Cloud::well();
+    let held = world(&cloud);
+    // The picture is at hand, and the world is free.
+    drop(cloud.0.settled());
+    let query = Query::parse(VMS).unwrap();
+    assert!(!query.run(&held, held.now()).unwrap().rows.is_empty());
+}
+
+#[test]
+fn an_empty_page_of_a_query_loses_nothing_and_has_a_new_token() {
+    let cloud = Cloud::well();
+    for (query, options) in [(VMS, json!({"$top": 7})), ("resources | order by id asc", json!({}))]
+    {
+        let whole = follow(&cloud, query, ask(&cloud, query, options.clone())).0;
+        fail(&cloud, FaultKind::EmptyPage);
+        let empty = ask(&cloud, query, options.clone());
+        assert_eq!((&empty.body["data"], &empty.body["count"]), (&json!([]), &json!(0)));
+        let token = empty.body["$skipToken"].clone();
+        fail(&cloud, FaultKind::EmptyPage);
+        let mut again = options.clone();
+        again["$skipToken"] = token.clone();
+        let second = ask(&cloud, query, again);
+        assert_eq!(second.body["data"], json!([]));
+        assert_ne!(second.body["$skipToken"], token);
+        assert_eq!(follow(&cloud, query, second).0, whole);
+    }
+    assert_eq!(met(&cloud), [1, 1, 1, 1]);
+    // Without ids there are no tokens: such a page cannot be, and the fault waits.
+    lock(&cloud.0.faults).clear();
+    fail(&cloud, FaultKind::EmptyPage);
+    assert!(!ask(&cloud, "resources | project name", json!({})).body["data"][0].is_null());
+    assert_eq!(met(&cloud), [0]);
+}
+
+#[test]
+fn a_duplicate_of_a_query_is_the_last_row_of_one_page_and_the_first_of_the_next() {
+    let cloud = Cloud::well();
+    for query in [VMS, "resources | order by id asc | project id"] {
+        let whole = all(&cloud, query);
+        fail(&cloud, FaultKind::DuplicateItem);
+        let mut doubled = whole.clone();
+        doubled.insert(6, whole[6].clone());
+        assert_eq!(all(&cloud, query), doubled);
+    }
+    assert_eq!(met(&cloud), [1, 1]);
+}
+
+#[test]
+fn rows_in_the_format_of_tables_can_be_null_or_none_too() {
+    let cloud = Cloud::well();
+    let options = json!({"$top": 7, "resultFormat": "table"});
+    fail(&cloud, FaultKind::NullArray);
+    let reply = ask(&cloud, VMS, options.clone());
+    assert_eq!(
+        (&reply.body["data"]["rows"], reply.body["data"]["columns"].is_array()),
+        (&Value::Null, true)
+    );
+    fail(&cloud, FaultKind::EmptyPage);
+    assert_eq!(ask(&cloud, VMS, options).body["data"]["rows"], json!([]));
+}
+
+// "Guidance for throttled requests in Azure Resource Graph" has these headers.
+#[test]
+fn a_throttle_on_purpose_looks_like_one_of_the_quota() {
+    let mut cloud = Cloud::well();
+    let buckets = crate::cloud::throttle::Buckets::default();
+    cloud.0.buckets = Some(Mutex::new(buckets));
+    fail(&cloud, FaultKind::Throttle);
+    let made = ask(&cloud, VMS, json!({}));
+    let real = (0..40).map(|_| ask(&cloud, VMS, json!({}))).find(|it| it.status != 200).unwrap();
+    let shown = |reply: &Reply| {
+        let headers = ["x-ms-user-quota-remaining", "x-ms-user-quota-resets-after", "retry-after"];
+        (reply.status, reply.body.clone(), headers.map(|it| reply.header(it)))
+    };
+    assert_eq!(shown(&made), shown(&real));
+    assert_eq!(made.status, 429);
+}
