@@ -152,7 +152,8 @@ fn of_code(code: &str, status: u16) -> ErrorKind {
         | "BucketAlreadyExists"
         | "BucketAlreadyOwnedByYou"
         | "InvalidGroup.Duplicate"
-        | "DeleteConflict" => ErrorKind::Conflict,
+        | "DeleteConflict"
+        | "LimitExceeded" => ErrorKind::Conflict,
         "AssociationDoesNotExist"
         | "AutomationDefinitionNotFoundException"
         | "AutomationExecutionNotFoundException"

@@ -21,6 +21,8 @@ mod listing;
 mod notify;
 #[cfg(feature = "ec2")]
 mod power;
+#[cfg(all(feature = "ec2", feature = "s3"))]
+mod setup;
 mod ssm;
 mod sync;
 mod tags;
@@ -35,6 +37,11 @@ pub use hybrid::{ActivationRequest, HybridActivation, ListedActivation, StaleNod
 pub use limit::{CallBudget, Rate};
 #[cfg(feature = "sns")]
 pub use notify::Topic;
+#[cfg(all(feature = "ec2", feature = "s3"))]
+pub use setup::{
+    LakeAccess, LakeOwner, SetupFinding, SetupItem, SetupOptions, SetupOutcome, SetupReport,
+    SetupState, SetupStep, StepResult, Tagged,
+};
 pub use ssm::Ssm;
 pub use sync::{
     LakeDestination, LakeExpectation, LakeFinding, LakeSharing, LakeState, LakeSync,

@@ -14,6 +14,8 @@ mod harness;
 mod hybrid;
 mod kept;
 mod power;
+#[cfg(all(feature = "ec2", feature = "s3"))]
+mod setup;
 mod support;
 mod sync;
 mod tags;

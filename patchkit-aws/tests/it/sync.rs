@@ -1,15 +1,15 @@
 //! Resource data syncs: making, listing and judging them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt};
 use patchkit_aws::{
     CallBudget, LakeDestination, LakeExpectation, LakeFinding, LakeSharing, LakeState,
     LakeSyncCreation, Ssm, SyncStatus,
 };
-use patchkit_core::{ErrorKind, Region, Scope};
+use patchkit_core::{ErrorKind, Estate, Region, Scope};
 use patchkit_testkit::cloud::{Denial, Fault, FaultKind, World};
 
 use crate::support::{WorldTime, builder, one_scope, ssm};
@@ -193,14 +193,17 @@ async fn the_accounts_and_regions_that_do_not_sync_are_found() {
     let denied = all[5].scope();
     let place = format!("{}/{}", denied.account(), denied.region());
     world.deny(Denial::of("ssm:ListResourceDataSync").in_scope(place)).unwrap();
-    let answers: Vec<(Scope, patchkit_core::Result<LakeFinding>)> = stream::iter(all.clone())
-        .map(|ssm| async move {
-            let finding = ssm.check_lake(&expected()).await;
-            (ssm.scope().clone(), finding)
-        })
-        .buffer_unordered(4)
-        .collect()
-        .await;
+    let mut estate = Estate::new().with_parallel(4);
+    for ssm in &all {
+        estate = estate.with([ssm.scope().clone()], Arc::new(ssm.clone()));
+    }
+    let of: BTreeMap<Scope, Ssm> = all.iter().map(|it| (it.scope().clone(), it.clone())).collect();
+    let findings = estate.each(move |scope, _| {
+        let ssm = of[&scope].clone();
+        async move { ssm.check_lake(&expected()).await }
+    });
+    let answers: Vec<(Scope, patchkit_core::Result<LakeFinding>)> = findings.collect().await;
+    assert_eq!(answers.len(), 6);
     for (scope, answer) in answers {
         if scope == *denied {
             assert_eq!(answer.unwrap_err().kind(), ErrorKind::PermissionDenied);
