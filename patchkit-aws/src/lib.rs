@@ -40,7 +40,7 @@ pub use notify::Topic;
 #[cfg(all(feature = "ec2", feature = "s3"))]
 pub use setup::{
     LakeAccess, LakeOwner, SetupFinding, SetupItem, SetupOptions, SetupOutcome, SetupReport,
-    SetupState, SetupStep, StepResult, Tagged,
+    SetupState, SetupStep, StepResult, TagGroup, Tagged,
 };
 pub use ssm::Ssm;
 pub use sync::{

@@ -5,10 +5,15 @@
 //! those steps and no other.
 
 mod bucket;
+#[cfg(feature = "resource-groups")]
+mod group;
 mod inventory;
+mod network;
 mod options;
 mod policy;
 mod role;
+#[cfg(feature = "sns")]
+mod topic;
 
 use std::{fmt, sync::Arc};
 
@@ -17,7 +22,7 @@ use patchkit_core::{ErrorKind, Result, Scope};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    options::{LakeOwner, SetupOptions},
+    options::{LakeOwner, SetupOptions, TagGroup},
     policy::{LakeAccess, Tagged},
 };
 use crate::{LakeDestination, LakeFinding, LakeState, LakeSyncCreation, Ssm, client::Client};
@@ -38,6 +43,19 @@ pub enum SetupItem {
     LogAccess(String),
     /// The instance profile that holds the role.
     InstanceProfile(String),
+    /// The endpoint of a service in a VPC, and that nodes there may reach it.
+    Endpoint {
+        /// The VPC.
+        vpc: String,
+        /// `ssm`, `ssmmessages`, `ec2messages`, `s3`
+        service: String,
+    },
+    /// A Resource Group by tag.
+    #[cfg(feature = "resource-groups")]
+    ResourceGroup(String),
+    /// The topic that tells of runs.
+    #[cfg(feature = "sns")]
+    Topic(String),
     /// The association by which nodes gather their inventory.
     Inventory,
     /// The resource data sync to the central bucket.
@@ -53,6 +71,11 @@ impl fmt::Display for SetupItem {
             Self::Role(name) => write!(f, "role {name}"),
             Self::LogAccess(role) => write!(f, "access of the role {role} to the log bucket"),
             Self::InstanceProfile(name) => write!(f, "instance profile {name}"),
+            Self::Endpoint { vpc, service } => write!(f, "endpoint of {service} in {vpc}"),
+            #[cfg(feature = "resource-groups")]
+            Self::ResourceGroup(name) => write!(f, "Resource Group {name}"),
+            #[cfg(feature = "sns")]
+            Self::Topic(name) => write!(f, "topic {name}"),
             Self::Inventory => f.write_str("inventory association"),
             Self::LakeSync(name) => write!(f, "resource data sync {name}"),
         }
@@ -130,6 +153,32 @@ pub enum SetupStep {
         /// The role.
         role: String,
     },
+    /// Makes the security group of endpoints in a VPC, which lets HTTPS in.
+    CreateEndpointGroup {
+        /// The VPC.
+        vpc: String,
+        /// From these addresses.
+        ranges: Vec<String>,
+    },
+    /// Makes the endpoint of a service in a VPC.
+    CreateEndpoint {
+        /// The VPC.
+        vpc: String,
+        /// `ssm`, `ssmmessages`, `ec2messages`, `s3`
+        service: String,
+    },
+    /// Makes a Resource Group.
+    #[cfg(feature = "resource-groups")]
+    CreateGroup {
+        /// The group.
+        group: TagGroup,
+    },
+    /// Makes a topic.
+    #[cfg(feature = "sns")]
+    CreateTopic {
+        /// Its name.
+        topic: String,
+    },
     /// Has all nodes gather their inventory.
     AssociateInventory {
         /// How often.
@@ -162,6 +211,17 @@ impl fmt::Display for SetupStep {
             Self::AddRole { profile, role } => {
                 write!(f, "put the role {role} into the instance profile {profile}")
             }
+            Self::CreateEndpointGroup { vpc, ranges } => {
+                let ranges = ranges.join(", ");
+                write!(f, "make a security group in {vpc} that lets HTTPS in from {ranges}")
+            }
+            Self::CreateEndpoint { vpc, service } => {
+                write!(f, "make the endpoint of {service} in {vpc}")
+            }
+            #[cfg(feature = "resource-groups")]
+            Self::CreateGroup { group } => write!(f, "make the Resource Group {}", group.name),
+            #[cfg(feature = "sns")]
+            Self::CreateTopic { topic } => write!(f, "make the topic {topic}"),
             Self::AssociateInventory { schedule } => {
                 write!(f, "have all nodes gather their inventory, {schedule}")
             }
@@ -283,6 +343,17 @@ impl Ssm {
             findings.extend(role::find(client, role, logs.as_deref()).await);
             findings.push(role::find_profile(client, role).await);
         }
+        for vpc in &options.vpcs {
+            findings.extend(network::find(client, vpc).await);
+        }
+        #[cfg(feature = "resource-groups")]
+        for group in &options.groups {
+            findings.push(group::find(client, group).await);
+        }
+        #[cfg(feature = "sns")]
+        if let Some(topic) = &options.topic {
+            findings.push(topic::find(client, topic).await);
+        }
         if let Some(schedule) = &options.inventory {
             findings.push(inventory::find(client, schedule).await);
         }
@@ -374,6 +445,16 @@ async fn is_done(client: &Arc<Client>, step: &SetupStep) -> Result<bool> {
             let held = role::profile(client, profile).await?.flatten();
             Ok(held.as_ref() == Some(role))
         }
+        SetupStep::CreateEndpointGroup { vpc, ranges } => {
+            network::has_group(client, vpc, ranges).await
+        }
+        SetupStep::CreateEndpoint { vpc, service } => {
+            network::has_endpoint(client, vpc, service).await
+        }
+        #[cfg(feature = "resource-groups")]
+        SetupStep::CreateGroup { group } => group::exists(client, group).await,
+        #[cfg(feature = "sns")]
+        SetupStep::CreateTopic { topic } => topic::exists(client, topic).await,
         SetupStep::AssociateInventory { .. } => {
             Ok(!inventory::associations(client).await?.is_empty())
         }
@@ -396,6 +477,16 @@ async fn act(client: &Arc<Client>, step: &SetupStep) -> Result<()> {
         }
         SetupStep::CreateProfile { profile } => role::create_profile(client, profile).await,
         SetupStep::AddRole { profile, role } => role::add(client, profile, role).await,
+        SetupStep::CreateEndpointGroup { vpc, ranges } => {
+            network::create_group(client, vpc, ranges).await
+        }
+        SetupStep::CreateEndpoint { vpc, service } => {
+            network::create_endpoint(client, vpc, service).await
+        }
+        #[cfg(feature = "resource-groups")]
+        SetupStep::CreateGroup { group } => group::create(client, group).await,
+        #[cfg(feature = "sns")]
+        SetupStep::CreateTopic { topic } => topic::create(client, topic).await,
         SetupStep::AssociateInventory { schedule } => inventory::associate(client, schedule).await,
         SetupStep::CreateSync { .. } => Ok(()),
     }
@@ -424,6 +515,21 @@ fn undo(step: &SetupStep) -> String {
             "aws iam remove-role-from-instance-profile --instance-profile-name {profile} \
              --role-name {role}"
         ),
+        SetupStep::CreateEndpointGroup { vpc, .. } => format!(
+            "aws ec2 delete-security-group --group-id <that of patchkit-endpoints in {vpc}> (once \
+             no endpoint has it)"
+        ),
+        SetupStep::CreateEndpoint { vpc, service } => {
+            format!("aws ec2 delete-vpc-endpoints --vpc-endpoint-ids <that of {service} in {vpc}>")
+        }
+        #[cfg(feature = "resource-groups")]
+        SetupStep::CreateGroup { group } => {
+            format!("aws resource-groups delete-group --group {}", group.name)
+        }
+        #[cfg(feature = "sns")]
+        SetupStep::CreateTopic { topic } => {
+            format!("aws sns delete-topic --topic-arn <that of {topic}>")
+        }
         SetupStep::AssociateInventory { .. } => format!(
             "aws ssm delete-association --association-id <that of {}>",
             inventory::ASSOCIATION

@@ -1,6 +1,7 @@
 //! What an account and Region is to be set up with.
 
 use patchkit_core::{AccountId, Scope};
+use serde::{Deserialize, Serialize};
 
 use crate::LakeExpectation;
 
@@ -30,8 +31,39 @@ pub struct SetupOptions {
     pub lake: Option<LakeOwner>,
     /// The role of managed nodes, and the instance profile of the same name.
     pub role: Option<String>,
+    /// The VPCs whose nodes reach Systems Manager through endpoints.
+    pub vpcs: Vec<String>,
+    /// The Resource Groups that nodes are selected by.
+    #[cfg(feature = "resource-groups")]
+    pub groups: Vec<TagGroup>,
+    /// The name of the topic that tells of runs.
+    #[cfg(feature = "sns")]
+    pub topic: Option<String>,
     /// How often nodes gather their inventory: `rate(12 hours)`.
     pub inventory: Option<String>,
+}
+
+/// A Resource Group of the nodes that have a tag.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TagGroup {
+    /// Its name.
+    pub name: String,
+    /// The tag.
+    pub key: String,
+    /// The values that it may have; any, where none is named.
+    pub values: Vec<String>,
+}
+
+impl TagGroup {
+    /// The nodes whose tag has one of these values; any, where none is named.
+    pub fn new(
+        name: impl Into<String>,
+        key: impl Into<String>,
+        values: impl IntoIterator<Item = String>,
+    ) -> Self {
+        Self { name: name.into(), key: key.into(), values: values.into_iter().collect() }
+    }
 }
 
 /// A lake, the account that owns its bucket, and the accounts that fill it.
@@ -73,6 +105,29 @@ impl SetupOptions {
     #[must_use]
     pub fn with_role(mut self, name: impl Into<String>) -> Self {
         self.role = Some(name.into());
+        self
+    }
+
+    /// Asks for endpoints in a VPC, for nodes without a way to the internet.
+    #[must_use]
+    pub fn with_vpc(mut self, id: impl Into<String>) -> Self {
+        self.vpcs.push(id.into());
+        self
+    }
+
+    /// Asks for a Resource Group.
+    #[cfg(feature = "resource-groups")]
+    #[must_use]
+    pub fn with_group(mut self, group: TagGroup) -> Self {
+        self.groups.push(group);
+        self
+    }
+
+    /// Asks for a topic that tells of runs.
+    #[cfg(feature = "sns")]
+    #[must_use]
+    pub fn with_topic(mut self, name: impl Into<String>) -> Self {
+        self.topic = Some(name.into());
         self
     }
 

@@ -4,21 +4,24 @@ use std::sync::Arc;
 
 use patchkit_aws::{
     LakeDestination, LakeExpectation, LakeOwner, SetupItem, SetupOptions, SetupOutcome,
-    SetupReport, SetupState, Ssm, StepResult,
+    SetupReport, SetupState, Ssm, StepResult, TagGroup,
 };
 use patchkit_core::ErrorKind;
 use patchkit_testkit::cloud::{Denial, Fault, FaultKind, World};
 
-use crate::support::{ACCOUNT, REGION, one_scope, ssm};
+use crate::support::{ACCOUNT, REGION, one_scope, sdk, ssm};
 
-const WRITES: [&str; 9] = [
+const WRITES: [&str; 12] = [
     "AddRoleToInstanceProfile",
     "AttachRolePolicy",
+    "AuthorizeSecurityGroupIngress",
     "CreateAssociation",
     "CreateBucket",
     "CreateInstanceProfile",
     "CreateResourceDataSync",
     "CreateRole",
+    "CreateSecurityGroup",
+    "CreateVpcEndpoint",
     "PutRolePolicy",
     "UpdateAssumeRolePolicy",
 ];
@@ -201,4 +204,85 @@ async fn a_report_of_another_account_is_refused() {
     let error = here.fix_setup(&report).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
     assert_eq!(writes(&world), 0);
+}
+
+/// The VPC that the world has from the start.
+async fn vpc(ec2: &aws_sdk_ec2::Client) -> String {
+    let vpcs = ec2.describe_vpcs().send().await.unwrap();
+    vpcs.vpcs()[0].vpc_id().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn endpoints_that_are_there_and_let_nodes_in_are_enough() {
+    let world = world().await;
+    let ec2 = aws_sdk_ec2::Client::new(&sdk(&world, REGION));
+    let options = SetupOptions::new().with_vpc(vpc(&ec2).await);
+    let report = ssm(&world).await.check_setup(&options).await;
+    assert_eq!(report.findings.len(), 4);
+    assert!(report.is_complete(), "{report:#?}");
+    let missing = SetupOptions::new().with_vpc("vpc-0123456789abcdef0");
+    let report = ssm(&world).await.check_setup(&missing).await;
+    let unknown = |it: &patchkit_aws::SetupFinding| matches!(it.state, SetupState::Unknown { .. });
+    assert!(report.findings.iter().all(unknown), "{report:#?}");
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_group_lets_nobody_in_is_wrong_and_left_alone() {
+    let world = world().await;
+    let ec2 = aws_sdk_ec2::Client::new(&sdk(&world, REGION));
+    let endpoints = ec2.describe_vpc_endpoints().send().await.unwrap();
+    let group = endpoints.vpc_endpoints()[0].groups()[0].group_id().unwrap();
+    let groups = ec2.describe_security_groups().group_ids(group).send().await.unwrap();
+    let rules = groups.security_groups()[0].ip_permissions().to_vec();
+    let revoke = ec2.revoke_security_group_ingress().group_id(group);
+    revoke.set_ip_permissions(Some(rules)).send().await.unwrap();
+    let options = SetupOptions::new().with_vpc(vpc(&ec2).await);
+    let report = ssm(&world).await.check_setup(&options).await;
+    let wrong = report.open().filter(|it| matches!(it.state, SetupState::Wrong { .. })).count();
+    assert_eq!(wrong, 3, "all but the gateway: {report:#?}");
+    assert!(report.findings.iter().all(|it| it.fix.is_empty()));
+}
+
+#[tokio::test]
+async fn endpoints_that_are_missing_are_made_with_one_group_and_once() {
+    let world = world().await;
+    let ec2 = aws_sdk_ec2::Client::new(&sdk(&world, REGION));
+    let endpoints = ec2.describe_vpc_endpoints().send().await.unwrap();
+    let ids = endpoints.vpc_endpoints().iter().filter_map(|it| it.vpc_endpoint_id.clone());
+    ec2.delete_vpc_endpoints().set_vpc_endpoint_ids(Some(ids.collect())).send().await.unwrap();
+    let options = SetupOptions::new().with_vpc(vpc(&ec2).await);
+    let ssm = ssm(&world).await;
+    let report = ssm.check_setup(&options).await;
+    assert!(report.findings.iter().all(|it| it.state == SetupState::Missing), "{report:#?}");
+    world.add_fault(Fault::new(FaultKind::CutAfter).on("CreateVpcEndpoint").times(1)).unwrap();
+    let outcomes = ssm.fix_setup(&report).await.unwrap();
+    // The group is made for the first of three endpoints, and there for the others.
+    assert_eq!((outcomes.len(), made(&outcomes)), (7, 5), "{outcomes:#?}");
+    assert_eq!(world.calls().of("CreateVpcEndpoint").len(), 4);
+    let after = ssm.check_setup(&options).await;
+    assert!(after.is_complete(), "{after:#?}");
+    let so_far = writes(&world);
+    assert_eq!(made(&ssm.fix_setup(&report).await.unwrap()), 0);
+    assert_eq!(writes(&world), so_far);
+}
+
+#[tokio::test]
+async fn groups_and_the_topic_are_made_once_and_a_group_of_other_tags_is_left_alone() {
+    let world = world().await;
+    let ssm = ssm(&world).await;
+    let group = |value: &str| TagGroup::new("web", "PatchGroup", [value.to_owned()]);
+    let options = SetupOptions::new().with_group(group("web")).with_topic("patching");
+    let report = ssm.check_setup(&options).await;
+    world.add_fault(Fault::new(FaultKind::CutAfter).on("CreateGroup").times(1)).unwrap();
+    let outcomes = ssm.fix_setup(&report).await.unwrap();
+    assert_eq!(made(&outcomes), 2, "{outcomes:#?}");
+    assert!(ssm.check_setup(&options).await.is_complete());
+    assert_eq!(made(&ssm.fix_setup(&report).await.unwrap()), 0);
+    for operation in ["CreateGroup", "CreateTopic"] {
+        assert_eq!(world.calls().of(operation).len(), 1);
+    }
+    let other = SetupOptions::new().with_group(group("database"));
+    let report = ssm.check_setup(&other).await;
+    let found = state(&report, &SetupItem::ResourceGroup("web".to_owned()));
+    assert!(matches!(found, SetupState::Wrong { why } if why.contains("web")), "{found:?}");
 }
