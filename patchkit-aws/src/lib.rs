@@ -37,6 +37,8 @@ pub use hybrid::{ActivationRequest, HybridActivation, ListedActivation, StaleNod
 pub use limit::{CallBudget, Rate};
 #[cfg(feature = "sns")]
 pub use notify::Topic;
+#[cfg(all(feature = "config", feature = "ec2", feature = "s3"))]
+pub use setup::ManagedRule;
 #[cfg(all(feature = "ec2", feature = "s3"))]
 pub use setup::{
     LakeAccess, LakeOwner, SetupFinding, SetupItem, SetupOptions, SetupOutcome, SetupReport,

@@ -39,6 +39,9 @@ pub struct SetupOptions {
     /// The name of the topic that tells of runs.
     #[cfg(feature = "sns")]
     pub topic: Option<String>,
+    /// The rules of AWS Config that judge nodes.
+    #[cfg(feature = "config")]
+    pub rules: Vec<super::ManagedRule>,
     /// How often nodes gather their inventory: `rate(12 hours)`.
     pub inventory: Option<String>,
 }
@@ -128,6 +131,14 @@ impl SetupOptions {
     #[must_use]
     pub fn with_topic(mut self, name: impl Into<String>) -> Self {
         self.topic = Some(name.into());
+        self
+    }
+
+    /// Asks for a rule of AWS Config.
+    #[cfg(feature = "config")]
+    #[must_use]
+    pub fn with_rule(mut self, rule: super::ManagedRule) -> Self {
+        self.rules.push(rule);
         self
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use patchkit_aws::{
-    LakeDestination, LakeExpectation, LakeOwner, SetupItem, SetupOptions, SetupOutcome,
-    SetupReport, SetupState, Ssm, StepResult, TagGroup,
+    LakeDestination, LakeExpectation, LakeOwner, ManagedRule, SetupItem, SetupOptions,
+    SetupOutcome, SetupReport, SetupState, Ssm, StepResult, TagGroup,
 };
 use patchkit_core::ErrorKind;
 use patchkit_testkit::cloud::{Denial, Fault, FaultKind, World};
@@ -285,4 +285,26 @@ async fn groups_and_the_topic_are_made_once_and_a_group_of_other_tags_is_left_al
     let report = ssm.check_setup(&other).await;
     let found = state(&report, &SetupItem::ResourceGroup("web".to_owned()));
     assert!(matches!(found, SetupState::Wrong { why } if why.contains("web")), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_rule_counts_by_whatever_name_and_is_made_where_it_is_missing() {
+    let world = world().await;
+    let ssm = ssm(&world).await;
+    let options = SetupOptions::new().with_rule(ManagedRule::PatchCompliance);
+    assert!(ssm.check_setup(&options).await.is_complete(), "the world has it from the start");
+    let config = aws_sdk_config::Client::new(&sdk(&world, REGION));
+    for rule in config.describe_config_rules().send().await.unwrap().config_rules() {
+        let name = rule.config_rule_name().unwrap();
+        config.delete_config_rule().config_rule_name(name).send().await.unwrap();
+    }
+    world.advance(std::time::Duration::from_hours(1));
+    let report = ssm.check_setup(&options).await;
+    let item = SetupItem::ConfigRule(ManagedRule::PatchCompliance);
+    assert_eq!(*state(&report, &item), SetupState::Missing);
+    world.add_fault(Fault::new(FaultKind::CutAfter).on("PutConfigRule").times(1)).unwrap();
+    assert_eq!(made(&ssm.fix_setup(&report).await.unwrap()), 1);
+    assert!(ssm.check_setup(&options).await.is_complete());
+    assert_eq!(made(&ssm.fix_setup(&report).await.unwrap()), 0);
+    assert_eq!(world.calls().of("PutConfigRule").len(), 1);
 }
