@@ -9,8 +9,8 @@ use patchkit_core::{
     AccessChange, AccessGrant, AccessStatus, Error, ErrorKind, NodeAccess, NodeId, Result,
 };
 
-pub(crate) use self::role::Roles;
-use self::role::{Holder, Verdict};
+use self::role::Holder;
+pub(crate) use self::role::{Roles, Verdict};
 use crate::{
     Ssm,
     error::{PROVIDER, malformed},

@@ -146,16 +146,21 @@ fn of_code(code: &str, status: u16) -> ErrorKind {
         | "OperationAborted"
         | "ResourceConflictException"
         | "ResourceDataSyncAlreadyExistsException"
+        // As many as there may be: one must go first.
+        | "ResourceDataSyncCountExceededException"
         | "ResourceInUseException"
         | "DocumentAlreadyExists"
         | "BucketAlreadyExists"
         | "BucketAlreadyOwnedByYou"
         | "InvalidGroup.Duplicate"
-        | "DeleteConflict" => ErrorKind::Conflict,
+        | "DeleteConflict"
+        | "LimitExceeded" => ErrorKind::Conflict,
         "AssociationDoesNotExist"
         | "AutomationDefinitionNotFoundException"
         | "AutomationExecutionNotFoundException"
         | "DoesNotExistException"
+        // The activation may have been deleted (Systems Manager API reference, DeleteActivation).
+        | "InvalidActivation"
         | "InvalidActivationId"
         | "InvalidAssociation"
         | "InvalidCommandId"

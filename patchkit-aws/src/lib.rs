@@ -16,6 +16,7 @@ mod error;
 mod event;
 mod fleet;
 mod group;
+mod hybrid;
 mod ids;
 mod limit;
 mod listing;
@@ -29,7 +30,10 @@ mod resource_group;
 #[cfg(feature = "config")]
 mod rules;
 mod schedule;
+#[cfg(all(feature = "ec2", feature = "s3"))]
+mod setup;
 mod ssm;
+mod sync;
 mod tags;
 mod window;
 
@@ -47,6 +51,7 @@ pub use compliance::{
 };
 pub use config::{PlainHttp, SsmBuilder};
 pub use event::{CloudEvent, CloudEventKind};
+pub use hybrid::{ActivationRequest, HybridActivation, ListedActivation, StaleNode};
 pub use ids::{AssociationId, AutomationId, WindowId};
 pub use limit::{CallBudget, Rate};
 #[cfg(feature = "sns")]
@@ -55,5 +60,16 @@ pub use policy::{Feature, policy};
 #[cfg(feature = "config")]
 pub use rules::{ConfigRule, RuleResult, RuleVerdict};
 pub use schedule::{PatchTask, ScheduleTarget};
+#[cfg(all(feature = "config", feature = "ec2", feature = "s3"))]
+pub use setup::ManagedRule;
+#[cfg(all(feature = "ec2", feature = "s3"))]
+pub use setup::{
+    LakeAccess, LakeOwner, SetupFinding, SetupItem, SetupOptions, SetupOutcome, SetupReport,
+    SetupState, SetupStep, StepResult, TagGroup, Tagged,
+};
 pub use ssm::Ssm;
+pub use sync::{
+    LakeDestination, LakeExpectation, LakeFinding, LakeSharing, LakeState, LakeSync,
+    LakeSyncCreation, SyncDirection, SyncStatus,
+};
 pub use window::{AtCutoff, PatchWindow, ScheduledWindow, WindowSummary};

@@ -58,6 +58,7 @@ mod platform;
 mod poll;
 mod rollout;
 mod schedule;
+mod secret;
 pub mod workflow;
 
 pub use access::{AccessChange, AccessGrant, AccessStatus, NodeAccess, TagChange, TagEdit};
@@ -101,6 +102,7 @@ pub use rollout::{
     Amount, AssignedWave, DisruptionBudget, ErrorBudget, Rollout, Wave, WaveMembers,
 };
 pub use schedule::{MaintenanceWindow, RateUnit, Schedule};
+pub use secret::Secret;
 
 /// The README's example is held against the code as every other one.
 #[cfg(doctest)]

@@ -54,14 +54,14 @@ pub(super) struct Holder {
 
 /// What a role lets an agent do.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Verdict {
-    pub(super) exists: bool,
+pub(crate) struct Verdict {
+    pub(crate) exists: bool,
     /// Whether the agent's service may assume it.
-    pub(super) trusts: bool,
+    pub(crate) trusts: bool,
     /// What is needed and not allowed.
-    pub(super) missing: Vec<String>,
+    pub(crate) missing: Vec<String>,
     /// What is allowed under conditions or on some resources only.
-    pub(super) doubtful: Vec<String>,
+    pub(crate) doubtful: Vec<String>,
 }
 
 /// The verdicts on the roles of one account.
@@ -77,12 +77,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Roles {
     /// Forgets a role, before it is changed.
-    pub(super) fn forget(&self, role: &str) {
+    pub(crate) fn forget(&self, role: &str) {
         lock(&self.verdicts).retain(|(name, _), _| name != role);
     }
 
     /// The role in an instance profile, where there is one.
-    pub(super) async fn of_profile(&self, client: &Client, name: &str) -> Result<Option<String>> {
+    pub(crate) async fn of_profile(&self, client: &Client, name: &str) -> Result<Option<String>> {
         let fresh = |at: Timestamp| client.now().duration_since(at).unsigned_abs() < FRESH;
         if let Some((at, role)) = lock(&self.profiles).get(name).cloned()
             && fresh(at)
@@ -102,7 +102,7 @@ impl Roles {
         Ok(role)
     }
 
-    pub(super) async fn verdict(
+    pub(crate) async fn verdict(
         &self,
         client: &Arc<Client>,
         role: &str,

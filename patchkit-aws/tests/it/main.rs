@@ -14,11 +14,15 @@ mod fleet;
 mod group;
 #[cfg(feature = "ec2")]
 mod harness;
+mod hybrid;
 mod kept;
 mod policy;
 mod power;
 #[cfg(feature = "resource-groups")]
 mod resource_group;
+#[cfg(all(feature = "ec2", feature = "s3"))]
+mod setup;
 mod support;
+mod sync;
 mod tags;
 mod window;
