@@ -11,6 +11,7 @@ mod compliance;
 mod config;
 mod convert;
 mod error;
+mod estate;
 mod event;
 mod fleet;
 mod group;
@@ -20,6 +21,7 @@ mod listing;
 mod notify;
 #[cfg(feature = "ec2")]
 mod power;
+mod session;
 mod ssm;
 mod tags;
 
@@ -28,6 +30,7 @@ pub use command::{
     OutputBucket, OutputSource, OutputText, PatchHooks, StepOutput, TargetedRequest,
 };
 pub use config::{PlainHttp, SsmBuilder};
+pub use estate::{Accounts, OpenedEstate, UnopenedScope};
 pub use event::{CloudEvent, CloudEventKind};
 pub use limit::{CallBudget, Rate};
 #[cfg(feature = "sns")]

@@ -7,6 +7,8 @@ mod cloud;
 mod command;
 #[cfg(feature = "ec2")]
 mod conformance;
+#[cfg(all(feature = "ec2", feature = "organizations"))]
+mod estate;
 mod fleet;
 mod group;
 #[cfg(feature = "ec2")]
