@@ -142,7 +142,7 @@ impl SsmBuilder {
     }
 
     fn with_sessions(mut self) -> Self {
-        let sessions = Sessions::new();
+        let sessions = Sessions::new(Arc::clone(&self.clock));
         self.sdk = self.sdk.into_builder().identity_cache(sessions.clone()).build();
         self.sessions = Some(sessions);
         self

@@ -1,6 +1,7 @@
 //! PatchKit on AWS: Systems Manager patching over accounts and Regions.
 //!
-//! [`Ssm`] is the provider of one account and Region.
+//! [`Ssm`] is the provider of one account and Region, and [`Accounts`] makes one estate of many. The
+//! README shows them at work.
 
 #[cfg(feature = "ec2")]
 mod access;
@@ -36,3 +37,8 @@ pub use limit::{CallBudget, Rate};
 #[cfg(feature = "sns")]
 pub use notify::Topic;
 pub use ssm::Ssm;
+
+/// The README's examples are held against the code as every other one.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

@@ -2,14 +2,18 @@
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, UNIX_EPOCH},
 };
 
 use aws_config::identity::IdentityCache;
 use aws_smithy_runtime_api::client::{
     identity::{
-        IdentityFuture, ResolveCachedIdentity, SharedIdentityCache, SharedIdentityResolver,
+        Identity, IdentityFuture, ResolveCachedIdentity, SharedIdentityCache,
+        SharedIdentityResolver,
     },
     interceptors::context::InterceptorContext,
     orchestrator::HttpResponse,
@@ -17,26 +21,48 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::config_bag::ConfigBag;
+use patchkit_core::Clock;
 
 /// How long credentials may take to come. The SDK's own limit does not know that calls wait for
 /// their turn.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The SDK's cache of credentials, which renews them before they end by this machine's clock, and
-/// can be made to forget them when the service says that they have ended by its own.
+/// How many seconds before their end credentials are renewed, as the SDK does.
+const MARGIN: i64 = 10;
+
+/// The SDK's cache of credentials, which renews them before they end by this machine's clock.
 ///
-/// Clones share one cache.
+/// They are renewed as well before they end by PatchKit's clock, which may be another one, and when a
+/// service says that they have ended by its own. Clones share one cache.
 #[derive(Clone)]
-pub(crate) struct Sessions(Arc<RwLock<SharedIdentityCache>>);
+pub(crate) struct Sessions(Arc<Shared>);
+
+struct Shared {
+    cache: RwLock<SharedIdentityCache>,
+    clock: Arc<dyn Clock>,
+    /// Whether new credentials have ended by the clock already: it says nothing of them.
+    unfit: AtomicBool,
+}
 
 impl Sessions {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(RwLock::new(empty())))
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        let (cache, unfit) = (RwLock::new(empty()), AtomicBool::new(false));
+        Self(Arc::new(Shared { cache, clock, unfit }))
     }
 
     /// Has the next call ask for new credentials.
     pub(crate) fn forget(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = empty();
+        *self.0.cache.write().unwrap_or_else(PoisonError::into_inner) = empty();
+    }
+
+    fn current(&self) -> SharedIdentityCache {
+        self.0.cache.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn is_ending(&self, identity: &Identity) -> bool {
+        let end = identity.expiration().and_then(|end| end.duration_since(UNIX_EPOCH).ok());
+        let now = self.0.clock.now().as_second();
+        end.is_some_and(|end| i64::try_from(end.as_secs()).is_ok_and(|end| end - MARGIN <= now))
     }
 }
 
@@ -51,9 +77,17 @@ impl ResolveCachedIdentity for Sessions {
         components: &'a RuntimeComponents,
         bag: &'a ConfigBag,
     ) -> IdentityFuture<'a> {
-        let cache = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let cache = self.current();
         IdentityFuture::new(async move {
-            cache.resolve_cached_identity(resolver, components, bag).await
+            let identity = cache.resolve_cached_identity(resolver.clone(), components, bag).await?;
+            if self.0.unfit.load(Ordering::Relaxed) || !self.is_ending(&identity) {
+                return Ok(identity);
+            }
+            self.forget();
+            let identity =
+                self.current().resolve_cached_identity(resolver, components, bag).await?;
+            self.0.unfit.store(self.is_ending(&identity), Ordering::Relaxed);
+            Ok(identity)
         })
     }
 }

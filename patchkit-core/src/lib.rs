@@ -101,8 +101,3 @@ pub use rollout::{
     Amount, AssignedWave, DisruptionBudget, ErrorBudget, Rollout, Wave, WaveMembers,
 };
 pub use schedule::{MaintenanceWindow, RateUnit, Schedule};
-
-/// The README's example is held against the code as every other one.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-mod readme {}

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use patchkit_aws::{Accounts, CallBudget, OpenedEstate, Ssm};
 use patchkit_core::{
     AccountId, Clock, ComplianceReport, ErrorKind, Fleet, NodeId, NodeSelector, Region,
+    VirtualClock,
 };
 use patchkit_testkit::cloud::{
     Denial, Fault, FaultKind, NodeSpec, Throttles, World, WorldBuilder, s3::SignatureChecks,
@@ -278,15 +279,51 @@ async fn a_session_is_renewed_before_it_ends() {
 }
 
 #[tokio::test]
+async fn a_session_is_renewed_by_the_clock_that_patchkit_is_given() {
+    let start = "2026-11-24T02:00:00Z".parse().unwrap();
+    let world = peopled(three_by_two().start_at(start)).await;
+    let early = Fixed(since_epoch(start));
+    let sdk = sdk(&world, REGIONS[0]).to_builder().time_source(early).build();
+    let opened = on(&world, &sdk).with_accounts(accounts(&ACCOUNTS));
+    let opened = opened.with_regions(regions(&REGIONS)).open().await.unwrap();
+    for hours in 1..4 {
+        assert_eq!(ids(&opened).await.len(), 12);
+        assert_eq!(world.calls().of("AssumeRole").len(), 2 * hours);
+        world.advance(Duration::from_secs(3_595));
+    }
+    assert!(world.calls().iter().all(|call| call.error.is_none()));
+}
+
+#[tokio::test]
+async fn a_clock_by_which_new_credentials_have_ended_is_not_asked_again() {
+    let start = "2026-11-24T02:00:00Z".parse().unwrap();
+    let world = peopled(three_by_two().start_at(start)).await;
+    let early = Fixed(since_epoch(start));
+    let sdk = sdk(&world, REGIONS[0]).to_builder().time_source(early).build();
+    let late = VirtualClock::manual("2036-01-01T00:00:00Z".parse().unwrap());
+    let ssm = Ssm::builder(&sdk).with_clock(late).with_budget(CallBudget::unlimited());
+    let opened = Accounts::from_builder(ssm).with_role("patchkit");
+    let opened = opened.with_accounts(accounts(&ACCOUNTS)).with_regions(regions(&REGIONS));
+    let opened = opened.open().await.unwrap();
+    assert_eq!(ids(&opened).await.len(), 12);
+    assert_eq!(ids(&opened).await.len(), 12);
+    assert_eq!(world.calls().of("AssumeRole").len(), 2 * 2);
+}
+
+#[tokio::test]
 async fn a_session_that_ended_by_the_services_clock_is_renewed() {
     let start = "2026-11-24T02:00:00Z".parse().unwrap();
     let world = peopled(three_by_two().start_at(start)).await;
-    // By this machine's clock it lasts for ever: by the world's it ends after an hour.
+    // By the clocks on this side it lasts for ever: by the world's it ends after an hour.
     let retries = RetryConfig::standard().with_initial_backoff(Duration::ZERO);
     let early = Fixed(since_epoch(start));
     let sdk = sdk(&world, REGIONS[0]).to_builder().time_source(early).retry_config(retries).build();
-    let opened = on(&world, &sdk).with_accounts(accounts(&ACCOUNTS));
-    let opened = opened.with_regions(regions(&REGIONS)).open().await.unwrap();
+    let ssm = Ssm::builder(&sdk)
+        .with_clock(VirtualClock::manual(start))
+        .with_budget(CallBudget::unlimited());
+    let opened = Accounts::from_builder(ssm).with_role("patchkit");
+    let opened = opened.with_accounts(accounts(&ACCOUNTS)).with_regions(regions(&REGIONS));
+    let opened = opened.open().await.unwrap();
     assert_eq!(ids(&opened).await.len(), 12);
     world.advance(Duration::from_secs(7_200));
     assert_eq!(ids(&opened).await.len(), 12);

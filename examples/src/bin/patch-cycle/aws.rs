@@ -60,6 +60,9 @@ pub(crate) struct AwsArgs {
     /// Only nodes with this tag; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = tag, requires = "aws")]
     tag: Vec<(String, String)>,
+    /// Which stopped instances are started, and stopped again afterwards
+    #[arg(long, value_name = "KEY=VALUE", value_parser = tag, default_value = "PatchStart=yes")]
+    start_tag: (String, String),
     /// The instance profile for instances that have none; roles that lack permissions then get
     /// AmazonSSMManagedInstanceCore. Without it access is only checked
     #[arg(long, value_name = "NAME", requires = "aws")]
@@ -137,7 +140,9 @@ pub(crate) async fn run(
         .iter()
         .fold(NodeSelector::all(), |chosen, (key, value)| chosen.with_tag(key, [value]));
     let bake = aws.bake.unwrap_or(if aws.is_simulated() { 0 } else { 15 });
-    let options = options(chosen, Duration::from_secs(bake * 60));
+    let (key, value) = &aws.start_tag;
+    let options = options(chosen, Duration::from_secs(bake * 60))
+        .with_start(NodeSelector::all().with_tag(key, [value]));
     let estate = opened.estate;
     let journal = MemoryJournal::new(Arc::clone(&clock));
     let runner = Runner::new(estate.clone(), estate, journal, clock);
@@ -173,4 +178,36 @@ pub(crate) async fn run(
     };
     let exit = scene.run(args, out).await?;
     Ok(if opened.failures.is_empty() { exit } else { Exit::Findings })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn simulated(url: &str) -> bool {
+        let arguments = ["patch-cycle", "--aws", "--endpoint-url", url];
+        Args::try_parse_from(arguments).unwrap().aws.is_simulated()
+    }
+
+    #[test]
+    fn only_plain_http_on_this_machine_is_a_simulator() {
+        assert!(simulated("http://127.0.0.1:4000"));
+        assert!(simulated("http://localhost:4000/"));
+        assert!(simulated("http://[::1]:4000"));
+        assert!(!simulated("https://127.0.0.1:4000"));
+        assert!(!simulated("https://vpce-1.ssm.eu-west-1.vpce.amazonaws.com"));
+        assert!(!simulated("http://127.0.0.1.example.com"));
+        assert!(!simulated("http://localhost.example.com:80"));
+        assert!(!simulated("http://10.0.0.1:4000"));
+        assert!(!Args::try_parse_from(["patch-cycle", "--aws"]).unwrap().aws.is_simulated());
+    }
+
+    #[test]
+    fn a_plan_alone_and_yes_exclude_each_other() {
+        assert!(Args::try_parse_from(["patch-cycle", "--aws", "--yes", "--plan-only"]).is_err());
+        assert!(Args::try_parse_from(["patch-cycle", "--yes"]).is_err());
+        assert!(Args::try_parse_from(["patch-cycle", "--aws", "--seed", "3"]).is_err());
+    }
 }
