@@ -4,13 +4,13 @@ mod time;
 
 use std::{io::Write, net::IpAddr, sync::Arc, time::Duration};
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, SdkConfig, meta::region::RegionProviderChain};
 use clap::Args as ClapArgs;
 use patchkit_aws::{Accounts, OpenedEstate, Ssm};
 use patchkit_core::{
     AccessGrant, AccountId, Clock, NodeSelector, Region, SystemClock,
     memory::MemoryJournal,
-    workflow::{AccessMode, PatchPlan, Runner, TagMode},
+    workflow::{AccessMode, Limits, PatchPlan, Runner, TagMode},
 };
 use patchkit_examples::{Exit, printable};
 
@@ -39,7 +39,8 @@ pub(crate) struct AwsArgs {
     /// The endpoint of S3
     #[arg(long, value_name = "URL", requires = "aws")]
     s3_endpoint_url: Option<String>,
-    /// sim-cloud's control endpoint: time is then that of the simulated world, at its speed
+    /// sim-cloud's control endpoint: time is then that of the simulated world, at its speed. Without
+    /// it a simulator is given a sixtieth of the usual time for each step
     #[arg(long, value_name = "URL", requires = "endpoint_url")]
     control_url: Option<String>,
     /// The accounts; the caller's own where none is named
@@ -94,6 +95,9 @@ impl AwsArgs {
         }
         if let Some(region) = self.regions.first() {
             loader = loader.region(aws_config::Region::new(region.as_str().to_owned()));
+        } else if self.is_simulated() {
+            // Any Region of a simulator tells which ones there are.
+            loader = loader.region(RegionProviderChain::default_provider().or_else("us-east-1"));
         }
         Box::pin(loader.load()).await
     }
@@ -145,7 +149,10 @@ pub(crate) async fn run(
         .with_start(NodeSelector::all().with_tag(key, [value]));
     let estate = opened.estate;
     let journal = MemoryJournal::new(Arc::clone(&clock));
-    let runner = Runner::new(estate.clone(), estate, journal, clock);
+    let mut runner = Runner::new(estate.clone(), estate, journal, clock);
+    if aws.is_simulated() && aws.control_url.is_none() {
+        runner = runner.with_limits(hurried());
+    }
 
     // What is known already makes a plan, and finding it out changes nothing.
     let plan: PatchPlan = Box::pin(runner.plan_patch(&options)).await?;
@@ -178,6 +185,18 @@ pub(crate) async fn run(
     };
     let exit = scene.run(args, out).await?;
     Ok(if opened.failures.is_empty() { exit } else { Exit::Findings })
+}
+
+/// The usual limits by a clock that does not know that the world's goes sixty times as fast, as
+/// `sim-cloud`'s does unless it is told otherwise.
+fn hurried() -> Limits {
+    let mut limits = Limits::default();
+    let Limits { start, reachable, scan, update_agent, install, stop, consistency, .. } =
+        &mut limits;
+    for limit in [start, reachable, scan, update_agent, install, stop, consistency] {
+        *limit = (*limit / 60).max(Duration::from_secs(20));
+    }
+    limits
 }
 
 #[cfg(test)]
