@@ -145,7 +145,7 @@ pub(crate) async fn run(
         .fold(NodeSelector::all(), |chosen, (key, value)| chosen.with_tag(key, [value]));
     let bake = aws.bake.unwrap_or(if aws.is_simulated() { 0 } else { 15 });
     let (key, value) = &aws.start_tag;
-    let options = options(chosen, Duration::from_secs(bake * 60))
+    let options = options(chosen, Duration::from_secs(bake.saturating_mul(60)))
         .with_start(NodeSelector::all().with_tag(key, [value]));
     let estate = opened.estate;
     let journal = MemoryJournal::new(Arc::clone(&clock));
