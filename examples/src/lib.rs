@@ -1,7 +1,7 @@
 //! What the example binaries share: exit codes, safe text, quiet broken pipes.
 //!
 //! The binaries are examples of embedding PatchKit:
-//! - `patch-cycle` runs the whole patch cycle on a cloud in memory;
+//! - `patch-cycle` runs the whole patch cycle on a cloud in memory, and with the feature `aws` on AWS;
 //! - `fleet-report` reports on a data-sync lake, on disk or in S3.
 
 mod exit;

@@ -34,6 +34,7 @@ use crate::{
     config::{PageSize, PlainHttp},
     error::{Call, classify, malformed},
     limit::Limiter,
+    session::{Renewed, Sessions, says_ended},
 };
 
 /// The clients of one account and Region. They are made when they are first used, and share the
@@ -82,7 +83,9 @@ macro_rules! client {
         $(#[$doc])*
         pub(crate) fn $name(&self) -> &$sdk::Client {
             self.clients.$name.get_or_init(|| {
-                let config = $sdk::config::Builder::from(&self.sdk).interceptor(self.guard.clone());
+                let config = $sdk::config::Builder::from(&self.sdk)
+                    .interceptor(self.guard.clone())
+                    .retry_classifier(Renewed);
                 $sdk::Client::from_conf(config.build())
             })
         }
@@ -108,9 +111,8 @@ impl Client {
         sdk: SdkConfig,
         s3_endpoint: Option<String>,
         limiter: Limiter,
-        plain_http: PlainHttp,
+        guard: Guard,
     ) -> Self {
-        let guard = Guard { limiter: limiter.clone(), plain_http };
         let clients = Clients::default();
         Self {
             scope,
@@ -151,8 +153,9 @@ impl Client {
     #[cfg(feature = "s3")]
     pub(crate) fn s3(&self) -> &aws_sdk_s3::Client {
         self.clients.s3.get_or_init(|| {
-            let mut config =
-                aws_sdk_s3::config::Builder::from(&self.sdk).interceptor(self.guard.clone());
+            let mut config = aws_sdk_s3::config::Builder::from(&self.sdk)
+                .interceptor(self.guard.clone())
+                .retry_classifier(Renewed);
             if let Some(endpoint) = &self.s3_endpoint {
                 // Servers other than AWS's own know no bucket by its host name.
                 config = config.endpoint_url(endpoint).force_path_style(true);
@@ -224,12 +227,14 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Stands at every attempt of every call: keeps credentials off plain HTTP, and tells the limiter of
-/// throttles that the SDK's own retries would hide.
+/// Stands at every attempt of every call: keeps credentials off plain HTTP, tells the limiter of
+/// throttles that the SDK's own retries would hide, and has ended credentials forgotten.
 #[derive(Clone, Debug)]
-struct Guard {
-    limiter: Limiter,
-    plain_http: PlainHttp,
+pub(crate) struct Guard {
+    pub(crate) limiter: Limiter,
+    pub(crate) plain_http: PlainHttp,
+    /// None where the embedder brought a cache of his own.
+    pub(crate) sessions: Option<Sessions>,
 }
 
 impl Intercept for Guard {
@@ -254,6 +259,9 @@ impl Intercept for Guard {
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let Some(response) = context.response() else { return Ok(()) };
+        if let Some(sessions) = self.sessions.as_ref().filter(|_| says_ended(response)) {
+            sessions.forget();
+        }
         if response.status().as_u16() >= 400
             && response.body().bytes().is_some_and(says_throttled)
             && let Some(call) = bag.load::<Metadata>()

@@ -2,14 +2,16 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use aws_config::{BehaviorVersion, SdkConfig, identity::IdentityCache};
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use patchkit_core::{AccountId, Clock, Region, Result, Scope, SystemClock};
 
 use crate::{
     CallBudget, Ssm,
-    client::{Client, shared_http_client},
+    client::{Client, Guard, shared_http_client},
     error::{PROVIDER, invalid, malformed},
     limit::Limiter,
+    session::Sessions,
 };
 
 /// Makes an [`Ssm`].
@@ -22,6 +24,7 @@ pub struct SsmBuilder {
     page: PageSize,
     s3_endpoint: Option<String>,
     plain_http: PlainHttp,
+    sessions: Option<Sessions>,
 }
 
 /// Whether credentials may go over plain HTTP to another machine.
@@ -70,6 +73,7 @@ impl SsmBuilder {
             page: PageSize(u16::MAX),
             s3_endpoint: None,
             plain_http: PlainHttp::default(),
+            sessions: None,
         }
     }
 
@@ -121,43 +125,87 @@ impl SsmBuilder {
     /// # Errors
     /// `InvalidInput` without a Region; as `GetCallerIdentity` otherwise.
     pub async fn build(self) -> Result<Ssm> {
-        let region = self.sdk.region().ok_or_else(|| {
+        let builder = self.sharing();
+        if let Some(account) = builder.account.clone() {
+            return Ok(Ssm::new(builder.client(account)?));
+        }
+        let account = builder.ask().await?.account;
+        Ok(Ssm::new(builder.client(account)?))
+    }
+
+    /// Makes what the clients of one configuration share: connections, and credentials.
+    pub(crate) fn sharing(mut self) -> Self {
+        if self.sdk.http_client().is_none() {
+            self.sdk = self.sdk.into_builder().http_client(shared_http_client()).build();
+        }
+        if self.sdk.identity_cache().is_none() { self.with_sessions() } else { self }
+    }
+
+    fn with_sessions(mut self) -> Self {
+        let sessions = Sessions::new(Arc::clone(&self.clock));
+        self.sdk = self.sdk.into_builder().identity_cache(sessions.clone()).build();
+        self.sessions = Some(sessions);
+        self
+    }
+
+    /// The same in another Region.
+    pub(crate) fn in_region(&self, region: &Region) -> Self {
+        let region = aws_config::Region::new(region.as_str().to_owned());
+        let sdk = self.sdk.to_builder().region(region).build();
+        Self { sdk, ..self.clone() }
+    }
+
+    /// The same with other credentials, which all clients made of it ask for in one place.
+    pub(crate) fn with_credentials(&self, provider: SharedCredentialsProvider) -> Self {
+        let sdk = self.sdk.to_builder().credentials_provider(provider).build();
+        Self { sdk, ..self.clone() }.with_sessions()
+    }
+
+    /// The Region of the configuration.
+    pub(crate) fn region(&self) -> Result<Option<Region>> {
+        self.sdk.region().map(|region| Region::new(region.as_ref())).transpose()
+    }
+
+    /// The clients of one account in the Region of the configuration, with a budget of their own.
+    pub(crate) fn client(&self, account: AccountId) -> Result<Client> {
+        let region = self.region()?.ok_or_else(|| {
             invalid("build", "no Region is set: set AWS_REGION, or one in the profile or SdkConfig")
         })?;
-        let region = Region::new(region.as_ref())?;
-        let mut sdk = self.sdk.to_builder();
-        if self.sdk.http_client().is_none() {
-            sdk.set_http_client(Some(shared_http_client()));
-        }
-        if self.sdk.identity_cache().is_none() {
-            sdk.set_identity_cache(Some(IdentityCache::lazy().build()));
-        }
-        let sdk = sdk.build();
-        let limiter = Limiter::new(self.budget, Arc::clone(&self.clock));
-        let client = |account| {
-            let scope = Scope::new(PROVIDER, account, region.clone())?;
-            Ok::<_, patchkit_core::Error>(Client::new(
-                scope,
-                Arc::clone(&self.clock),
-                self.page,
-                sdk.clone(),
-                self.s3_endpoint.clone(),
-                limiter.clone(),
-                self.plain_http,
-            ))
+        let limiter = Limiter::new(self.budget.clone(), Arc::clone(&self.clock));
+        let guard = Guard {
+            limiter: limiter.clone(),
+            plain_http: self.plain_http,
+            sessions: self.sessions.clone(),
         };
-        if let Some(account) = &self.account {
-            return Ok(Ssm::new(client(account.clone())?));
-        }
+        Ok(Client::new(
+            Scope::new(PROVIDER, account, region)?,
+            Arc::clone(&self.clock),
+            self.page,
+            self.sdk.clone(),
+            self.s3_endpoint.clone(),
+            limiter,
+            guard,
+        ))
+    }
+
+    /// Asks STS whose the credentials are.
+    pub(crate) async fn ask(&self) -> Result<Caller> {
         // Any account will do to ask which one it is.
-        let asking = client(AccountId::new("unknown")?)?;
+        let asking = self.client(AccountId::new("unknown")?)?;
         let request = asking.sts().get_caller_identity().send();
         let identity = asking.read("GetCallerIdentity", request).await?;
-        let account = identity
-            .account()
-            .ok_or_else(|| malformed("GetCallerIdentity", "the answer names no account"))?;
-        Ok(Ssm::new(client(AccountId::new(account)?)?))
+        let lacks = |what| malformed("GetCallerIdentity", format!("the answer has no {what}"));
+        let account = identity.account().ok_or_else(|| lacks("account"))?;
+        let arn = identity.arn().ok_or_else(|| lacks("ARN"))?;
+        Ok(Caller { account: AccountId::new(account)?, arn: arn.to_owned() })
     }
+}
+
+/// Who has the credentials.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) account: AccountId,
+    pub(crate) arn: String,
 }
 
 /// The usual configuration: environment, profile, SSO, container and instance roles.

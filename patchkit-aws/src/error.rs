@@ -35,6 +35,9 @@ pub(crate) fn classify<E>(call: Call, error: &SdkError<E, HttpResponse>) -> Erro
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
+    if let Some(refused) = no_credentials(error) {
+        return refused;
+    }
     let (kind, message) = match error {
         SdkError::ServiceError(answer) => {
             let (code, text) = (answer.err().code(), answer.err().message());
@@ -69,6 +72,30 @@ where
         Some(id) => ours.with_request_id(id),
         None => ours,
     }
+}
+
+/// The error of the call that was to get credentials for this one, which was never sent: what is not
+/// known of that call leaves nothing open about this one.
+fn no_credentials<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> Option<Error> {
+    let mut cause = error.source()?;
+    let first = loop {
+        match cause.downcast_ref::<Error>() {
+            Some(first) => break first,
+            None => cause = cause.source()?,
+        }
+    };
+    let kind = match first.kind() {
+        kind @ (ErrorKind::InvalidInput | ErrorKind::PermissionDenied | ErrorKind::Throttled) => {
+            kind
+        }
+        _ => ErrorKind::Unauthenticated,
+    };
+    let ours = Error::new(kind, PROVIDER, first.operation(), first.message().to_owned())
+        .with_retry(first.retry());
+    Some(match first.request_id() {
+        Some(id) => ours.with_request_id(id),
+        None => ours,
+    })
 }
 
 /// What became of a request that got no answer: never sent for want of credentials or a sound

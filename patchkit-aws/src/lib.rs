@@ -1,6 +1,7 @@
 //! PatchKit on AWS: Systems Manager patching over accounts and Regions.
 //!
-//! [`Ssm`] is the provider of one account and Region.
+//! [`Ssm`] is the provider of one account and Region, and [`Accounts`] makes one estate of many. The
+//! README shows them at work.
 
 #[cfg(feature = "ec2")]
 mod access;
@@ -13,6 +14,7 @@ mod compliance;
 mod config;
 mod convert;
 mod error;
+mod estate;
 mod event;
 mod fleet;
 mod group;
@@ -30,6 +32,7 @@ mod resource_group;
 #[cfg(feature = "config")]
 mod rules;
 mod schedule;
+mod session;
 #[cfg(all(feature = "ec2", feature = "s3"))]
 mod setup;
 mod ssm;
@@ -50,6 +53,7 @@ pub use compliance::{
     ComplianceEntry, ComplianceKind, ComplianceUpload, LevelCounts, ResourceCompliance, Upload,
 };
 pub use config::{PlainHttp, SsmBuilder};
+pub use estate::{Accounts, OpenedEstate, UnopenedScope};
 pub use event::{CloudEvent, CloudEventKind};
 pub use hybrid::{ActivationRequest, HybridActivation, ListedActivation, StaleNode};
 pub use ids::{AssociationId, AutomationId, WindowId};
@@ -73,3 +77,8 @@ pub use sync::{
     LakeSyncCreation, SyncDirection, SyncStatus,
 };
 pub use window::{AtCutoff, PatchWindow, ScheduledWindow, WindowSummary};
+
+/// The README's examples are held against the code as every other one.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

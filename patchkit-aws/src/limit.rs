@@ -64,8 +64,10 @@ pub struct CallBudget {
 
 /// What AWS documents ("AWS Systems Manager endpoints and quotas", General Reference; "Request
 /// throttling for the Amazon EC2 API": the buckets of describe and mutating calls are far larger, and
-/// are shared with every other tool of the account).
-const DOCUMENTED: [(&str, f64, u32); 17] = [
+/// are shared with every other tool of the account; IAM user guide, "IAM and AWS STS quotas": 600
+/// requests a second).
+const DOCUMENTED: [(&str, f64, u32); 18] = [
+    ("AssumeRole", 100.0, 100),
     ("CreateAssociation", 3.0, 3),
     ("CreateAssociationBatch", 1.0, 1),
     ("DeleteAssociation", 2.0, 2),

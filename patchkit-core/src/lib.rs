@@ -103,8 +103,3 @@ pub use rollout::{
 };
 pub use schedule::{MaintenanceWindow, RateUnit, Schedule};
 pub use secret::Secret;
-
-/// The README's example is held against the code as every other one.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-mod readme {}

@@ -10,6 +10,8 @@ mod command;
 mod compliance;
 #[cfg(feature = "ec2")]
 mod conformance;
+#[cfg(all(feature = "ec2", feature = "organizations"))]
+mod estate;
 mod fleet;
 mod group;
 #[cfg(feature = "ec2")]

@@ -7,8 +7,8 @@ use patchkit_core::{
     WaveMembers,
     memory::{MemoryCloud, MemoryJournal},
     workflow::{
-        AccessMode, AccessOutcome, CancelToken, PatchOptions, PatchPlan, RequiredTags, RunReport,
-        Runner, ScanReport, TagMode, TagOutcome,
+        AccessMode, AccessOutcome, AccessReport, CancelToken, PatchOptions, PatchPlan,
+        RequiredTags, RunReport, Runner, ScanReport, TagMode, TagOutcome, TagReport,
     },
 };
 use patchkit_examples::Exit;
@@ -18,7 +18,25 @@ use super::{Args, Format, progress::Bars, report};
 /// When the fleet in memory begins to live.
 const BEGINNING: &str = "2026-11-24T02:00:00Z";
 
-pub(crate) async fn run(
+/// What the cycle works on, and how far it goes.
+pub(crate) struct Scene {
+    pub(crate) runner: Runner,
+    pub(crate) bars: Bars,
+    pub(crate) options: PatchOptions,
+    /// As many nodes as there are, or as are known of.
+    pub(crate) nodes: usize,
+    pub(crate) access: AccessMode,
+    pub(crate) tags: TagMode,
+    pub(crate) after_plan: AfterPlan,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum AfterPlan {
+    Stop,
+    Patch,
+}
+
+pub(crate) async fn in_memory(
     args: &Args,
     out: &mut impl Write,
 ) -> Result<Exit, Box<dyn std::error::Error>> {
@@ -27,81 +45,100 @@ pub(crate) async fn run(
     let fleet = MemoryCloud::builder().seed(args.seed).nodes(nodes).clock(clock.clone()).build();
     let journal = MemoryJournal::new(clock.clone());
     let bars = Bars::new();
-    let cancel = CancelToken::new();
-    let runner = Runner::new(fleet.clone(), fleet, journal, clock)
-        .with_observer(bars.observer())
-        .with_cancel(cancel.clone());
-    cancel_on_interrupt(cancel, &bars);
-
-    let everyone = NodeSelector::all();
-    bars.phase("scan", nodes);
-    let scan = runner.scan(&RunId::new("scan")?, &everyone).await?;
-    bars.say(&scan_line(&scan));
-
-    bars.phase("access check", nodes);
-    let mode = if args.plan_only {
-        AccessMode::Check
+    let runner = Runner::new(fleet.clone(), fleet, journal, clock);
+    let grant = AccessGrant::new("PatchKitNode").with_policy("AmazonSSMManagedInstanceCore");
+    let (access, tags, after_plan) = if args.plan_only {
+        (AccessMode::Check, TagMode::Check, AfterPlan::Stop)
     } else {
-        let grant = AccessGrant::new("PatchKitNode").with_policy("AmazonSSMManagedInstanceCore");
-        AccessMode::Fix(grant)
+        (AccessMode::Fix(grant), TagMode::Merge, AfterPlan::Patch)
     };
-    let access = runner.check_access(&RunId::new("access")?, &everyone, &mode).await?;
+    let options = options(NodeSelector::all(), Duration::from_mins(15));
+    Scene { runner, bars, options, nodes, access, tags, after_plan }.run(args, out).await
+}
+
+impl Scene {
+    pub(crate) async fn run(
+        self,
+        args: &Args,
+        out: &mut impl Write,
+    ) -> Result<Exit, Box<dyn std::error::Error>> {
+        let Self { runner, bars, options, nodes, access, tags, after_plan } = self;
+        let cancel = CancelToken::new();
+        let runner = runner.with_observer(bars.observer()).with_cancel(cancel.clone());
+        cancel_on_interrupt(cancel, &bars);
+        let everyone = options.selector.clone();
+
+        bars.phase("scan", nodes);
+        let scan = Box::pin(runner.scan(&RunId::new("scan")?, &everyone)).await?;
+        bars.say(&scan_line(&scan));
+
+        bars.phase("access check", nodes);
+        let run = RunId::new("access")?;
+        let found = Box::pin(runner.check_access(&run, &everyone, &access)).await?;
+        bars.say(&access_line(&found));
+
+        bars.phase("tag check", nodes);
+        let required =
+            RequiredTags::new().with_default("Environment", "unassigned").with_name("Owner");
+        let run = RunId::new("tags")?;
+        let found = Box::pin(runner.check_tags(&run, &everyone, &required, tags)).await?;
+        bars.say(&tag_line(&found));
+
+        let plan = Box::pin(runner.plan_patch(&options)).await?;
+        show(args, out, &plan)?;
+        if after_plan == AfterPlan::Stop {
+            bars.finish();
+            if args.format == Format::Json {
+                report::json(out, &plan, None)?;
+            }
+            return Ok(Exit::Clean);
+        }
+
+        let patched = Box::pin(runner.patch(&RunId::new("patch")?, &plan)).await?;
+        let again = Box::pin(plan_again(&runner, &options, &patched)).await?;
+        let ended = if again.nodes.is_empty() {
+            patched
+        } else {
+            show(args, out, &again)?;
+            let report = Box::pin(runner.patch(&RunId::new("remediate")?, &again)).await?;
+            bars.say(&format!("remediated: {} nodes were tried again", again.nodes.len()));
+            report::merge(patched, report)
+        };
+        bars.finish();
+        match args.format {
+            Format::Json => report::json(out, &plan, Some(&ended))?,
+            Format::Table => report::tables(out, &ended)?,
+        }
+        Ok(if report::is_clean(&ended) { Exit::Clean } else { Exit::Findings })
+    }
+}
+
+fn access_line(access: &AccessReport) -> String {
     let with = |outcome| access.nodes.iter().filter(|node| node.outcome == outcome).count();
-    bars.say(&format!(
+    format!(
         "access: {} granted, {} fixed, {} missing, {} failed or unknown",
         with(AccessOutcome::Granted),
         with(AccessOutcome::Fixed),
         with(AccessOutcome::Missing),
         with(AccessOutcome::Failed) + with(AccessOutcome::Unknown),
-    ));
+    )
+}
 
-    bars.phase("tag check", nodes);
-    let required = RequiredTags::new().with_default("Environment", "unassigned").with_name("Owner");
-    let mode = if args.plan_only { TagMode::Check } else { TagMode::Merge };
-    let tags = runner.check_tags(&RunId::new("tags")?, &everyone, &required, mode).await?;
+fn tag_line(tags: &TagReport) -> String {
     let with = |outcome| tags.nodes.iter().filter(|node| node.outcome == outcome).count();
-    bars.say(&format!(
+    format!(
         "tags: {} complete, {} merged, {} missing, {} failed; {} tags in the export",
         with(TagOutcome::Complete),
         with(TagOutcome::Merged),
         with(TagOutcome::Missing),
         with(TagOutcome::Failed),
         tags.rows().count(),
-    ));
-
-    let options = options(everyone);
-    let plan = runner.plan_patch(&options).await?;
-    show(args, out, &plan)?;
-    if args.plan_only {
-        bars.finish();
-        if args.format == Format::Json {
-            report::json(out, &plan, None)?;
-        }
-        return Ok(Exit::Clean);
-    }
-
-    let patched = runner.patch(&RunId::new("patch")?, &plan).await?;
-    let again = plan_again(&runner, &options, &patched).await?;
-    let ended = if again.nodes.is_empty() {
-        patched
-    } else {
-        show(args, out, &again)?;
-        let report = runner.patch(&RunId::new("remediate")?, &again).await?;
-        bars.say(&format!("remediated: {} nodes were tried again", again.nodes.len()));
-        report::merge(patched, report)
-    };
-    bars.finish();
-    match args.format {
-        Format::Json => report::json(out, &plan, Some(&ended))?,
-        Format::Table => report::tables(out, &ended)?,
-    }
-    Ok(if report::is_clean(&ended) { Exit::Clean } else { Exit::Findings })
+    )
 }
 
 /// Two waves; what is off and tagged for it is started, and stopped again.
-fn options(selector: NodeSelector) -> PatchOptions {
-    let canary = Wave::new("canary", WaveMembers::Amount(Amount::Percent(20)))
-        .with_bake(Duration::from_mins(15));
+pub(crate) fn options(selector: NodeSelector, bake: Duration) -> PatchOptions {
+    let canary = Wave::new("canary", WaveMembers::Amount(Amount::Percent(20))).with_bake(bake);
     let rollout = Rollout::new()
         .with_wave(canary)
         .with_wave(Wave::new("fleet", WaveMembers::Rest))
@@ -113,7 +150,7 @@ fn options(selector: NodeSelector) -> PatchOptions {
 }
 
 /// No plan is carried out before it was shown.
-fn show(args: &Args, out: &mut impl Write, plan: &PatchPlan) -> std::io::Result<()> {
+pub(crate) fn show(args: &Args, out: &mut impl Write, plan: &PatchPlan) -> std::io::Result<()> {
     if args.format == Format::Table {
         writeln!(out, "{}", report::plan(plan))?;
         out.flush()?;

@@ -1,8 +1,11 @@
 //! The whole patch cycle on a cloud in memory: scan, access check, tag check, plan, patch in two
 //! waves, rescan, remediate, report.
 //!
-//! To run it on a real fleet, replace `MemoryCloud` by a provider: nothing else changes.
+//! To run it on a real fleet, replace `MemoryCloud` by a provider: nothing else changes. That is what
+//! `--aws` does, built with the feature `aws`: accounts and Regions as one estate.
 
+#[cfg(feature = "aws")]
+mod aws;
 mod cycle;
 mod progress;
 mod report;
@@ -31,6 +34,9 @@ struct Args {
     /// What goes to standard output; progress goes to standard error
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    #[cfg(feature = "aws")]
+    #[command(flatten)]
+    aws: aws::AwsArgs,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -45,10 +51,19 @@ fn main() -> ExitCode {
     Exit::report(run(&Args::parse()))
 }
 
+/// Runs the cycle on the fleet that the arguments name.
+async fn on_fleet(args: &Args, out: &mut impl Write) -> Result<Exit, Box<dyn std::error::Error>> {
+    #[cfg(feature = "aws")]
+    if args.aws.aws {
+        return Box::pin(aws::run(args, out)).await;
+    }
+    Box::pin(cycle::in_memory(args, out)).await
+}
+
 fn run(args: &Args) -> Result<Exit, Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut out = std::io::stdout().lock();
-    let exit = runtime.block_on(cycle::run(args, &mut out))?;
+    let exit = runtime.block_on(on_fleet(args, &mut out))?;
     out.flush()?;
     Ok(exit)
 }
