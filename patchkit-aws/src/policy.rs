@@ -38,11 +38,14 @@ pub enum Feature {
     Automation,
     /// Selects by Resource Group.
     ResourceGroups,
+    /// Opens other accounts and Regions: what the caller's own account must allow, and for
+    /// `ec2:DescribeRegions` each account.
+    Accounts,
 }
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Nodes,
         Self::Compliance,
         Self::Patch,
@@ -58,6 +61,7 @@ impl Feature {
         Self::Schedules,
         Self::Automation,
         Self::ResourceGroups,
+        Self::Accounts,
     ];
 
     /// The actions that it takes, as IAM names them.
@@ -158,6 +162,13 @@ impl Feature {
                 "ssm:StopAutomationExecution",
             ],
             Self::ResourceGroups => &["resource-groups:ListGroupResources"],
+            Self::Accounts => &[
+                "ec2:DescribeRegions",
+                "organizations:ListAccounts",
+                "organizations:ListAccountsForParent",
+                "organizations:ListOrganizationalUnitsForParent",
+                "sts:AssumeRole",
+            ],
         }
     }
 }

@@ -369,9 +369,8 @@ impl Ssm {
             .create_resource_data_sync()
             .sync_name(name)
             .s3_destination(written(destination)?);
-        let error = match self.client.write(CREATE, request.send()).await {
-            Ok(_) => return Ok(LakeSyncCreation::Made),
-            Err(error) => error,
+        let Err(error) = self.client.write(CREATE, request.send()).await else {
+            return Ok(LakeSyncCreation::Made);
         };
         let answer = match error.kind() {
             ErrorKind::Conflict => LakeSyncCreation::AlreadyThere,
@@ -545,6 +544,7 @@ mod tests {
         "2026-11-25T04:00:00Z".parse().unwrap()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the fields have it")]
     fn ago(hours: i64) -> Option<Timestamp> {
         Some(now() - SignedDuration::from_hours(hours))
     }

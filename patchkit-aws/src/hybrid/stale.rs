@@ -152,7 +152,7 @@ impl Client {
         }
         let info = self.hybrid_node(node).await?.ok_or_else(not_found)?;
         let silence = self.silence(&info)?;
-        if !silence.is_some_and(|it| it.silent_for.unsigned_abs() > longer_than) {
+        if silence.is_none_or(|it| it.silent_for.unsigned_abs() <= longer_than) {
             let heard = info.last_ping_date_time().and_then(timestamp);
             let message = match heard {
                 Some(at) => format!("the node has answered at {at}: it stays"),

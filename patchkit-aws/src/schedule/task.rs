@@ -303,7 +303,7 @@ mod tests {
         ] {
             assert!(refused(scan(lost.clone()), Place::Window), "{lost:?}");
         }
-        let minute = options().with_delivery_timeout(Duration::from_secs(60));
+        let minute = options().with_delivery_timeout(Duration::from_mins(1));
         assert!(!refused(scan(minute.clone()), Place::Window));
         assert!(refused(scan(minute), Place::Association));
         let region = options().with_output(OutputBucket::new("logs").with_region("eu-west-1"));

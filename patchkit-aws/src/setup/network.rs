@@ -49,7 +49,10 @@ pub(super) async fn find(client: &Client, vpc: &str) -> Vec<SetupFinding> {
 async fn look(client: &Client, vpc: &str) -> Result<Seen> {
     let ranges = ranges(client, vpc).await?;
     let endpoints = endpoints(client, vpc).await?;
-    let of = endpoints.iter().flat_map(|it| it.groups()).filter_map(|it| it.group_id());
+    let of = endpoints
+        .iter()
+        .flat_map(aws_sdk_ec2::types::VpcEndpoint::groups)
+        .filter_map(|it| it.group_id());
     let mut ids: Vec<String> = of.map(str::to_owned).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -101,7 +104,7 @@ fn worth(endpoint: &VpcEndpoint, seen: &Seen) -> SetupState {
         .groups
         .iter()
         .filter(|group| group.group_id().is_some_and(|id| ids.contains(&id)))
-        .flat_map(|group| group.ip_permissions())
+        .flat_map(aws_sdk_ec2::types::SecurityGroup::ip_permissions)
         .filter(|it| takes_https(it))
         .collect();
     let shut: Vec<&str> = seen
@@ -213,7 +216,9 @@ pub(super) async fn has_group(client: &Client, vpc: &str, ranges: &[String]) -> 
 }
 
 pub(super) async fn create_group(client: &Client, vpc: &str, ranges: &[String]) -> Result<()> {
-    let (id, shut) = match group(client, vpc).await? {
+    let found = group(client, vpc).await?;
+    #[expect(clippy::single_match_else, reason = "to make a group is the longer half")]
+    let (id, shut) = match found {
         Some(group) => (group.group_id().map(str::to_owned), shut_out(&group, ranges)),
         None => {
             let request = client

@@ -87,7 +87,7 @@ async fn what_state_manager_would_refuse_is_refused_without_a_call() {
     let ssm = ssm(&world).await;
     world.forget_calls();
     let at = |text: &str| simple("scan-web").with_schedule(schedule(text));
-    let minute = CommandOptions::default().with_delivery_timeout(Duration::from_secs(60));
+    let minute = CommandOptions::default().with_delivery_timeout(Duration::from_mins(1));
     let mut slow = simple("scan-web");
     slow.task = slow.task.with_options(minute);
     let mut none = simple("scan-web");

@@ -92,7 +92,9 @@ async fn custom_compliance_is_put_and_read_back() {
     let read: Vec<ComplianceEntry> =
         ssm.compliance_items(&target, &kind).try_collect().await.unwrap();
     let mut wanted = items().to_vec();
-    wanted.iter_mut().for_each(|item| item.at = Some(at));
+    for item in &mut wanted {
+        item.at = Some(at);
+    }
     assert_eq!(read, wanted);
     let only = NodeSelector::ids([target.clone()]);
     let rows = by_kind(&ssm, &only).await;

@@ -325,7 +325,7 @@ async fn a_session_that_ended_by_the_services_clock_is_renewed() {
     let opened = opened.with_accounts(accounts(&ACCOUNTS)).with_regions(regions(&REGIONS));
     let opened = opened.open().await.unwrap();
     assert_eq!(ids(&opened).await.len(), 12);
-    world.advance(Duration::from_secs(7_200));
+    world.advance(Duration::from_hours(2));
     assert_eq!(ids(&opened).await.len(), 12);
     let refused = world.calls().iter().filter(|it| it.error.is_some()).count();
     assert!(refused > 0, "no session ended");
@@ -348,7 +348,7 @@ async fn a_role_that_is_denied_later_is_the_error_of_its_scopes_alone() {
     let opened = on(&world, &sdk.build()).with_accounts(accounts(&ACCOUNTS));
     let opened = opened.with_regions(regions(&REGIONS)).open().await.unwrap();
     world.deny(Denial::of("sts:AssumeRole")).unwrap();
-    world.advance(Duration::from_secs(7_200));
+    world.advance(Duration::from_hours(2));
     let rows: Vec<_> = opened.estate.nodes(&NodeSelector::all()).collect().await;
     let (listed, failed): (Vec<_>, Vec<_>) = rows.into_iter().partition(Result::is_ok);
     assert_eq!(listed.len(), 4);

@@ -33,7 +33,7 @@ const POLICY: &str = "PatchKitConformancePolicy";
 /// The provider under test, and another one under other credentials that makes what only the API
 /// can make.
 #[derive(Debug)]
-pub struct AwsHarness {
+pub(crate) struct AwsHarness {
     world: World,
     tested: Ssm,
     seeder: Ssm,
@@ -42,7 +42,7 @@ pub struct AwsHarness {
 }
 
 impl AwsHarness {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let at = "2026-11-24T02:00:00Z".parse().expect("a time");
         let world = World::builder()
             .nodes(0)

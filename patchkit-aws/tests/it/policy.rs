@@ -7,7 +7,7 @@ use patchkit_aws::{Feature, Ssm, policy};
 use patchkit_core::{
     AccessGrant, AccessStatus, Baseline, ComplianceReport, Error, Fleet, FleetExt, NodeId,
     NodeSelector, OperatingSystem, PatchAction, PatchBaseline, PatchGroup, PatchGroupName,
-    PatchRequest, PowerState, PowerTarget, RebootPolicy, RunId, SubmitToken, Tags,
+    PatchRequest, PowerState, RebootPolicy, RunId, SubmitToken, Tags,
     memory::MemoryJournal,
     workflow::{PatchOptions, Runner},
 };

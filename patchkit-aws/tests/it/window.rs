@@ -56,7 +56,7 @@ async fn a_window_is_read_back_as_it_was_made() {
                 .with_per(NotifyPer::Node),
         )
         .with_hooks(PatchHooks::default().with_pre_install("Drain"))
-        .with_delivery_timeout(Duration::from_secs(900));
+        .with_delivery_timeout(Duration::from_mins(15));
     let windows = [
         simple("scan-web"),
         PatchWindow::new(
@@ -198,7 +198,7 @@ async fn a_window_patches_its_nodes_when_it_opens_and_no_others() {
     let id = ssm.create_window(&window, &token("patch-1")).await.unwrap();
     let next = ssm.window(&id).await.unwrap().next.unwrap();
     let wait = next.duration_since(world.now()).unsigned_abs();
-    world.advance(wait - Duration::from_secs(60));
+    world.advance(wait.saturating_sub(Duration::from_mins(1)));
     let absent = |id: &NodeId| world.node(id.resource()).unwrap().absent.len();
     let before: Vec<usize> = nodes.iter().map(absent).collect();
     assert!(before.iter().all(|count| *count > 0));

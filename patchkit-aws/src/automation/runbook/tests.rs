@@ -41,7 +41,7 @@ fn steps_lead_to_steps_that_are_there() {
             let steps = runbook.steps().unwrap();
             for step in &steps {
                 let failed = step.on_failure.and_then(|it| it.strip_prefix("step:"));
-                for named in [failed, step.next_step].into_iter().flatten() {
+                for named in [failed, step.next].into_iter().flatten() {
                     assert!(steps.iter().any(|it| it.name == named), "{named}");
                 }
             }

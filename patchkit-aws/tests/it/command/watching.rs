@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use patchkit_aws::CommandOptions;
 use patchkit_core::{
-    ErrorKind, Fleet, OperationId, OperationStatus, PatchAction, PatchRequest, RebootPolicy,
+    ErrorKind, Fleet, NodeId, OperationId, OperationStatus, PatchAction, PatchRequest, RebootPolicy,
 };
 use patchkit_testkit::cloud::{Agent, Behavior, Fault, FaultKind, NodeChange, Power};
 
@@ -36,7 +36,7 @@ async fn an_install_ends_on_each_node_with_its_times_and_touches_no_other() {
     assert!(nodes[4..].iter().all(|it| !world.node(it.resource()).unwrap().busy));
     let sent = world.calls().of("SendCommand");
     let sent: BTreeSet<&str> = sent.ids().into_iter().collect();
-    assert_eq!(sent, nodes[..4].iter().map(|it| it.resource()).collect());
+    assert_eq!(sent, nodes[..4].iter().map(NodeId::resource).collect());
 }
 
 #[tokio::test]
