@@ -65,6 +65,7 @@ impl Feature {
     ];
 
     /// The actions that it takes, as IAM names them.
+    #[expect(clippy::too_many_lines, reason = "a table")]
     pub fn actions(self) -> &'static [&'static str] {
         match self {
             Self::Nodes => &[

@@ -69,8 +69,8 @@ fn a_look_that_is_denied_once_costs_nothing() {
     let world = world([off(started.clone(), PowerState::Stopped)]);
     let asked = AtomicUsize::new(0);
     world.cloud.on_call(move |call| {
-        let denied =
-            call.operation == "operation" && asked.fetch_add(1, Ordering::Relaxed) % 2 == 0;
+        let denied = call.operation == "operation"
+            && asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
         if denied { Fault::Refuse(error(ErrorKind::PermissionDenied)) } else { Fault::Pass }
     });
     let ended = block_on(world.patch(&options()));
