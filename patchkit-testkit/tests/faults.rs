@@ -9,6 +9,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use patchkit_core::{Clock as _, SystemClock};
 use patchkit_testkit::cloud::{Fault, FaultKind, Throttles, World};
 use serde_json::{Value, json};
 
@@ -29,7 +30,7 @@ fn ask(endpoint: &str, method: &str, path: &str, head: &str, body: &str) -> Stri
 }
 
 fn signed(service: &str) -> String {
-    let now = Timestamp::now();
+    let now = SystemClock.now();
     format!(
         "authorization: AWS4-HMAC-SHA256 Credential=any/{}/us-east-1/{service}/aws4_request, \
          SignedHeaders=host, Signature=0\r\nx-amz-date: {}\r\n",
@@ -74,7 +75,7 @@ impl Requests {
         requests.ssm_input = json!({"MaxResults": 5, "NextToken": page["NextToken"]}).to_string();
         let page = json_of(&requests.send("arm"));
         let next = page["nextLink"].as_str().unwrap();
-        requests.azure_path = next[next.find("/subscriptions").unwrap()..].to_owned();
+        next[next.find("/subscriptions").unwrap()..].clone_into(&mut requests.azure_path);
         requests
     }
 
@@ -168,8 +169,8 @@ fn code(body: &str) -> String {
 }
 
 fn date(answer: &str) -> Timestamp {
-    let lines = answer.lines();
-    let text = lines.filter_map(|it| it.strip_prefix("date: ")).next().unwrap();
+    let mut lines = answer.lines();
+    let text = lines.find_map(|it| it.strip_prefix("date: ")).unwrap();
     let time = jiff::civil::DateTime::strptime("%a, %d %b %Y %H:%M:%S GMT", text).unwrap();
     jiff::tz::Offset::UTC.to_timestamp(time).unwrap()
 }

@@ -198,9 +198,11 @@ impl Tap for Arc<Script> {
             let status = |it: Option<StatusCode>| it.map_or(0, |status| status.as_u16());
             let (bucket, key) = (bucket.as_deref().unwrap_or("-"), key.as_deref().unwrap_or("-"));
             let mut told = format!("{operation} {access_key:?} {bucket} {key}");
-            told.push_str(&format!(" {}", status(ended.answered)));
+            told.push(' ');
+            told.push_str(&status(ended.answered).to_string());
             if ended.served != ended.answered {
-                told.push_str(&format!(" for {}", status(ended.served)));
+                told.push_str(" for ");
+                told.push_str(&status(ended.served).to_string());
             }
             script.log.lock().unwrap().push(told);
         })
