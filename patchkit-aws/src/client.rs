@@ -44,6 +44,7 @@ pub(crate) struct Client {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) page: PageSize,
     sdk: SdkConfig,
+    #[cfg_attr(not(feature = "s3"), expect(dead_code, reason = "S3 is a feature of its own"))]
     s3_endpoint: Option<String>,
     limiter: Limiter,
     guard: Guard,

@@ -142,6 +142,7 @@ impl Ssm {
     }
 
     #[cfg(not(feature = "ec2"))]
+    #[expect(clippy::unused_self, reason = "as with EC2")]
     fn unregistered(&self) -> BoxStream<'static, Result<NodeId>> {
         stream::empty().boxed()
     }

@@ -229,6 +229,10 @@ impl Accounts {
     }
 
     /// The accounts, each once.
+    #[cfg_attr(
+        not(feature = "organizations"),
+        expect(clippy::unused_async, reason = "as with Organizations")
+    )]
     async fn accounts(&self, own: &Arc<Client>, caller: &Caller) -> Result<Vec<AccountId>> {
         let mut all = self.listed.clone();
         #[cfg(feature = "organizations")]

@@ -4,6 +4,8 @@ mod information;
 #[cfg(feature = "ec2")]
 pub(crate) mod instances;
 mod tagging;
+#[cfg(not(feature = "ec2"))]
+mod without_ec2;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,7 +1,45 @@
 //! PatchKit on AWS: Systems Manager patching over accounts and Regions.
 //!
-//! [`Ssm`] is the provider of one account and Region, and [`Accounts`] makes one estate of many. The
-//! README shows them at work.
+//! [`Ssm`] is the provider of one account and Region: it implements
+//! [`Fleet`](patchkit_core::Fleet), [`Baseline`](patchkit_core::Baseline),
+//! [`PatchGroup`](patchkit_core::PatchGroup) and
+//! [`ComplianceReport`](patchkit_core::ComplianceReport). [`Accounts`] makes one
+//! [`Estate`](patchkit_core::Estate) of many. The workflows of `patchkit_core` run over either.
+//!
+//! ```no_run
+//! use futures::TryStreamExt;
+//! use patchkit_aws::Ssm;
+//! use patchkit_core::{ComplianceReport, ComplianceStatus, NodeSelector};
+//!
+//! # async fn example() -> patchkit_core::Result<()> {
+//! let ssm = Ssm::from_env().await?;
+//! let mut summaries = ssm.summaries(&NodeSelector::all());
+//! while let Some(known) = summaries.try_next().await? {
+//!     if known.status == ComplianceStatus::NonCompliant {
+//!         println!("{} lacks {} patches", known.node, known.counts.missing);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//! - The fewest calls that the service allows: fifty nodes in a command, fifty in a page of
+//!   compliance, a thousand in a page of instances; and no more in a second than a [`CallBudget`]
+//!   lets go, so that a fleet-wide read leaves production's tools their share.
+//! - A write that must not happen twice is sent once. Where its answer is lost, the error is
+//!   `Timeout`, and what became of it is found by reading.
+//! - Credentials go over plain HTTP to this machine only, unless [`PlainHttp`] says otherwise; no
+//!   secret is printed.
+//! - Proxies, FIPS and dual-stack endpoints, custom endpoints and credential chains are those of the
+//!   SDK's configuration. [`policy`] renders the least that IAM must allow.
+//!
+//! # Features
+//! All are on by default; each brings an SDK crate.
+//! - `ec2`: EC2 and IAM: stopped nodes, power, access, setup. Without it the fleet is what Systems
+//!   Manager lists. `aws-sdk-ec2` takes minutes and 7 GB to compile.
+//! - `config`, `organizations`, `resource-groups`, `s3` (command output, setup), `sns`
+//!   (notifications).
 
 #[cfg(feature = "ec2")]
 mod access;

@@ -146,6 +146,7 @@ impl Client {
 }
 
 #[cfg(not(feature = "ec2"))]
+#[expect(clippy::unused_async, reason = "as with EC2")]
 impl Client {
     async fn instance_tags(&self, node: &NodeId) -> Result<Tags> {
         Ok(self.tags_of(&[node.resource()]).await?.remove(node.resource()).unwrap_or_default())

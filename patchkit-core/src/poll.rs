@@ -121,36 +121,64 @@ pub async fn wait_until<T>(
     policy: &PollPolicy,
     mut question: impl AsyncFnMut() -> Result<Polled<T>, Error>,
 ) -> Result<T, WaitError> {
-    let start = clock.now();
-    let end = later(start, policy.limit);
-    let mut wait = policy.initial;
-    let mut errors = 0;
+    let mut wait = Wait::begin(clock, policy);
     loop {
-        let mut pause = wait;
-        let last = match question().await {
-            Ok(Polled::Ready(value)) => return Ok(value),
-            Ok(Polled::Failed(state)) => return Err(WaitError::FailedState(state)),
+        if let Some(end) = wait.answered(question().await).await {
+            return end;
+        }
+    }
+}
+
+/// The loop of [`wait_until`], for whoever asks his questions in a loop of his own: what an async
+/// closure borrows is not `Send` for every lifetime, and futures of workflows have to be.
+#[derive(Debug)]
+pub(crate) struct Wait<'c> {
+    clock: &'c dyn Clock,
+    policy: PollPolicy,
+    start: Timestamp,
+    pause: Duration,
+    errors: u32,
+}
+
+impl<'c> Wait<'c> {
+    /// Begins to wait: the first question is due at once.
+    pub(crate) fn begin(clock: &'c dyn Clock, policy: &PollPolicy) -> Self {
+        let (policy, start) = (*policy, clock.now());
+        Self { clock, policy, start, pause: policy.initial, errors: 0 }
+    }
+
+    /// Takes the answer to a question. Returns how the wait ended, or nothing when the next question
+    /// is due.
+    pub(crate) async fn answered<T>(
+        &mut self,
+        answer: Result<Polled<T>, Error>,
+    ) -> Option<Result<T, WaitError>> {
+        let mut pause = self.pause;
+        let last = match answer {
+            Ok(Polled::Ready(value)) => return Some(Ok(value)),
+            Ok(Polled::Failed(state)) => return Some(Err(WaitError::FailedState(state))),
             Ok(Polled::Pending) => {
-                errors = 0;
+                self.errors = 0;
                 None
             }
-            Err(error) if !error.is_retryable() || errors >= policy.max_errors => {
-                return Err(WaitError::Poll(error));
+            Err(error) if !error.is_retryable() || self.errors >= self.policy.max_errors => {
+                return Some(Err(WaitError::Poll(error)));
             }
             Err(error) => {
-                errors += 1;
+                self.errors += 1;
                 if let Retry::After(delay) = error.retry() {
                     pause = pause.max(delay);
                 }
                 Some(error)
             }
         };
-        let now = clock.now();
+        let (now, end) = (self.clock.now(), later(self.start, self.policy.limit));
         if now >= end {
-            return Err(WaitError::Exceeded { waited: since(start, now), last });
+            return Some(Err(WaitError::Exceeded { waited: since(self.start, now), last }));
         }
-        clock.sleep(pause.min(since(now, end))).await;
-        wait = (wait * 3 / 2).min(policy.longest);
+        self.clock.sleep(pause.min(since(now, end))).await;
+        self.pause = (self.pause * 3 / 2).min(self.policy.longest);
+        None
     }
 }
 

@@ -45,6 +45,8 @@ const PARALLEL: usize = 8;
 
 /// Runs workflows over a fleet, its compliance and a journal.
 ///
+/// The futures of its workflows are `Send`, and need no runtime but that of the provider.
+///
 /// # Example
 /// ```
 /// use std::sync::Arc;

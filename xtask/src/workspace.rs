@@ -49,6 +49,11 @@ impl Workspace {
         self.members.iter().filter(|member| member.light && member.published)
     }
 
+    /// The members that embedders get and that compile a cloud SDK, less of it without features.
+    pub(crate) fn heavy_libraries(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| !member.light && member.published)
+    }
+
     /// Cargo's arguments that take in the crates of the scope, with the features of the light
     /// libraries switched on.
     pub(crate) fn selection(&self) -> Vec<String> {

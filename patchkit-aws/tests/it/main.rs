@@ -10,6 +10,7 @@ mod command;
 mod compliance;
 #[cfg(feature = "ec2")]
 mod conformance;
+mod cost;
 #[cfg(all(feature = "ec2", feature = "organizations"))]
 mod estate;
 mod fleet;

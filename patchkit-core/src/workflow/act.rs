@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Error, ErrorKind, Event, FleetExt, NodeId, NodeOperation, OperationId, OperationStatus,
     PatchAction, PatchRequest, Polled, Result, Retry, SubmitToken, WaitError, clock::later,
-    wait_until,
+    poll::Wait,
 };
 
 /// How often a submission that was refused without effect is made again.
@@ -256,15 +256,16 @@ impl Runner {
         nodes: &[NodeId],
     ) -> Result<OperationId, WaitError> {
         let policy = Limits::policy(self.limits.consistency).with_max_errors(u32::MAX);
-        wait_until(&*self.clock, &policy, async || {
+        let mut wait = Wait::begin(&*self.clock, &policy);
+        loop {
             // A lease that is lost does not stop the looking: it changes nothing.
             let _ = log.keep().await;
-            Ok(match self.gate.pass(self.fleet.find_operation(token, nodes)).await? {
-                Some(id) => Polled::Ready(id),
-                None => Polled::Pending,
-            })
-        })
-        .await
+            let found = self.gate.pass(self.fleet.find_operation(token, nodes)).await;
+            let answer = found.map(|id| id.map_or(Polled::Pending, Polled::Ready));
+            if let Some(end) = wait.answered(answer).await {
+                return end;
+            }
+        }
     }
 
     /// Follows an accepted act until it has ended on every node, or `limit` is over; then it is
@@ -285,20 +286,23 @@ impl Runner {
         // For the same reason no error ends the wait that may get better: the nodes would be stopped
         // under it.
         let policy = Limits::policy(limit).with_max_errors(u32::MAX);
-        let ended = wait_until(&*self.clock, &policy, async || {
+        let mut wait = Wait::begin(&*self.clock, &policy);
+        let ended = loop {
             // A lease that is lost does not stop the watching: it changes nothing.
             let _ = log.keep().await;
-            match self.gate.pass(self.fleet.operation(id)).await {
+            let answer = match self.gate.pass(self.fleet.operation(id)).await {
                 Ok(act) => {
                     refused = None;
                     seen.extend(act.nodes.into_iter().map(|node| (node.node.clone(), node)));
+                    let over = |node| seen.get(node).is_some_and(|at| at.status.is_final());
+                    Ok(if nodes.iter().all(over) { Polled::Ready(()) } else { Polled::Pending })
                 }
-                Err(error) => return Err(self.not_told(error, &mut refused)),
+                Err(error) => Err(self.not_told(error, &mut refused)),
+            };
+            if let Some(end) = wait.answered(answer).await {
+                break end;
             }
-            let over = |node| seen.get(node).is_some_and(|at| at.status.is_final());
-            Ok(if nodes.iter().all(over) { Polled::Ready(()) } else { Polled::Pending })
-        })
-        .await;
+        };
         let unwatched = matches!(
             &ended,
             Err(WaitError::Poll(error)) if error.kind() != ErrorKind::NotFound

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Limits, Runner, log::RunLog, may_get_better};
 use crate::{
-    Error, FleetExt, NodeCompliance, NodeId, NodeSelector, Polled, Retry, WaitError, wait_until,
+    Error, FleetExt, NodeCompliance, NodeId, NodeSelector, Polled, Retry, WaitError, poll::Wait,
 };
 
 /// What is known of nodes that were scanned.
@@ -51,7 +51,8 @@ impl Runner {
             return evidence;
         }
         let policy = Limits::policy(self.limits.consistency).with_max_errors(u32::MAX);
-        let waited = wait_until(&*self.clock, &policy, async || {
+        let mut wait = Wait::begin(&*self.clock, &policy);
+        let waited = loop {
             let _ = log.keep().await;
             let ids: Vec<NodeId> = left.keys().cloned().collect();
             let looks = self.fleet.chunks(&ids).into_iter().map(|batch| self.look(batch));
@@ -63,14 +64,16 @@ impl Runner {
                     slow = Some(error);
                 }
             }
-            match slow {
-                // The loop honours what the service asks for.
+            let answer = match slow {
+                // The wait honours what the service asks for.
                 Some(error) if !left.is_empty() => Err(error),
                 _ if left.is_empty() => Ok(Polled::Ready(())),
                 _ => Ok(Polled::Pending),
+            };
+            if let Some(end) = wait.answered(answer).await {
+                break end;
             }
-        })
-        .await;
+        };
         let word = match waited {
             Ok(()) | Err(WaitError::Poll(_)) => String::new(),
             Err(error) => error.to_string(),

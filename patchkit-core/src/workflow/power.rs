@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Change, Error, ErrorKind, Event, FleetExt, NodeId, NodeStatus, PerNode, Polled, PowerState,
-    PowerTarget, Reachability, Result, clock::later, wait_until,
+    PowerTarget, Reachability, Result, clock::later, poll::Wait,
 };
 
 /// A node that may have been started by this run, and the power it had.
@@ -42,8 +42,10 @@ impl Runner {
             );
         }
         let ids: Vec<NodeId> = nodes.iter().map(|(node, _)| node.clone()).collect();
-        let answers = self
-            .patiently(log, &ids, async |ids| self.set_power(ids, PowerTarget::Running).await)
+        let answers =
+            self.patiently(log, &ids, |ids| async move {
+                self.set_power(&ids, PowerTarget::Running).await
+            })
             .await;
         let (mut started, mut refused, mut events) = (Started::new(), BTreeMap::new(), Vec::new());
         for node in nodes {
@@ -89,18 +91,22 @@ impl Runner {
         log: &RunLog,
         nodes: &[NodeId],
     ) -> BTreeMap<NodeId, Result<NodeStatus>> {
-        self.patiently(log, nodes, async |nodes| self.statuses(nodes).await).await
+        self.patiently(log, nodes, |nodes| async move { self.statuses(&nodes).await }).await
     }
 
     /// Asks again for the nodes that were throttled: one rate limit must not fail a node, and with
     /// it, by default, the run.
-    async fn patiently<T>(
+    async fn patiently<T, Fut>(
         &self,
         log: &RunLog,
         nodes: &[NodeId],
-        ask: impl AsyncFn(&[NodeId]) -> PerNode<T>,
-    ) -> BTreeMap<NodeId, Result<T>> {
-        let mut answers: BTreeMap<NodeId, Result<T>> = ask(nodes).await.into_iter().collect();
+        ask: impl Fn(Vec<NodeId>) -> Fut,
+    ) -> BTreeMap<NodeId, Result<T>>
+    where
+        Fut: Future<Output = PerNode<T>>,
+    {
+        let first = ask(nodes.to_vec()).await;
+        let mut answers: BTreeMap<NodeId, Result<T>> = first.into_iter().collect();
         for pause in THROTTLE_PAUSES {
             let throttled = answers.iter().filter_map(|(node, answer)| {
                 let error = answer.as_ref().err()?;
@@ -115,7 +121,7 @@ impl Runner {
             if self.cancel.is_cancelled() || log.keep().await.is_err() {
                 break;
             }
-            answers.extend(ask(&again).await);
+            answers.extend(ask(again).await);
         }
         answers
     }
@@ -139,7 +145,8 @@ impl Runner {
         let mut refused: BTreeMap<NodeId, Timestamp> = BTreeMap::new();
         let mut given_up: BTreeMap<NodeId, String> = BTreeMap::new();
         let policy = Limits::policy(limit);
-        let waited = wait_until(&*self.clock, &policy, async || {
+        let mut wait = Wait::begin(&*self.clock, &policy);
+        let waited = loop {
             let _ = log.keep().await;
             let ids: Vec<NodeId> = left.keys().cloned().collect();
             for (node, status) in self.statuses(&ids).await {
@@ -169,15 +176,17 @@ impl Runner {
                     }
                 }
             }
-            Ok(if left.is_empty() {
+            let answer = if left.is_empty() {
                 Polled::Ready(())
             } else if patience == Patience::UntilCancelled && self.cancel.is_cancelled() {
                 Polled::Failed("the run was cancelled".to_owned())
             } else {
                 Polled::Pending
-            })
-        })
-        .await;
+            };
+            if let Some(end) = wait.answered(Ok(answer)).await {
+                break end;
+            }
+        };
         if let Err(error) = waited {
             for word in left.values_mut() {
                 *word = format!("{word}; {error}");
