@@ -20,6 +20,9 @@ struct Args {
     nodes: usize,
     #[arg(long, default_value_t = 2_000)]
     patches: usize,
+    /// How many rows a page of Resource Graph has: a thousand at most, and where nobody says.
+    #[arg(long, default_value_t = 100)]
+    top: usize,
     /// How long each kind of request is repeated, in seconds.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -31,7 +34,7 @@ struct Args {
 fn main() {
     let args = Args::parse();
     let begun = Instant::now();
-    let server = Server::start(args.nodes, args.patches);
+    let server = Server::start(&args);
     println!(
         "start: {} nodes, {} patches in {:.2} s; {} MB",
         args.nodes,
@@ -73,12 +76,12 @@ fn requests(server: &Server) -> Vec<Sample> {
     let graph = |name, token: Option<&str>| Sample {
         name,
         address: server.azure.clone(),
-        bytes: graph_request(QUERIES[0].1, token),
+        bytes: graph_request(QUERIES[0].1, server.top, token),
     };
     let token = server.graph_token();
     vec![
-        graph("Resource Graph, the same first page of 100", None),
-        graph("Resource Graph, a later page of 100", token.as_deref()),
+        graph("Resource Graph, the same first page", None),
+        graph("Resource Graph, a later page", token.as_deref()),
         ssm(
             "DescribeInstanceInformation, page of 50",
             "DescribeInstanceInformation",
@@ -138,9 +141,9 @@ const QUERIES: [(&str, &str); 6] = [
     ),
 ];
 
-/// A page of a query, with a hundred rows.
-fn graph_request(query: &str, token: Option<&str>) -> Vec<u8> {
-    let mut options = json!({"$top": 100, "resultFormat": "objectArray"});
+/// A page of a query.
+fn graph_request(query: &str, top: usize, token: Option<&str>) -> Vec<u8> {
+    let mut options = json!({"$top": top, "resultFormat": "objectArray"});
     if let Some(token) = token {
         options["$skipToken"] = json!(token);
     }
@@ -175,12 +178,13 @@ struct Server {
     aws: String,
     azure: String,
     control: String,
+    top: usize,
 }
 
 impl Server {
-    fn start(nodes: usize, patches: usize) -> Self {
+    fn start(args: &Args) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sim-cloud"))
-            .args(["--nodes", &nodes.to_string(), "--patches", &patches.to_string()])
+            .args(["--nodes", &args.nodes.to_string(), "--patches", &args.patches.to_string()])
             .args(["--throttles", "off", "--speed", "1"])
             .stdout(Stdio::piped())
             .spawn()
@@ -197,6 +201,7 @@ impl Server {
             aws: address("aws_endpoint"),
             azure: address("azure_endpoint"),
             control: address("control_endpoint"),
+            top: args.top,
             child,
         }
     }
@@ -217,7 +222,8 @@ impl Server {
 
     /// The token of the second page of a query.
     fn graph_token(&self) -> Option<String> {
-        let body = Connection::open(&self.azure).ask(&graph_request(QUERIES[0].1, None)).1;
+        let body =
+            Connection::open(&self.azure).ask(&graph_request(QUERIES[0].1, self.top, None)).1;
         let page: Value = serde_json::from_slice(&body).expect("a page is JSON");
         Some(page["$skipToken"].as_str()?.to_owned())
     }
@@ -228,7 +234,7 @@ impl Server {
         let mut ask = |number: u32, token: Option<&str>| -> Value {
             // The same query again would get the answer that is at hand.
             let query = format!("let number = {number}; {query}");
-            let (status, body) = connection.ask(&graph_request(&query, token));
+            let (status, body) = connection.ask(&graph_request(&query, self.top, token));
             assert_eq!(status, 200, "{query}");
             serde_json::from_slice(&body).expect("a page is JSON")
         };
@@ -249,7 +255,7 @@ impl Server {
         }
         println!(
             "{:54} {first:7.3} ms of the server's CPU; {:6.3} ms each of {pages} pages, {total} rows",
-            format!("Resource Graph {name}: first page of 100"),
+            format!("Resource Graph {name}: first page of {}", self.top),
             milliseconds(cpu, pages),
         );
     }
