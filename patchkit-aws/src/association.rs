@@ -231,7 +231,7 @@ impl Ssm {
             .max_errors(errors)
             .compliance_severity(level)
             .set_output_location(output);
-        match self.client.write(CREATE, Box::pin(request.send())).await {
+        match self.client.write(CREATE, request.send()).await {
             Ok(answer) => {
                 let made = answer.association_description.and_then(|it| it.association_id);
                 // It was made: what cannot be read of the answer is lost.
@@ -262,7 +262,7 @@ impl Ssm {
     /// `NotFound`, `Unsupported`, `PermissionDenied`, `Throttled`, `Malformed`.
     pub async fn association(&self, id: &AssociationId) -> Result<PatchAssociation> {
         let request = self.client.ssm().describe_association().association_id(id.as_str());
-        let answer = self.client.read(DESCRIBE, Box::pin(request.send())).await?;
+        let answer = self.client.read(DESCRIBE, request.send()).await?;
         let told = answer.association_description;
         read(self.scope(), &told.ok_or_else(|| malformed(DESCRIBE, "an empty answer"))?)
     }
@@ -284,7 +284,7 @@ impl Ssm {
     /// `PermissionDenied`, `Throttled`.
     pub async fn delete_association(&self, id: &AssociationId) -> Result<()> {
         let request = self.client.ssm().delete_association().association_id(id.as_str());
-        match self.client.read("DeleteAssociation", Box::pin(request.send())).await {
+        match self.client.read("DeleteAssociation", request.send()).await {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }

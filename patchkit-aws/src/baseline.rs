@@ -74,7 +74,7 @@ impl Baseline for Ssm {
         // baseline. A later call of the caller's has another token, so what is still lost after the
         // last try is told as a write's: not to be tried again unseen.
         let request = convert::baseline::create(draft)?.send_with(self.client.ssm());
-        let answer = self.client.write(OPERATION, Box::pin(request)).await?;
+        let answer = self.client.write(OPERATION, request).await?;
         let id = answer.baseline_id().ok_or_else(|| malformed(OPERATION, "no id is answered"))?;
         BaselineId::new(id)
     }
@@ -96,7 +96,7 @@ impl Baseline for Ssm {
             return Ok(before);
         }
         let request = convert::baseline::replace(&id, &wanted)?.send_with(self.client.ssm());
-        match self.client.write(OPERATION, Box::pin(request)).await {
+        match self.client.write(OPERATION, request).await {
             Ok(_) => Ok(before),
             Err(error) if is_lost(&error) => match self.baseline_by(id.as_str()).await {
                 Ok(now) if now == wanted => Ok(before),

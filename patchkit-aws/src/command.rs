@@ -298,7 +298,7 @@ impl Ssm {
             .set_output_s3_region(output.and_then(|it| it.region.clone()))
             .set_notification_config(envelope.notification)
             .set_service_role_arn(role);
-        let answer = self.client.write("SendCommand", Box::pin(request.send())).await?;
+        let answer = self.client.write("SendCommand", request.send()).await?;
         let id = answer.command.and_then(|command| command.command_id);
         id.and_then(|id| OperationId::new(id).ok()).ok_or_else(|| {
             // It was accepted: what cannot be read of the answer is lost.

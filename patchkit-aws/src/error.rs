@@ -213,6 +213,8 @@ fn of_code(code: &str, status: u16) -> ErrorKind {
         code if code.starts_with("Validation") || code.starts_with("Invalid") => {
             ErrorKind::InvalidInput
         }
+        // The service gave up on the request, and says nothing of what it did before.
+        "RequestTimeout" | "RequestTimeoutException" => ErrorKind::Unexpected,
         _ if status == 429 => ErrorKind::Throttled,
         _ if status >= 500 => ErrorKind::Unexpected,
         "" => ErrorKind::Malformed,
@@ -252,6 +254,7 @@ mod tests {
             ("InternalServerError", 500, ErrorKind::Unexpected),
             ("", 503, ErrorKind::Unexpected),
             ("", 404, ErrorKind::Malformed),
+            ("RequestTimeout", 400, ErrorKind::Unexpected),
             ("LearnedLater", 400, ErrorKind::InvalidInput),
         ] {
             assert_eq!(of_code(code, status), kind, "{code}");

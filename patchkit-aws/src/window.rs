@@ -335,7 +335,7 @@ impl Ssm {
             .set_end_date(window.ends.map(instant))
             .client_token(client_token("window"));
         // The token makes the second of two the first.
-        let made = self.client.read(CREATE, Box::pin(request.send())).await?;
+        let made = self.client.read(CREATE, request.send()).await?;
         let id = made.window_id.ok_or_else(|| malformed(CREATE, "the answer names no window"))?;
         let id = WindowId::new(id)?;
         self.fill_window(&id, window, client_token).await.map_err(|error| {
@@ -368,7 +368,7 @@ impl Ssm {
                 .resource_type(kind)
                 .set_targets(Some(target.to_sdk()))
                 .client_token(client_token(&format!("target {at}")));
-            let answer = self.client.read(REGISTER_TARGET, Box::pin(request.send())).await?;
+            let answer = self.client.read(REGISTER_TARGET, request.send()).await?;
             let target = answer.window_target_id;
             targets.push(
                 target.ok_or_else(|| malformed(REGISTER_TARGET, "the answer names no target"))?,
@@ -394,7 +394,7 @@ impl Ssm {
             .cutoff_behavior(cutoff)
             .set_service_role_arn(window.role.clone())
             .client_token(client_token("task"));
-        self.client.read(REGISTER_TASK, Box::pin(request.send())).await.map(drop)
+        self.client.read(REGISTER_TASK, request.send()).await.map(drop)
     }
 
     /// Reads a maintenance window back.
@@ -409,7 +409,7 @@ impl Ssm {
     pub async fn window(&self, id: &WindowId) -> Result<ScheduledWindow> {
         let ssm = self.client.ssm();
         let request = ssm.get_maintenance_window().window_id(id.as_str());
-        let told = self.client.read(GET, Box::pin(request.send())).await?;
+        let told = self.client.read(GET, request.send()).await?;
         let tasks: Vec<MaintenanceWindowTask> = self.window_tasks(id).try_collect().await?;
         let [task] = &tasks[..] else {
             let message = format!("the window has {} tasks, not one", tasks.len());
@@ -419,7 +419,7 @@ impl Ssm {
             .get_maintenance_window_task()
             .window_id(id.as_str())
             .set_window_task_id(task.window_task_id().map(str::to_owned));
-        let task = self.client.read(TASK, Box::pin(request.send())).await?;
+        let task = self.client.read(TASK, request.send()).await?;
         let targets = self.read_targets(id, task.targets()).await?;
         let enabled = told.enabled();
         let next = told.next_execution_time().and_then(|text| text.parse().ok());
@@ -458,7 +458,7 @@ impl Ssm {
     /// `PermissionDenied`, `Throttled`.
     pub async fn delete_window(&self, id: &WindowId) -> Result<()> {
         let request = self.client.ssm().delete_maintenance_window().window_id(id.as_str());
-        match self.client.read("DeleteMaintenanceWindow", Box::pin(request.send())).await {
+        match self.client.read("DeleteMaintenanceWindow", request.send()).await {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }

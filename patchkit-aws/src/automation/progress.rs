@@ -184,7 +184,7 @@ impl Ssm {
     pub async fn automation(&self, id: &AutomationId) -> Result<AutomationRun> {
         let request =
             self.client.ssm().get_automation_execution().automation_execution_id(id.as_str());
-        let answer = self.client.read(GET, Box::pin(request.send())).await?;
+        let answer = self.client.read(GET, request.send()).await?;
         let told = answer.automation_execution.ok_or_else(|| malformed(GET, "an empty answer"))?;
         let steps = if told.step_executions_truncated() {
             self.automation_steps(id).try_collect().await?
@@ -297,7 +297,7 @@ impl Ssm {
             .stop_automation_execution()
             .automation_execution_id(id.as_str())
             .r#type(mode);
-        match self.client.read(STOP, Box::pin(request.send())).await {
+        match self.client.read(STOP, request.send()).await {
             Err(error) if error.kind() == ErrorKind::InvalidInput => {
                 self.over(id).await.map_err(|_| error)
             }

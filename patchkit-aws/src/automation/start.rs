@@ -301,7 +301,7 @@ impl Ssm {
             .document_type(DocumentType::Automation)
             .document_format(DocumentFormat::Json);
         // The second of two finds the first's document, and looks into it.
-        match self.client.read(CREATE, Box::pin(request.send())).await {
+        match self.client.read(CREATE, request.send()).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 let known = self.runbook_content(&runbook.name).await?;
                 let same = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
@@ -323,7 +323,7 @@ impl Ssm {
     /// `PermissionDenied`, `Throttled`.
     pub async fn deregister_runbook(&self, runbook: &RunbookDocument) -> Result<()> {
         let request = self.client.ssm().delete_document().name(&runbook.name);
-        match self.client.read("DeleteDocument", Box::pin(request.send())).await {
+        match self.client.read("DeleteDocument", request.send()).await {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -332,7 +332,7 @@ impl Ssm {
     async fn runbook_content(&self, name: &str) -> Result<String> {
         let request =
             self.client.ssm().get_document().name(name).document_format(DocumentFormat::Json);
-        let answer = self.client.read("GetDocument", Box::pin(request.send())).await?;
+        let answer = self.client.read("GetDocument", request.send()).await?;
         Ok(answer.content.unwrap_or_default())
     }
 
@@ -384,7 +384,7 @@ impl Ssm {
             .set_target_locations(locations)
             .set_max_concurrency(document::max_concurrency(run.concurrency, None)?)
             .set_max_errors(document::max_errors(run.max_errors, None));
-        let answer = self.client.read(START, Box::pin(request.send())).await?;
+        let answer = self.client.read(START, request.send()).await?;
         let id = answer.automation_execution_id.and_then(|id| AutomationId::new(id).ok());
         id.ok_or_else(|| {
             let message = "the answer names no execution";

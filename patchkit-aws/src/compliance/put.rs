@@ -204,7 +204,7 @@ impl Ssm {
             .item_content_hash(hash)
             .set_upload_type(how);
         // The hash, and the ids in it, make the second of two the first.
-        let put = self.client.read(PUT, Box::pin(request.send())).await;
+        let put = self.client.read(PUT, request.send()).await;
         put.map(drop).map_err(|error| error.with_node(node.clone()))
     }
 }

@@ -12,14 +12,13 @@ use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use patchkit_aws::{Accounts, CallBudget, OpenedEstate, Ssm};
 use patchkit_core::{
-    AccountId, Clock, ComplianceReport, ErrorKind, Fleet, NodeId, NodeSelector, Region,
-    VirtualClock,
+    AccountId, ComplianceReport, ErrorKind, Fleet, NodeId, NodeSelector, Region, VirtualClock,
 };
 use patchkit_testkit::cloud::{
     Denial, Fault, FaultKind, NodeSpec, Throttles, World, WorldBuilder, s3::SignatureChecks,
 };
 
-use crate::support::{WorldTime, sdk};
+use crate::support::sdk;
 
 const ACCOUNTS: [&str; 3] = ["111122223333", "222233334444", "333344445555"];
 const REGIONS: [&str; 2] = ["eu-west-1", "us-east-1"];
@@ -55,7 +54,7 @@ fn regions(names: &[&str]) -> Vec<Region> {
 fn on(world: &Arc<World>, sdk: &SdkConfig) -> Accounts {
     let ssm = Ssm::builder(sdk)
         .with_s3_endpoint(&world.endpoints().s3_endpoint)
-        .with_clock(WorldTime(Arc::clone(world)))
+        .with_clock(world.clock())
         .with_budget(CallBudget::unlimited());
     Accounts::from_builder(ssm).with_role("patchkit")
 }
@@ -256,9 +255,12 @@ fn since_epoch(time: Timestamp) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time.as_second()).unwrap())
 }
 
+#[derive(Debug)]
+struct WorldTime(Arc<World>);
+
 impl TimeSource for WorldTime {
     fn now(&self) -> SystemTime {
-        since_epoch(Clock::now(self))
+        since_epoch(self.0.now())
     }
 }
 

@@ -18,7 +18,6 @@ mod group;
 #[cfg(feature = "ec2")]
 mod harness;
 mod hybrid;
-mod kept;
 mod policy;
 mod power;
 #[cfg(feature = "resource-groups")]

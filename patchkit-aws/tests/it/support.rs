@@ -1,13 +1,11 @@
 //! A simulated cloud and a provider on it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use jiff::Timestamp;
 use patchkit_aws::{CallBudget, Ssm, SsmBuilder};
-use patchkit_core::{Clock, NodeId};
+use patchkit_core::NodeId;
 use patchkit_testkit::cloud::{Behavior, World, WorldBuilder};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
@@ -43,7 +41,7 @@ pub(crate) fn sdk(world: &World, region: &'static str) -> SdkConfig {
 pub(crate) fn builder(world: &Arc<World>) -> SsmBuilder {
     Ssm::builder(&sdk(world, REGION))
         .with_s3_endpoint(&world.endpoints().s3_endpoint)
-        .with_clock(WorldTime(Arc::clone(world)))
+        .with_clock(world.clock())
         .with_budget(CallBudget::unlimited())
 }
 
@@ -53,26 +51,4 @@ pub(crate) async fn ssm(world: &Arc<World>) -> Ssm {
 
 pub(crate) fn node(id: &str) -> NodeId {
     format!("aws/{ACCOUNT}/{REGION}/{id}").parse().unwrap()
-}
-
-/// The world's time: whoever sleeps moves it.
-#[derive(Clone)]
-pub(crate) struct WorldTime(pub(crate) Arc<World>);
-
-impl fmt::Debug for WorldTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WorldTime")
-    }
-}
-
-#[async_trait]
-impl Clock for WorldTime {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        self.0.advance(duration);
-        tokio::task::yield_now().await;
-    }
 }

@@ -12,7 +12,7 @@ use patchkit_aws::{
 use patchkit_core::{ErrorKind, Estate, Region, Scope};
 use patchkit_testkit::cloud::{Denial, Fault, FaultKind, World};
 
-use crate::support::{WorldTime, builder, one_scope, ssm};
+use crate::support::{builder, one_scope, ssm};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -44,7 +44,7 @@ async fn scopes(world: &Arc<World>, regions: [&'static str; 2]) -> Vec<Ssm> {
                 .credentials_provider(SharedCredentialsProvider::new(keys))
                 .retry_config(RetryConfig::disabled())
                 .build();
-            let builder = Ssm::builder(&sdk).with_clock(WorldTime(Arc::clone(world)));
+            let builder = Ssm::builder(&sdk).with_clock(world.clock());
             all.push(builder.with_budget(CallBudget::unlimited()).build().await.unwrap());
         }
     }
