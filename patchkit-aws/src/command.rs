@@ -19,9 +19,7 @@ use aws_sdk_ssm::{
         NotificationType, Target,
     },
 };
-use aws_smithy_types::DateTime;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use jiff::Timestamp;
 use patchkit_core::{
     Amount, Error, ErrorKind, NodeId, OperationId, PatchAction, PatchRequest, Result, Retry,
     SubmitToken, paginate,
@@ -42,6 +40,7 @@ pub use self::{
 };
 use crate::{
     Ssm,
+    convert::timestamp,
     error::{PROVIDER, invalid},
 };
 
@@ -396,9 +395,4 @@ pub(crate) fn notification(wanted: &CommandNotification) -> NotificationConfig {
         .set_notification_events(Some(events))
         .notification_type(per)
         .build()
-}
-
-/// A time of the SDK's, where it is one.
-fn timestamp(time: &DateTime) -> Option<Timestamp> {
-    Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
 }

@@ -8,11 +8,8 @@ use patchkit_core::{
     Error, ErrorKind, NodeOperation, OperationId, OperationStatus, PatchOperation, Result, paginate,
 };
 
-use super::{
-    status::{self, Complete},
-    timestamp,
-};
-use crate::{Ssm, error::PROVIDER};
+use super::status::{self, Complete};
+use crate::{Ssm, convert::timestamp, error::PROVIDER};
 
 /// Every command's id is a UUID in its long form (service model, `CommandId`).
 const ID_LENGTH: usize = 36;
