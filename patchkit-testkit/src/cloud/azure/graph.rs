@@ -15,8 +15,8 @@
 //!   writes `type` in lower case.
 //! - Answers come in pages of at most 1,000 rows through a [`Pager`]; a further page needs the
 //!   column `id` in the answer, as the service says.
-//! - Where no row depends on others, a page is made when it is asked for, over rows that stay as
-//!   they are; see [`Query::open`].
+//! - Where each row of an answer is made of one row of a table, a page is made when it is asked
+//!   for, over rows that stay as they are; see [`Query::open`].
 //!
 //! # Errors
 //! A [`QueryError`] has the details of a real refusal: `ParserFailure` with line and character for
@@ -76,7 +76,7 @@ use serde_json::Value;
 pub use self::{
     error::{Detail, Position, QueryError},
     page::{Format, Options, Page, PageRequest, Pager, Rendered},
-    source::{BLOCK_COLUMNS, Field, Hints, Record, RowSet, Rows, Scan},
+    source::{BLOCK_COLUMNS, Field, Hints, Pick, Record, RowSet, Rows, Scan},
 };
 use self::{
     eval::{Node, Run},
@@ -285,9 +285,10 @@ impl Query {
         if rendered.is_full() { Err(QueryError::too_large()) } else { Ok(rendered) }
     }
 
-    /// Answers it over rows that stay as they are: like [`render`](Self::render), but where no
-    /// row depends on others and the rows tell their [blocks](Rows::blocks), each page is made
-    /// when it is asked for.
+    /// Answers it over rows that stay as they are: like [`render`](Self::render), but where each
+    /// row is made of one row of a table and the rows tell their [blocks](Rows::blocks), each page
+    /// is made when it is asked for. Filters and sorts are then carried out first, on what they
+    /// look at and nothing else.
     ///
     /// # Errors
     /// Those of [`run`](Self::run); a page that is made later may fail with them, too.

@@ -43,7 +43,7 @@ pub(super) fn document(state: &State, at: MachineIx) -> Result<Value, ArmError> 
         "type": KIND,
         "location": vm::location_of(state, azure),
         "tags": tags::document(&azure.tags),
-        "properties": shown(state, at, azure, None),
+        "properties": shown(state, at, azure),
     }))
 }
 
@@ -65,22 +65,19 @@ const PROPERTIES: [&str; 15] = [
     "detectedProperties",
 ];
 
-/// The properties of an Arc machine: all, or those that are named.
-pub(super) fn shown(
-    state: &State,
-    at: MachineIx,
-    azure: &AzureSide,
-    names: Option<&[String]>,
-) -> Value {
+/// The properties of an Arc machine.
+pub(super) fn shown(state: &State, at: MachineIx, azure: &AzureSide) -> Value {
     let one = |name: &str| Some((name.to_owned(), property(state, at, azure, name)?));
-    Value::Object(names.map_or_else(
-        || PROPERTIES.iter().copied().filter_map(one).collect(),
-        |names| names.iter().filter_map(|name| one(name)).collect(),
-    ))
+    Value::Object(PROPERTIES.into_iter().filter_map(one).collect())
 }
 
 /// One property of an Arc machine; none where it has none of this name.
-fn property(state: &State, at: MachineIx, azure: &AzureSide, name: &str) -> Option<Value> {
+pub(super) fn property(
+    state: &State,
+    at: MachineIx,
+    azure: &AzureSide,
+    name: &str,
+) -> Option<Value> {
     let (machine, system) = (state.machine(at), state.system_of(at));
     let (windows, connected) = (system.is_windows(), || state.answers_azure(at));
     Some(match name {

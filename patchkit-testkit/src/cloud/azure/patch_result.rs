@@ -148,26 +148,33 @@ pub(super) fn assessment(state: &State, at: MachineIx, it: &Assessment) -> Value
     })
 }
 
-/// The counts of an assessment by class.
-pub(super) fn counts(state: &State, at: MachineIx, available: &FixedBitSet) -> Value {
+/// How many patches of each class are available, by the name of the count. None for a class that
+/// the system's answers do not have.
+pub(super) fn count(
+    state: &State,
+    at: MachineIx,
+    available: &FixedBitSet,
+) -> impl Iterator<Item = (&'static str, Option<usize>)> {
     let system = state.system_of(at);
-    let patches = counted(state, at, available);
     let mut found: Vec<(Class, usize)> = Vec::new();
-    for class in patches.map(|it| Class::of(it, system)) {
+    for class in counted(state, at, available).map(|it| Class::of(it, system)) {
         match found.iter_mut().find(|(known, _)| *known == class) {
             Some((_, count)) => *count += 1,
             None => found.push((class, 1)),
         }
     }
-    let mut counts = Map::new();
-    for (class, _, _, key) in Class::every() {
+    Class::every().map(move |(class, _, _, key)| {
+        let count = found.iter().find(|(known, _)| known == class).map_or(0, |(_, it)| *it);
         // The published example of Windows has no `other`.
-        if *class != Class::Other || !system.is_windows() {
-            let count = found.iter().find(|(known, _)| known == class).map_or(0, |(_, it)| *it);
-            counts.insert((*key).to_owned(), json!(count));
-        }
-    }
-    counts.into()
+        (*key, (*class != Class::Other || !system.is_windows()).then_some(count))
+    })
+}
+
+/// The counts of an assessment by class.
+fn counts(state: &State, at: MachineIx, available: &FixedBitSet) -> Value {
+    let counts = count(state, at, available);
+    let told = counts.filter_map(|(key, count)| Some((key.to_owned(), json!(count?))));
+    told.collect::<Map<_, _>>().into()
 }
 
 /// Who brings the patches.

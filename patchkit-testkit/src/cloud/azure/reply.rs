@@ -101,14 +101,15 @@ impl Envelope<'_> {
 
 /// A time as compute writes it: seven digits of the second, and the zone as an offset.
 pub(crate) fn stamp(at: Timestamp) -> String {
-    let tenths = at.subsec_nanosecond().unsigned_abs() / 100;
-    format!("{}.{tenths:07}+00:00", at.strftime("%Y-%m-%dT%H:%M:%S"))
+    let mut text = stamp_z(at);
+    text.pop();
+    text.push_str("+00:00");
+    text
 }
 
 /// A time as Resource Graph and Arc write it.
 pub(crate) fn stamp_z(at: Timestamp) -> String {
-    let tenths = at.subsec_nanosecond().unsigned_abs() / 100;
-    format!("{}.{tenths:07}Z", at.strftime("%Y-%m-%dT%H:%M:%S"))
+    format!("{at:.7}")
 }
 
 #[cfg(test)]

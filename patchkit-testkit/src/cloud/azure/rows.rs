@@ -14,7 +14,7 @@ use serde_json::Value;
 use self::machine::{Class, MachineRow, Of};
 use super::{
     census::{Folder, Tally},
-    graph::{Hints, Record, Rows, Scan, Table},
+    graph::{Hints, Pick, Record, Rows, Scan, Table},
     patch_result, side, tenant,
 };
 use crate::cloud::world::{
@@ -88,7 +88,13 @@ impl World {
     }
 
     /// How many rows of each class a machine has.
-    fn counts(&self, table: Table, tally: &Tally, at: MachineIx, oldest: Timestamp) -> [usize; 2] {
+    fn counts(
+        &self,
+        table: Table,
+        tally: &Tally,
+        at: impl FnOnce() -> Option<MachineIx>,
+        oldest: Timestamp,
+    ) -> [usize; 2] {
         let wide = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
         match table {
             Table::PatchAssessmentResources if tally.assessed.is_some_and(|it| it >= oldest) => {
@@ -99,7 +105,8 @@ impl World {
             }
             // The first of its installations is too old: the others are to be looked at.
             Table::PatchInstallationResources if tally.first.is_some() => {
-                let all = side(&self.state, at).map_or(&[][..], |it| &it.installations);
+                let azure = at().and_then(|at| side(&self.state, at).ok());
+                let all = azure.map_or(&[][..], |it| &it.installations);
                 let kept = all.iter().filter(|it| it.started >= oldest);
                 let patches = kept.clone().flat_map(patch_result::states);
                 [kept.count(), patches.map(|(_, places)| places.count_ones(..)).sum()]
@@ -127,20 +134,22 @@ struct Shelf<'a> {
     folder: &'a Folder,
 }
 
-/// Which rows a scan wants, and how many of them it leaves out first.
+/// Which rows a scan wants.
 struct Choice<'a> {
     scan: Scan<'a>,
     classes: &'static [Class],
     /// By class, where there are no blocks.
     wanted: Vec<bool>,
-    skip: usize,
+    pick: Pick<'a>,
+    /// The number of the next row.
+    at: usize,
 }
 
 impl<'a> Choice<'a> {
     fn of(scan: Scan<'a>) -> Self {
         let classes = Class::of(scan.table);
         let wanted = classes.iter().map(|it| scan.hints.wants_type(it.name)).collect();
-        Self { scan, classes, wanted, skip: scan.skip }
+        Self { scan, classes, wanted, pick: scan.pick, at: 0 }
     }
 
     /// Whether the rows of a class in a resource group are wanted.
@@ -154,15 +163,32 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// Whether so many rows are among those that are left out first.
+    /// Whether none of the next rows, so many, is picked: they are then left out.
     fn skips(&mut self, rows: usize) -> bool {
-        match self.skip.checked_sub(rows) {
-            Some(left) => {
-                self.skip = left;
-                true
+        let (end, none) = (self.at + rows, usize::MAX);
+        let next = match self.pick {
+            Pick::From(first) => first.max(self.at),
+            Pick::These(rows) => {
+                rows.first().map_or(none, |it| usize::try_from(*it).unwrap_or(none))
             }
-            None => false,
+        };
+        let skips = next >= end;
+        if skips {
+            self.at = end;
         }
+        skips
+    }
+
+    /// Whether the next row is picked.
+    fn takes(&mut self) -> bool {
+        if self.skips(1) {
+            return false;
+        }
+        self.at += 1;
+        if let Pick::These(rows) = self.pick {
+            self.pick = Pick::These(rows.get(1..).unwrap_or_default());
+        }
+        true
     }
 }
 
@@ -196,17 +222,17 @@ impl Rows for World {
                 if table == Table::Resources {
                     counts.copy_from_slice(&group.counts);
                 } else if let Some(tallies) = self.state.azure.census.tallies(shelf.at) {
-                    let places = (group.start..group.end).zip(tallies.starting_at(group.start));
-                    for (place, tally) in places {
-                        let Some(kind) = shelf.folder.kinds.get(place) else { continue };
-                        let Some(at) = machines.get(place) else { continue };
-                        let rows = self.counts(table, tally, *at, oldest);
-                        for (nature, rows) in rows.into_iter().enumerate() {
-                            if let Some(count) = counts.get_mut(*kind as usize * 2 + nature) {
-                                *count += rows;
-                            }
-                        }
+                    let kinds = shelf.folder.kinds.get(group.start..group.end).unwrap_or_default();
+                    let places = kinds.iter().zip(group.start..);
+                    let mut sums = [[0; 2]; 3];
+                    for ((kind, place), tally) in places.zip(tallies.starting_at(group.start)) {
+                        let at = || machines.get(place).copied();
+                        let [results, patches] = self.counts(table, tally, at, oldest);
+                        let [all_results, all_patches] = &mut sums[*kind as usize];
+                        *all_results += results;
+                        *all_patches += patches;
                     }
+                    counts = sums.into_iter().flatten().take(classes.len()).collect();
                 }
                 let first = machines.get(group.start);
                 let first = first.and_then(|at| Some((*at, side(&self.state, *at).ok()?)));
@@ -267,7 +293,7 @@ impl World {
                         let Some(kind) = shelf.folder.kinds.get(place) else { continue };
                         let class = *kind as usize;
                         if wanted.get(class) == Some(&true)
-                            && !choice.skips(1)
+                            && choice.takes()
                             && let Some(at) = machines.get(place)
                         {
                             give(*at, class)?;
@@ -283,7 +309,7 @@ impl World {
                 Some(wanted) => wanted.get(blocks + at).copied().unwrap_or(false),
                 None => document["type"].as_str().is_some_and(|it| hints.wants_type(it)),
             };
-            if wanted && !choice.skips(1) {
+            if wanted && choice.takes() {
                 each(&document)?;
             }
         }
@@ -308,7 +334,7 @@ impl World {
                     let Some(at) = machines.get(place) else { continue };
                     let first = *kind as usize * 2;
                     let wanted = [first, first + 1].map(|it| wanted.get(it) == Some(&true));
-                    let [results, patches] = self.counts(table, tally, *at, oldest);
+                    let [results, patches] = self.counts(table, tally, || Some(*at), oldest);
                     let rows =
                         if wanted[0] { results } else { 0 } + if wanted[1] { patches } else { 0 };
                     if rows == 0 || choice.skips(rows) {
@@ -321,10 +347,10 @@ impl World {
                         continue;
                     };
                     let mut give = |class: &'static Class, of: Of<'a>| -> ControlFlow<()> {
-                        if choice.skips(1) {
-                            return ControlFlow::Continue(());
+                        if choice.takes() {
+                            each(&self.row(*at, azure, class, of))?;
                         }
-                        each(&self.row(*at, azure, class, of))
+                        ControlFlow::Continue(())
                     };
                     let (result, patch) = (wanted[0].then_some(result), wanted[1].then_some(patch));
                     if table == Table::PatchAssessmentResources {

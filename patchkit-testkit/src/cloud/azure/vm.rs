@@ -232,7 +232,7 @@ impl Detail {
 /// A VM as it is read.
 pub(super) fn document(state: &State, at: MachineIx, detail: Detail) -> Result<Value, ArmError> {
     let azure = side(state, at)?;
-    let mut properties = shown(state, at, azure, None);
+    let mut properties = shown(state, at, azure);
     if detail == Detail::InstanceView {
         properties["instanceView"] = vm_view::view(state, at)?;
     }
@@ -266,23 +266,21 @@ const PROPERTIES: [&str; 7] = [
     "timeCreated",
 ];
 
-/// The properties that Resource Graph shows of a VM: all, or those that are named.
-pub(super) fn shown(
-    state: &State,
-    at: MachineIx,
-    azure: &AzureSide,
-    names: Option<&[String]>,
-) -> Value {
+/// The properties that Resource Graph shows of a VM.
+pub(super) fn shown(state: &State, at: MachineIx, azure: &AzureSide) -> Value {
     let one = |name: &str| Some((name.to_owned(), property(state, at, azure, name)?));
-    let all = || PROPERTIES.iter().copied().chain(["virtualMachineScaleSet"]).filter_map(one);
-    Value::Object(names.map_or_else(
-        || all().collect(),
-        |names| names.iter().filter_map(|name| one(name)).collect(),
-    ))
+    Value::Object(
+        PROPERTIES.into_iter().chain(["virtualMachineScaleSet"]).filter_map(one).collect(),
+    )
 }
 
 /// One property of a VM; none where it has none of this name.
-fn property(state: &State, at: MachineIx, azure: &AzureSide, name: &str) -> Option<Value> {
+pub(super) fn property(
+    state: &State,
+    at: MachineIx,
+    azure: &AzureSide,
+    name: &str,
+) -> Option<Value> {
     let group = || state.group_id(azure.subscription, azure.group);
     Some(match name {
         "vmId" => json!(azure.vm_id),

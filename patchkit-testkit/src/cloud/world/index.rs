@@ -59,16 +59,20 @@ impl State {
     pub(crate) fn vm_resource_id(&self, azure: &AzureSide) -> String {
         let subscription = self.subscription(azure.subscription);
         let group = &subscription.groups[usize::from(azure.group)].name;
-        let start = format!("/subscriptions/{}/resourceGroups/{group}/providers", subscription.id);
         let name = &azure.name;
+        let mut id = String::with_capacity(160 + group.len() + name.len());
+        let mut add = |parts: &[&str]| parts.iter().for_each(|part| id.push_str(part));
+        add(&["/subscriptions/", &subscription.id, "/resourceGroups/", group, "/providers/"]);
         match &azure.kind {
             AzureKind::Vm | AzureKind::Flexible { .. } => {
-                format!("{start}/Microsoft.Compute/virtualMachines/{name}")
+                add(&["Microsoft.Compute/virtualMachines/", name]);
             }
-            AzureKind::Uniform { set, instance } => format!(
-                "{start}/Microsoft.Compute/virtualMachineScaleSets/{set}/virtualMachines/{instance}"
-            ),
-            AzureKind::Arc => format!("{start}/Microsoft.HybridCompute/machines/{name}"),
+            AzureKind::Uniform { set, instance } => {
+                add(&["Microsoft.Compute/virtualMachineScaleSets/", set, "/virtualMachines/"]);
+                add(&[&instance.to_string()]);
+            }
+            AzureKind::Arc => add(&["Microsoft.HybridCompute/machines/", name]),
         }
+        id
     }
 }

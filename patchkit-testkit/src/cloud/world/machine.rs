@@ -1,6 +1,9 @@
 //! One machine: its power, its agent, what is installed on it, and where it is known.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
@@ -41,6 +44,23 @@ pub(crate) struct Machine {
     pub(crate) job: Option<u64>,
     pub(crate) aws: Option<AwsSide>,
     pub(crate) azure: Option<AzureSide>,
+    pub(crate) shown: Shown,
+}
+
+/// What was shown of a machine as it is: JSON that is made once. Whoever may change the machine
+/// gets it without.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// The properties of the resource, by whether its agent answers and an operation is under way.
+    pub(crate) machine: [OnceLock<String>; 4],
+    /// The properties of its assessment.
+    pub(crate) assessment: OnceLock<String>,
+}
+
+impl Clone for Shown {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl Machine {

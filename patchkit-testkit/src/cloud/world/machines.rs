@@ -11,7 +11,7 @@ use std::{
 
 use fixedbitset::FixedBitSet;
 
-use super::machine::{Machine, MachineIx};
+use super::machine::{Machine, MachineIx, Shown};
 
 /// Items that are copied together, when one of them changes under a picture.
 const CHUNK: usize = 64;
@@ -148,7 +148,9 @@ impl IndexMut<usize> for Machines {
         if Arc::strong_count(found) > 1 {
             self.copied.fetch_add(1, Ordering::Relaxed);
         }
-        Arc::make_mut(found)
+        let machine = Arc::make_mut(found);
+        machine.shown = Shown::default();
+        machine
     }
 }
 

@@ -58,6 +58,11 @@ impl Run {
         self.read.set(self.read.get() + 1);
     }
 
+    /// How many rows were read.
+    pub(super) fn reads(&self) -> usize {
+        self.read.get()
+    }
+
     /// Counts a row that a step made; `Break` once there are too many, or all is given up.
     pub(super) fn count_row(&self) -> ControlFlow<()> {
         self.made.set(self.made.get() + 1);
@@ -110,6 +115,16 @@ fn fits(value: &Value, room: &mut usize, depth: usize) -> bool {
 pub(super) enum Step {
     Key(String),
     At(i64),
+}
+
+impl Step {
+    /// The keys that a path begins with.
+    pub(super) fn keys(path: &[Self]) -> impl Iterator<Item = &String> {
+        path.iter().map_while(|step| match step {
+            Self::Key(key) => Some(key),
+            Self::At(_) => None,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -375,10 +390,23 @@ fn all(sides: impl Iterator<Item = Option<bool>>) -> Option<bool> {
 }
 
 fn walk<'a>(cell: &Cell<'a>, steps: &[Step]) -> Cell<'a> {
-    let Cell::Dynamic(value) = cell else { return Cell::Null };
-    match value {
-        Cow::Borrowed(value) => find(value, steps).map_or(Cell::Null, Cell::borrowed),
-        Cow::Owned(value) => find(value, steps).cloned().map_or(Cell::Null, Cell::owned),
+    match cell {
+        Cell::Dynamic(Cow::Borrowed(value)) => {
+            find(value, steps).map_or(Cell::Null, Cell::borrowed)
+        }
+        Cell::Dynamic(Cow::Owned(value)) => {
+            find(value, steps).cloned().map_or(Cell::Null, Cell::owned)
+        }
+        Cell::Members(members) => {
+            let (keys, rest) = steps.split_at(Step::keys(steps).count());
+            let found = members.iter().find(|(path, _)| Step::keys(keys).eq(path.iter()));
+            match found {
+                Some((_, member)) if rest.is_empty() => member.clone(),
+                Some((_, member)) => walk(member, rest),
+                None => Cell::Null,
+            }
+        }
+        _ => Cell::Null,
     }
 }
 

@@ -529,5 +529,6 @@ fn type_of(cell: &Cell<'_>) -> &'static str {
             Value::Array(_) => "array",
             Value::Object(_) => "dictionary",
         },
+        Cell::Members(_) | Cell::Written(_) => "dictionary",
     }
 }

@@ -530,7 +530,8 @@ impl Kept {
 
 impl Rendered {
     fn size(&self) -> usize {
-        self.bytes.len() + self.starts.len() * size_of::<usize>()
+        let of_stream = self.stream.as_ref().map_or(0, Stream::size);
+        self.bytes.len() + self.starts.len() * size_of::<usize>() + of_stream
     }
 
     /// The first row of the first page.

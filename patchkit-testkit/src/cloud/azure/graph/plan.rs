@@ -15,6 +15,7 @@ mod draft;
 mod expr;
 mod hint;
 pub(super) mod reads;
+mod shape;
 
 use std::cell::{Cell as Flag, RefCell};
 
@@ -82,10 +83,12 @@ pub(super) struct Plan {
     pub(super) table: Table,
     pub(super) hints: Hints,
     /// The filters that stand before everything else, and the columns that they look at.
-    pub(super) leading: usize,
+    leading: usize,
     pub(super) tests: Vec<Load>,
-    /// The columns that the other steps look at.
+    /// The columns that the other steps look at or pass on, and of an answer's plan those that
+    /// they look at.
     pub(super) loads: Vec<Load>,
+    pub(super) looks: Vec<Load>,
     pub(super) steps: Vec<Step>,
     pub(super) columns: Vec<Column>,
 }
@@ -194,7 +197,9 @@ pub(super) fn plan(script: &Script) -> Result<(Vec<Node>, Plan), QueryError> {
         lets.push((name.clone(), kind));
     }
     let planner = Planner { lets: &lets, tables: Flag::new(0), expands: Flag::new(0) };
-    Ok((nodes, planner.pipeline(&script.pipeline)?))
+    let mut plan = planner.pipeline(&script.pipeline)?;
+    plan.show_unseen();
+    Ok((nodes, plan))
 }
 
 struct Planner<'s> {
@@ -231,8 +236,8 @@ impl Planner<'_> {
         touched.dedup();
         let hints = hint::hints(&pipeline.operators);
         let (steps, columns) = (draft.steps, draft.columns);
-        let (leading, tests, loads) = (0, Vec::new(), Vec::new());
-        let mut plan = Plan { table, hints, leading, tests, loads, steps, columns };
+        let (leading, tests, loads, looks) = (0, Vec::new(), Vec::new(), Vec::new());
+        let mut plan = Plan { table, hints, leading, tests, loads, looks, steps, columns };
         plan.arrange(&touched);
         Ok(plan)
     }

@@ -3,7 +3,7 @@
 mod join;
 mod summarize;
 
-use std::{borrow::Cow, cmp::Ordering, ops::ControlFlow};
+use std::{borrow::Cow, cell::RefCell, cmp::Ordering, ops::ControlFlow};
 
 use serde_json::Value;
 
@@ -14,8 +14,11 @@ use self::{
 use super::{
     ast::{Nulls, Order},
     eval::{Node, Run},
-    plan::{COLUMNS, Item, Key, Leg, Plan, Step, reads::Load},
-    source::{Field, Record, Rows, Scan},
+    plan::{
+        COLUMNS, Item, Key, Leg, Plan, Step,
+        reads::{Load, Uses, Want},
+    },
+    source::{Field, Pick, Record, Rows, Scan},
     value::{Cell, Type},
 };
 
@@ -38,11 +41,11 @@ pub(super) struct Env<'a> {
     pub(super) run: &'a Run,
 }
 
-/// What of a table is read: all of it, or some blocks from a row on.
+/// What of a table is read: all of it, or some rows of some blocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Part<'a> {
     pub(super) blocks: Option<&'a [bool]>,
-    pub(super) skip: usize,
+    pub(super) pick: Pick<'a>,
 }
 
 /// Runs a plan into a sink.
@@ -51,14 +54,72 @@ pub(super) fn run<'a>(plan: &'a Plan, env: Env<'a>, sink: &mut dyn Sink<'a>) {
 }
 
 /// Runs a plan over a part of its table.
-pub(super) fn run_part<'a>(plan: &'a Plan, env: Env<'a>, part: Part<'a>, sink: &mut dyn Sink<'a>) {
+fn run_part<'a>(plan: &'a Plan, env: Env<'a>, part: Part<'a>, sink: &mut dyn Sink<'a>) {
     let mut chain: Box<dyn Sink<'a> + '_> = Box::new(Limit { run: env.run, next: sink });
-    let (leading, rest) = plan.steps.split_at(plan.leading.min(plan.steps.len()));
-    for step in rest.iter().rev() {
+    for step in plan.rest().iter().rev() {
         chain = link(step, env, chain);
     }
-    scan(plan, leading, env, part, chain.as_mut());
+    scan(plan, env, part, &plan.loads, chain.as_mut());
     chain.finish();
+}
+
+/// Shows rows of a plan whose rows are each made of one of the table, in the table's order: of
+/// some that are picked, whatever their order and number are in the answer.
+pub(super) fn show<'a>(plan: &'a Plan, env: Env<'a>, part: Part<'a>, sink: &mut dyn Sink<'a>) {
+    let mut chain: Box<dyn Sink<'a> + '_> = Box::new(Limit { run: env.run, next: sink });
+    for step in plan.rest().iter().rev() {
+        chain = match step {
+            Step::Sort { .. } | Step::Take(_) => chain,
+            step => link(step, env, chain),
+        };
+    }
+    scan(plan, env, part, &plan.loads, chain.as_mut());
+}
+
+/// The numbers of the rows that a plan answers with, in the order of its answer. Each is made of
+/// one row of the table, and nothing is read that is only shown.
+pub(super) fn survey<'a>(plan: &'a Plan, env: Env<'a>, blocks: &'a [bool]) -> Vec<u32> {
+    let (mut found, tapped) = (Vec::new(), RefCell::default());
+    let mut sorted = None;
+    let mut note = Each(|_: &[Cell<'a>]| {
+        let number = u32::try_from(env.run.reads().saturating_sub(1));
+        found.push((tapped.take(), number.unwrap_or(u32::MAX)));
+        true
+    });
+    let mut chain: Box<dyn Sink<'a> + '_> = Box::new(Limit { run: env.run, next: &mut note });
+    for step in plan.rest().iter().rev() {
+        chain = match step {
+            Step::Sort { keys, .. } => {
+                sorted = Some(keys);
+                Box::new(Tap { keys, run: env.run, tapped: &tapped, next: chain })
+            }
+            Step::Take(_) => chain,
+            step => link(step, env, chain),
+        };
+    }
+    let part = Part { blocks: Some(blocks), pick: Pick::default() };
+    scan(plan, env, part, &plan.looks, chain.as_mut());
+    drop(chain);
+    if let Some(keys) = sorted {
+        found.sort_by(|(left, _), (right, _)| compare(keys, left, right));
+    }
+    found.into_iter().map(|(_, number)| number).collect()
+}
+
+/// Notes the keys of a sort as a row passes.
+struct Tap<'a, 's> {
+    keys: &'a [Key],
+    run: &'a Run,
+    tapped: &'s RefCell<Vec<Cell<'a>>>,
+    next: Rest<'a, 's>,
+}
+
+impl<'a> Sink<'a> for Tap<'a, '_> {
+    fn push(&mut self, row: &mut Row<'a>) -> ControlFlow<()> {
+        let keys = self.keys.iter().map(|key| key.node.eval(row, self.run)).collect();
+        self.tapped.replace(keys);
+        self.next.push(row)
+    }
 }
 
 /// A sink that shows each row to a function, as long as that wants more.
@@ -105,14 +166,14 @@ impl<'a> Sink<'a> for Limit<'_, 'a> {
 
 fn scan<'a>(
     plan: &'a Plan,
-    leading: &'a [Step],
     env: Env<'a>,
     part: Part<'a>,
+    loads: &'a [Load],
     chain: &mut dyn Sink<'a>,
 ) {
-    let run = env.run;
+    let (run, leading) = (env.run, plan.leading());
     let mut row = Row::new();
-    let scan = Scan { blocks: part.blocks, skip: part.skip, ..Scan::new(plan.table, &plan.hints) };
+    let scan = Scan { blocks: part.blocks, pick: part.pick, ..Scan::new(plan.table, &plan.hints) };
     env.rows.scan(scan, &mut |record| {
         run.count_read();
         row.clear();
@@ -126,7 +187,7 @@ fn scan<'a>(
         };
         // What a filter leaves out is not made further.
         if leading.iter().all(passes) {
-            for load_one in &plan.loads {
+            for load_one in loads {
                 load(record, load_one, &mut row);
             }
             chain.push(&mut row)?;
@@ -135,12 +196,38 @@ fn scan<'a>(
     });
 }
 
-/// Puts what a record has in a column into its slot.
-pub(super) fn load<'a>(record: &dyn Record<'a>, load: &Load, row: &mut Row<'a>) {
-    let (Some(cell), Some((name, kind))) = (row.get_mut(load.slot), COLUMNS.get(load.slot)) else {
+/// Puts what is wanted of a record's column into its slot.
+fn load<'a>(record: &dyn Record<'a>, load: &'a Load, row: &mut Row<'a>) {
+    let (Some(cell), Some((name, _))) = (row.get_mut(load.slot), COLUMNS.get(load.slot)) else {
         return;
     };
-    *cell = match record.column(name, load.keys.as_deref()) {
+    match &load.want {
+        Want::Whole => fill(record, load.slot, row),
+        Want::Shown => match record.written(name) {
+            Some(json) => *cell = Cell::Written(json),
+            None => fill(record, load.slot, row),
+        },
+        Want::Members(paths) => {
+            let members = paths.iter().map(|path| {
+                let member = match record.member(name, path) {
+                    Field::None => Cell::Null,
+                    Field::Text(text) => Cell::owned(text.into_owned().into()),
+                    Field::Document(Cow::Borrowed(value)) => Cell::borrowed(value),
+                    Field::Document(Cow::Owned(value)) => Cell::owned(value),
+                };
+                (path.as_slice(), member)
+            });
+            *cell = Cell::Members(members.collect());
+        }
+    }
+}
+
+/// Puts all that a record has in a column into its slot.
+pub(super) fn fill<'a>(record: &dyn Record<'a>, slot: usize, row: &mut Row<'a>) {
+    let (Some(cell), Some((name, kind))) = (row.get_mut(slot), COLUMNS.get(slot)) else {
+        return;
+    };
+    *cell = match record.column(name) {
         Field::None => Cell::none(*kind),
         Field::Text(text) if *kind == Type::Text => Cell::Text(text),
         Field::Text(text) => Cell::owned(text.into_owned().into()),
@@ -155,7 +242,7 @@ fn link<'a: 's, 's>(step: &'a Step, env: Env<'a>, next: Rest<'a, 's>) -> Rest<'a
         Step::Where(test) => Box::new(Where { test, run, next }),
         Step::Extend(values) => Box::new(Extend { values, run, made: Vec::new(), next }),
         Step::Select(slots) => Box::new(Select { slots, out: Row::new(), next }),
-        Step::Project(nodes) => Box::new(Project { nodes, run, out: Row::new(), next }),
+        Step::Project(nodes) => Box::new(Project::new(nodes, run, next)),
         Step::Summarize { keys, aggregates, outputs } => {
             Box::new(Summarize::new(keys, aggregates, outputs, run, next))
         }
@@ -250,15 +337,33 @@ impl<'a> Sink<'a> for Select<'a, '_> {
 
 struct Project<'a, 's> {
     nodes: &'a [Node],
+    /// Slots of which nothing but the node at this place sees anything: they need no copy.
+    moved: Vec<Option<usize>>,
     run: &'a Run,
     out: Row<'a>,
     next: Rest<'a, 's>,
 }
 
+impl<'a, 's> Project<'a, 's> {
+    fn new(nodes: &'a [Node], run: &'a Run, next: Rest<'a, 's>) -> Self {
+        let uses: Vec<usize> = nodes.iter().flat_map(|it| Uses::of([it]).slots()).collect();
+        let moved = nodes.iter().map(|node| match node {
+            Node::Slot(slot) if uses.iter().filter(|it| *it == slot).count() == 1 => Some(*slot),
+            _ => None,
+        });
+        Self { nodes, moved: moved.collect(), run, out: Row::new(), next }
+    }
+}
+
 impl<'a> Sink<'a> for Project<'a, '_> {
     fn push(&mut self, row: &mut Row<'a>) -> ControlFlow<()> {
         self.out.clear();
-        self.out.extend(self.nodes.iter().map(|node| node.eval(row, self.run)));
+        for (node, moved) in self.nodes.iter().zip(&self.moved) {
+            self.out.push(match moved.and_then(|slot| row.get_mut(slot)) {
+                Some(cell) => std::mem::take(cell),
+                None => node.eval(row, self.run),
+            });
+        }
         self.next.push(&mut self.out)
     }
 
@@ -319,13 +424,7 @@ impl<'a> Sink<'a> for Sort<'a, '_> {
 
     fn finish(&mut self) {
         let keys = self.keys;
-        self.rows.sort_by(|(left, _), (right, _)| {
-            let mut pairs = keys.iter().zip(left.iter().zip(right));
-            let order = pairs.find_map(|(key, (left, right))| {
-                Some(key.order(left, right)).filter(|order| order.is_ne())
-            });
-            order.unwrap_or(Ordering::Equal)
-        });
+        self.rows.sort_by(|(left, _), (right, _)| compare(keys, left, right));
         let take = self.take.unwrap_or(usize::MAX);
         for (_, mut row) in self.rows.drain(..).take(take) {
             if self.next.push(&mut row).is_break() {
@@ -334,6 +433,15 @@ impl<'a> Sink<'a> for Sort<'a, '_> {
         }
         self.next.finish();
     }
+}
+
+/// The order of two rows by the keys of a sort.
+fn compare(keys: &[Key], left: &[Cell<'_>], right: &[Cell<'_>]) -> Ordering {
+    let mut pairs = keys.iter().zip(left.iter().zip(right));
+    let order = pairs.find_map(|(key, (left, right))| {
+        Some(key.order(left, right)).filter(|order| order.is_ne())
+    });
+    order.unwrap_or(Ordering::Equal)
 }
 
 impl Key {

@@ -39,14 +39,30 @@ pub struct Scan<'a> {
     /// Only rows of the [blocks](Rows::blocks) at whose place this is true; none where there
     /// are no blocks.
     pub blocks: Option<&'a [bool]>,
-    /// How many of these rows are left out first; only where there are blocks.
-    pub skip: usize,
+    /// Which of these rows; only where there are blocks.
+    pub pick: Pick<'a>,
+}
+
+/// Which rows of a scan are given, by their numbers in it, which begin with 0.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Pick<'a> {
+    /// Those from one on.
+    From(usize),
+    /// These, in ascending order.
+    These(&'a [u32]),
+}
+
+impl Default for Pick<'_> {
+    fn default() -> Self {
+        Self::From(0)
+    }
 }
 
 impl<'a> Scan<'a> {
     /// Everything that the hints allow.
     pub fn new(table: Table, hints: &'a Hints) -> Self {
-        Self { table, hints, blocks: None, skip: 0 }
+        Self { table, hints, blocks: None, pick: Pick::default() }
     }
 }
 
@@ -67,20 +83,45 @@ impl<'a> Field<'a> {
     pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
         Self::Text(text.into())
     }
+
+    /// What its document has at the end of a path of keys.
+    #[must_use]
+    pub fn at(self, path: &[String]) -> Self {
+        let found = match self {
+            Self::Document(Cow::Borrowed(document)) => {
+                let mut keys = path.iter();
+                keys.try_fold(document, |value, key| value.get(key)).map(Cow::Borrowed)
+            }
+            Self::Document(Cow::Owned(mut document)) => {
+                let mut keys = path.iter();
+                keys.try_fold(&mut document, |value, key| value.get_mut(key))
+                    .map(|found| Cow::Owned(found.take()))
+            }
+            Self::Text(_) | Self::None => None,
+        };
+        found.map_or(Self::None, Self::Document)
+    }
 }
 
 /// A row, of which a column is made when a query looks at it.
 pub trait Record<'a> {
     /// What it has in a column.
-    ///
-    /// Where `keys` are given, only these members of the column's document are looked at, and
-    /// others may be left out.
-    fn column(&self, name: &'static str, keys: Option<&[String]>) -> Field<'a>;
+    fn column(&self, name: &'static str) -> Field<'a>;
+
+    /// What a column's document has at the end of a path of keys.
+    fn member(&self, name: &'static str, path: &[String]) -> Field<'a> {
+        self.column(name).at(path)
+    }
+
+    /// A column as an answer shows it, in JSON. None where that is not at hand.
+    fn written(&self, _name: &'static str) -> Option<Cow<'a, str>> {
+        None
+    }
 }
 
 /// A document with the service's columns, `id`, `type`, `properties` and so on.
 impl<'a> Record<'a> for &'a Value {
-    fn column(&self, name: &'static str, _keys: Option<&[String]>) -> Field<'a> {
+    fn column(&self, name: &'static str) -> Field<'a> {
         self.get(name).map_or(Field::None, |value| Field::Document(Cow::Borrowed(value)))
     }
 }
@@ -97,7 +138,7 @@ pub trait Rows {
     /// that have the same [`BLOCK_COLUMNS`]. False where nothing is told, as when nothing is
     /// known without a look at every row.
     ///
-    /// With them, a query whose filters look at no other column is answered page by page.
+    /// With them, a query is answered page by page where no row of its answer is made of others.
     fn blocks<'a>(
         &'a self,
         _table: Table,

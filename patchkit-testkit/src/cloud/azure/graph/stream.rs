@@ -8,9 +8,9 @@ use super::{
     Query, QueryError, Rows,
     eval::Run,
     page::Form,
-    plan::{COLUMNS, reads::Load},
+    plan::COLUMNS,
     run::{self, Env, Part, Row},
-    source::BLOCK_COLUMNS,
+    source::{BLOCK_COLUMNS, Pick},
     value::Cell,
 };
 
@@ -21,6 +21,8 @@ pub(super) struct Stream {
     now: Timestamp,
     /// Which blocks of the table the filters leave.
     blocks: Vec<bool>,
+    /// The numbers of the rows in these blocks that it answers with; none where it is all.
+    picks: Option<Vec<u32>>,
     total: usize,
 }
 
@@ -32,14 +34,14 @@ impl fmt::Debug for Stream {
 }
 
 impl Stream {
-    /// None where all rows must be seen before the first can be told.
+    /// None where a row of the answer is made of other than one row of the table.
     pub(super) fn open(
         query: &Arc<Query>,
         rows: &Arc<dyn Rows + Send + Sync>,
         now: Timestamp,
     ) -> Option<Self> {
         let plan = &query.plan;
-        let (filters, most) = plan.filters()?;
+        let shape = plan.shape()?;
         let run = query.begin(now);
         let of_block = (0..COLUMNS.len()).filter(|slot| BLOCK_COLUMNS.contains(&COLUMNS[*slot].0));
         let (mut blocks, mut total) = (Vec::new(), 0_usize);
@@ -47,27 +49,41 @@ impl Stream {
             let mut row = Row::new();
             row.resize(COLUMNS.len(), Cell::Null);
             for slot in of_block.clone() {
-                run::load(block, &Load { slot, keys: None }, &mut row);
+                run::fill(block, slot, &mut row);
             }
             let passes =
-                count > 0 && filters.iter().all(|test| test.test(&row, &run) == Some(true));
+                count > 0 && shape.of_block.iter().all(|it| it.test(&row, &run) == Some(true));
             blocks.push(passes);
             total = total.saturating_add(if passes { count } else { 0 });
         });
-        (told && !run.gave_up()).then(|| Self {
-            query: Arc::clone(query),
-            rows: Arc::clone(rows),
-            now,
-            blocks,
-            total: total.min(most),
-        })
+        if !told {
+            return None;
+        }
+        let picks = shape.looks.then(|| {
+            let env = Env { rows: rows.as_ref(), run: &run };
+            let mut picks = run::survey(plan, env, &blocks);
+            picks.truncate(shape.most);
+            picks.shrink_to_fit();
+            picks
+        });
+        if run.gave_up() {
+            return None;
+        }
+        let total = picks.as_ref().map_or(total.min(shape.most), Vec::len);
+        let (query, rows) = (Arc::clone(query), Arc::clone(rows));
+        Some(Self { query, rows, now, blocks, picks, total })
     }
 
     pub(super) fn total(&self) -> usize {
         self.total
     }
 
-    /// About how many bytes it keeps in memory.
+    /// How many bytes it takes of its own.
+    pub(super) fn size(&self) -> usize {
+        self.picks.as_ref().map_or(0, |picks| size_of_val(picks.as_slice()))
+    }
+
+    /// About how many bytes it keeps in memory that are not its own.
     pub(super) fn held(&self) -> usize {
         self.rows.held()
     }
@@ -80,25 +96,66 @@ impl Stream {
         form: &Form,
         out: &mut Vec<u8>,
     ) -> Result<(), QueryError> {
+        let Some(picks) = &self.picks else {
+            return self.show(Pick::From(from), to.saturating_sub(from), out, |row, out| {
+                form.write(row, out);
+            });
+        };
+        let picks = picks.get(from..to).unwrap_or_default();
+        if picks.is_sorted() {
+            return self
+                .show(Pick::These(picks), picks.len(), out, |row, out| form.write(row, out));
+        }
+        // They are read in the table's order, and then put in the answer's.
+        let mut order: Vec<usize> = (0..picks.len()).collect();
+        order.sort_unstable_by_key(|at| picks.get(*at));
+        let ascending: Vec<u32> = order.iter().filter_map(|at| picks.get(*at)).copied().collect();
+        let (mut made, mut ends) = (Vec::new(), Vec::new());
+        self.show(Pick::These(&ascending), ascending.len(), &mut made, |row, made| {
+            form.write(row, made);
+            ends.push(made.len());
+        })?;
+        let mut pieces = vec![&[][..]; picks.len()];
+        let mut begin = 0;
+        for (end, at) in ends.into_iter().zip(order) {
+            // Every row but the first has a comma before it.
+            let piece = made.get(begin + usize::from(begin > 0)..end);
+            if let (Some(place), Some(piece)) = (pieces.get_mut(at), piece) {
+                *place = piece;
+            }
+            begin = end;
+        }
+        for (number, piece) in pieces.into_iter().enumerate() {
+            if number > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(piece);
+        }
+        Ok(())
+    }
+
+    /// Writes rows with commas between them, at most so many.
+    fn show(
+        &self,
+        pick: Pick<'_>,
+        mut left: usize,
+        out: &mut Vec<u8>,
+        mut write: impl FnMut(&[Cell<'_>], &mut Vec<u8>),
+    ) -> Result<(), QueryError> {
         let run: Run = self.query.begin(self.now);
-        let env = Env { rows: self.rows.as_ref(), run: &run };
-        let part = Part { blocks: Some(&self.blocks), skip: from };
-        let mut left = to.saturating_sub(from);
         if left > 0 {
+            let env = Env { rows: self.rows.as_ref(), run: &run };
+            let part = Part { blocks: Some(&self.blocks), pick };
             let begin = out.len();
-            run::run_part(
-                &self.query.plan,
-                env,
-                part,
-                &mut run::Each(|row: &[Cell<'_>]| {
-                    if out.len() > begin {
-                        out.push(b',');
-                    }
-                    form.write(row, out);
-                    left -= 1;
-                    left > 0
-                }),
-            );
+            let mut each = run::Each(|row: &[Cell<'_>]| {
+                if out.len() > begin {
+                    out.push(b',');
+                }
+                write(row, out);
+                left -= 1;
+                left > 0
+            });
+            run::show(&self.query.plan, env, part, &mut each);
         }
         if run.gave_up() { Err(QueryError::too_large()) } else { Ok(()) }
     }

@@ -1,6 +1,6 @@
 //! The values of a query: borrowed from the rows where they can be.
 
-use std::{borrow::Cow, cmp::Ordering, io::Write as _};
+use std::{borrow::Cow, cmp::Ordering, io::Write as _, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Number, Value};
@@ -68,6 +68,10 @@ pub(super) enum Cell<'a> {
     Time(Timestamp),
     Span(SignedDuration),
     Dynamic(Cow<'a, Value>),
+    /// Members of a document by their paths, where no step looks at any other.
+    Members(Arc<[(&'a [String], Self)]>),
+    /// A value as JSON, on its way to the answer: no step looks at it.
+    Written(Cow<'a, str>),
 }
 
 impl<'a> Cell<'a> {
@@ -89,6 +93,7 @@ impl<'a> Cell<'a> {
         match self {
             Self::Text(text) => Self::Text(Cow::Borrowed(text)),
             Self::Dynamic(value) => Self::Dynamic(Cow::Borrowed(value)),
+            Self::Written(json) => Self::Written(Cow::Borrowed(json)),
             other => other.clone(),
         }
     }
@@ -104,6 +109,7 @@ impl<'a> Cell<'a> {
             Self::Span(span) => Cell::Span(span),
             Self::Text(text) => Cell::text(text),
             Self::Dynamic(value) => Cell::owned(value.into_owned()),
+            other @ (Self::Members(_) | Self::Written(_)) => Cell::owned(other.into_json()),
         }
     }
 
@@ -154,6 +160,7 @@ impl<'a> Cell<'a> {
                 Value::String(text) => Cow::Borrowed(text),
                 other => Cow::Owned(other.to_string()),
             },
+            Self::Members(_) | Self::Written(_) => Cow::Owned(self.clone().into_json().to_string()),
         }
     }
 
@@ -283,6 +290,20 @@ impl<'a> Cell<'a> {
             Self::Time(at) => Value::String(time::write_instant(at)),
             Self::Span(span) => Value::String(time::write_span(span)),
             Self::Dynamic(value) => value.into_owned(),
+            Self::Members(members) => {
+                let mut document = Value::Null;
+                for (path, member) in members.iter() {
+                    let mut keys = path.iter();
+                    let place = keys.try_fold(&mut document, |value, key| {
+                        (value.is_null() || value.is_object()).then(|| &mut value[key])
+                    });
+                    if let Some(place) = place {
+                        *place = member.clone().into_json();
+                    }
+                }
+                document
+            }
+            Self::Written(json) => serde_json::from_str(&json).unwrap_or_default(),
         }
     }
 
@@ -300,6 +321,7 @@ impl<'a> Cell<'a> {
         let _written = match self {
             Self::Text(text) => serde_json::to_writer(&mut *out, text.as_ref()).is_ok(),
             Self::Dynamic(value) => serde_json::to_writer(&mut *out, value.as_ref()).is_ok(),
+            Self::Written(json) => out.write_all(json.as_bytes()).is_ok(),
             Self::Null => out.write_all(b"null").is_ok(),
             Self::Bool(value) => write!(out, "{value}").is_ok(),
             Self::Long(value) => write!(out, "{value}").is_ok(),
@@ -324,6 +346,7 @@ impl<'a> Cell<'a> {
             Self::Time(at) => text(5, &at.as_nanosecond().to_be_bytes()),
             Self::Span(span) => text(6, &span.as_nanos().to_be_bytes()),
             Self::Dynamic(value) => text(7, value.to_string().as_bytes()),
+            other => text(7, other.as_text().as_bytes()),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The rows of one machine: itself, what was found missing on it, what was installed.
 
-use std::{borrow::Cow, cell::OnceCell};
+use std::{borrow::Cow, cell::OnceCell, collections::BTreeMap, sync::LazyLock};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cloud::{
@@ -14,7 +15,7 @@ use crate::cloud::{
     },
     world::{
         State,
-        machine::{Assessment, AzureSide, Installation, MachineIx},
+        machine::{Assessment, AzureSide, Installation, MachineIx, Power},
     },
 };
 
@@ -69,6 +70,22 @@ pub(super) enum Of<'a> {
     Missing(&'a Assessment, usize),
     Installation(&'a Installation),
     Treated(&'a Installation, &'static str, usize),
+}
+
+/// The properties of an assessment's row.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Assessed<'a> {
+    assessment_activity_id: &'a str,
+    reboot_pending: bool,
+    patch_service_used: String,
+    os_type: &'static str,
+    start_date_time: String,
+    last_modified_date_time: String,
+    started_by: &'static str,
+    error_details: (),
+    status: &'static str,
+    available_patch_count_by_classification: BTreeMap<&'static str, usize>,
 }
 
 pub(super) struct MachineRow<'a> {
@@ -139,28 +156,68 @@ impl<'a> MachineRow<'a> {
         }
     }
 
-    fn properties(&self, keys: Option<&[String]>) -> Value {
-        let wants = |key: &str| keys.is_none_or(|keys| keys.iter().any(|it| it == key));
+    fn properties(&self) -> Value {
         match self.of {
             Of::Machine if self.class.is_vm => {
-                let mut properties = vm::shown(self.state, self.at, self.azure, keys);
-                if wants("extended") {
-                    properties["extended"] = json!({"instanceView": self.extended()});
-                }
+                let mut properties = vm::shown(self.state, self.at, self.azure);
+                properties["extended"] = json!({"instanceView": self.extended()});
                 properties
             }
-            Of::Machine => hybrid::shown(self.state, self.at, self.azure, keys),
-            Of::Assessment(it) => self.assessment(it, keys),
+            Of::Machine => hybrid::shown(self.state, self.at, self.azure),
+            Of::Assessment(it) => json!(self.assessment(it)),
             Of::Missing(it, place) => self.missing(it, place),
             Of::Installation(it) => self.installation(it),
             Of::Treated(it, word, place) => self.treated(it, word, place),
         }
     }
 
+    /// A member of a machine's properties, without the others.
+    fn property(&self, path: &[String]) -> Field<'a> {
+        let (state, at) = (self.state, self.at);
+        let Some((first, rest)) = path.split_first() else { return Field::None };
+        if !self.class.is_vm {
+            let value = hybrid::property(state, at, self.azure, first);
+            return value.map_or(Field::None, |it| Field::Document(Cow::Owned(it)).at(rest));
+        }
+        if first != "extended" {
+            let value = vm::property(state, at, self.azure, first);
+            return value.map_or(Field::None, |it| Field::Document(Cow::Owned(it)).at(rest));
+        }
+        match rest {
+            [view, power, code]
+                if (view == "instanceView") && (power == "powerState") && (code == "code") =>
+            {
+                Field::Document(Cow::Borrowed(power_code(state.machine(at).power)))
+            }
+            rest => Field::Document(Cow::Owned(json!({"instanceView": self.extended()}))).at(rest),
+        }
+    }
+
+    /// All that an answer shows of a machine's properties, or of its assessment's: kept until the
+    /// machine changes.
+    fn properties_written(&self) -> Option<&'a str> {
+        let state: &'a State = self.state;
+        let shown = &state.machine(self.at).shown;
+        match self.of {
+            // They change with the time and with what is under way, too.
+            Of::Machine => {
+                let answers = usize::from(state.answers_azure(self.at));
+                let updating = usize::from(state.azure.updating.contains(&self.at));
+                let kept = shown.machine.get(2 * answers + updating)?;
+                Some(kept.get_or_init(|| self.properties().to_string()))
+            }
+            Of::Assessment(it) => {
+                let make = || serde_json::to_string(&self.assessment(it)).unwrap_or_default();
+                Some(shown.assessment.get_or_init(make))
+            }
+            Of::Missing(..) | Of::Installation(_) | Of::Treated(..) => None,
+        }
+    }
+
     fn extended(&self) -> Value {
         let machine = self.state.machine(self.at);
-        let [word, words] = vm_view::power(machine.power);
-        let code = format!("PowerState/{word}");
+        let [_, words] = vm_view::power(machine.power);
+        let code = power_code(machine.power);
         let mut view = json!({
             "powerState": {"code": code, "level": "Info", "displayStatus": words},
             "hyperVGeneration": "V2",
@@ -174,30 +231,22 @@ impl<'a> MachineRow<'a> {
         view
     }
 
-    fn assessment(&self, it: &Assessment, keys: Option<&[String]>) -> Value {
+    fn assessment<'i>(&self, it: &'i Assessment) -> Assessed<'i> {
         let (state, at) = (self.state, self.at);
-        let mut properties = json!({
-            "assessmentActivityId": it.activity,
-            "rebootPending": it.reboot_pending,
-            "patchServiceUsed": patch_result::service(state, at, '-'),
-            "osType": vm::os_type(state, at),
-            "startDateTime": stamp_z(it.started),
-            "lastModifiedDateTime": stamp_z(it.ended),
-            "startedBy": it.started_by,
-            "errorDetails": null,
-            "status": "Succeeded",
-        });
-        let counted = "availablePatchCountByClassification";
-        // They cost more than all else.
-        if keys.is_none_or(|keys| keys.iter().any(|it| it == counted)) {
-            let mut counts = patch_result::counts(state, at, &it.available);
-            // Rows have every class, whatever the system.
-            if counts["other"].is_null() {
-                counts["other"] = json!(0);
-            }
-            properties[counted] = counts;
+        Assessed {
+            assessment_activity_id: &it.activity,
+            reboot_pending: it.reboot_pending,
+            patch_service_used: patch_result::service(state, at, '-'),
+            os_type: vm::os_type(state, at),
+            start_date_time: stamp_z(it.started),
+            last_modified_date_time: stamp_z(it.ended),
+            started_by: it.started_by,
+            error_details: (),
+            status: "Succeeded",
+            available_patch_count_by_classification: patch_result::count(state, at, &it.available)
+                .map(|(key, count)| (key, count.unwrap_or(0)))
+                .collect(),
         }
-        properties
     }
 
     /// What rows of patches have in common.
@@ -268,7 +317,7 @@ impl<'a> MachineRow<'a> {
 }
 
 impl<'a> Record<'a> for MachineRow<'a> {
-    fn column(&self, name: &'static str, keys: Option<&[String]>) -> Field<'a> {
+    fn column(&self, name: &'static str) -> Field<'a> {
         let (state, azure) = (self.state, self.azure);
         match name {
             "id" => Field::text(self.id()),
@@ -286,8 +335,42 @@ impl<'a> Record<'a> for MachineRow<'a> {
             "tags" if matches!(self.of, Of::Machine) => {
                 Field::Document(Cow::Owned(tags::document(&azure.tags)))
             }
-            "properties" => Field::Document(Cow::Owned(self.properties(keys))),
+            "properties" => Field::Document(Cow::Owned(self.properties())),
             _ => Field::None,
         }
     }
+
+    fn member(&self, name: &'static str, path: &[String]) -> Field<'a> {
+        match (name, self.of) {
+            ("properties", Of::Machine) => self.property(path),
+            ("tags", Of::Machine) => {
+                let [key] = path else { return self.column(name).at(path) };
+                let found = self.azure.tags.iter().find(|(name, _)| **name == **key);
+                found.map_or(Field::None, |(_, it)| Field::Document(Cow::Owned(json!(&**it))))
+            }
+            _ => self.column(name).at(path),
+        }
+    }
+
+    fn written(&self, name: &'static str) -> Option<Cow<'a, str>> {
+        match name {
+            "properties" => self.properties_written().map(Cow::Borrowed),
+            "tags" if matches!(self.of, Of::Machine) => {
+                let tags = self.azure.tags.iter().map(|(name, value)| (&**name, &**value));
+                let tags: BTreeMap<&str, &str> = tags.collect();
+                serde_json::to_string(&tags).ok().map(Cow::Owned)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The code of a power state.
+fn power_code(power: Power) -> &'static Value {
+    static CODES: LazyLock<Vec<(Power, Value)>> = LazyLock::new(|| {
+        use Power::{Deallocated, Deallocating, Running, Starting, Stopped, Stopping, Terminated};
+        let all = [Starting, Running, Stopping, Stopped, Deallocating, Deallocated, Terminated];
+        all.map(|it| (it, json!(format!("PowerState/{}", vm_view::power(it)[0])))).into()
+    });
+    CODES.iter().find(|(it, _)| *it == power).map_or(&Value::Null, |(_, code)| code)
 }

@@ -20,7 +20,7 @@ const CONFIGURATION: &str = "microsoft.maintenance/maintenanceconfigurations";
 struct Made(Value);
 
 impl<'a> Record<'a> for Made {
-    fn column(&self, name: &'static str, _keys: Option<&[String]>) -> Field<'a> {
+    fn column(&self, name: &'static str) -> Field<'a> {
         match self.0.get(name) {
             None => Field::None,
             Some(Value::String(text)) => Field::text(text.clone()),

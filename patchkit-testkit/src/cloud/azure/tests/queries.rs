@@ -93,6 +93,22 @@ fn pages_made_one_by_one_are_the_answer_made_at_once() {
         "patchinstallationresources | where type endswith 'results' | project id, properties.status",
         "resourcecontainers | project id, tags",
         "maintenanceresources",
+        "resources | where tags.Owner != '' or name endswith '3' | project id, properties, tags",
+        "resources | extend size = tostring(properties.hardwareProfile.vmSize) | where size \
+         contains 'D' | project id, size, properties | order by size asc, id desc",
+        "resources | project id, location | order by location asc",
+        "resources | order by location desc | take 10 | project id, properties",
+        "resources | top 9 by name asc | project name, id, properties",
+        "resources | sort by name asc | where name !endswith '1' | extend both = strcat(name, id) \
+         | project both, id",
+        "resources | project id, first = properties, second = properties, properties.vmId",
+        "resources | extend kept = properties | project id, kept | where isnotempty(kept)",
+        "resources | parse id with * '/resourceGroups/' group '/' * | where group has '1' \
+         | project id, group, name",
+        "patchassessmentresources | where properties.rebootPending == true | project id, properties",
+        "patchassessmentresources | where properties.classifications[0] =~ 'security' \
+         | project id, properties | order by id asc",
+        "patchinstallationresources | where properties.status =~ 'failed' | project id",
     ];
     for text in queries {
         let world = world(&cloud);
@@ -123,7 +139,7 @@ fn pages_made_one_by_one_are_the_answer_made_at_once() {
 }
 
 #[test]
-fn a_page_is_made_when_it_is_asked_for_where_rows_do_not_depend_on_others() {
+fn a_page_is_made_when_it_is_asked_for_where_each_row_is_made_of_one() {
     let cloud = patched();
     let rows: Arc<dyn Rows + Send + Sync> = Arc::new(world(&cloud));
     let is_stream = |text: &str| {
@@ -135,17 +151,61 @@ fn a_page_is_made_when_it_is_asked_for_where_rows_do_not_depend_on_others() {
     assert!(is_stream("resources | extend a = 1 | where location == 'x' | take 5"));
     assert!(is_stream("patchassessmentresources | where type has 'softwarepatches'"));
     assert!(is_stream("patchinstallationresources"));
+    assert!(is_stream("resources | where name == 'a'"));
+    assert!(is_stream("resources | extend location = name | where location == 'x'"));
+    assert!(is_stream("resources | project type | where type == 'x' | order by type asc"));
     for text in [
-        "resources | where name == 'a'",
-        "resources | order by id asc",
         "resources | summarize count() by type",
         "resources | take 5 | where location == 'x'",
-        "resources | extend location = name | where location == 'x'",
+        "resources | take 5 | order by id asc",
+        "resources | order by id asc | order by name asc",
         "resources | where id =~ '/a'",
-        "resources | project type | where type == 'x'",
+        "resources | mv-expand zones",
+        "resources | union patchassessmentresources",
     ] {
         assert!(!is_stream(text), "{text}");
     }
+}
+
+#[test]
+fn what_is_kept_of_a_machine_is_what_it_would_be_made_anew() {
+    let cloud = patched();
+    let same = |what: &str| {
+        for table in ["resources", "patchassessmentresources"] {
+            let shown = all(&cloud, &format!("{table} | project id, properties"));
+            let looked_at = format!(
+                "{table} | extend properties = parse_json(tostring(properties)) \
+                 | project id, properties"
+            );
+            assert!(shown == all(&cloud, &looked_at), "{table} {what}");
+        }
+        all(&cloud, "resources | project id, properties")
+    };
+    let before = same("at first");
+    let vms = cloud.vms();
+    for id in &vms {
+        assert_eq!(cloud.post(&format!("{id}/deallocate"), &Value::Null).status, 202);
+    }
+    let updating = same("on the way down");
+    cloud.advance(HOUR);
+    let off = same("switched off");
+    for id in &vms {
+        assert_eq!(cloud.post(&format!("{id}/start"), &Value::Null).status, 202);
+    }
+    let starting = same("on the way up");
+    cloud.advance(HOUR);
+    let on = same("switched on");
+    for (what, [one, other]) in [
+        ("an operation", [&before, &updating]),
+        ("its end", [&updating, &off]),
+        ("the next one", [&off, &starting]),
+        ("an agent that answers", [&starting, &on]),
+    ] {
+        assert!(one != other, "{what} shows");
+    }
+    cloud.install(&vms[0], &super::order("PT2H"));
+    cloud.advance(HOUR);
+    same("patched");
 }
 
 #[test]

@@ -3,75 +3,101 @@
 use std::collections::BTreeMap;
 
 use super::{super::eval, COLUMNS, Plan, Step};
-use crate::cloud::azure::graph::{eval::Node, source::BLOCK_COLUMNS};
+use crate::cloud::azure::graph::eval::Node;
 
 /// A column that is read of a row.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(in super::super) struct Load {
     pub(in super::super) slot: usize,
-    /// The only members of its document that are looked at; none where all may be.
-    pub(in super::super) keys: Option<Vec<String>>,
+    pub(in super::super) want: Want,
+}
+
+/// What of a column is read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(in super::super) enum Want {
+    /// All of it.
+    Whole,
+    /// What an answer shows of it: no step looks at it.
+    Shown,
+    /// Members of its document, each by a path of keys.
+    Members(Vec<Vec<String>>),
 }
 
 impl Load {
     /// Whether what this reads is enough for another.
     fn covers(&self, other: &Self) -> bool {
         self.slot == other.slot
-            && match (&self.keys, &other.keys) {
-                (None, _) => true,
-                (Some(_), None) => false,
-                (Some(own), Some(keys)) => keys.iter().all(|key| own.contains(key)),
+            && match (&self.want, &other.want) {
+                (Want::Whole, _) => true,
+                (Want::Members(own), Want::Members(paths)) => {
+                    paths.iter().all(|path| own.contains(path))
+                }
+                (own, other) => own == other,
             }
     }
 }
 
-/// Slots that nodes look at, with the members of the documents in them.
+/// Slots that nodes look at, with what of the documents in them.
 #[derive(Debug, Default)]
-struct Uses(BTreeMap<usize, Option<Vec<String>>>);
+pub(in super::super) struct Uses(BTreeMap<usize, Want>);
 
 impl Uses {
-    fn of<'n>(nodes: impl IntoIterator<Item = &'n Node>) -> Self {
+    pub(in super::super) fn of<'n>(nodes: impl IntoIterator<Item = &'n Node>) -> Self {
         let mut uses = Self::default();
         nodes.into_iter().for_each(|node| uses.add(node));
         uses
     }
 
+    pub(in super::super) fn slots(self) -> impl Iterator<Item = usize> {
+        self.0.into_keys()
+    }
+
     fn add(&mut self, node: &Node) {
         match node {
-            Node::Slot(slot) => drop(self.0.insert(*slot, None)),
-            Node::Path(base, steps) => match (base.as_ref(), steps.first()) {
-                (Node::Slot(slot), Some(eval::Step::Key(key))) => {
-                    // What is looked at as a whole stays so.
-                    if let Some(keys) = self.0.entry(*slot).or_insert_with(|| Some(Vec::new()))
-                        && !keys.contains(key)
-                    {
-                        keys.push(key.clone());
+            Node::Slot(slot) => drop(self.0.insert(*slot, Want::Whole)),
+            Node::Path(base, steps) => {
+                let path: Vec<String> = eval::Step::keys(steps).cloned().collect();
+                match base.as_ref() {
+                    Node::Slot(slot) if !path.is_empty() => {
+                        let known = self.0.entry(*slot);
+                        // What is looked at as a whole stays so.
+                        if let Want::Members(paths) =
+                            known.or_insert_with(|| Want::Members(Vec::new()))
+                            && !paths.contains(&path)
+                        {
+                            paths.push(path);
+                        }
                     }
+                    base => self.add(base),
                 }
-                (base, _) => self.add(base),
-            },
+            }
             other => other.each_part(&mut |part| self.add(part)),
         }
     }
 
     fn all() -> Self {
-        Self((0..COLUMNS.len()).map(|slot| (slot, None)).collect())
+        Self((0..COLUMNS.len()).map(|slot| (slot, Want::Whole)).collect())
     }
 
     fn load(&self, slot: usize) -> Load {
-        Load { slot, keys: self.0.get(&slot).cloned().flatten() }
+        Load { slot, want: self.0.get(&slot).cloned().unwrap_or(Want::Whole) }
     }
 }
 
 impl Plan {
-    /// How many filters stand before everything else.
-    fn leading(&self) -> usize {
-        self.steps.iter().take_while(|step| matches!(step, Step::Where(_))).count()
+    /// The filters that stand before everything else.
+    pub(in super::super) fn leading(&self) -> &[Step] {
+        self.steps.get(..self.leading).unwrap_or_default()
+    }
+
+    /// The steps behind them.
+    pub(in super::super) fn rest(&self) -> &[Step] {
+        self.steps.get(self.leading..).unwrap_or_default()
     }
 
     /// Divides what is read into what the leading filters need and what the other steps do.
     pub(super) fn arrange(&mut self, touched: &[usize]) {
-        self.leading = self.leading();
+        self.leading = self.steps.iter().take_while(|it| matches!(it, Step::Where(_))).count();
         let (leading, rest) = self.steps.split_at(self.leading);
         let tests = Uses::of(leading.iter().flat_map(Step::nodes));
         let mut later = Uses::default();
@@ -80,7 +106,9 @@ impl Plan {
             step.nodes().for_each(|node| later.add(node));
             match step {
                 Step::Join { .. } | Step::Union { .. } => later = Uses::all(),
-                Step::Select(slots) => later.0.extend(slots.iter().map(|slot| (*slot, None))),
+                Step::Select(slots) => {
+                    later.0.extend(slots.iter().map(|slot| (*slot, Want::Whole)));
+                }
                 _ => {}
             }
             if step.closes() {
@@ -96,38 +124,6 @@ impl Plan {
         let loads = touched.iter().filter(|slot| later.0.contains_key(slot));
         let loads = loads.map(|slot| later.load(*slot));
         self.loads = loads.filter(|it| !self.tests.iter().any(|test| test.covers(it))).collect();
-    }
-
-    /// The filters of a plan that is answered page by page, and the most rows it answers with.
-    ///
-    /// None where a row's part in the answer depends on other rows, or on more of it than its
-    /// block tells.
-    pub(in super::super) fn filters(&self) -> Option<(Vec<&Node>, usize)> {
-        let (mut filters, mut most) = (Vec::new(), usize::MAX);
-        // Whether the slots are the table's own; those of them that were set anew.
-        let (mut open, mut set) = (true, Vec::new());
-        for step in &self.steps {
-            match step {
-                Step::Where(test) => {
-                    let of_block = |slot: &usize| {
-                        COLUMNS.get(*slot).is_some_and(|(name, _)| BLOCK_COLUMNS.contains(name))
-                            && !set.contains(slot)
-                    };
-                    let uses = Uses::of([test]);
-                    // What is taken before is taken of rows that this leaves out.
-                    if !open || most < usize::MAX || !uses.0.keys().all(of_block) {
-                        return None;
-                    }
-                    filters.push(test);
-                }
-                Step::Extend(values) => set.extend(values.iter().map(|(slot, _)| *slot)),
-                Step::Parse { columns, .. } => set.extend(columns.iter().map(|(slot, _)| *slot)),
-                Step::Select(_) | Step::Project(_) => open = false,
-                Step::Take(count) => most = most.min(*count),
-                _ => return None,
-            }
-        }
-        Some((filters, most))
     }
 }
 
@@ -151,7 +147,7 @@ impl Step {
     }
 
     /// The expressions that look at the row as it comes to it.
-    fn nodes(&self) -> Box<dyn Iterator<Item = &Node> + '_> {
+    pub(super) fn nodes(&self) -> Box<dyn Iterator<Item = &Node> + '_> {
         match self {
             Self::Where(test) => Box::new(std::iter::once(test)),
             Self::Extend(values) => Box::new(values.iter().map(|(_, node)| node)),

@@ -220,16 +220,17 @@ struct Made(RowSet);
 struct Copied(Value);
 
 impl<'a> Record<'a> for Copied {
-    fn column(&self, name: &'static str, keys: Option<&[String]>) -> Field<'a> {
-        let Some(mut value) = self.0.get(name).cloned() else { return Field::None };
-        // Nothing but what is asked for is there.
-        if let (Some(keys), Value::Object(members)) = (keys, &mut value) {
-            members.retain(|name, _| keys.contains(name));
+    fn column(&self, name: &'static str) -> Field<'a> {
+        match self.0.get(name).cloned() {
+            None => Field::None,
+            Some(Value::String(text)) => Field::text(text),
+            Some(value) => Field::Document(Cow::Owned(value)),
         }
-        match value {
-            Value::String(text) => Field::text(text),
-            value => Field::Document(Cow::Owned(value)),
-        }
+    }
+
+    fn written(&self, name: &'static str) -> Option<Cow<'a, str>> {
+        let value = self.0.get(name).filter(|value| !value.is_null())?;
+        Some(Cow::Owned(value.to_string()))
     }
 }
 
@@ -241,7 +242,7 @@ impl Rows for Made {
     ) {
         self.0.scan(scan, &mut |record| {
             let columns = COLUMNS.iter().filter_map(|(name, _)| {
-                let value = match record.column(name, None) {
+                let value = match record.column(name) {
                     Field::Document(value) => value.into_owned(),
                     _ => return None,
                 };
