@@ -17,9 +17,11 @@ mod deny;
 mod house;
 mod lint;
 mod manifest;
+mod moto;
 mod step;
 mod test;
 mod tree;
+mod venv;
 mod workspace;
 
 /// Lints and tests the workspace.
@@ -55,7 +57,7 @@ enum Task {
     Clippy,
     /// The documentation builds without a warning
     Docs,
-    /// All of suite, bare, doctest, fuzz and clients
+    /// All of suite, bare, doctest, fuzz, clients and moto
     Test,
     /// Unit, conformance and integration tests of every crate (with nextest where installed)
     Suite,
@@ -67,6 +69,8 @@ enum Task {
     Fuzz,
     /// The simulated clouds, driven by the clouds' own Python clients
     Clients,
+    /// The provider of AWS against moto, a simulated AWS by other people
+    Moto,
 }
 
 fn main() -> ExitCode {
@@ -86,9 +90,13 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     // A lint that did not run has found nothing out, so it fails. A test may lack what only some
     // machines have, and says so.
     let unstarted = match cli.task {
-        Task::Test | Task::Suite | Task::Bare | Task::Doctest | Task::Fuzz | Task::Clients => {
-            Unstarted::Tell
-        }
+        Task::Test
+        | Task::Suite
+        | Task::Bare
+        | Task::Doctest
+        | Task::Fuzz
+        | Task::Clients
+        | Task::Moto => Unstarted::Tell,
         _ => Unstarted::Fail,
     };
     match cli.task {
@@ -105,6 +113,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Task::Doctest => test::doctest(&workspace, &mut report),
         Task::Fuzz => test::fuzz(&workspace, &mut report),
         Task::Clients => clients::check(&workspace, &mut report),
+        Task::Moto => moto::check(&workspace, &mut report),
     }
     Ok(report.close(unstarted))
 }

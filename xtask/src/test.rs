@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every class of test, with the runners' own output.
 
 use crate::{
-    clients,
+    clients, moto,
     step::{Report, cargo, works},
     workspace::Workspace,
 };
@@ -13,6 +13,7 @@ pub(crate) fn all(workspace: &Workspace, report: &mut Report) {
     doctest(workspace, report);
     fuzz(workspace, report);
     clients::check(workspace, report);
+    moto::check(workspace, report);
 }
 
 /// Unit, conformance and integration tests of every crate, with all features of the libraries.
@@ -47,9 +48,13 @@ pub(crate) fn fuzz(workspace: &Workspace, report: &mut Report) {
 
 /// nextest where it is installed: faster, and it names a test that hangs. `cargo test` elsewhere.
 fn runner() -> &'static [&'static str] {
-    if works(&mut cargo(["nextest", "--version"])) {
+    if has_nextest() {
         &["nextest", "run", "--no-fail-fast", "--no-tests", "pass"]
     } else {
         &["test", "--tests", "--no-fail-fast"]
     }
+}
+
+pub(crate) fn has_nextest() -> bool {
+    works(&mut cargo(["nextest", "--version"]))
 }

@@ -1,10 +1,13 @@
-//! The provider against the simulated cloud, through the real SDK clients.
+//! The provider against the simulated cloud, through the real SDK clients; in part against moto, and
+//! on request against AWS itself.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod association;
 mod automation;
 mod baseline;
+#[cfg(feature = "ec2")]
+mod both;
 mod cloud;
 mod command;
 mod compliance;
@@ -18,10 +21,14 @@ mod group;
 #[cfg(feature = "ec2")]
 mod harness;
 mod hybrid;
+#[cfg(all(feature = "ec2", feature = "sns"))]
+mod live;
 mod policy;
 mod power;
 #[cfg(feature = "resource-groups")]
 mod resource_group;
+#[cfg(feature = "ec2")]
+mod server;
 #[cfg(all(feature = "ec2", feature = "s3"))]
 mod setup;
 mod support;
