@@ -59,6 +59,8 @@ pub trait Fleet: fmt::Debug + Send + Sync + 'static {
     /// - No order is promised.
     /// - An empty fleet is an empty stream.
     /// - A selector never widens: an empty list in it selects nothing.
+    /// - A node whose agent does not answer says why, as far as the listing tells; one whose agent
+    ///   answers has no reason.
     /// - An error on a later page comes after the nodes of the earlier ones.
     /// - An error that names a [scope](Error::scope) is about that scope alone, and the listing goes
     ///   on; any other is the last.

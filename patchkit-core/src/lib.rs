@@ -59,6 +59,7 @@ mod poll;
 mod rollout;
 mod schedule;
 mod secret;
+mod unmanaged;
 pub mod workflow;
 
 pub use access::{AccessChange, AccessGrant, AccessStatus, NodeAccess, TagChange, TagEdit};
@@ -103,3 +104,4 @@ pub use rollout::{
 };
 pub use schedule::{MaintenanceWindow, RateUnit, Schedule};
 pub use secret::Secret;
+pub use unmanaged::UnmanagedReason;

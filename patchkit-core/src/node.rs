@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, NodeId, OperatingSystem, PatchGroupName, Region};
+use crate::{AccountId, NodeId, OperatingSystem, PatchGroupName, Region, UnmanagedReason};
 
 /// Tag names and values of a node, as the provider returns them.
 pub type Tags = BTreeMap<String, String>;
@@ -35,6 +35,8 @@ pub struct ManagedNode {
     pub power: PowerState,
     /// Whether its agent answers.
     pub reachability: Reachability,
+    /// Why its management service cannot act on it; none where its agent answers.
+    pub unmanaged: Option<UnmanagedReason>,
     /// The version of its agent, where one is known.
     pub agent_version: Option<String>,
     /// Its tags.
@@ -54,6 +56,7 @@ impl ManagedNode {
             platform_version: None,
             power: PowerState::Unknown,
             reachability: Reachability::Unknown,
+            unmanaged: Some(UnmanagedReason::Unknown),
             agent_version: None,
             tags: Tags::new(),
             observed_at,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use futures::StreamExt;
 use patchkit_core::{
-    AccessGrant, AccessStatus, ErrorKind, Fleet, FleetExt, NodeSelector, PowerState, PowerTarget,
-    Reachability, Tags,
+    AccessGrant, AccessStatus, ErrorKind, Fleet, FleetExt, NodeId, NodeSelector, PowerState,
+    PowerTarget, Reachability, Tags, UnmanagedReason,
 };
 
 use super::support::{
@@ -68,6 +68,35 @@ pub async fn a_selector_never_widens(h: &dyn Harness) {
         let listed = good(list(h, || fleet.nodes(&selector)).await, "listing some nodes");
         let expected: BTreeSet<_> = expected.into_iter().cloned().collect();
         assert_eq!(each_once(listed.into_iter().map(|node| node.id)), expected, "{selector}");
+    }
+}
+
+/// `nodes`: a node whose agent does not answer says why, and on evidence alone.
+pub async fn an_unmanaged_node_says_why(h: &dyn Harness) {
+    let os = first_os(h);
+    let seed = || NodeSeed::new(os.clone());
+    let managed = h.add_node(seed()).await;
+    let off = h.add_node(seed().with_power(PowerState::Stopped)).await;
+    let silent = h.add_node(seed()).await;
+    h.lose_agent(&silent).await;
+    let bare = h.add_node(seed().with_access(AccessStatus::NoIdentity)).await;
+    let poor = h.add_node(seed().with_access(AccessStatus::MissingPermissions)).await;
+    let fleet = h.fleet();
+    let listed = good(list(h, || fleet.nodes(&NodeSelector::all())).await, "listing the nodes");
+    assert_eq!(listed.len(), 5);
+    for node in &listed {
+        let answers = node.reachability == Reachability::Online;
+        assert_eq!(node.unmanaged.is_none(), answers, "{node:?}");
+    }
+    let why =
+        |id: &NodeId| listed.iter().find(|node| node.id == *id).and_then(|node| node.unmanaged);
+    assert_eq!(why(&managed), None);
+    assert_eq!(why(&off), Some(UnmanagedReason::NotRunning));
+    assert!(matches!(why(&silent), Some(UnmanagedReason::Silent { .. })), "{:?}", why(&silent));
+    if fleet.capabilities_for(bare.scope()).access {
+        assert_eq!(why(&bare), Some(UnmanagedReason::NoIdentity));
+        let poor = why(&poor);
+        assert!(matches!(poor, Some(UnmanagedReason::NotRegistered { .. })), "{poor:?}");
     }
 }
 
