@@ -80,8 +80,8 @@ pub use estate::{Estate, Provider};
 pub use fleet::{Capabilities, Fleet, FleetExt};
 pub use group::{GroupRegistration, PatchGroup};
 pub use id::{
-    AccountId, BaselineId, NodeId, OperationId, PatchGroupName, PatchId, Region, RunId, Scope,
-    SubmitToken,
+    AccountId, BaselineId, NodeId, OperationId, PatchGroupName, PatchId, Region, ResourceGroupName,
+    RunId, Scope, SubmitToken,
 };
 pub use journal::{Change, Event, Journal, NodeLease, Record, RunLease};
 pub use node::{

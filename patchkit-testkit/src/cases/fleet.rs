@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::StreamExt;
 use patchkit_core::{
     AccessGrant, AccessStatus, ErrorKind, Fleet, FleetExt, NodeId, NodeSelector, PowerState,
-    PowerTarget, Reachability, Tags, UnmanagedReason,
+    PowerTarget, Reachability, ResourceGroupName, Tags, UnmanagedReason,
 };
 
 use super::support::{
@@ -68,6 +68,59 @@ pub async fn a_selector_never_widens(h: &dyn Harness) {
         let listed = good(list(h, || fleet.nodes(&selector)).await, "listing some nodes");
         let expected: BTreeSet<_> = expected.into_iter().cloned().collect();
         assert_eq!(each_once(listed.into_iter().map(|node| node.id)), expected, "{selector}");
+    }
+}
+
+/// `nodes`: a resource group takes its members as they are when the listing is made.
+pub async fn a_resource_group_selects_its_members_of_the_moment(h: &dyn Harness) {
+    let os = first_os(h);
+    let first = h.add_node(NodeSeed::new(os.clone()).with_tag("Role", "web")).await;
+    let second = h.add_node(NodeSeed::new(os.clone()).with_power(PowerState::Stopped)).await;
+    let third = h.add_node(NodeSeed::new(os).hybrid()).await;
+    let fleet = h.fleet();
+    let [web, all, none] =
+        ["web", "all", "none"].map(|it| good(ResourceGroupName::new(it), "a name"));
+    let of = |groups: &[&ResourceGroupName]| {
+        NodeSelector::all().with_resource_groups(groups.iter().map(|it| (*it).clone()))
+    };
+    if !fleet.capabilities_for(first.scope()).resource_groups {
+        let refused = list(h, || fleet.nodes(&of(&[&web]))).await;
+        bad(refused, ErrorKind::Unsupported, "a resource group");
+        let refused = list(h, || h.compliance().summaries(&of(&[&web]))).await;
+        bad(refused, ErrorKind::Unsupported, "the compliance of a resource group");
+        return;
+    }
+    h.add_resource_group(&web, std::slice::from_ref(&first)).await;
+    h.add_resource_group(&all, &[first.clone(), second.clone(), third.clone()]).await;
+    let expected = [
+        (of(&[&web]), vec![&first]),
+        (of(&[&all]), vec![&first, &second, &third]),
+        (of(&[&web, &all]), vec![&first, &second, &third]),
+        (of(&[&all]).with_power([PowerState::Stopped]), vec![&second]),
+        (of(&[&all]).with_tag("Role", ["web"]), vec![&first]),
+        (of(&[&all]).with_ids([third.clone(), h.unknown_node()]), vec![&third]),
+        (of(&[&web]).with_ids([second.clone()]), vec![]),
+        (of(&[]), vec![]),
+    ];
+    for (selector, expected) in expected {
+        let expected: BTreeSet<_> = expected.into_iter().cloned().collect();
+        let listed = good(list(h, || fleet.nodes(&selector)).await, "listing a resource group");
+        assert!(listed.iter().all(|node| selector.matches(node)), "{selector}: {listed:?}");
+        assert_eq!(each_once(listed.into_iter().map(|node| node.id)), expected, "{selector}");
+        let known = list(h, || h.compliance().summaries(&selector)).await;
+        let known = good(known, "the compliance of a resource group");
+        assert_eq!(each_once(known.into_iter().map(|it| it.node)), expected, "{selector}");
+    }
+    let both = good(list(h, || fleet.nodes(&of(&[&web, &all]))).await, "listing two groups");
+    let told = both.iter().find(|node| node.id == first).map(|node| &node.resource_groups);
+    assert_eq!(told, Some(&BTreeSet::from([web, all])), "the groups that it was asked for by");
+    let scope = first.scope().clone();
+    let here = of(&[&none])
+        .with_accounts([scope.account().clone()])
+        .with_regions([scope.region().clone()]);
+    for unknown in [here, of(&[&none]).with_ids([first])] {
+        let listed = list(h, || fleet.nodes(&unknown)).await;
+        bad(listed, ErrorKind::NotFound, "an unknown resource group");
     }
 }
 
