@@ -6,6 +6,8 @@ pub(crate) mod instances;
 mod tagging;
 #[cfg(not(feature = "ec2"))]
 mod without_ec2;
+#[cfg(not(feature = "resource-groups"))]
+mod without_resource_groups;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -50,6 +52,7 @@ impl Fleet for Ssm {
         can.deallocate = false;
         can.power = cfg!(feature = "ec2");
         can.access = cfg!(feature = "ec2");
+        can.resource_groups = cfg!(feature = "resource-groups");
         can
     }
 
@@ -60,11 +63,10 @@ impl Fleet for Ssm {
         if elsewhere {
             return stream::empty().boxed();
         }
-        let selector = Arc::new(selector.clone());
-        let wanted = Arc::clone(&selector);
-        until_error(self.known_to_ec2(&selector).chain(self.hybrid(&selector)))
-            .try_filter(move |node| std::future::ready(wanted.matches(node)))
-            .boxed()
+        if let Some(groups) = &selector.resource_groups {
+            return self.in_resource_groups(groups, selector);
+        }
+        self.listed(selector)
     }
 
     async fn statuses(&self, nodes: &[NodeId]) -> PerNode<NodeStatus> {
@@ -123,6 +125,18 @@ impl Fleet for Ssm {
 }
 
 impl Ssm {
+    /// The nodes of a selector that names no resource group.
+    pub(crate) fn listed(
+        &self,
+        selector: &NodeSelector,
+    ) -> BoxStream<'static, Result<ManagedNode>> {
+        let selector = Arc::new(selector.clone());
+        let wanted = Arc::clone(&selector);
+        until_error(self.known_to_ec2(&selector).chain(self.hybrid(&selector)))
+            .try_filter(move |node| std::future::ready(wanted.matches(node)))
+            .boxed()
+    }
+
     /// The instances that EC2 knows; without EC2, those that Systems Manager does.
     #[cfg(feature = "ec2")]
     fn known_to_ec2(

@@ -1,10 +1,19 @@
 //! The nodes of a Resource Group.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::ready,
+    sync::Arc,
+};
 
 use aws_sdk_resourcegroups::types::{QueryErrorCode, ResourceIdentifier};
-use futures::stream::BoxStream;
-use patchkit_core::{NodeId, Result, Scope, paginate};
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
+use patchkit_core::{
+    ManagedNode, NodeId, NodeSelector, PowerState, ResourceGroupName, Result, Scope, paginate,
+};
 
 use crate::{
     Ssm,
@@ -31,13 +40,17 @@ impl Ssm {
     /// `Throttled`, `Malformed`.
     ///
     /// # Example
+    /// To select by a group, name it: this is for who wants to see the ids.
     /// ```no_run
     /// # async fn scan(ssm: patchkit_aws::Ssm) -> patchkit_core::Result<()> {
     /// use futures::TryStreamExt;
     /// use patchkit_core::{ComplianceReport, NodeSelector};
     ///
     /// let members: Vec<_> = ssm.resource_group_nodes("web").try_collect().await?;
-    /// let mut known = ssm.summaries(&NodeSelector::ids(members));
+    /// println!("{} nodes", members.len());
+    ///
+    /// let web = NodeSelector::all().with_resource_groups(["web".parse()?]);
+    /// let mut known = ssm.summaries(&web);
     /// while let Some(node) = known.try_next().await? {
     ///     println!("{}: {}", node.node, node.status);
     /// }
@@ -69,6 +82,45 @@ impl Ssm {
             }
         });
         each_once(sound(LIST, pages), NodeId::clone)
+    }
+
+    /// The nodes of a selector that names Resource Groups: who is in them is asked first, and then
+    /// for these nodes alone.
+    pub(crate) fn in_resource_groups(
+        &self,
+        groups: &BTreeSet<ResourceGroupName>,
+        selector: &NodeSelector,
+    ) -> BoxStream<'static, Result<ManagedNode>> {
+        let (ssm, groups, selector) = (self.clone(), groups.clone(), selector.clone());
+        let listing = async move {
+            let members = ssm.members(&groups).await?;
+            let asked = |id: &&NodeId| selector.ids.as_ref().is_none_or(|ids| ids.contains(*id));
+            let mut each = selector.clone().with_ids(members.keys().filter(asked).cloned());
+            each.resource_groups = None;
+            // A group tells of instances for a while after they are gone, whom nobody asked for.
+            let gone = selector.ids.is_some() || selector.power.is_some();
+            let there = move |node: &ManagedNode| gone || node.power != PowerState::Terminated;
+            let told = ssm.listed(&each).map_ok(move |mut node| {
+                node.resource_groups = members.get(&node.id).cloned().unwrap_or_default();
+                node
+            });
+            Ok(told.try_filter(move |node| ready(there(node))))
+        };
+        stream::once(listing).try_flatten().boxed()
+    }
+
+    async fn members(
+        &self,
+        groups: &BTreeSet<ResourceGroupName>,
+    ) -> Result<BTreeMap<NodeId, BTreeSet<ResourceGroupName>>> {
+        let mut members: BTreeMap<NodeId, BTreeSet<ResourceGroupName>> = BTreeMap::new();
+        for group in groups {
+            let mut nodes = self.resource_group_nodes(group.as_str());
+            while let Some(node) = nodes.try_next().await? {
+                members.entry(node).or_default().insert(group.clone());
+            }
+        }
+        Ok(members)
     }
 }
 

@@ -26,7 +26,8 @@ pub trait ComplianceReport: fmt::Debug + Send + Sync + 'static {
     ///   summaries go on; any other is the last.
     ///
     /// # Errors
-    /// `PermissionDenied`, `Throttled`, `Malformed`.
+    /// `PermissionDenied`, `Throttled`, `Malformed`; `NotFound` and `Unsupported` for a resource
+    /// group, as from [`Fleet::nodes`](crate::Fleet::nodes).
     fn summaries(&self, selector: &NodeSelector) -> BoxStream<'static, Result<NodeCompliance>>;
 
     /// The compliance of one node.

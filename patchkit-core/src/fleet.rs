@@ -59,13 +59,18 @@ pub trait Fleet: fmt::Debug + Send + Sync + 'static {
     /// - No order is promised.
     /// - An empty fleet is an empty stream.
     /// - A selector never widens: an empty list in it selects nothing.
+    /// - A resource group is asked for anew by each listing. One that is not there is `NotFound`,
+    ///   never an empty one; a provider without resource groups answers `Unsupported`.
+    /// - A node whose agent does not answer says why, as far as the listing tells; one whose agent
+    ///   answers has no reason.
     /// - An error on a later page comes after the nodes of the earlier ones.
     /// - An error that names a [scope](Error::scope) is about that scope alone, and the listing goes
     ///   on; any other is the last.
     /// - Dropping the stream stops the requests.
     ///
     /// # Errors
-    /// `PermissionDenied`, `Unauthenticated`, `Throttled`, `Malformed`.
+    /// `PermissionDenied`, `Unauthenticated`, `Throttled`, `Malformed`; `NotFound` and `Unsupported`
+    /// for a resource group.
     fn nodes(&self, selector: &NodeSelector) -> BoxStream<'static, Result<ManagedNode>>;
 
     /// Reads power and reachability of some nodes with as few calls as there are.
@@ -221,6 +226,8 @@ pub struct Capabilities {
     pub write_baselines: bool,
     /// Registers baselines for patch groups.
     pub write_groups: bool,
+    /// Selects nodes by resource group.
+    pub resource_groups: bool,
     /// How many nodes one `submit`, `set_power` or `statuses` takes.
     pub max_nodes_per_operation: NonZeroUsize,
 }
@@ -239,6 +246,7 @@ impl Capabilities {
             find_operation: false,
             write_baselines: false,
             write_groups: false,
+            resource_groups: false,
             max_nodes_per_operation: NonZeroUsize::new(50).unwrap_or(NonZeroUsize::MIN),
         }
     }
@@ -256,6 +264,7 @@ impl Capabilities {
             find_operation: true,
             write_baselines: true,
             write_groups: true,
+            resource_groups: true,
             ..Self::read_only()
         }
     }

@@ -101,6 +101,11 @@ id_newtype!(
     "patch group"
 );
 id_newtype!(
+    /// The name of a group of resources that the provider keeps: an AWS Resource Group.
+    ResourceGroupName,
+    "resource group"
+);
+id_newtype!(
     /// One running or finished act of a provider: a command, an activity, a job.
     OperationId,
     "operation id"

@@ -59,6 +59,7 @@ mod poll;
 mod rollout;
 mod schedule;
 mod secret;
+mod unmanaged;
 pub mod workflow;
 
 pub use access::{AccessChange, AccessGrant, AccessStatus, NodeAccess, TagChange, TagEdit};
@@ -79,8 +80,8 @@ pub use estate::{Estate, Provider};
 pub use fleet::{Capabilities, Fleet, FleetExt};
 pub use group::{GroupRegistration, PatchGroup};
 pub use id::{
-    AccountId, BaselineId, NodeId, OperationId, PatchGroupName, PatchId, Region, RunId, Scope,
-    SubmitToken,
+    AccountId, BaselineId, NodeId, OperationId, PatchGroupName, PatchId, Region, ResourceGroupName,
+    RunId, Scope, SubmitToken,
 };
 pub use journal::{Change, Event, Journal, NodeLease, Record, RunLease};
 pub use node::{
@@ -103,3 +104,4 @@ pub use rollout::{
 };
 pub use schedule::{MaintenanceWindow, RateUnit, Schedule};
 pub use secret::Secret;
+pub use unmanaged::UnmanagedReason;

@@ -8,7 +8,9 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, NodeId, OperatingSystem, PatchGroupName, Region};
+use crate::{
+    AccountId, NodeId, OperatingSystem, PatchGroupName, Region, ResourceGroupName, UnmanagedReason,
+};
 
 /// Tag names and values of a node, as the provider returns them.
 pub type Tags = BTreeMap<String, String>;
@@ -35,10 +37,15 @@ pub struct ManagedNode {
     pub power: PowerState,
     /// Whether its agent answers.
     pub reachability: Reachability,
+    /// Why its management service cannot act on it; none where its agent answers.
+    pub unmanaged: Option<UnmanagedReason>,
     /// The version of its agent, where one is known.
     pub agent_version: Option<String>,
     /// Its tags.
     pub tags: Tags,
+    /// Those of the resource groups that it is in which the listing was asked for by name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub resource_groups: BTreeSet<ResourceGroupName>,
     /// When all this was seen.
     pub observed_at: Timestamp,
 }
@@ -54,8 +61,10 @@ impl ManagedNode {
             platform_version: None,
             power: PowerState::Unknown,
             reachability: Reachability::Unknown,
+            unmanaged: Some(UnmanagedReason::Unknown),
             agent_version: None,
             tags: Tags::new(),
+            resource_groups: BTreeSet::new(),
             observed_at,
         }
     }
@@ -266,6 +275,10 @@ pub struct NodeSelector {
     pub tags: BTreeMap<String, BTreeSet<String>>,
     /// Nodes in one of these patch groups.
     pub groups: Option<BTreeSet<PatchGroupName>>,
+    /// Nodes in one of these resource groups, as they are when a provider is asked.
+    // Left out where none is named: plans have the hashes that they had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_groups: Option<BTreeSet<ResourceGroupName>>,
     /// Nodes with one of these operating systems.
     pub operating_systems: Option<BTreeSet<OperatingSystem>>,
     /// Nodes in one of these power states.
@@ -312,6 +325,18 @@ impl NodeSelector {
         self
     }
 
+    /// Only nodes in one of these resource groups.
+    ///
+    /// Who is in them is the provider's to say: see [`Fleet::nodes`](crate::Fleet::nodes).
+    #[must_use]
+    pub fn with_resource_groups(
+        mut self,
+        groups: impl IntoIterator<Item = ResourceGroupName>,
+    ) -> Self {
+        self.resource_groups = Some(groups.into_iter().collect());
+        self
+    }
+
     /// Only nodes with one of these operating systems.
     #[must_use]
     pub fn with_operating_systems(
@@ -344,6 +369,10 @@ impl NodeSelector {
     }
 
     /// Whether the selector takes `node`.
+    ///
+    /// A resource group is matched by the node's
+    /// [`resource_groups`](ManagedNode::resource_groups): one that its listing was not asked for
+    /// does not match.
     pub fn matches(&self, node: &ManagedNode) -> bool {
         fn any<T: Ord>(wanted: Option<&BTreeSet<T>>, value: &T) -> bool {
             wanted.is_none_or(|set| set.contains(value))
@@ -360,6 +389,10 @@ impl NodeSelector {
             && self.groups.as_ref().is_none_or(|groups| {
                 node.patch_group().is_some_and(|group| groups.contains(&group))
             })
+            && self
+                .resource_groups
+                .as_ref()
+                .is_none_or(|groups| !groups.is_disjoint(&node.resource_groups))
     }
 
     /// Whether no criterion is set.
@@ -388,6 +421,9 @@ impl fmt::Display for NodeSelector {
         }
         parts.extend(self.tags.iter().map(|(key, values)| format!("tag {key}={}", list(values))));
         parts.extend(self.groups.as_ref().map(|set| format!("group {}", list(set))));
+        parts.extend(
+            self.resource_groups.as_ref().map(|set| format!("resource group {}", list(set))),
+        );
         parts.extend(self.operating_systems.as_ref().map(|set| format!("os {}", list(set))));
         parts.extend(self.power.as_ref().map(|set| format!("power {}", list(set))));
         parts.extend(self.accounts.as_ref().map(|set| format!("account {}", list(set))));
@@ -414,6 +450,24 @@ mod tests {
         assert!(!NodeSelector::ids([]).matches(&node));
         assert!(!NodeSelector::all().with_groups([]).matches(&node));
         assert!(!NodeSelector::all().with_tag("Patch Group", [""; 0]).matches(&node));
+    }
+
+    #[test]
+    fn a_resource_group_is_matched_by_what_the_provider_told() {
+        let web: ResourceGroupName = "web".parse().unwrap();
+        let selector = NodeSelector::all().with_resource_groups([web.clone()]);
+        let mut node = node(&[]);
+        assert!(!selector.matches(&node) && !selector.is_all());
+        assert!(!NodeSelector::all().with_resource_groups([]).matches(&node));
+        node.resource_groups.insert(web);
+        assert!(selector.matches(&node));
+        assert_eq!(selector.to_string(), "resource group web");
+    }
+
+    #[test]
+    fn a_selector_without_resource_groups_is_written_as_it_was_before_there_were_any() {
+        let written = serde_json::to_string(&NodeSelector::all()).unwrap();
+        assert!(!written.contains("resource_groups"), "{written}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use jiff::Timestamp;
 use patchkit_core::{
     ComplianceStatus, GroupTag, ManagedNode, NodeCompliance, NodeId, NodeOrigin, OperatingSystem,
-    PatchGroupName, PatchState, PowerState, Reachability, Tags, group_tag,
+    PatchGroupName, PatchState, PowerState, Reachability, Tags, UnmanagedReason, group_tag,
 };
 
 use crate::tally::PatchFacts;
@@ -174,6 +174,7 @@ impl LakeNode {
             Liveness::Terminated => (PowerState::Terminated, Reachability::Inactive),
             Liveness::Unknown => (PowerState::Unknown, Reachability::Unknown),
         };
+        node.unmanaged = UnmanagedReason::of(node.power, node.reachability);
         node
     }
 }

@@ -11,6 +11,8 @@
 //! | No order is promised. | [`fleet::lists_every_node_once`] (compares sets) |
 //! | An empty fleet is an empty stream. | [`fleet::an_empty_fleet_is_an_empty_stream`] |
 //! | A selector never widens: an empty list in it selects nothing. | [`fleet::a_selector_never_widens`] |
+//! | A resource group is asked for anew by each listing. One that is not there is `NotFound`, never an empty one; a provider without resource groups answers `Unsupported`. | [`fleet::a_resource_group_selects_its_members_of_the_moment`] |
+//! | A node whose agent does not answer says why, as far as the listing tells; one whose agent answers has no reason. | [`fleet::an_unmanaged_node_says_why`] |
 //! | An error on a later page comes after the nodes of the earlier ones. | [`fleet::an_error_on_a_later_page_comes_after_the_earlier_nodes`] |
 //! | An error that names a scope is about that scope alone, and the listing goes on; any other is the last. | [`fleet::an_error_on_a_later_page_comes_after_the_earlier_nodes`] |
 //! | Dropping the stream stops the requests. | [`fleet::dropping_the_stream_stops_the_requests`] |
@@ -83,6 +85,8 @@ macro_rules! __conformance_cases {
                 lists_every_node_once
                 an_empty_fleet_is_an_empty_stream
                 a_selector_never_widens
+                a_resource_group_selects_its_members_of_the_moment
+                an_unmanaged_node_says_why
                 an_error_on_a_later_page_comes_after_the_earlier_nodes
                 dropping_the_stream_stops_the_requests
                 a_denied_call_is_permission_denied

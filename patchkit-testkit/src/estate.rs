@@ -10,7 +10,8 @@ use std::sync::{
 use async_trait::async_trait;
 use patchkit_core::{
     Baseline, BaselineId, Capabilities, Clock, ComplianceReport, Estate, Fleet, NodeId,
-    OperationId, PatchBaseline, PatchGroup, PatchGroupName, Provider, Scope, VirtualClock,
+    OperationId, PatchBaseline, PatchGroup, PatchGroupName, Provider, ResourceGroupName, Scope,
+    VirtualClock,
 };
 
 use crate::{
@@ -194,6 +195,15 @@ impl Harness for EstateHarness {
 
     async fn add_registration(&self, group: &PatchGroupName, baseline: &BaselineId) {
         self.home().add_registration(group, baseline).await;
+    }
+
+    async fn add_resource_group(&self, group: &ResourceGroupName, nodes: &[NodeId]) {
+        // A resource group is one scope's own: each has one of this name, with its nodes.
+        for member in &self.members {
+            let nodes: Vec<NodeId> =
+                nodes.iter().filter(|id| id.scope() == member.scope()).cloned().collect();
+            member.add_resource_group(group, &nodes).await;
+        }
     }
 
     async fn make_trouble(&self, trouble: Trouble) {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use patchkit_core::{
     AccessStatus, Baseline, BaselineId, Classification, Clock, ComplianceReport, Fleet, NodeId,
     NodeOrigin, OperatingSystem, OperationId, PatchBaseline, PatchGroup, PatchGroupName, PatchId,
-    PatchState, PowerState, Reachability, Tags,
+    PatchState, PowerState, Reachability, ResourceGroupName, Tags,
 };
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,10 @@ pub trait Harness: fmt::Debug + Send + Sync + 'static {
 
     /// Registers a baseline for a group.
     async fn add_registration(&self, group: &PatchGroupName, baseline: &BaselineId);
+
+    /// Makes a resource group of these nodes. Never called where the fleet's capabilities lack
+    /// resource groups.
+    async fn add_resource_group(&self, group: &ResourceGroupName, nodes: &[NodeId]);
 
     /// Lets the provider's coming requests go wrong.
     async fn make_trouble(&self, trouble: Trouble);

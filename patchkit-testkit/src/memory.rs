@@ -19,7 +19,7 @@ use patchkit_core::{
     Baseline, BaselineId, Capabilities, Clock, ComplianceReport, ComplianceStatus, Error,
     ErrorKind, Fleet, NodeId, NodeOrigin, NodePatch, OperationId, Patch, PatchBaseline,
     PatchCompliance, PatchGroup, PatchGroupName, PatchSource, PatchState, Presence, Provider,
-    Reachability, Retry, Scope, Severity, VirtualClock,
+    Reachability, ResourceGroupName, Retry, Scope, Severity, VirtualClock,
     memory::{Fault, MemoryCall, MemoryCloud, MemoryNode},
 };
 
@@ -262,6 +262,10 @@ impl Harness for MemoryHarness {
 
     async fn add_registration(&self, group: &PatchGroupName, baseline: &BaselineId) {
         self.seeding(self.seeder.register(group, baseline)).await;
+    }
+
+    async fn add_resource_group(&self, group: &ResourceGroupName, nodes: &[NodeId]) {
+        self.seeder.set_resource_group(group.clone(), nodes.iter().cloned());
     }
 
     async fn make_trouble(&self, trouble: Trouble) {

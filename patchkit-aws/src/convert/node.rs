@@ -4,7 +4,10 @@ use aws_sdk_ssm::types::{InstanceInformation, PingStatus, ResourceType};
 use jiff::Timestamp;
 use patchkit_core::{
     ManagedNode, NodeId, NodeOrigin, NodeStatus, OperatingSystem, PowerState, Reachability, Tags,
+    UnmanagedReason,
 };
+
+use super::timestamp;
 
 pub(crate) fn reachability(ping: Option<&PingStatus>) -> Reachability {
     match ping {
@@ -33,8 +36,20 @@ pub(crate) fn managed(id: NodeId, info: &InstanceInformation, at: Timestamp) -> 
     node.name = info.computer_name().or(info.name()).map(str::to_owned);
     node.platform_version = info.platform_version().map(str::to_owned);
     node.reachability = reachability(info.ping_status());
+    node.unmanaged = unmanaged(info, node.power);
     node.agent_version = info.agent_version().map(str::to_owned);
     node
+}
+
+/// Why a registered agent does not answer: its last ping is when it was heard.
+fn unmanaged(info: &InstanceInformation, power: PowerState) -> Option<UnmanagedReason> {
+    let told = UnmanagedReason::of(power, reachability(info.ping_status()))?;
+    Some(match told {
+        UnmanagedReason::Silent { .. } => {
+            UnmanagedReason::Silent { since: info.last_ping_date_time().and_then(timestamp) }
+        }
+        other => other,
+    })
 }
 
 /// The power of a node of which Systems Manager alone was asked. A hybrid one's is not AWS's to
@@ -59,7 +74,7 @@ mod instance {
 
     use super::{
         InstanceInformation, ManagedNode, NodeId, OperatingSystem, PowerState, Reachability, Tags,
-        Timestamp, managed, operating_system, set_tags,
+        Timestamp, UnmanagedReason, managed, operating_system, set_tags, timestamp, unmanaged,
     };
 
     pub(crate) fn power(instance: &Instance) -> PowerState {
@@ -97,6 +112,22 @@ mod instance {
         }
     }
 
+    /// Why Systems Manager does not know an instance.
+    fn unregistered(instance: &Instance, power: PowerState) -> Option<UnmanagedReason> {
+        Some(match UnmanagedReason::of(power, Reachability::Unknown)? {
+            UnmanagedReason::Unknown if power == PowerState::Running => {
+                match instance.iam_instance_profile() {
+                    None => UnmanagedReason::NoIdentity,
+                    // It is set anew with each start (EC2 API reference, Instance).
+                    Some(_) => UnmanagedReason::NotRegistered {
+                        running_since: instance.launch_time().and_then(timestamp),
+                    },
+                }
+            }
+            other => other,
+        })
+    }
+
     /// An instance, with what its agent told, where it told something.
     pub(crate) fn instance(
         id: NodeId,
@@ -116,6 +147,10 @@ mod instance {
         if power.is_off() || power == PowerState::Terminated {
             node.reachability = Reachability::Inactive;
         }
+        node.unmanaged = match info {
+            Some(info) => unmanaged(info, power),
+            None => unregistered(instance, power),
+        };
         set_tags(&mut node, tags(instance));
         node
     }

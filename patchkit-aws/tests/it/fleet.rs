@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use patchkit_core::{
-    ErrorKind, Fleet, FleetExt, ManagedNode, NodeOrigin, NodeSelector, OperatingSystem, PowerState,
-    Reachability,
+    AccessStatus, ErrorKind, Fleet, FleetExt, ManagedNode, NodeOrigin, NodeSelector,
+    OperatingSystem, PowerState, Reachability, UnmanagedReason,
 };
-use patchkit_testkit::cloud::{Fault, FaultKind, World};
+use patchkit_testkit::cloud::{Agent, Fault, FaultKind, NodeSpec, Power, World};
 
-use crate::support::{node, one_scope, ssm};
+use crate::support::{ACCOUNT, REGION, node, one_scope, ssm};
 
 async fn listed(world: &Arc<World>, selector: &NodeSelector) -> Vec<ManagedNode> {
     ssm(world).await.collect_nodes(selector).await.unwrap()
@@ -134,4 +135,44 @@ async fn a_page_token_that_comes_again_ends_the_listing_with_an_error() {
     let ssm = crate::support::builder(&world).with_page_size(50).build().await.unwrap();
     let error = ssm.nodes(&NodeSelector::all()).try_collect::<Vec<_>>().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed, "{error}");
+}
+
+/// A time as EC2 tells it.
+fn milliseconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap()
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_managed_says_why_and_costs_no_further_call() {
+    let world = Arc::new(one_scope(0).start().await.unwrap());
+    let os = OperatingSystem::AmazonLinux2023;
+    let ec2 = || NodeSpec::ec2(os.clone(), ACCOUNT, REGION);
+    let add = |spec: NodeSpec| world.add_node(&spec).unwrap();
+    let managed = add(ec2());
+    let off = add(ec2().with_power(Power::Stopped));
+    let bare = add(ec2().with_access(AccessStatus::NoIdentity).with_agent(Agent::Absent));
+    let poor = add(ec2().with_access(AccessStatus::MissingPermissions).with_agent(Agent::Absent));
+    let dumb = add(ec2().with_agent(Agent::Absent));
+    let silent = add(ec2().with_agent(Agent::ConnectionLost));
+    let hybrid = NodeSpec::hybrid(os.clone(), ACCOUNT, REGION);
+    let far = add(hybrid.with_agent(Agent::ConnectionLost));
+    let ssm = ssm(&world).await;
+    world.forget_calls();
+    let listed = ssm.collect_nodes(&NodeSelector::all()).await.unwrap();
+    assert_eq!(world.calls().len(), 5, "{:?}", world.calls());
+    let why = |id: &String| listed.iter().find(|it| it.id == node(id)).unwrap().unmanaged;
+    let running_since = |id: &String| UnmanagedReason::NotRegistered {
+        running_since: world.node(id).map(|it| milliseconds(it.booted)),
+    };
+    assert_eq!(why(&managed), None);
+    assert_eq!(why(&off), Some(UnmanagedReason::NotRunning));
+    assert_eq!(why(&bare), Some(UnmanagedReason::NoIdentity));
+    assert_eq!(why(&poor), Some(running_since(&poor)));
+    assert_eq!(why(&dumb), Some(running_since(&dumb)));
+    for id in [&silent, &far] {
+        let Some(UnmanagedReason::Silent { since: Some(heard) }) = why(id) else {
+            panic!("{id}: {:?}", why(id));
+        };
+        assert!(heard < world.now(), "{heard}");
+    }
 }

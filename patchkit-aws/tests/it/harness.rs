@@ -7,12 +7,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_sdk_resourcegroups::types::GroupConfigurationItem;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::region::Region;
 use patchkit_aws::{CallBudget, Ssm};
 use patchkit_core::{
     Baseline, BaselineId, Clock, ComplianceReport, Fleet, NodeId, NodeOrigin, OperationId,
-    PatchBaseline, PatchGroup, PatchGroupName, PowerState, Reachability,
+    PatchBaseline, PatchGroup, PatchGroupName, PowerState, Reachability, ResourceGroupName,
 };
 use patchkit_testkit::{
     Harness, NodeSeed, PatchSeed, Scanned, Trouble, TroubleKind,
@@ -37,6 +38,8 @@ pub(crate) struct AwsHarness {
     world: World,
     tested: Ssm,
     seeder: Ssm,
+    /// The configuration of the other one.
+    seeding: SdkConfig,
     /// Who calls for the provider under test: faults meet only him.
     caller: String,
 }
@@ -60,7 +63,7 @@ impl AwsHarness {
         make_access(&seeding).await;
         let tested = provider(&world, &sdk(&world, &key)).await;
         let seeder = provider(&world, &seeding).await;
-        Self { world, tested, seeder, caller }
+        Self { world, tested, seeder, seeding, caller }
     }
 
     fn id(&self, id: &str) -> NodeId {
@@ -213,6 +216,24 @@ impl Harness for AwsHarness {
 
     async fn add_registration(&self, group: &PatchGroupName, baseline: &BaselineId) {
         self.seeder.register(group, baseline).await.expect("a registration");
+    }
+
+    async fn add_resource_group(&self, group: &ResourceGroupName, nodes: &[NodeId]) {
+        let client = aws_sdk_resourcegroups::Client::new(&self.seeding);
+        let by_hand = GroupConfigurationItem::builder().r#type("AWS::ResourceGroups::Generic");
+        let by_hand = by_hand.build().expect("a configuration");
+        let made = client.create_group().name(group.as_str()).configuration(by_hand).send().await;
+        made.expect("a group");
+        let arns = nodes.iter().map(|node| {
+            let id = node.resource();
+            let kind = if id.starts_with("mi-") { "ssm" } else { "ec2" };
+            let name = if id.starts_with("mi-") { "managed-instance" } else { "instance" };
+            format!("arn:aws:{kind}:{REGION}:{ACCOUNT}:{name}/{id}")
+        });
+        let put =
+            client.group_resources().group(group.as_str()).set_resource_arns(Some(arns.collect()));
+        let put = put.send().await.expect("members");
+        assert!(put.failed().is_empty(), "{:?}", put.failed());
     }
 
     async fn make_trouble(&self, trouble: Trouble) {

@@ -20,6 +20,8 @@ mod fleet;
 mod group;
 #[cfg(feature = "ec2")]
 mod harness;
+#[cfg(feature = "config")]
+mod history;
 mod hybrid;
 #[cfg(all(feature = "ec2", feature = "sns"))]
 mod live;

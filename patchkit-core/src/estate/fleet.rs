@@ -38,6 +38,7 @@ impl Fleet for Estate {
             find_operation: a.find_operation || b.find_operation,
             write_baselines: a.write_baselines || b.write_baselines,
             write_groups: a.write_groups || b.write_groups,
+            resource_groups: a.resource_groups || b.resource_groups,
             max_nodes_per_operation: a.max_nodes_per_operation.min(b.max_nodes_per_operation),
         })
     }

@@ -1,7 +1,7 @@
 //! The state that all four traits share, and how time passes in it.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,8 +20,9 @@ use super::{
 };
 use crate::{
     BaselineId, Capabilities, Clock, CompiledBaseline, Error, ErrorKind, ManagedNode, NodeId,
-    OperatingSystem, OperationId, OperationKind, OperationStatus, Patch, PatchBaseline,
-    PatchGroupName, PowerState, Reachability, Result, SubmitToken, paginate,
+    NodeSelector, OperatingSystem, OperationId, OperationKind, OperationStatus, Patch,
+    PatchBaseline, PatchGroupName, PowerState, Reachability, ResourceGroupName, Result,
+    SubmitToken, paginate,
 };
 
 pub(super) const PROVIDER: &str = "memory";
@@ -48,6 +49,7 @@ pub(super) struct State {
     pub(super) baselines: BTreeMap<BaselineId, Kept>,
     pub(super) defaults: BTreeMap<OperatingSystem, BaselineId>,
     pub(super) registrations: BTreeMap<(PatchGroupName, OperatingSystem), BaselineId>,
+    pub(super) resource_groups: BTreeMap<ResourceGroupName, BTreeSet<NodeId>>,
     /// What `approved_patches` chooses from.
     pub(super) catalogue: Vec<(OperatingSystem, Patch)>,
     /// Numbers for baselines and operations.
@@ -105,6 +107,15 @@ impl MemoryCloud {
     /// `NotFound`.
     pub fn set_reachability(&self, id: &NodeId, reachability: Reachability) -> Result<()> {
         self.update(id, |node| node.with_reachability(reachability))
+    }
+
+    /// Makes a resource group of these nodes, or replaces it.
+    pub fn set_resource_group(
+        &self,
+        group: ResourceGroupName,
+        nodes: impl IntoIterator<Item = NodeId>,
+    ) {
+        self.state().resource_groups.insert(group, nodes.into_iter().collect());
     }
 
     /// The ids of all nodes, in order.
@@ -275,6 +286,33 @@ impl State {
         for id in &ids {
             self.settle(id, now);
         }
+    }
+
+    /// The nodes that a selector takes, as they are at `now`.
+    pub(super) fn selected(
+        &mut self,
+        operation: &'static str,
+        selector: &NodeSelector,
+        capabilities: Capabilities,
+        now: Timestamp,
+    ) -> Result<Vec<ManagedNode>> {
+        let mut groups = Vec::new();
+        for group in selector.resource_groups.iter().flatten() {
+            if !capabilities.resource_groups {
+                return Err(Error::unsupported(PROVIDER, operation));
+            }
+            let not_found =
+                || Error::not_found(PROVIDER, operation, format!("the resource group {group}"));
+            groups.push((group, self.resource_groups.get(group).ok_or_else(not_found)?.clone()));
+        }
+        self.settle_all(now);
+        let seen = self.nodes.iter().map(|(id, node)| {
+            let mut seen = node.seen(now, self.system(id, now));
+            let of = groups.iter().filter(|(_, members)| members.contains(id));
+            seen.resource_groups = of.map(|(group, _)| (*group).clone()).collect();
+            seen
+        });
+        Ok(seen.filter(|node| selector.matches(node)).collect())
     }
 
     pub(super) fn system(&self, id: &NodeId, now: Timestamp) -> System {

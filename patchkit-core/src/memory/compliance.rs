@@ -13,15 +13,11 @@ use crate::{ComplianceReport, NodeCompliance, NodeId, NodeSelector, PatchComplia
 #[async_trait]
 impl ComplianceReport for MemoryCloud {
     fn summaries(&self, selector: &NodeSelector) -> BoxStream<'static, Result<NodeCompliance>> {
-        let selector = selector.clone();
+        let (selector, can) = (selector.clone(), self.capabilities);
         self.list("summaries", move |state, now| {
-            state.settle_all(now);
-            Ok(state
-                .nodes
-                .iter()
-                .filter(|(id, node)| selector.matches(&node.seen(now, state.system(id, now))))
-                .map(|(id, node)| (id.to_string(), known(node)))
-                .collect())
+            let nodes = state.selected("summaries", &selector, can, now)?;
+            let known = nodes.iter().filter_map(|node| state.nodes.get(&node.id).map(known));
+            Ok(known.map(|known| (known.node.to_string(), known)).collect())
         })
     }
 

@@ -30,16 +30,10 @@ impl Fleet for MemoryCloud {
     }
 
     fn nodes(&self, selector: &NodeSelector) -> BoxStream<'static, Result<ManagedNode>> {
-        let selector = selector.clone();
+        let (selector, can) = (selector.clone(), self.capabilities);
         self.list("nodes", move |state, now| {
-            state.settle_all(now);
-            Ok(state
-                .nodes
-                .iter()
-                .map(|(id, node)| node.seen(now, state.system(id, now)))
-                .filter(|node| selector.matches(node))
-                .map(|node| (node.id.to_string(), node))
-                .collect())
+            let nodes = state.selected("nodes", &selector, can, now)?;
+            Ok(nodes.into_iter().map(|node| (node.id.to_string(), node)).collect())
         })
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::node::{Behavior, MemoryNode};
 use crate::{
     AccessStatus, Error, ErrorKind, ManagedNode, NodeOrigin, NodeStatus, PowerState, PowerTarget,
-    Reachability, Result, Retry, clock::later,
+    Reachability, Result, Retry, UnmanagedReason, clock::later,
 };
 
 /// From the order to start to a running system.
@@ -47,6 +47,17 @@ impl MemoryNode {
         }
     }
 
+    fn unmanaged(&self, reachability: Reachability) -> Option<UnmanagedReason> {
+        let told = UnmanagedReason::of(self.life.power, reachability)?;
+        Some(match (told, self.access()) {
+            (UnmanagedReason::Unknown, AccessStatus::NoIdentity) => UnmanagedReason::NoIdentity,
+            (UnmanagedReason::Unknown, AccessStatus::MissingPermissions) => {
+                UnmanagedReason::NotRegistered { running_since: self.life.booted_at }
+            }
+            _ => told,
+        })
+    }
+
     pub(super) fn status(&self, now: Timestamp, system: System) -> NodeStatus {
         let mut status = NodeStatus::new(self.life.power, self.reachability(now, system), now);
         status.agent_version.clone_from(&self.node.agent_version);
@@ -58,6 +69,7 @@ impl MemoryNode {
         let mut node = self.node.clone();
         node.power = self.life.power;
         node.reachability = self.reachability(now, system);
+        node.unmanaged = self.unmanaged(node.reachability);
         node.observed_at = now;
         node
     }

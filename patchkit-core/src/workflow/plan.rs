@@ -1,6 +1,11 @@
 //! What a patch run is going to do, as data that can be printed, saved and held against the fleet.
 
-use std::{fmt, fmt::Write as _, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    fmt::Write as _,
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -10,7 +15,7 @@ use super::{Outcome, Runner, ScopeFailure};
 use crate::{
     AssignedWave, BaselineId, ComplianceStatus, MaintenanceWindow, ManagedNode, NodeCompliance,
     NodeId, NodeOrigin, NodeSelector, OperatingSystem, PatchGroupName, PowerState, Reachability,
-    RebootPolicy, Result, Rollout,
+    RebootPolicy, ResourceGroupName, Result, Rollout, WaveMembers,
 };
 
 /// What to patch, and how.
@@ -211,6 +216,8 @@ impl Runner {
     /// - Reads only.
     /// - A node is skipped, with the reason, when it is off and not to be started, gone, hybrid and
     ///   unreachable, or compliant by a fresh scan.
+    /// - Resource groups that the nodes to start or the waves are named by are looked up now: the
+    ///   plan holds the nodes, not the groups.
     /// - A scope that could not be listed is in [`PatchPlan::unlisted`], and none of its nodes in the
     ///   plan; where its compliance could not be read, its nodes are `Unknown`.
     ///
@@ -238,7 +245,8 @@ impl Runner {
         leave: impl Fn(&PatchOptions, &NodeCompliance, Timestamp) -> Option<(Outcome, String)>,
     ) -> Result<PatchPlan> {
         let now = self.clock.now();
-        let (found, mut unlisted) = self.list(&options.selector).await?;
+        let (mut found, mut unlisted) = self.list(&options.selector).await?;
+        unlisted.extend(self.learn_groups(&mut found, options).await?);
         let (known, unread) = self.known(found.iter().map(|node| node.id.clone())).await?;
         unlisted.extend(unread);
         let (mut nodes, mut skipped, mut chosen) = (Vec::new(), Vec::new(), Vec::new());
@@ -266,6 +274,34 @@ impl Runner {
             skipped,
             unlisted,
         })
+    }
+
+    /// Learns which nodes are in the resource groups that the choice of nodes to start and the waves
+    /// name: the listing was asked for those of its own selector alone. A scope that cannot tell
+    /// leaves the plan: its nodes would be in the wrong wave, or stay off.
+    async fn learn_groups(
+        &self,
+        found: &mut Vec<ManagedNode>,
+        options: &PatchOptions,
+    ) -> Result<Vec<ScopeFailure>> {
+        let waves = options.rollout.waves.iter().filter_map(|wave| match &wave.members {
+            WaveMembers::Selector(selector) => Some(selector),
+            _ => None,
+        });
+        let named = options.start.iter().chain(waves).filter_map(|it| it.resource_groups.as_ref());
+        let named: BTreeSet<ResourceGroupName> = named.flatten().cloned().collect();
+        if named.is_empty() || found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = NodeSelector::ids(found.iter().map(|node| node.id.clone()));
+        let (members, failures) = self.list(&asked.with_resource_groups(named)).await?;
+        let mut groups: BTreeMap<NodeId, _> =
+            members.into_iter().map(|node| (node.id, node.resource_groups)).collect();
+        found.retain(|node| !failures.iter().any(|it| it.scope.is(node.id.scope())));
+        for node in found {
+            node.resource_groups.extend(groups.remove(&node.id).unwrap_or_default());
+        }
+        Ok(failures)
     }
 
     fn cannot_start(&self, node: &ManagedNode) -> Option<(Outcome, String)> {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     ComplianceStatus, Event, NodeCompliance, NodeId, NodeSelector, PatchAction, PowerState,
-    Reachability, Result, RunId,
+    Reachability, Result, RunId, UnmanagedReason,
 };
 
 /// How a node's scan ended.
@@ -107,7 +107,13 @@ impl Runner {
                     continue;
                 }
                 (PowerState::Running | PowerState::Unknown, other) => {
-                    (ScanOutcome::Unreachable, Some(format!("its agent is {other}")))
+                    let told = |it: &UnmanagedReason| match it {
+                        UnmanagedReason::Unknown | UnmanagedReason::Silent { since: None } => false,
+                        _ => true,
+                    };
+                    let why = node.unmanaged.filter(told);
+                    let why = why.map(|it| format!(": {it}")).unwrap_or_default();
+                    (ScanOutcome::Unreachable, Some(format!("its agent is {other}{why}")))
                 }
                 (power, _) => (ScanOutcome::Off, Some(format!("its power is {power}"))),
             };

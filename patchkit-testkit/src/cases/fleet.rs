@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use futures::StreamExt;
 use patchkit_core::{
-    AccessGrant, AccessStatus, ErrorKind, Fleet, FleetExt, NodeSelector, PowerState, PowerTarget,
-    Reachability, Tags,
+    AccessGrant, AccessStatus, ErrorKind, Fleet, FleetExt, NodeId, NodeSelector, PowerState,
+    PowerTarget, Reachability, ResourceGroupName, Tags, UnmanagedReason,
 };
 
 use super::support::{
@@ -68,6 +68,88 @@ pub async fn a_selector_never_widens(h: &dyn Harness) {
         let listed = good(list(h, || fleet.nodes(&selector)).await, "listing some nodes");
         let expected: BTreeSet<_> = expected.into_iter().cloned().collect();
         assert_eq!(each_once(listed.into_iter().map(|node| node.id)), expected, "{selector}");
+    }
+}
+
+/// `nodes`: a resource group takes its members as they are when the listing is made.
+pub async fn a_resource_group_selects_its_members_of_the_moment(h: &dyn Harness) {
+    let os = first_os(h);
+    let first = h.add_node(NodeSeed::new(os.clone()).with_tag("Role", "web")).await;
+    let second = h.add_node(NodeSeed::new(os.clone()).with_power(PowerState::Stopped)).await;
+    let third = h.add_node(NodeSeed::new(os).hybrid()).await;
+    let fleet = h.fleet();
+    let [web, all, none] =
+        ["web", "all", "none"].map(|it| good(ResourceGroupName::new(it), "a name"));
+    let of = |groups: &[&ResourceGroupName]| {
+        NodeSelector::all().with_resource_groups(groups.iter().map(|it| (*it).clone()))
+    };
+    if !fleet.capabilities_for(first.scope()).resource_groups {
+        let refused = list(h, || fleet.nodes(&of(&[&web]))).await;
+        bad(refused, ErrorKind::Unsupported, "a resource group");
+        let refused = list(h, || h.compliance().summaries(&of(&[&web]))).await;
+        bad(refused, ErrorKind::Unsupported, "the compliance of a resource group");
+        return;
+    }
+    h.add_resource_group(&web, std::slice::from_ref(&first)).await;
+    h.add_resource_group(&all, &[first.clone(), second.clone(), third.clone()]).await;
+    let expected = [
+        (of(&[&web]), vec![&first]),
+        (of(&[&all]), vec![&first, &second, &third]),
+        (of(&[&web, &all]), vec![&first, &second, &third]),
+        (of(&[&all]).with_power([PowerState::Stopped]), vec![&second]),
+        (of(&[&all]).with_tag("Role", ["web"]), vec![&first]),
+        (of(&[&all]).with_ids([third.clone(), h.unknown_node()]), vec![&third]),
+        (of(&[&web]).with_ids([second.clone()]), vec![]),
+        (of(&[]), vec![]),
+    ];
+    for (selector, expected) in expected {
+        let expected: BTreeSet<_> = expected.into_iter().cloned().collect();
+        let listed = good(list(h, || fleet.nodes(&selector)).await, "listing a resource group");
+        assert!(listed.iter().all(|node| selector.matches(node)), "{selector}: {listed:?}");
+        assert_eq!(each_once(listed.into_iter().map(|node| node.id)), expected, "{selector}");
+        let known = list(h, || h.compliance().summaries(&selector)).await;
+        let known = good(known, "the compliance of a resource group");
+        assert_eq!(each_once(known.into_iter().map(|it| it.node)), expected, "{selector}");
+    }
+    let both = good(list(h, || fleet.nodes(&of(&[&web, &all]))).await, "listing two groups");
+    let told = both.iter().find(|node| node.id == first).map(|node| &node.resource_groups);
+    assert_eq!(told, Some(&BTreeSet::from([web, all])), "the groups that it was asked for by");
+    let scope = first.scope().clone();
+    let here = of(&[&none])
+        .with_accounts([scope.account().clone()])
+        .with_regions([scope.region().clone()]);
+    for unknown in [here, of(&[&none]).with_ids([first])] {
+        let listed = list(h, || fleet.nodes(&unknown)).await;
+        bad(listed, ErrorKind::NotFound, "an unknown resource group");
+    }
+}
+
+/// `nodes`: a node whose agent does not answer says why, and on evidence alone.
+pub async fn an_unmanaged_node_says_why(h: &dyn Harness) {
+    let os = first_os(h);
+    let seed = || NodeSeed::new(os.clone());
+    let managed = h.add_node(seed()).await;
+    let off = h.add_node(seed().with_power(PowerState::Stopped)).await;
+    let silent = h.add_node(seed()).await;
+    h.lose_agent(&silent).await;
+    let bare = h.add_node(seed().with_access(AccessStatus::NoIdentity)).await;
+    let poor = h.add_node(seed().with_access(AccessStatus::MissingPermissions)).await;
+    let fleet = h.fleet();
+    let listed = good(list(h, || fleet.nodes(&NodeSelector::all())).await, "listing the nodes");
+    assert_eq!(listed.len(), 5);
+    for node in &listed {
+        let answers = node.reachability == Reachability::Online;
+        assert_eq!(node.unmanaged.is_none(), answers, "{node:?}");
+    }
+    let why =
+        |id: &NodeId| listed.iter().find(|node| node.id == *id).and_then(|node| node.unmanaged);
+    assert_eq!(why(&managed), None);
+    assert_eq!(why(&off), Some(UnmanagedReason::NotRunning));
+    assert!(matches!(why(&silent), Some(UnmanagedReason::Silent { .. })), "{:?}", why(&silent));
+    if fleet.capabilities_for(bare.scope()).access {
+        assert_eq!(why(&bare), Some(UnmanagedReason::NoIdentity));
+        let poor = why(&poor);
+        assert!(matches!(poor, Some(UnmanagedReason::NotRegistered { .. })), "{poor:?}");
     }
 }
 

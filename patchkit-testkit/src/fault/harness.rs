@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use patchkit_core::{
     Baseline, BaselineId, Clock, ComplianceReport, Fleet, NodeId, OperatingSystem, OperationId,
-    PatchBaseline, PatchGroup, PatchGroupName,
+    PatchBaseline, PatchGroup, PatchGroupName, ResourceGroupName,
 };
 
 use super::{FaultPlan, Faults, Faulty};
@@ -111,6 +111,10 @@ impl<H: Harness> Harness for FaultyHarness<H> {
 
     async fn add_registration(&self, group: &PatchGroupName, baseline: &BaselineId) {
         self.inner.add_registration(group, baseline).await;
+    }
+
+    async fn add_resource_group(&self, group: &ResourceGroupName, nodes: &[NodeId]) {
+        self.inner.add_resource_group(group, nodes).await;
     }
 
     async fn make_trouble(&self, trouble: Trouble) {
