@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Feature {
-    /// Lists nodes and reads their states. Every other feature but the last ones needs it.
+    /// Lists nodes and reads their states. Every feature that is about nodes needs it.
     Nodes,
     /// Reads what is known of nodes' patches.
     Compliance,
@@ -38,6 +38,20 @@ pub enum Feature {
     Automation,
     /// Selects by Resource Group.
     ResourceGroups,
+    /// Reads what AWS Config recorded of nodes' compliance over time.
+    ComplianceHistory,
+    /// Lists activations and hybrid nodes that have fallen silent.
+    Hybrid,
+    /// Makes and deletes activations, and gives hybrid nodes up.
+    HybridWrite,
+    /// Lists resource data syncs, and says whether they fill the lake.
+    Lake,
+    /// Makes and deletes resource data syncs.
+    LakeWrite,
+    /// Checks what an account and Region is set up with.
+    SetupCheck,
+    /// Makes what a setup lacks; with [`SetupCheck`](Self::SetupCheck), for each step looks first.
+    SetupFix,
     /// Opens other accounts and Regions: what the caller's own account must allow, and for
     /// `ec2:DescribeRegions` each account.
     Accounts,
@@ -45,7 +59,7 @@ pub enum Feature {
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 23] = [
         Self::Nodes,
         Self::Compliance,
         Self::Patch,
@@ -61,6 +75,13 @@ impl Feature {
         Self::Schedules,
         Self::Automation,
         Self::ResourceGroups,
+        Self::ComplianceHistory,
+        Self::Hybrid,
+        Self::HybridWrite,
+        Self::Lake,
+        Self::LakeWrite,
+        Self::SetupCheck,
+        Self::SetupFix,
         Self::Accounts,
     ];
 
@@ -163,6 +184,57 @@ impl Feature {
                 "ssm:StopAutomationExecution",
             ],
             Self::ResourceGroups => &["resource-groups:ListGroupResources"],
+            Self::ComplianceHistory => &["config:GetResourceConfigHistory"],
+            Self::Hybrid => &["ssm:DescribeActivations", "ssm:DescribeInstanceInformation"],
+            Self::HybridWrite => &[
+                "iam:PassRole",
+                "ssm:CreateActivation",
+                "ssm:DeleteActivation",
+                "ssm:DeregisterManagedInstance",
+            ],
+            Self::Lake => &["ssm:ListResourceDataSync"],
+            Self::LakeWrite => &["ssm:CreateResourceDataSync", "ssm:DeleteResourceDataSync"],
+            Self::SetupCheck => &[
+                "config:DescribeConfigRules",
+                "config:DescribeRemediationConfigurations",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeVpcEndpoints",
+                "ec2:DescribeVpcs",
+                "iam:GetInstanceProfile",
+                "iam:GetPolicy",
+                "iam:GetPolicyVersion",
+                "iam:GetRole",
+                "iam:GetRolePolicy",
+                "iam:ListAttachedRolePolicies",
+                "iam:ListRolePolicies",
+                "resource-groups:GetGroupQuery",
+                "s3:GetBucketPolicy",
+                "s3:ListBucket",
+                "sns:GetTopicAttributes",
+                "ssm:ListAssociations",
+                "ssm:ListResourceDataSync",
+            ],
+            Self::SetupFix => &[
+                "config:PutConfigRule",
+                "config:PutRemediationConfigurations",
+                "ec2:AuthorizeSecurityGroupIngress",
+                "ec2:CreateSecurityGroup",
+                "ec2:CreateVpcEndpoint",
+                "ec2:DescribeRouteTables",
+                "ec2:DescribeSubnets",
+                "iam:AddRoleToInstanceProfile",
+                "iam:AttachRolePolicy",
+                "iam:CreateInstanceProfile",
+                "iam:CreateRole",
+                "iam:PassRole",
+                "iam:PutRolePolicy",
+                "resource-groups:CreateGroup",
+                "s3:CreateBucket",
+                "s3:PutBucketPolicy",
+                "sns:CreateTopic",
+                "ssm:CreateAssociation",
+                "ssm:CreateResourceDataSync",
+            ],
             Self::Accounts => &[
                 "ec2:DescribeRegions",
                 "organizations:ListAccounts",
