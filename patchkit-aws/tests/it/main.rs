@@ -18,6 +18,14 @@ mod group;
 #[cfg(feature = "ec2")]
 mod harness;
 mod hybrid;
+#[cfg(all(
+    feature = "config",
+    feature = "ec2",
+    feature = "organizations",
+    feature = "resource-groups",
+    feature = "s3",
+    feature = "sns"
+))]
 mod policy;
 mod power;
 #[cfg(feature = "resource-groups")]
