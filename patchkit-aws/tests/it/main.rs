@@ -18,6 +18,7 @@ mod group;
 #[cfg(feature = "ec2")]
 mod harness;
 mod hybrid;
+mod log;
 #[cfg(all(
     feature = "config",
     feature = "ec2",
@@ -30,9 +31,12 @@ mod policy;
 mod power;
 #[cfg(feature = "resource-groups")]
 mod resource_group;
+#[cfg(feature = "ec2")]
+mod secret;
 #[cfg(all(feature = "ec2", feature = "s3"))]
 mod setup;
 mod support;
 mod sync;
 mod tags;
 mod window;
+mod wire;
