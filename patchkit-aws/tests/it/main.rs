@@ -13,6 +13,8 @@ mod conformance;
 mod cost;
 #[cfg(all(feature = "ec2", feature = "organizations"))]
 mod estate;
+#[cfg(all(feature = "ec2", feature = "sns"))]
+mod fault;
 mod fleet;
 mod group;
 #[cfg(feature = "ec2")]
