@@ -56,6 +56,8 @@ mod estate;
 mod event;
 mod fleet;
 mod group;
+#[cfg(feature = "config")]
+mod history;
 mod hybrid;
 mod ids;
 mod limit;
@@ -93,6 +95,8 @@ pub use compliance::{
 pub use config::{PlainHttp, SsmBuilder};
 pub use estate::{Accounts, OpenedEstate, UnopenedScope};
 pub use event::{CloudEvent, CloudEventKind};
+#[cfg(feature = "config")]
+pub use history::{RecordedCompliance, RecordedEvent};
 pub use hybrid::{ActivationRequest, HybridActivation, ListedActivation, StaleNode};
 pub use ids::{AssociationId, AutomationId, WindowId};
 pub use limit::{CallBudget, Rate};
@@ -102,13 +106,13 @@ pub use policy::{Feature, policy};
 #[cfg(feature = "config")]
 pub use rules::{ConfigRule, RuleResult, RuleVerdict};
 pub use schedule::{PatchTask, ScheduleTarget};
-#[cfg(all(feature = "config", feature = "ec2", feature = "s3"))]
-pub use setup::ManagedRule;
 #[cfg(all(feature = "ec2", feature = "s3"))]
 pub use setup::{
     LakeAccess, LakeOwner, SetupFinding, SetupItem, SetupOptions, SetupOutcome, SetupReport,
     SetupState, SetupStep, StepResult, TagGroup, Tagged,
 };
+#[cfg(all(feature = "config", feature = "ec2", feature = "s3"))]
+pub use setup::ManagedRule;
 pub use ssm::Ssm;
 pub use sync::{
     LakeDestination, LakeExpectation, LakeFinding, LakeSharing, LakeState, LakeSync,

@@ -1,7 +1,4 @@
 //! AWS Config: rules, and what they say of nodes.
-//!
-//! The history of a node's compliance, which Config records too (GetResourceConfigHistory), is not
-//! read: there is nothing to prove the reading against.
 
 use std::sync::Arc;
 

@@ -19,6 +19,8 @@ mod fleet;
 mod group;
 #[cfg(feature = "ec2")]
 mod harness;
+#[cfg(feature = "config")]
+mod history;
 mod hybrid;
 mod log;
 #[cfg(all(

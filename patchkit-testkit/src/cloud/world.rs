@@ -353,7 +353,8 @@ impl State {
         let before = aws.scan.as_ref().and_then(|scan| scan.last_no_reboot_install);
         let no_reboot =
             operation == OperationKind::Install && execution.reboot_option == "NoReboot";
-        aws.scan = Some(Arc::new(PatchScan {
+        let (scope, id) = (aws.scope, aws.id.clone());
+        let last = aws.scan.replace(Arc::new(PatchScan {
             judgement,
             patches,
             told,
@@ -369,6 +370,9 @@ impl State {
             install_override: execution.install_override,
             last_no_reboot_install: if no_reboot { Some(now) } else { before },
         }));
+        if let Some(last) = last {
+            self.scope_mut(scope).config.remember(&id, last);
+        }
         self.sync_node(at, Part::Scan);
     }
 }

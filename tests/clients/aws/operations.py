@@ -73,6 +73,7 @@ CONFIG = """
     PutRemediationConfigurations DescribeRemediationConfigurations DeleteRemediationConfiguration
     StartRemediationExecution DescribeRemediationExecutionStatus
     DescribeConfigurationRecorders DescribeConfigurationRecorderStatus
+    GetResourceConfigHistory
 """
 
 RESOURCE_GROUPS = """

@@ -1,11 +1,12 @@
 """Config: rules over patch compliance, and queries."""
 
+import datetime
 import json
 
 import pytest
 
 from aws.cloud import eventually, every, once, refused
-from aws.fleet import fresh, scanned
+from aws.fleet import fresh, run, scanned, states
 
 PATCHES = "EC2_MANAGEDINSTANCE_PATCH_COMPLIANCE_STATUS_CHECK"
 TYPE = "AWS::SSM::PatchCompliance"
@@ -260,3 +261,37 @@ def test_a_remediation_is_of_a_rule_that_is_there(config):
     key = {"resourceType": "AWS::EC2::Instance", "resourceId": "i-0fffffffffffffff0"}
     call = config.start_remediation_execution
     refused(code, call, ConfigRuleName=UNKNOWN, ResourceKeys=[key])
+
+
+def test_the_history_of_a_node_has_an_item_for_each_scan(aws, config):
+    _, nodes = scanned(aws)
+    node = nodes[0]
+    run(aws.client("ssm"), [node])
+    name = f"AWS::SSM::ManagedInstanceInventory/{node}"
+    operation, key = "get_resource_config_history", "configurationItems"
+    asked = {"resourceType": TYPE, "resourceId": name}
+    items = every(config, operation, key, **asked)
+    assert len(items) >= 2
+    times = [it["configurationItemCaptureTime"] for it in items]
+    assert times == sorted(times, reverse=True)
+    assert {it["resourceId"] for it in items} == {name}
+    assert items[-1]["configurationItemStatus"] == "ResourceDiscovered"
+    newest = json.loads(items[0]["configuration"])
+    found = newest["AWS:ComplianceItem"]["Content"]["Patch"]
+    state = states(aws.client("ssm"), [node])[node]
+    missing = [it for it in found.values() if it["PatchState"] == "Missing"]
+    assert len(missing) == state["MissingCount"]
+    forward = every(config, operation, key, chronologicalOrder="Forward", **asked)
+    assert forward == items[::-1]
+    assert every(config, operation, key, 1, **asked) == items
+    since = every(config, operation, key, earlierTime=times[0], **asked)
+    assert since == items[:1]
+
+
+def test_the_history_of_what_is_not_known_is_refused(config):
+    call = config.get_resource_config_history
+    name = "AWS::SSM::ManagedInstanceInventory/i-0fffffffffffffff0"
+    refused("ResourceNotDiscoveredException", call, resourceType=TYPE, resourceId=name)
+    late, soon = datetime.datetime(2030, 1, 2), datetime.datetime(2030, 1, 1)
+    times = {"earlierTime": late, "laterTime": soon}
+    refused("InvalidTimeRangeException", call, resourceType=TYPE, resourceId=name, **times)

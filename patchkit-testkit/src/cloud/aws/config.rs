@@ -10,6 +10,7 @@
 
 mod aggregators;
 mod evaluate;
+mod history;
 mod recorders;
 mod remediation;
 mod results;
@@ -19,20 +20,22 @@ mod sql;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
 use self::{
     aggregators::Aggregator,
+    history::Past,
     remediation::Remediation,
     rules::{Managed, Rule},
 };
 use super::{AwsError, Call, Operations, page::Page};
-use crate::rng::mix;
+use crate::{cloud::world::judge::PatchScan, rng::mix};
 
 pub(super) const OPERATIONS: &[Operations] = &[
     aggregators::OPERATIONS,
+    history::OPERATIONS,
     recorders::OPERATIONS,
     remediation::OPERATIONS,
     results::OPERATIONS,
@@ -47,6 +50,7 @@ pub(crate) struct Store {
     aggregators: BTreeMap<String, Aggregator>,
     /// By the rule's name.
     remediations: BTreeMap<String, Remediation>,
+    past: Past,
 }
 
 impl Store {
@@ -60,7 +64,13 @@ impl Store {
             rules: Managed::ALL.map(rule).into(),
             aggregators: BTreeMap::new(),
             remediations: BTreeMap::new(),
+            past: Past::default(),
         }
+    }
+
+    /// Keeps what a node reported before it reports anew.
+    pub(crate) fn remember(&mut self, node: &str, scan: Arc<PatchScan>) {
+        self.past.remember(node, scan);
     }
 }
 
@@ -71,7 +81,16 @@ fn page(call: &Call<'_>, input: &Value, usual: usize) -> Result<Page, AwsError> 
     if asked[limit] == 0 {
         asked[limit] = Value::Null;
     }
-    Page::named(call, &asked, usual, ["NextToken", limit])
+    named_page(call, &asked, usual, ["NextToken", limit])
+}
+
+fn named_page(
+    call: &Call<'_>,
+    input: &Value,
+    usual: usize,
+    names: [&str; 2],
+) -> Result<Page, AwsError> {
+    Page::named(call, input, usual, names)
         .map_err(|_| AwsError::new("InvalidNextTokenException", "The next token is not valid."))
 }
 

@@ -78,23 +78,29 @@ impl State {
     /// What the last operation on a node reported, by the place of the patch; nothing where there
     /// was none.
     pub(crate) fn findings(&self, at: MachineIx) -> impl Iterator<Item = Finding<'_>> {
-        let machine = self.machine(at);
+        let scan = self.machine(at).aws.as_ref().and_then(|aws| aws.scan.as_deref());
+        scan.into_iter().flat_map(move |scan| self.findings_of(at, scan))
+    }
+
+    /// What an operation on a node reported, by the place of the patch.
+    pub(crate) fn findings_of<'a>(
+        &'a self,
+        at: MachineIx,
+        scan: &'a PatchScan,
+    ) -> impl Iterator<Item = Finding<'a>> {
         let system = self.system_of(at);
-        let scan = machine.aws.as_ref().and_then(|aws| aws.scan.as_deref());
-        scan.into_iter().flat_map(move |scan| {
-            scan.items().map(move |(place, judged)| {
-                let patch = &system.patches[place];
-                let state = spelled(&judged.state);
-                let there = state.starts_with("Installed");
-                Finding {
-                    patch,
-                    state,
-                    status: judged.status,
-                    level: judged.level,
-                    installed: there.then(|| self.installed_at(at, scan, place)),
-                    windows: system.is_windows(),
-                }
-            })
+        scan.items().map(move |(place, judged)| {
+            let patch = &system.patches[place];
+            let state = spelled(&judged.state);
+            let there = state.starts_with("Installed");
+            Finding {
+                patch,
+                state,
+                status: judged.status,
+                level: judged.level,
+                installed: there.then(|| self.installed_at(at, scan, place)),
+                windows: system.is_windows(),
+            }
         })
     }
 

@@ -8,7 +8,9 @@ use super::{
         AwsError, Call, Operations,
         resource::{self, Kind, Resource},
     },
-    aggregators, evaluate, page,
+    aggregators, evaluate,
+    history::{self, PATCHES},
+    page,
     rules::Managed,
     sql::Select,
 };
@@ -27,7 +29,6 @@ const PAGE: usize = 100;
 
 const INSTANCE: &str = "AWS::EC2::Instance";
 const INVENTORY: &str = "AWS::SSM::ManagedInstanceInventory";
-const PATCHES: &str = "AWS::SSM::PatchCompliance";
 const COMPLIANCE: &str = "AWS::Config::ResourceCompliance";
 const TYPES: [&str; 4] = [INSTANCE, INVENTORY, PATCHES, COMPLIANCE];
 
@@ -185,16 +186,7 @@ fn inventory(state: &State, resource: Resource<'_>) -> Option<Value> {
 fn patches(state: &State, resource: Resource<'_>) -> Option<Value> {
     let scan = resource.aws.scan.as_deref()?;
     let id = Managed::Patch.resource_id(&resource.aws.id);
-    let status = evaluate::of_status(scan.verdict.status)?;
-    let summary = json!({
-        "Status": status.word(),
-        "PatchBaselineId": &*scan.judgement.baseline.id,
-        "PatchGroup": scan.group.as_deref().unwrap_or_default(),
-        "ExecutionId": &*scan.execution,
-        "ExecutionType": scan.execution_type,
-        "ExecutionTime": scan.ended.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-    });
-    let content = json!({"SchemaVersion": "1.0", "Content": {"Patch": summary}});
+    let content = history::summary(scan)?;
     Some(item(state, resource, PATCHES, &id, json!({"AWS:ComplianceSummary": content})))
 }
 

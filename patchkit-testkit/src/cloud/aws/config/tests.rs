@@ -1,3 +1,6 @@
+use std::sync::Arc;
+
+use patchkit_core::OperationKind;
 use serde_json::{Value, json};
 
 use super::{
@@ -8,7 +11,10 @@ use super::{
     evaluate::Verdict,
     rules::Managed,
 };
-use crate::cloud::world::machine::{MachineIx, Power};
+use crate::cloud::world::{
+    Execution,
+    machine::{MachineIx, Power},
+};
 
 const PATCH: &str = "ec2-managedinstance-patch-compliance-status-check";
 const ASSOCIATION: &str = "ec2-managedinstance-association-compliance-status-check";
@@ -230,4 +236,75 @@ fn a_query_finds_what_the_rules_say() {
         let (name, _) = call(&cloud, "SelectResourceConfig", &query).unwrap_err();
         assert_eq!(name, "InvalidExpressionException", "{wrong}");
     }
+}
+
+/// What is recorded of a node that was scanned once more in each of some weeks.
+fn recorded(cloud: &TestCloud, weeks: u64) -> String {
+    let nodes = details(cloud, PATCH, &[]);
+    let name = resource_id(&nodes[0]).to_owned();
+    let node = name.rsplit('/').next().unwrap();
+    for _ in 0..weeks {
+        let mut state = cloud.state();
+        let at = state.find(HERE, node).unwrap();
+        let scan = state.machine(at).aws.as_ref().unwrap().scan.clone().unwrap();
+        let execution = Execution {
+            id: Arc::clone(&scan.execution),
+            kind: scan.execution_type,
+            snapshot: Arc::clone(&scan.snapshot),
+            started: state.now,
+            reboot_option: scan.reboot_option,
+            install_override: None,
+        };
+        state.upload_scan(at, Arc::clone(&scan.judgement), OperationKind::Scan, execution);
+        drop(state);
+        cloud.advance(7 * 24 * 3_600);
+    }
+    name
+}
+
+fn history(cloud: &TestCloud, input: &Value) -> (Vec<Value>, usize) {
+    let (mut input, mut found, mut pages) = (input.clone(), Vec::new(), 0);
+    loop {
+        let page = call(cloud, "GetResourceConfigHistory", &input).unwrap();
+        found.extend(page["configurationItems"].as_array().unwrap().clone());
+        pages += 1;
+        match page.get("nextToken") {
+            Some(token) => input["nextToken"] = token.clone(),
+            None => return (found, pages),
+        }
+    }
+}
+
+#[test]
+fn a_call_looks_at_seven_days_of_the_history_and_every_item_comes_once_in_order() {
+    let cloud = TestCloud::new(40);
+    let name = recorded(&cloud, 4);
+    let input = json!({"resourceType": "AWS::SSM::PatchCompliance", "resourceId": name});
+    let (items, pages) = history(&cloud, &input);
+    assert_eq!(items.len(), 5, "the one from before, and four");
+    assert!(pages >= 4, "{pages}");
+    let times: Vec<f64> =
+        items.iter().map(|it| it["configurationItemCaptureTime"].as_f64().unwrap()).collect();
+    assert!(times.windows(2).all(|it| it[0] > it[1]), "{times:?}");
+    let mut forward = input.clone();
+    forward["chronologicalOrder"] = json!("Forward");
+    let mut reversed = history(&cloud, &forward).0;
+    reversed.reverse();
+    assert_eq!(reversed, items);
+    let mut two = input;
+    two["earlierTime"] = json!(times[3]);
+    two["laterTime"] = json!(times[2]);
+    assert_eq!(history(&cloud, &two).0, items[2..4]);
+}
+
+#[test]
+fn there_is_no_history_of_what_was_never_scanned_nor_of_other_types() {
+    let cloud = TestCloud::new(8);
+    let refused = |kind: &str, id: &str| {
+        let input = json!({"resourceType": kind, "resourceId": id});
+        call(&cloud, "GetResourceConfigHistory", &input).unwrap_err().0
+    };
+    let nobody = "AWS::SSM::ManagedInstanceInventory/i-0fffffffffffffff0";
+    assert_eq!(refused("AWS::SSM::PatchCompliance", nobody), "ResourceNotDiscoveredException");
+    assert_eq!(refused("AWS::EC2::Instance", nobody), "ValidationException");
 }

@@ -147,7 +147,7 @@ pub(crate) fn patch_details(scan: &PatchScan, finding: &Finding<'_>) -> Row {
     details
 }
 
-fn patch_item(scan: &PatchScan, finding: &Finding<'_>) -> Row {
+pub(crate) fn patch_item(scan: &PatchScan, finding: &Finding<'_>) -> Row {
     let mut item = head("Patch", &scan.execution, scan.execution_type, scan.started);
     item.extend(row([
         ("Id", finding.patch.id.as_str()),
