@@ -112,7 +112,7 @@ pub use setup::{
     SetupState, SetupStep, StepResult, TagGroup, Tagged,
 };
 #[cfg(all(feature = "config", feature = "ec2", feature = "s3"))]
-pub use setup::ManagedRule;
+pub use setup::{ManagedRule, RuleRemediation};
 pub use ssm::Ssm;
 pub use sync::{
     LakeDestination, LakeExpectation, LakeFinding, LakeSharing, LakeState, LakeSync,

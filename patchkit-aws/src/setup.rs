@@ -11,6 +11,8 @@ mod inventory;
 mod network;
 mod options;
 mod policy;
+#[cfg(feature = "config")]
+mod remediation;
 mod role;
 #[cfg(feature = "config")]
 mod rule;
@@ -24,14 +26,14 @@ use jiff::Timestamp;
 use patchkit_core::{ErrorKind, Result, Scope};
 use serde::{Deserialize, Serialize};
 
-#[cfg(feature = "config")]
-pub use self::rule::ManagedRule;
 use self::step::undo;
 pub use self::{
     options::{LakeOwner, SetupOptions, TagGroup},
     policy::{LakeAccess, Tagged},
     step::SetupStep,
 };
+#[cfg(feature = "config")]
+pub use self::{remediation::RuleRemediation, rule::ManagedRule};
 use crate::{LakeDestination, LakeFinding, LakeState, LakeSyncCreation, Ssm, client::Client};
 
 /// Something that the reference case needs.
@@ -46,6 +48,8 @@ pub enum SetupItem {
     LakePolicy(String),
     /// The role that managed nodes take.
     Role(String),
+    /// The role that hybrid nodes take.
+    HybridRole(String),
     /// What lets nodes with this role write to the log bucket.
     LogAccess(String),
     /// The instance profile that holds the role.
@@ -66,6 +70,9 @@ pub enum SetupItem {
     /// A rule of AWS Config.
     #[cfg(feature = "config")]
     ConfigRule(ManagedRule),
+    /// The remediation of a rule.
+    #[cfg(feature = "config")]
+    Remediation(ManagedRule),
     /// The association by which nodes gather their inventory.
     Inventory,
     /// The resource data sync to the central bucket.
@@ -79,6 +86,7 @@ impl fmt::Display for SetupItem {
             Self::LakeBucket(name) => write!(f, "central bucket {name}"),
             Self::LakePolicy(name) => write!(f, "policy of the central bucket {name}"),
             Self::Role(name) => write!(f, "role {name}"),
+            Self::HybridRole(name) => write!(f, "role {name} of hybrid nodes"),
             Self::LogAccess(role) => write!(f, "access of the role {role} to the log bucket"),
             Self::InstanceProfile(name) => write!(f, "instance profile {name}"),
             Self::Endpoint { vpc, service } => write!(f, "endpoint of {service} in {vpc}"),
@@ -88,6 +96,10 @@ impl fmt::Display for SetupItem {
             Self::Topic(name) => write!(f, "topic {name}"),
             #[cfg(feature = "config")]
             Self::ConfigRule(rule) => write!(f, "rule {} of AWS Config", rule.identifier()),
+            #[cfg(feature = "config")]
+            Self::Remediation(rule) => {
+                write!(f, "remediation of the rule {} of AWS Config", rule.identifier())
+            }
             Self::Inventory => f.write_str("inventory association"),
             Self::LakeSync(name) => write!(f, "resource data sync {name}"),
         }
@@ -225,6 +237,9 @@ impl Ssm {
             findings.extend(role::find(client, role, logs.as_deref()).await);
             findings.push(role::find_profile(client, role).await);
         }
+        if let Some(role) = &options.hybrid_role {
+            findings.push(role::find_hybrid(client, role).await);
+        }
         for vpc in &options.vpcs {
             findings.extend(network::find(client, vpc).await);
         }
@@ -238,6 +253,8 @@ impl Ssm {
         }
         #[cfg(feature = "config")]
         findings.extend(rule::find(client, &options.rules).await);
+        #[cfg(feature = "config")]
+        findings.extend(remediation::find(client, &options.remediations).await);
         if let Some(schedule) = &options.inventory {
             findings.push(inventory::find(client, schedule).await);
         }
@@ -341,6 +358,8 @@ async fn is_done(client: &Arc<Client>, step: &SetupStep) -> Result<bool> {
         SetupStep::CreateTopic { topic } => topic::exists(client, topic).await,
         #[cfg(feature = "config")]
         SetupStep::PutConfigRule { rule } => rule::exists(client, *rule).await,
+        #[cfg(feature = "config")]
+        SetupStep::PutRemediation { remediation } => remediation::exists(client, remediation).await,
         SetupStep::AssociateInventory { .. } => {
             Ok(!inventory::associations(client).await?.is_empty())
         }
@@ -375,6 +394,8 @@ async fn act(client: &Arc<Client>, step: &SetupStep) -> Result<()> {
         SetupStep::CreateTopic { topic } => topic::create(client, topic).await,
         #[cfg(feature = "config")]
         SetupStep::PutConfigRule { rule } => rule::put(client, *rule).await,
+        #[cfg(feature = "config")]
+        SetupStep::PutRemediation { remediation } => remediation::put(client, remediation).await,
         SetupStep::AssociateInventory { schedule } => inventory::associate(client, schedule).await,
         SetupStep::CreateSync { .. } => Ok(()),
     }

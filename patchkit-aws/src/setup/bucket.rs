@@ -28,7 +28,7 @@ pub(super) async fn find(client: &Client, item: SetupItem, bucket: &str) -> Setu
 pub(super) async fn find_lake(client: &Client, lake: &LakeOwner) -> [SetupFinding; 2] {
     let to = &lake.expected.destination;
     let bucket = find(client, SetupItem::LakeBucket(to.bucket.clone()), &to.bucket).await;
-    let access = LakeAccess::new(&lake.accounts, client.partition(), to);
+    let access = LakeAccess::new(lake, client.partition());
     let policy = match current_policy(client, &to.bucket).await {
         // Without a bucket there is none either.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -31,6 +31,8 @@ pub struct SetupOptions {
     pub lake: Option<LakeOwner>,
     /// The role of managed nodes, and the instance profile of the same name.
     pub role: Option<String>,
+    /// The role that hybrid nodes take by their activations.
+    pub hybrid_role: Option<String>,
     /// The VPCs whose nodes reach Systems Manager through endpoints.
     pub vpcs: Vec<String>,
     /// The Resource Groups that nodes are selected by.
@@ -42,6 +44,9 @@ pub struct SetupOptions {
     /// The rules of AWS Config that judge nodes.
     #[cfg(feature = "config")]
     pub rules: Vec<super::ManagedRule>,
+    /// What is started for the resources that a rule finds wrong.
+    #[cfg(feature = "config")]
+    pub remediations: Vec<super::RuleRemediation>,
     /// How often nodes gather their inventory: `rate(12 hours)`.
     pub inventory: Option<String>,
 }
@@ -81,6 +86,8 @@ pub struct LakeOwner {
     pub expected: LakeExpectation,
     /// The name of the syncs.
     pub sync_name: String,
+    /// The organization all of whose accounts may write to it, those that join later too.
+    pub organization: Option<String>,
 }
 
 impl SetupOptions {
@@ -108,6 +115,13 @@ impl SetupOptions {
     #[must_use]
     pub fn with_role(mut self, name: impl Into<String>) -> Self {
         self.role = Some(name.into());
+        self
+    }
+
+    /// Asks for a role for hybrid nodes, which their activations name.
+    #[must_use]
+    pub fn with_hybrid_role(mut self, name: impl Into<String>) -> Self {
+        self.hybrid_role = Some(name.into());
         self
     }
 
@@ -142,6 +156,17 @@ impl SetupOptions {
         self
     }
 
+    /// Asks for the remediation of a rule of AWS Config, and for the rule.
+    #[cfg(feature = "config")]
+    #[must_use]
+    pub fn with_remediation(mut self, remediation: super::RuleRemediation) -> Self {
+        if !self.rules.contains(&remediation.rule) {
+            self.rules.push(remediation.rule);
+        }
+        self.remediations.push(remediation);
+        self
+    }
+
     /// Asks for the association by which all nodes gather their inventory.
     #[must_use]
     pub fn with_inventory(mut self, schedule: impl Into<String>) -> Self {
@@ -168,7 +193,13 @@ impl LakeOwner {
     /// A lake that the owner's account alone fills, by syncs named `patchkit-lake`.
     pub fn new(account: AccountId, expected: LakeExpectation) -> Self {
         let accounts = vec![account.clone()];
-        Self { account, accounts, expected, sync_name: "patchkit-lake".to_owned() }
+        Self {
+            account,
+            accounts,
+            expected,
+            sync_name: "patchkit-lake".to_owned(),
+            organization: None,
+        }
     }
 
     /// Adds accounts whose syncs write to it.
@@ -179,6 +210,14 @@ impl LakeOwner {
                 self.accounts.push(account);
             }
         }
+        self
+    }
+
+    /// Lets all accounts of an organization write to it, `o-…`, those that join later too: the
+    /// bucket's policy then asks for the organization (`aws:SourceOrgID`) in place of accounts.
+    #[must_use]
+    pub fn with_organization(mut self, id: impl Into<String>) -> Self {
+        self.organization = Some(id.into());
         self
     }
 

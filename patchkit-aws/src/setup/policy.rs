@@ -5,7 +5,8 @@ use patchkit_core::AccountId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{LakeDestination, LakeSharing};
+use super::LakeOwner;
+use crate::LakeSharing;
 
 const SERVICE: &str = "ssm.amazonaws.com";
 
@@ -21,6 +22,9 @@ pub struct LakeAccess {
     pub prefix: String,
     /// Whether objects carry tags, as those of an organization's syncs do.
     pub tagged: Tagged,
+    /// The organization all of whose accounts are let in, those that join later too: `o-…`.
+    #[serde(default)]
+    pub organization: Option<String>,
 }
 
 /// Whether the objects of a lake carry tags.
@@ -33,13 +37,20 @@ pub enum Tagged {
 }
 
 impl LakeAccess {
-    pub(super) fn new(accounts: &[AccountId], partition: &str, to: &LakeDestination) -> Self {
+    pub(super) fn new(owner: &LakeOwner, partition: &str) -> Self {
+        let to = &owner.expected.destination;
         let tagged = match to.sharing {
             LakeSharing::Organization => Tagged::WithOrganization,
             _ => Tagged::No,
         };
         let prefix = to.prefix.as_deref().unwrap_or_default().trim_matches('/').to_owned();
-        Self { accounts: accounts.to_vec(), partition: partition.to_owned(), prefix, tagged }
+        Self {
+            accounts: owner.accounts.clone(),
+            partition: partition.to_owned(),
+            prefix,
+            tagged,
+            organization: owner.organization.clone(),
+        }
     }
 
     fn folder(&self) -> String {
@@ -50,16 +61,20 @@ impl LakeAccess {
     pub(super) fn document(&self, bucket: &str) -> String {
         let Self { accounts, partition, .. } = self;
         let folder = self.folder();
-        let objects: Vec<String> = accounts
-            .iter()
-            .map(|it| format!("arn:{partition}:s3:::{bucket}/{folder}*/accountid={it}/*"))
-            .collect();
-        let syncs: Vec<String> = accounts
-            .iter()
-            .map(|it| format!("arn:{partition}:ssm:*:{it}:resource-data-sync/*"))
-            .collect();
+        let each = |of: &dyn Fn(&str) -> String| -> Vec<String> {
+            match &self.organization {
+                Some(_) => vec![of("*")],
+                None => accounts.iter().map(|it| of(it.as_str())).collect(),
+            }
+        };
+        let objects =
+            each(&|it| format!("arn:{partition}:s3:::{bucket}/{folder}*/accountid={it}/*"));
+        let syncs = each(&|it| format!("arn:{partition}:ssm:*:{it}:resource-data-sync/*"));
         // These keep a stranger from having the service write here for him.
-        let source = json!({"aws:SourceAccount": accounts});
+        let source = match &self.organization {
+            Some(organization) => json!({"aws:SourceOrgID": organization}),
+            None => json!({"aws:SourceAccount": accounts}),
+        };
         let mut delivery = source.clone();
         delivery["s3:x-amz-acl"] = json!("bucket-owner-full-control");
         let principal = json!({"Service": SERVICE});
@@ -105,30 +120,49 @@ impl LakeAccess {
         let statements = items(&policy["Statement"]);
         let root = format!("arn:{}:s3:::{bucket}", self.partition);
         let mut lacks = Vec::new();
-        let mut ask = |action: &str, resource: &str, account: &AccountId| {
-            if !lets(&statements, action, resource, account) {
+        let mut ask = |action: &str, resource: &str, from: Source<'_>| {
+            if !lets(&statements, action, resource, from) {
                 lacks.push(format!("it does not let {SERVICE} do {action} on {resource}"));
             }
         };
-        if let Some(first) = self.accounts.first() {
-            ask("s3:GetBucketAcl", &root, first);
+        let organization = self.organization.as_deref();
+        let from = |account| Source { account: Some(account), organization };
+        // Of an organization, also an account that nobody has named yet.
+        let strangers = organization.map(|_| Source { account: None, organization });
+        let named = self.accounts.iter().map(|it| from(it.as_str()));
+        let sources: Vec<Source<'_>> = strangers.into_iter().chain(named).collect();
+        if let Some(first) = sources.first() {
+            ask("s3:GetBucketAcl", &root, *first);
         }
-        for account in &self.accounts {
+        for from in sources {
             // Some object of this account.
             let object = format!(
-                "{root}/{}AWS:InstanceInformation/accountid={account}/test.json",
-                self.folder()
+                "{root}/{}AWS:InstanceInformation/accountid={}/test.json",
+                self.folder(),
+                from.account.unwrap_or(UNNAMED)
             );
-            ask("s3:PutObject", &object, account);
+            ask("s3:PutObject", &object, from);
             if self.tagged == Tagged::WithOrganization {
-                ask("s3:PutObjectTagging", &object, account);
+                ask("s3:PutObjectTagging", &object, from);
             }
         }
         lacks
     }
 }
 
-fn lets(statements: &[&Value], action: &str, resource: &str, account: &AccountId) -> bool {
+/// An account that is in no policy.
+const UNNAMED: &str = "000000000000";
+
+/// Whose sync asks.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    /// None for one that nobody has named.
+    account: Option<&'a str>,
+    /// Its organization, where that is known.
+    organization: Option<&'a str>,
+}
+
+fn lets(statements: &[&Value], action: &str, resource: &str, from: Source<'_>) -> bool {
     let applies = |it: &&&Value, effect: &str| {
         it["Effect"] == effect
             && names_service(&it["Principal"])
@@ -138,18 +172,21 @@ fn lets(statements: &[&Value], action: &str, resource: &str, account: &AccountId
     let denied = statements.iter().any(|it| applies(&it, "Deny") && it["Condition"].is_null());
     let allowed = statements
         .iter()
-        .any(|it| applies(&it, "Allow") && is_for(&it["Condition"]["StringEquals"], account));
+        .any(|it| applies(&it, "Allow") && is_for(&it["Condition"]["StringEquals"], from));
     allowed && !denied
 }
 
-/// Whether a condition on the account lets this one pass. The names of keys have no case.
-fn is_for(equals: &Value, account: &AccountId) -> bool {
-    let of_account = equals.as_object().and_then(|keys| {
-        keys.iter().find(|(key, _)| key.eq_ignore_ascii_case("aws:SourceAccount"))
-    });
-    of_account.is_none_or(|(_, accounts)| {
-        items(accounts).iter().any(|it| it.as_str() == Some(account.as_str()))
-    })
+/// Whether a condition on the account and one on its organization let this one pass; what is not
+/// known of it is taken to be so. The names of keys have no case.
+fn is_for(equals: &Value, from: Source<'_>) -> bool {
+    let named = |name: &str| {
+        let keys = equals.as_object()?;
+        keys.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, values)| values)
+    };
+    let has = |values: &Value, it: &str| items(values).iter().any(|of| of.as_str() == Some(it));
+    named("aws:SourceAccount").is_none_or(|them| from.account.is_some_and(|it| has(them, it)))
+        && named("aws:SourceOrgID")
+            .is_none_or(|them| from.organization.is_none_or(|it| has(them, it)))
 }
 
 fn names_service(principal: &Value) -> bool {
@@ -185,11 +222,35 @@ fn matches(pattern: &Value, text: &str, case: Case) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{LakeDestination, LakeExpectation};
 
     fn access(accounts: &[&str]) -> LakeAccess {
         let accounts: Vec<AccountId> = accounts.iter().map(|it| it.parse().unwrap()).collect();
         let to = LakeDestination::new("lake", "eu-west-1".parse().unwrap()).with_prefix("all/");
-        LakeAccess::new(&accounts, "aws", &to)
+        let mut owner = LakeOwner::new(accounts[0].clone(), LakeExpectation::new(to));
+        owner.accounts = accounts;
+        LakeAccess::new(&owner, "aws")
+    }
+
+    #[test]
+    fn an_organization_is_let_in_with_accounts_that_nobody_has_named_and_no_other_is() {
+        let mut whole = access(&["111122223333"]);
+        whole.organization = Some("o-0123456789".to_owned());
+        let written = whole.document("lake");
+        assert!(!written.contains("111122223333"), "{written}");
+        assert_eq!(whole.lacks("lake", &written), Vec::<String>::new());
+        let other = LakeAccess { organization: Some("o-9876543210".to_owned()), ..whole.clone() };
+        assert_eq!(other.lacks("lake", &written).len(), 3);
+        // A policy that names accounts holds only for these.
+        let named = access(&["111122223333"]);
+        let lacks = whole.lacks("lake", &named.document("lake"));
+        assert!(
+            matches!(&lacks[..], [acl, put] if acl.contains("GetBucketAcl")
+            && put.contains("accountid=000000000000")),
+            "{lacks:?}"
+        );
+        // One for the organization will do for its accounts.
+        assert_eq!(named.lacks("lake", &written), Vec::<String>::new());
     }
 
     #[test]

@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use aws_smithy_types::retry::RetryConfig;
 use patchkit_core::{Error, ErrorKind, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{SetupFinding, SetupItem, SetupStep};
 use crate::{access::Verdict, client::Client};
 
 const CORE_POLICY: &str = "AmazonSSMManagedInstanceCore";
 const LOG_POLICY: &str = "PatchKitLogs";
-const SERVICE: &str = "ec2.amazonaws.com";
+/// Whom the nodes' roles trust: instances take theirs through EC2, hybrid nodes through Systems
+/// Manager (user guide, "Create the IAM service role required for Systems Manager in hybrid and
+/// multicloud environments").
+const EC2: &str = "ec2.amazonaws.com";
+const SSM: &str = "ssm.amazonaws.com";
 
 /// What is so of the role, and of its access to the log bucket.
 pub(super) async fn find(
@@ -20,13 +24,8 @@ pub(super) async fn find(
     logs: Option<&str>,
 ) -> Vec<SetupFinding> {
     let item = SetupItem::Role(role.to_owned());
-    let arn = format!("arn:{}:iam::aws:policy/{CORE_POLICY}", client.partition());
-    let verdict = client.roles.verdict(client, role, SERVICE).await;
-    let is_there = verdict.as_ref().is_ok_and(|it| it.exists);
-    let mut findings = vec![match verdict {
-        Ok(verdict) => judge(item, role, &verdict, arn),
-        Err(error) => SetupFinding::unknown(item, error.report()),
-    }];
+    let (found, is_there) = find_role(client, item, role, EC2).await;
+    let mut findings = vec![found];
     if let Some(bucket) = logs {
         let item = SetupItem::LogAccess(role.to_owned());
         // A role that is not there has no policy: one call less.
@@ -45,15 +44,40 @@ pub(super) async fn find(
     findings
 }
 
+/// What is so of the role that hybrid nodes take by their activation.
+pub(super) async fn find_hybrid(client: &Arc<Client>, role: &str) -> SetupFinding {
+    find_role(client, SetupItem::HybridRole(role.to_owned()), role, SSM).await.0
+}
+
+/// What is so of a role, and whether it is there.
+async fn find_role(
+    client: &Arc<Client>,
+    item: SetupItem,
+    role: &str,
+    service: &str,
+) -> (SetupFinding, bool) {
+    let arn = format!("arn:{}:iam::aws:policy/{CORE_POLICY}", client.partition());
+    match client.roles.verdict(client, role, service).await {
+        Ok(verdict) => (judge(item, role, service, &verdict, arn), verdict.exists),
+        Err(error) => (SetupFinding::unknown(item, error.report()), false),
+    }
+}
+
 /// Pure: what a role is worth.
-fn judge(item: SetupItem, role: &str, verdict: &Verdict, arn: String) -> SetupFinding {
+fn judge(
+    item: SetupItem,
+    role: &str,
+    service: &str,
+    verdict: &Verdict,
+    arn: String,
+) -> SetupFinding {
     let attach = SetupStep::AttachPolicy { role: role.to_owned(), arn };
     if !verdict.exists {
-        let create = SetupStep::CreateRole { role: role.to_owned(), service: SERVICE.to_owned() };
+        let create = SetupStep::CreateRole { role: role.to_owned(), service: service.to_owned() };
         return SetupFinding::missing(item, vec![create, attach]);
     }
     if !verdict.trusts {
-        return SetupFinding::wrong(item, format!("{SERVICE} may not take it"));
+        return SetupFinding::wrong(item, format!("{service} may not take it"));
     }
     if !verdict.missing.is_empty() {
         // The role is there; what is missing is the policy.
@@ -126,14 +150,7 @@ pub(super) async fn has_inline(client: &Client, role: &str, name: &str) -> Resul
 }
 
 pub(super) async fn create(client: &Client, role: &str, service: &str) -> Result<()> {
-    let trust = json!({
-        "Version": "2012-10-17",
-        "Statement": [{
-            "Effect": "Allow",
-            "Principal": {"Service": service},
-            "Action": "sts:AssumeRole",
-        }],
-    });
+    let trust = trust(client.partition(), client.scope.account().as_str(), service);
     let request = client
         .iam()
         .create_role()
@@ -144,6 +161,23 @@ pub(super) async fn create(client: &Client, role: &str, service: &str) -> Result
         .config_override(once());
     client.roles.forget(role);
     client.write("CreateRole", request.send()).await.map(drop)
+}
+
+/// Pure: who may take a role. Systems Manager takes it for this account's activations alone: another
+/// account cannot have it take the role for its own (the same page of the user guide).
+fn trust(partition: &str, account: &str, service: &str) -> Value {
+    let mut statement = json!({
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+    });
+    if service == SSM {
+        statement["Condition"] = json!({
+            "StringEquals": {"aws:SourceAccount": account},
+            "ArnLike": {"aws:SourceArn": format!("arn:{partition}:ssm:*:{account}:*")},
+        });
+    }
+    json!({"Version": "2012-10-17", "Statement": [statement]})
 }
 
 pub(super) async fn attach(client: &Client, role: &str, arn: &str) -> Result<()> {
@@ -201,7 +235,7 @@ mod tests {
     use crate::SetupState;
 
     fn of(verdict: &Verdict) -> SetupFinding {
-        judge(SetupItem::Role("node".to_owned()), "node", verdict, "arn".to_owned())
+        judge(SetupItem::Role("node".to_owned()), "node", EC2, verdict, "arn".to_owned())
     }
 
     #[test]
@@ -214,6 +248,14 @@ mod tests {
         let strange = Verdict { trusts: false, ..bare };
         assert!(matches!(of(&strange).state, SetupState::Wrong { .. }));
         assert!(of(&strange).fix.is_empty());
+    }
+
+    #[test]
+    fn a_role_for_hybrid_nodes_is_taken_for_this_account_alone() {
+        let of = |service| trust("aws", "111122223333", service)["Statement"][0].clone();
+        assert_eq!(of(SSM)["Principal"]["Service"], SSM);
+        assert_eq!(of(SSM)["Condition"]["StringEquals"]["aws:SourceAccount"], "111122223333");
+        assert!(of(EC2)["Condition"].is_null());
     }
 
     #[test]

@@ -65,17 +65,23 @@ pub(super) async fn find(client: &Arc<Client>, rules: &[ManagedRule]) -> Vec<Set
 
 /// Pure: whether a rule is there, by whatever name.
 fn is_among(rule: ManagedRule, seen: &[ConfigRule]) -> bool {
-    seen.iter().any(|it| {
+    names(rule, seen).next().is_some()
+}
+
+/// The names that a rule has; there may be several of one kind.
+pub(super) fn names(rule: ManagedRule, seen: &[ConfigRule]) -> impl Iterator<Item = &str> {
+    let there = seen.iter().filter(move |it| {
         let source = it.source().and_then(|source| source.source_identifier());
         source == Some(rule.identifier())
             && !matches!(
                 it.config_rule_state(),
                 Some(ConfigRuleState::Deleting | ConfigRuleState::DeletingResults)
             )
-    })
+    });
+    there.filter_map(ConfigRule::config_rule_name)
 }
 
-async fn all(client: &Arc<Client>) -> Result<Vec<ConfigRule>> {
+pub(super) async fn all(client: &Arc<Client>) -> Result<Vec<ConfigRule>> {
     let client = Arc::clone(client);
     paginate(PROVIDER, LIST, move |token| {
         let client = Arc::clone(&client);

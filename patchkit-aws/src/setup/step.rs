@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-#[cfg(feature = "config")]
-use super::ManagedRule;
 #[cfg(feature = "resource-groups")]
 use super::TagGroup;
 use super::{LakeAccess, inventory};
+#[cfg(feature = "config")]
+use super::{ManagedRule, RuleRemediation};
 use crate::LakeDestination;
 
 /// One thing that a fix does.
@@ -94,6 +94,12 @@ pub enum SetupStep {
         /// The rule.
         rule: ManagedRule,
     },
+    /// Gives a rule of AWS Config that has none its remediation.
+    #[cfg(feature = "config")]
+    PutRemediation {
+        /// What is started, and for which rule.
+        remediation: RuleRemediation,
+    },
     /// Has all nodes gather their inventory.
     AssociateInventory {
         /// How often.
@@ -140,6 +146,11 @@ impl fmt::Display for SetupStep {
             #[cfg(feature = "config")]
             Self::PutConfigRule { rule } => {
                 write!(f, "make the rule {} of AWS Config", rule.identifier())
+            }
+            #[cfg(feature = "config")]
+            Self::PutRemediation { remediation: RuleRemediation { rule, document, .. } } => {
+                let rule = rule.identifier();
+                write!(f, "have {document} remedy what the rule {rule} of AWS Config finds")
             }
             Self::AssociateInventory { schedule } => {
                 write!(f, "have all nodes gather their inventory, {schedule}")
@@ -193,6 +204,11 @@ pub(super) fn undo(step: &SetupStep) -> String {
         SetupStep::PutConfigRule { rule } => {
             format!("aws configservice delete-config-rule --config-rule-name {}", rule.name())
         }
+        #[cfg(feature = "config")]
+        SetupStep::PutRemediation { remediation } => format!(
+            "aws configservice delete-remediation-configuration --config-rule-name <that of {}>",
+            remediation.rule.identifier()
+        ),
         SetupStep::AssociateInventory { .. } => format!(
             "aws ssm delete-association --association-id <that of {}>",
             inventory::ASSOCIATION

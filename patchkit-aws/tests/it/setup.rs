@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use patchkit_aws::{
-    LakeDestination, LakeExpectation, LakeOwner, ManagedRule, SetupItem, SetupOptions,
-    SetupOutcome, SetupReport, SetupState, Ssm, StepResult, TagGroup,
+    ActivationRequest, LakeDestination, LakeExpectation, LakeOwner, ManagedRule, RuleRemediation,
+    SetupItem, SetupOptions, SetupOutcome, SetupReport, SetupState, Ssm, StepResult, TagGroup,
 };
 use patchkit_core::ErrorKind;
 use patchkit_testkit::cloud::{Denial, Fault, FaultKind, World};
@@ -307,4 +307,136 @@ async fn a_rule_counts_by_whatever_name_and_is_made_where_it_is_missing() {
     assert!(ssm.check_setup(&options).await.is_complete());
     assert_eq!(made(&ssm.fix_setup(&report).await.unwrap()), 0);
     assert_eq!(world.calls().of("PutConfigRule").len(), 1);
+}
+
+const REMEDIATOR: &str = "arn:aws:iam::111122223333:role/remediator";
+
+fn start() -> RuleRemediation {
+    RuleRemediation::new(ManagedRule::ManagedByAgent, "AWS-StartEC2Instance", REMEDIATOR)
+}
+
+#[tokio::test]
+async fn a_rule_is_given_its_remediation_once_and_another_one_is_left_alone() {
+    let world = world().await;
+    let ssm = ssm(&world).await;
+    let options = SetupOptions::new().with_remediation(start());
+    let item = SetupItem::Remediation(ManagedRule::ManagedByAgent);
+    let report = ssm.check_setup(&options).await;
+    let rule = SetupItem::ConfigRule(ManagedRule::ManagedByAgent);
+    assert_eq!(*state(&report, &rule), SetupState::Present, "asked for with its remediation");
+    assert_eq!(*state(&report, &item), SetupState::Missing);
+    assert!(world.calls().of("PutRemediationConfigurations").is_empty());
+    let lost = Fault::new(FaultKind::CutAfter).on("PutRemediationConfigurations").times(1);
+    world.add_fault(lost).unwrap();
+    let outcomes = ssm.fix_setup(&report).await.unwrap();
+    assert_eq!((outcomes.len(), made(&outcomes)), (1, 1), "{outcomes:#?}");
+    assert!(ssm.check_setup(&options).await.is_complete());
+    assert_eq!(made(&ssm.fix_setup(&report).await.unwrap()), 0);
+    assert_eq!(world.calls().of("PutRemediationConfigurations").len(), 1);
+
+    let config = aws_sdk_config::Client::new(&sdk(&world, REGION));
+    let name = "ec2-instance-managed-by-systems-manager";
+    let seen = config.describe_remediation_configurations().config_rule_names(name);
+    let seen = seen.send().await.unwrap().remediation_configurations.unwrap();
+    assert_eq!((seen[0].target_id(), seen[0].automatic()), ("AWS-StartEC2Instance", false));
+    let role = &seen[0].parameters().unwrap()["AutomationAssumeRole"];
+    assert_eq!(role.static_value().unwrap().values(), [REMEDIATOR]);
+
+    let other = start().with_parameter("Reason", ["unmanaged"]);
+    let other = SetupOptions::new().with_remediation(other);
+    let report = ssm.check_setup(&other).await;
+    let found = state(&report, &item);
+    assert!(matches!(found, SetupState::Wrong { why } if why.contains("Reason")), "{found:?}");
+    assert!(ssm.fix_setup(&report).await.unwrap().is_empty());
+    assert_eq!(world.calls().of("PutRemediationConfigurations").len(), 1);
+}
+
+#[tokio::test]
+async fn a_remediation_that_came_after_the_check_is_not_replaced() {
+    let world = world().await;
+    let ssm = ssm(&world).await;
+    let mut stop = start();
+    stop.document = "AWS-StopEC2Instance".to_owned();
+    let old = ssm.check_setup(&SetupOptions::new().with_remediation(stop)).await;
+    let ours = SetupOptions::new().with_remediation(start());
+    let report = ssm.check_setup(&ours).await;
+    assert_eq!(made(&ssm.fix_setup(&report).await.unwrap()), 1);
+    let outcomes = ssm.fix_setup(&old).await.unwrap();
+    let [outcome] = &outcomes[..] else { panic!("{outcomes:?}") };
+    assert!(
+        matches!(&outcome.result, StepResult::Failed { error } if error.contains("by now")),
+        "{outcome:?}"
+    );
+    assert!(ssm.check_setup(&ours).await.is_complete());
+}
+
+#[tokio::test]
+async fn a_rule_that_is_not_there_is_made_before_its_remediation() {
+    let world = world().await;
+    let ssm = ssm(&world).await;
+    let config = aws_sdk_config::Client::new(&sdk(&world, REGION));
+    for rule in config.describe_config_rules().send().await.unwrap().config_rules() {
+        let name = rule.config_rule_name().unwrap();
+        config.delete_config_rule().config_rule_name(name).send().await.unwrap();
+    }
+    world.advance(std::time::Duration::from_hours(1));
+    let options = SetupOptions::new().with_remediation(start());
+    let report = ssm.check_setup(&options).await;
+    let outcomes = ssm.fix_setup(&report).await.unwrap();
+    assert_eq!((outcomes.len(), made(&outcomes)), (2, 2), "{outcomes:#?}");
+    assert!(ssm.check_setup(&options).await.is_complete());
+}
+
+#[tokio::test]
+async fn the_role_of_hybrid_nodes_is_made_and_activations_may_name_it() {
+    let world = world().await;
+    let ssm = ssm(&world).await;
+    let options = SetupOptions::new().with_hybrid_role("hybrid-fleet");
+    let report = ssm.check_setup(&options).await;
+    let item = SetupItem::HybridRole("hybrid-fleet".to_owned());
+    assert_eq!(*state(&report, &item), SetupState::Missing);
+    assert_eq!(writes(&world), 0);
+    let outcomes = ssm.fix_setup(&report).await.unwrap();
+    assert_eq!((outcomes.len(), made(&outcomes)), (2, 2), "{outcomes:#?}");
+    assert!(ssm.check_setup(&options).await.is_complete());
+    ssm.create_activation(&ActivationRequest::new("hybrid-fleet")).await.unwrap();
+    // A role of instances is none of theirs, and is not changed into one.
+    let instances = SetupOptions::new().with_role("fleet-node");
+    ssm.fix_setup(&ssm.check_setup(&instances).await).await.unwrap();
+    let report = ssm.check_setup(&SetupOptions::new().with_hybrid_role("fleet-node")).await;
+    let found = state(&report, &SetupItem::HybridRole("fleet-node".to_owned()));
+    assert!(
+        matches!(found, SetupState::Wrong { why } if why.contains("ssm.amazonaws.com")),
+        "{found:?}"
+    );
+    assert!(ssm.fix_setup(&report).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_central_bucket_lets_in_an_organization() {
+    let world = world().await;
+    let ssm = ssm(&world).await;
+    let to = || LakeDestination::new("central-lake", REGION.parse().unwrap());
+    let owner = || LakeOwner::new(ACCOUNT.parse().unwrap(), LakeExpectation::new(to()));
+    let whole = |id: &str| SetupOptions::new().with_lake(owner().with_organization(id));
+    let options = whole("o-0123456789");
+    let outcomes = ssm.fix_setup(&ssm.check_setup(&options).await).await.unwrap();
+    assert_eq!(made(&outcomes), outcomes.len(), "{outcomes:#?}");
+    assert!(ssm.check_setup(&options).await.is_complete());
+    let s3 = aws_sdk_s3::Client::from_conf(
+        aws_sdk_s3::config::Builder::from(&sdk(&world, REGION))
+            .endpoint_url(&world.endpoints().s3_endpoint)
+            .force_path_style(true)
+            .build(),
+    );
+    let policy = s3.get_bucket_policy().bucket("central-lake").send().await.unwrap();
+    let policy = policy.policy.unwrap();
+    assert!(policy.contains("\"aws:SourceOrgID\":\"o-0123456789\""), "{policy}");
+    let item = SetupItem::LakePolicy("central-lake".to_owned());
+    let report = ssm.check_setup(&whole("o-9876543210")).await;
+    assert!(matches!(state(&report, &item), SetupState::Wrong { .. }), "{report:#?}");
+    // An account of the organization is let in, named or not.
+    let named = owner().with_accounts(["444455556666".parse().unwrap()]);
+    let report = ssm.check_setup(&SetupOptions::new().with_lake(named)).await;
+    assert_eq!(*state(&report, &item), SetupState::Present);
 }
