@@ -4,6 +4,7 @@ use std::{
     error::Error as StdError,
     fmt,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use aws_smithy_http_client::{
@@ -34,7 +35,7 @@ use crate::{
     config::{PageSize, PlainHttp},
     error::{Call, classify, malformed},
     limit::Limiter,
-    session::{Renewed, Sessions, says_ended},
+    session::{AtTheDoor, Renewed, Sessions, says_ended},
 };
 
 /// The clients of one account and Region. They are made when they are first used, and share the
@@ -54,7 +55,7 @@ pub(crate) struct Client {
 }
 
 /// For each service a client that retries as its configuration says, and for the writes that must
-/// not be sent twice one that never does.
+/// not be done twice one that sends again on one answer alone: see [`AtTheDoor`].
 #[derive(Default)]
 struct Clients {
     ssm: OnceLock<aws_sdk_ssm::Client>,
@@ -97,7 +98,8 @@ macro_rules! client {
             self.clients.$name.get_or_init(|| {
                 let config = $sdk::config::Builder::from(&self.sdk)
                     .interceptor(self.guard.clone())
-                    .retry_config(RetryConfig::disabled());
+                    .retry_config(once())
+                    .retry_classifier(AtTheDoor);
                 $sdk::Client::from_conf(config.build())
             })
         }
@@ -131,7 +133,7 @@ impl Client {
 
     client!(ssm, aws_sdk_ssm);
     client!(
-        /// For SendCommand and whatever else must not be sent twice.
+        /// For SendCommand and whatever else must not be done twice.
         once ssm_once, aws_sdk_ssm
     );
     client!(sts, aws_sdk_sts);
@@ -177,7 +179,8 @@ impl Client {
         self.call(Call::Read(operation), request)
     }
 
-    /// Makes a call that must not be made twice, through a client that never retries.
+    /// Makes a call that must not be done twice, through a client that sends it again on one answer
+    /// alone, which proves that nothing was done: see [`AtTheDoor`].
     pub(crate) fn write<'a, T, E>(
         &'a self,
         operation: &'static str,
@@ -271,6 +274,12 @@ impl Intercept for Guard {
         }
         Ok(())
     }
+}
+
+/// How writes are sent that must not be done twice: once, and once more where they were refused at the
+/// door.
+fn once() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::ZERO)
 }
 
 /// Whether the body of an error is that of a throttle. The error itself has no type here; each

@@ -142,10 +142,12 @@ impl Ssm {
     /// # Behavior
     /// - The token stands in the command's comment, hashed, for SendCommand has no token of its own.
     ///   Before a command is sent, those of its document are listed that this process does not know
-    ///   of yet, at most once in 5 s: one call in most cases. The first listing goes three days back
-    ///   ([`CommandOptions::lookback`]).
+    ///   of yet, at most once in 5 s: one call in most cases. The first listing goes back as far as
+    ///   Systems Manager keeps commands, thirty days ([`CommandOptions::lookback`]): a page for each
+    ///   fifty of them.
     /// - Where that listing fails, nothing is sent: `Throttled`, to be tried again.
-    /// - A token whose answer was lost is never sent again by this process.
+    /// - A token whose answer was lost is never sent again by this process. A command that was refused
+    ///   at the door, for its credentials had ended, is: nobody has looked at it.
     /// - Without limits of its own a request has all its nodes worked on at once, and bears all
     ///   failures: whoever chose the nodes has a budget of his own, and Systems Manager's (none
     ///   borne) would leave nodes out of an act that was planned for them.

@@ -10,7 +10,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use aws_sdk_ssm::types::{InventoryFilter, InventoryQueryOperatorType, ResultAttribute};
+use aws_sdk_ssm::types::{
+    InstancePatchState, InventoryFilter, InventoryQueryOperatorType, ResultAttribute,
+};
 use futures::{
     StreamExt, TryStreamExt, future,
     stream::{self, BoxStream},
@@ -124,9 +126,10 @@ impl Ssm {
     fn all_summaries(&self) -> BoxStream<'static, Result<NodeCompliance>> {
         let seen: Arc<std::sync::Mutex<HashSet<NodeId>>> = Arc::default();
         let note = Arc::clone(&seen);
-        let told = self.client.patch_summaries().inspect_ok(move |known| {
+        // An item may come at the end of one page and at the beginning of the next.
+        let told = self.client.patch_summaries().try_filter(move |known| {
             let mut seen = note.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            seen.insert(known.node.clone());
+            future::ready(seen.insert(known.node.clone()))
         });
         let rest = self.unregistered().try_filter_map(move |id| {
             let seen = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -257,16 +260,29 @@ impl Client {
         sound("GetInventory", pages)
     }
 
-    async fn patch_states(&self, nodes: &[NodeId]) -> Result<BTreeMap<String, NodeCompliance>> {
-        let ids = nodes.iter().map(|node| node.resource().to_owned()).collect();
+    async fn patch_states(
+        self: &Arc<Self>,
+        nodes: &[NodeId],
+    ) -> Result<BTreeMap<String, NodeCompliance>> {
+        let ids: Vec<String> = nodes.iter().map(|node| node.resource().to_owned()).collect();
         let count = i32::try_from(nodes.len()).unwrap_or(AT_MOST).clamp(10, AT_MOST);
-        let request = self
-            .ssm()
-            .describe_instance_patch_states()
-            .set_instance_ids(Some(ids))
-            .max_results(count);
-        let page = self.read(STATES, request.send()).await?;
-        page.instance_patch_states()
+        let client = Arc::clone(self);
+        let states: Vec<InstancePatchState> = paginate(PROVIDER, STATES, move |token| {
+            let (client, ids) = (Arc::clone(&client), ids.clone());
+            async move {
+                let request = client
+                    .ssm()
+                    .describe_instance_patch_states()
+                    .set_instance_ids(Some(ids))
+                    .max_results(count)
+                    .set_next_token(token);
+                let page = client.read(STATES, request.send()).await?;
+                Ok((page.instance_patch_states.unwrap_or_default(), page.next_token))
+            }
+        })
+        .try_collect()
+        .await?;
+        states
             .iter()
             .map(|state| {
                 let node = self.node(STATES, Some(state.instance_id()))?;

@@ -50,9 +50,11 @@ where
             (of_code(code.unwrap_or_default(), status), message)
         }
         SdkError::TimeoutError(_) => (ErrorKind::Timeout, "no answer came in time".to_owned()),
+        // What came of it makes no sense only because it is not all there: the SDK's parsers have
+        // errors of their own.
         SdkError::ResponseError(answer) => {
             let status = answer.raw().status().as_u16();
-            (ErrorKind::Malformed, format!("the answer ({status}) could not be read"))
+            (ErrorKind::Unexpected, format!("the answer ({status}) broke off"))
         }
         SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => unsent(error),
         _ => (ErrorKind::Unexpected, error.to_string()),

@@ -28,13 +28,17 @@ pub enum Feature {
     BaselinesWrite,
     /// Reads the output of commands.
     Output,
+    /// Has Systems Manager tell a topic of commands, with a role that is passed to it; beside
+    /// [`Patch`](Self::Patch).
+    CommandNotify,
     /// Tells SNS topics how runs ended.
     Notify,
     /// Reads and writes compliance of other kinds, and asks the rules of AWS Config.
     OtherCompliance,
     /// Reads and writes maintenance windows and associations.
     Schedules,
-    /// Registers, starts and follows runbooks.
+    /// Registers, starts and follows runbooks. One that is started without a role of its own needs
+    /// [`Patch`](Self::Patch) and [`Power`](Self::Power) as well: it works with the caller's rights.
     Automation,
     /// Selects by Resource Group.
     ResourceGroups,
@@ -59,7 +63,7 @@ pub enum Feature {
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Nodes,
         Self::Compliance,
         Self::Patch,
@@ -70,6 +74,7 @@ impl Feature {
         Self::Baselines,
         Self::BaselinesWrite,
         Self::Output,
+        Self::CommandNotify,
         Self::Notify,
         Self::OtherCompliance,
         Self::Schedules,
@@ -148,6 +153,7 @@ impl Feature {
                 "ssm:UpdatePatchBaseline",
             ],
             Self::Output => &["s3:GetObject", "s3:ListBucket", "ssm:GetCommandInvocation"],
+            Self::CommandNotify => &["iam:PassRole"],
             Self::Notify => &["sns:Publish"],
             Self::OtherCompliance => &[
                 "config:DescribeConfigRules",
@@ -183,7 +189,14 @@ impl Feature {
                 "ssm:StartAutomationExecution",
                 "ssm:StopAutomationExecution",
             ],
-            Self::ResourceGroups => &["resource-groups:ListGroupResources"],
+            // API reference, ListGroupResources: the service reads for the caller what the group's
+            // query names.
+            Self::ResourceGroups => &[
+                "cloudformation:DescribeStacks",
+                "cloudformation:ListStackResources",
+                "resource-groups:ListGroupResources",
+                "tag:GetResources",
+            ],
             Self::ComplianceHistory => &["config:GetResourceConfigHistory"],
             Self::Hybrid => &["ssm:DescribeActivations", "ssm:DescribeInstanceInformation"],
             Self::HybridWrite => &[
@@ -265,12 +278,14 @@ pub fn policy(features: impl IntoIterator<Item = Feature>) -> Value {
     for feature in features {
         let (passing, others): (Vec<&str>, Vec<&str>) =
             feature.actions().iter().partition(|action| **action == "iam:PassRole");
-        statements.push(json!({
-            "Sid": format!("PatchKit{feature:?}"),
-            "Effect": "Allow",
-            "Action": others,
-            "Resource": "*",
-        }));
+        if !others.is_empty() {
+            statements.push(json!({
+                "Sid": format!("PatchKit{feature:?}"),
+                "Effect": "Allow",
+                "Action": others,
+                "Resource": "*",
+            }));
+        }
         if !passing.is_empty() {
             statements.push(json!({
                 "Sid": format!("PatchKit{feature:?}PassRole"),

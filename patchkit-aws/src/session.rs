@@ -22,6 +22,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::config_bag::ConfigBag;
 use patchkit_core::Clock;
+use serde_json::Value;
 
 /// How long credentials may take to come. The SDK's own limit does not know that calls wait for
 /// their turn.
@@ -123,5 +124,135 @@ impl ClassifyRetry for Renewed {
 
     fn name(&self) -> &'static str {
         "renewed credentials"
+    }
+}
+
+/// Has a write sent once more that was refused at the door, and nothing else: all that the SDK would
+/// send again is forbidden, so that it goes for a client that may try twice as for one that may not.
+///
+/// The proof that a write is not done twice is in [`is_refused_at_the_door`]: a service that answers
+/// so has looked at who calls and when, and not yet at what is asked. By the second time there are new
+/// credentials, and the SDK has set its clock by the answer. A second refusal is the answer.
+#[derive(Debug)]
+pub(crate) struct AtTheDoor;
+
+impl ClassifyRetry for AtTheDoor {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        match context.response() {
+            Some(answer) if is_refused_at_the_door(answer) => RetryAction::transient_error(),
+            _ => RetryAction::RetryForbidden,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "refused at the door, and nothing else"
+    }
+}
+
+/// The codes by which services refuse credentials whose time is over, and signatures that are not of
+/// now or not of the key: Systems Manager API reference and SNS API reference, "Common errors";
+/// Amazon EC2 API reference, "Error codes", where one code stands for both.
+const AT_THE_DOOR: [&str; 6] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidSignatureException",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+];
+
+/// Whether an answer is the refusal of a caller, and no other.
+///
+/// It must be certain, for a write is sent again on it. So the error's own code is read: other errors
+/// may quote these words. And a failure of the service is no refusal, whatever it says: it may have
+/// acted before.
+fn is_refused_at_the_door(answer: &HttpResponse) -> bool {
+    (400..500).contains(&answer.status().as_u16())
+        && answer
+            .body()
+            .bytes()
+            .and_then(code)
+            .is_some_and(|code| AT_THE_DOOR.contains(&code.as_str()))
+}
+
+/// The code of an error in the form of AWS JSON (`{"__type": "prefix#Code"}`), or in one of XML,
+/// where no text before the first `<Code>` can hold another: a `<` in a text is escaped.
+fn code(body: &[u8]) -> Option<String> {
+    if let Ok(error) = serde_json::from_slice::<Value>(body) {
+        let code = error.get("__type").or_else(|| error.get("code"))?.as_str()?;
+        return code.rsplit('#').next().map(str::to_owned);
+    }
+    let text = std::str::from_utf8(body).ok()?;
+    let (_, rest) = text.split_once("<Code>")?;
+    rest.split_once("</Code>").map(|(code, _)| code.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> HttpResponse {
+        HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body.to_owned()))
+    }
+
+    #[test]
+    fn a_refusal_of_ended_credentials_is_known_by_its_code_in_each_protocol() {
+        for (status, body) in [
+            (400, r#"{"__type":"ExpiredTokenException","message":"is expired"}"#),
+            (400, r#"{"__type":"com.amazon.coral.service#ExpiredTokenException"}"#),
+            (403, "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code></Error>"),
+            (400, "<Response><Errors><Error><Code>RequestExpired</Code></Error></Errors>"),
+        ] {
+            let answer = answer(status, body);
+            assert!(is_refused_at_the_door(&answer) && says_ended(&answer), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_signature_that_is_not_of_now_is_refused_at_the_door_as_well() {
+        for (status, body) in [
+            (400, r#"{"__type":"InvalidSignatureException","message":"Signature expired"}"#),
+            (403, "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code></Error>"),
+        ] {
+            let answer = answer(status, body);
+            assert!(is_refused_at_the_door(&answer) && !says_ended(&answer), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_only_speaks_of_ended_credentials_is_no_proof() {
+        for (status, body) in [
+            (200, r#"{"__type":"ExpiredTokenException"}"#),
+            (500, r#"{"__type":"ExpiredTokenException"}"#),
+            (503, "<Response><Errors><Error><Code>RequestExpired</Code></Error></Errors>"),
+            (400, r#"{"__type":"InvalidParameters","message":"ExpiredTokenException"}"#),
+            (400, r#"{"message":"ExpiredTokenException"}"#),
+            (400, "<Error><Code>InvalidParameter</Code><Message>ExpiredToken</Message></Error>"),
+            (400, "<Error><Message>&lt;Code>ExpiredToken&lt;/Code></Message></Error>"),
+            (403, "ExpiredToken"),
+            (403, ""),
+        ] {
+            assert!(!is_refused_at_the_door(&answer(status, body)), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_write_is_tried_again_on_that_refusal_and_on_nothing_else() {
+        let action = |answer: Option<HttpResponse>| {
+            let input = aws_smithy_runtime_api::client::interceptors::context::Input::erase(());
+            let mut context = InterceptorContext::new(input);
+            if let Some(answer) = answer {
+                context.set_response(answer);
+            }
+            AtTheDoor.classify_retry(&context)
+        };
+        let ended = answer(400, r#"{"__type":"ExpiredTokenException"}"#);
+        assert_eq!(action(Some(ended)), RetryAction::transient_error());
+        assert_eq!(action(Some(answer(503, ""))), RetryAction::RetryForbidden);
+        let throttled = answer(400, r#"{"__type":"ThrottlingException"}"#);
+        assert_eq!(action(Some(throttled)), RetryAction::RetryForbidden);
+        assert_eq!(action(None), RetryAction::RetryForbidden, "the connection was cut");
     }
 }

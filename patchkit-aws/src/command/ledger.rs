@@ -17,8 +17,10 @@ const LATE: Duration = Duration::from_mins(15);
 /// For so long a listing is as good as a new one: it tells late by some seconds itself.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// How far back a token is looked for where nothing else is said.
-const LOOKBACK: Duration = Duration::from_hours(3 * 24);
+/// How far back a token is looked for where nothing else is said: as far as Systems Manager keeps
+/// commands (user guide, "AWS Systems Manager Run Command"). A token that is not found there cannot be
+/// found at all.
+const LOOKBACK: Duration = Duration::from_hours(30 * 24);
 
 /// Whether a listing of some seconds ago will do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,7 +87,7 @@ impl Ledger {
         read: Timestamp,
         lookback: Option<Duration>,
     ) {
-        let oldest = earlier(read, lookback.unwrap_or(LOOKBACK).max(LOOKBACK));
+        let oldest = earlier(read, lookback.unwrap_or(LOOKBACK));
         let mut entries = self.entries();
         for row in &rows {
             entries.open.remove(&row.marker);
@@ -200,7 +202,10 @@ mod tests {
     fn what_is_older_than_tokens_are_looked_for_is_forgotten() {
         let ledger = Ledger::default();
         ledger.keep(SCAN, vec![row("t", "x", at(0))], at(1), None);
-        ledger.keep(SCAN, Vec::new(), at(4 * 24 * 3_600), None);
-        assert_eq!(ledger.find(SCAN, row("t", "x", at(0)).marker), None);
+        let marker = row("t", "x", at(0)).marker;
+        ledger.keep(SCAN, Vec::new(), at(29 * 24 * 3_600), None);
+        assert!(ledger.find(SCAN, marker).is_some());
+        ledger.keep(SCAN, Vec::new(), at(31 * 24 * 3_600), None);
+        assert_eq!(ledger.find(SCAN, marker), None);
     }
 }

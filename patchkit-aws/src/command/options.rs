@@ -44,8 +44,12 @@ pub struct CommandOptions {
     /// How long a node has to take a command; twenty minutes, or the request's timeout where that
     /// is less, where none is set.
     pub delivery_timeout: Option<Duration>,
-    /// How far back a token is looked for that this process did not send itself; three days where
-    /// none is set. Systems Manager keeps commands for thirty.
+    /// How far back a token is looked for that this process did not send itself; thirty days where
+    /// none is set, which is as long as Systems Manager keeps commands.
+    ///
+    /// A token of longer ago is a new one: an act with it is **sent again**. So set less only where no
+    /// token is older than that. It saves calls of a process's first listing: one for each fifty
+    /// commands of the same document, whoever sent them.
     pub lookback: Option<Duration>,
 }
 

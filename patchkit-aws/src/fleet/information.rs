@@ -12,7 +12,12 @@ use futures::{
 use patchkit_core::{ErrorKind, ManagedNode, NodeSelector, Result, paginate};
 
 use super::{AT_ONCE, is_hybrid};
-use crate::{client::Client, convert, error::invalid, listing::sound};
+use crate::{
+    client::Client,
+    convert,
+    error::invalid,
+    listing::{each_once, sound},
+};
 
 const OPERATION: &str = "DescribeInstanceInformation";
 
@@ -58,7 +63,7 @@ impl Client {
                     .collect();
                 self.information_by_id(&ids)
             }
-            None => self.information_pages(kind),
+            None => self.information_where("ResourceType", vec![kind.resource_type().to_owned()]),
         };
         let client = Arc::clone(self);
         let nodes = pages
@@ -69,7 +74,7 @@ impl Client {
             .try_buffered(AT_ONCE)
             .map_ok(|nodes| stream::iter(nodes.into_iter().map(Ok)))
             .try_flatten();
-        sound(OPERATION, nodes)
+        each_once(sound(OPERATION, nodes), |node| node.id.clone())
     }
 
     async fn with_tags(&self, page: Infos) -> Result<Vec<Result<ManagedNode>>> {
@@ -86,12 +91,18 @@ impl Client {
         Ok(page.iter().map(node).collect())
     }
 
-    fn information_pages(self: &Arc<Self>, kind: Kind) -> BoxStream<'static, Result<Infos>> {
+    /// The pages of one filter. Also what is asked for by few ids may come in several, and one of
+    /// them may be empty.
+    fn information_where(
+        self: &Arc<Self>,
+        key: &'static str,
+        values: Vec<String>,
+    ) -> BoxStream<'static, Result<Infos>> {
         let client = Arc::clone(self);
         paginate("aws", OPERATION, move |token| {
-            let client = Arc::clone(&client);
+            let (client, values) = (Arc::clone(&client), values.clone());
             async move {
-                let filter = string_filter("ResourceType", [kind.resource_type().to_owned()])?;
+                let filter = string_filter(key, values)?;
                 let request = client
                     .ssm()
                     .describe_instance_information()
@@ -122,7 +133,7 @@ impl Client {
 
     /// What is known of some nodes, by their ids. A node that is stopped or not managed is absent.
     pub(crate) async fn information_of(
-        &self,
+        self: &Arc<Self>,
         ids: &[String],
     ) -> Result<BTreeMap<String, InstanceInformation>> {
         let chunks: Vec<Vec<String>> = ids.chunks(self.ids_per_call()).map(Vec::from).collect();
@@ -138,17 +149,13 @@ impl Client {
     /// One id that is not there is an error for the whole call (botocore ssm model,
     /// DescribeInstanceInformation), which does not say which one it is: the ids are asked for by
     /// halves, until the bad one is alone.
-    fn information_of_chunk(&self, ids: Vec<String>) -> BoxFuture<'_, Result<Infos>> {
+    fn information_of_chunk(self: &Arc<Self>, ids: Vec<String>) -> BoxFuture<'_, Result<Infos>> {
         Box::pin(async move {
             if ids.is_empty() {
                 return Ok(Vec::new());
             }
-            let count = i32::try_from(ids.len()).unwrap_or(PAGE.1).clamp(PAGE.0, PAGE.1);
-            let filter = string_filter("InstanceIds", ids.iter().cloned())?;
-            let request =
-                self.ssm().describe_instance_information().filters(filter).max_results(count);
-            match self.read(OPERATION, request.send()).await {
-                Ok(page) => Ok(page.instance_information_list.unwrap_or_default()),
+            match self.information_where("InstanceIds", ids.clone()).try_concat().await {
+                Ok(found) => Ok(found),
                 Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
                 Err(_) if ids.len() == 1 => Ok(Vec::new()),
                 Err(_) => {

@@ -122,7 +122,7 @@ impl Client {
                 stream::iter(page.iter().map(node).collect::<Vec<_>>())
             })
             .try_flatten();
-        sound(OPERATION, ids)
+        each_once(sound(OPERATION, ids), NodeId::clone)
     }
 
     /// Some instances by their ids, each once; one that is not there is absent.

@@ -142,7 +142,7 @@ impl Client {
         }))
     }
 
-    async fn give_up(&self, node: &NodeId, longer_than: Duration) -> Result<()> {
+    async fn give_up(self: &Arc<Self>, node: &NodeId, longer_than: Duration) -> Result<()> {
         let not_found = || Error::not_found(PROVIDER, DEREGISTER, "the node");
         if *node.scope() != self.scope {
             return Err(not_found());
@@ -173,7 +173,7 @@ impl Client {
         }
     }
 
-    async fn hybrid_node(&self, node: &NodeId) -> Result<Option<InstanceInformation>> {
+    async fn hybrid_node(self: &Arc<Self>, node: &NodeId) -> Result<Option<InstanceInformation>> {
         let mut found = self.information_of(&[node.resource().to_owned()]).await?;
         Ok(found.remove(node.resource()))
     }

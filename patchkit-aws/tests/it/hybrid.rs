@@ -1,18 +1,16 @@
 //! Activations and hybrid nodes that have fallen silent.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::TryStreamExt;
 use patchkit_aws::{ActivationRequest, ListedActivation, StaleNode};
 use patchkit_core::{ErrorKind, NodeId, OperatingSystem};
 use patchkit_testkit::cloud::{Agent, Fault, FaultKind, NodeChange, NodeSpec, World};
-use tracing::{Event, Metadata, Subscriber, field, span};
 
-use crate::support::{ACCOUNT, REGION, node, one_scope, ssm};
+use crate::{
+    log::Log,
+    support::{ACCOUNT, REGION, node, one_scope, ssm},
+};
 
 const CREATE: &str = "CreateActivation";
 const DEREGISTER: &str = "DeregisterManagedInstance";
@@ -90,48 +88,6 @@ async fn a_role_that_systems_manager_cannot_take_is_told() {
     let error = ssm(&world).await.create_activation(&bad).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.message().contains("trust policy"), "{error}");
-}
-
-/// Keeps every word that is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
-
-impl Log {
-    fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-impl field::Visit for Log {
-    fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
-        let line = format!("{field}={value:?}\n");
-        self.0.lock().unwrap().push_str(&line);
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
-        attributes.record(&mut self.clone());
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
-        values.record(&mut self.clone());
-    }
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
 }
 
 /// The SDK logs whole answers at the level `TRACE`.

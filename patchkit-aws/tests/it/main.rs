@@ -16,6 +16,8 @@ mod conformance;
 mod cost;
 #[cfg(all(feature = "ec2", feature = "organizations"))]
 mod estate;
+#[cfg(all(feature = "ec2", feature = "sns"))]
+mod fault;
 mod fleet;
 mod group;
 #[cfg(feature = "ec2")]
@@ -25,15 +27,26 @@ mod history;
 mod hybrid;
 #[cfg(all(feature = "ec2", feature = "sns"))]
 mod live;
+mod log;
+#[cfg(all(
+    feature = "config",
+    feature = "ec2",
+    feature = "organizations",
+    feature = "resource-groups",
+    feature = "s3",
+    feature = "sns"
+))]
 mod policy;
 mod power;
 #[cfg(feature = "resource-groups")]
 mod resource_group;
 #[cfg(feature = "ec2")]
 mod server;
+mod secret;
 #[cfg(all(feature = "ec2", feature = "s3"))]
 mod setup;
 mod support;
 mod sync;
 mod tags;
 mod window;
+mod wire;

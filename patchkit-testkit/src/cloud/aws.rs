@@ -18,6 +18,7 @@ mod limits;
 mod model;
 mod organizations;
 pub(crate) mod page;
+mod refusals;
 pub(crate) mod resource;
 pub(crate) mod resource_groups;
 pub(crate) mod ring;
@@ -44,14 +45,15 @@ use serde_json::Value;
 
 pub(crate) use self::error::AwsError;
 use self::{
-    model::{Model, Operation, Protocol},
+    model::{Model, Operation},
     ring::Caller,
-    sigv4::{Credential, Dialect},
+    sigv4::Credential,
     unserved::Unserved,
     wire::Form,
 };
 use super::{
     fault::{Delivery, FaultKind, Reply},
+    policy::passes_role,
     record::RecordedCall,
     s3::SignatureChecks,
     shared::{Met, Shared, lock},
@@ -216,10 +218,7 @@ pub(crate) fn answer(shared: &Shared, request: &wire::Request) -> Reply {
         return response.into();
     };
     outcome.service = service.name.into();
-    let answered = service
-        .check_signature(shared, request)
-        .map_err(|it| Refusal::from(service.unauthenticated(&it)))
-        .and_then(|()| serve(shared, service, credential.as_ref(), request, &mut outcome));
+    let answered = serve(shared, service, credential.as_ref(), request, &mut outcome);
     let mut delivery = Delivery::of(outcome.fault);
     let mut response = match answered {
         Ok((operation, output)) => wire::encode(&service.model, operation, &output, &request_id),
@@ -286,11 +285,18 @@ fn serve<'s>(
     request: &wire::Request,
     outcome: &mut RecordedCall,
 ) -> Result<(&'s Operation, Value), Refusal> {
+    // Also of a request that is refused at the door the record says what it was to do.
+    outcome.at = shared.now();
+    let decoded = wire::decode(&service.model, request);
+    if let Ok((operation, _)) = &decoded {
+        outcome.operation = operation.name.to_string();
+    }
+    service.check_signature(shared, request).map_err(|it| service.unauthenticated(&it))?;
     let caller =
         shared.keys.caller(credential, shared).map_err(|it| service.unauthenticated(&it))?;
     outcome.caller.clone_from(&caller.arn);
-    let (operation, value) = wire::decode(&service.model, request)?;
-    outcome.operation = operation.name.to_string();
+    let (operation, value) = decoded?;
+    outcome.passes_role = passes_role(service.name, &operation.name, &value);
     outcome.ids = named_ids(&value);
     let tokens = service.model.tokens(operation);
     let asked_by = tokens.map(|[input, _]| value[input].as_str().unwrap_or_default().to_owned());
@@ -426,92 +432,6 @@ impl Service {
         self.name == "sts"
             && !request.headers().contains_key(http::header::AUTHORIZATION)
             && action.is_some_and(|it| it == "AssumeRoleWithWebIdentity")
-    }
-
-    /// A signature or a key that does not open this service.
-    fn unauthenticated(&self, refusal: &sigv4::Refusal) -> AwsError {
-        let dialect = match self.model.metadata.protocol {
-            Protocol::Ec2 => Dialect::Ec2,
-            Protocol::Json => Dialect::Json,
-            Protocol::Query => Dialect::Query,
-            Protocol::RestJson => Dialect::RestJson,
-        };
-        AwsError::unauthenticated(refusal, dialect)
-    }
-
-    /// What the model does not allow, under the service's own name for it.
-    fn invalid(&self, mut error: AwsError) -> AwsError {
-        if error.name == "ValidationException" {
-            error.name = match self.name {
-                "organizations" => "InvalidInputException",
-                "resource-groups" => "BadRequestException",
-                "resourcegroupstaggingapi" => "InvalidParameterException",
-                _ => "ValidationException",
-            }
-            .into();
-        }
-        error
-    }
-
-    /// An operation that the service has, and this simulator not.
-    fn unserved(&self, operation: &str) -> AwsError {
-        let message = format!("the simulator does not serve {operation}");
-        match self.model.metadata.protocol {
-            Protocol::Query | Protocol::Ec2 => AwsError::new("InvalidAction", message),
-            _ => AwsError::new("UnknownOperationException", message),
-        }
-    }
-
-    /// Too many requests, in the service's own words.
-    fn throttled(&self) -> AwsError {
-        match self.name {
-            // EC2 API reference, "Client error codes"; its throttles come with a 503.
-            "ec2" => {
-                AwsError::new("RequestLimitExceeded", "Request limit exceeded.").with_status(503)
-            }
-            "iam" | "sts" | "sns" => AwsError::new("Throttling", "Rate exceeded"),
-            "organizations" => AwsError::new("TooManyRequestsException", "Rate exceeded"),
-            "resource-groups" => {
-                AwsError::new("TooManyRequestsException", "Rate exceeded").with_status(429)
-            }
-            "resourcegroupstaggingapi" => AwsError::new("ThrottledException", "Rate exceeded"),
-            _ => AwsError::new("ThrottlingException", "Rate exceeded"),
-        }
-    }
-
-    /// A failure inside the service.
-    fn failed(&self, status: u16) -> AwsError {
-        let name = match (self.name, status) {
-            ("ec2", 503) => "Unavailable",
-            ("ec2", _) => "InternalError",
-            (_, 503) => "ServiceUnavailable",
-            ("iam", _) => "ServiceFailure",
-            ("ssm", _) => "InternalServerError",
-            ("resource-groups" | "config", _) => "InternalServerErrorException",
-            ("resourcegroupstaggingapi", _) => "InternalServiceException",
-            ("organizations", _) => "ServiceException",
-            _ => "InternalFailure",
-        };
-        AwsError::new(name, "We encountered an internal error. Please try again.")
-            .with_status(status)
-    }
-
-    fn denied(&self, outcome: &RecordedCall) -> AwsError {
-        let (caller, operation) = (&outcome.caller, &outcome.operation);
-        let action = match self.name {
-            "resourcegroupstaggingapi" => "tag",
-            name => name,
-        };
-        let message = format!("User: {caller} is not authorized to perform: {action}:{operation}");
-        match self.model.metadata.protocol {
-            Protocol::Ec2 => {
-                let message = "You are not authorized to perform this operation.";
-                AwsError::new("UnauthorizedOperation", message).with_status(403)
-            }
-            Protocol::Query => AwsError::new("AccessDenied", message).with_status(403),
-            Protocol::RestJson => AwsError::new("AccessDeniedException", message).with_status(403),
-            Protocol::Json => AwsError::new("AccessDeniedException", message),
-        }
     }
 
     /// The service's name in a credential scope.

@@ -302,6 +302,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) ids: &'a [String],
     /// The page that is asked for, where it is a listing.
     pub(crate) page: Option<u32>,
+    /// Whether it hands a role to a service.
+    pub(crate) passes_role: bool,
     pub(crate) at: Timestamp,
 }
 
@@ -483,6 +485,7 @@ mod tests {
             scope: "111122223333/us-east-1",
             ids,
             page: None,
+            passes_role: false,
             at: Timestamp::UNIX_EPOCH,
         }
     }

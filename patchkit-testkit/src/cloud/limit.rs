@@ -91,6 +91,7 @@ mod tests {
             scope,
             ids: &[],
             page: None,
+            passes_role: false,
             at: Timestamp::UNIX_EPOCH,
         };
         let now = Timestamp::UNIX_EPOCH;

@@ -2,6 +2,7 @@
 
 use globset::{Glob, GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::fault::Subject;
 
@@ -125,7 +126,7 @@ impl Policy {
             return false;
         }
         let action = format!("{}:{}", subject.service, subject.operation);
-        let needed = iam_actions(subject.service, subject.operation);
+        let needed = iam_actions(subject);
         let denied = self.denials.iter().any(|(_, [of, to, at])| {
             let named = of.is_match(&action) || needed.iter().any(|it| of.is_match(it));
             named && to.is_match(subject.caller) && at.is_match(subject.scope)
@@ -138,34 +139,87 @@ impl Policy {
     }
 }
 
-/// The actions of IAM that an operation needs. Most have its name; the service authorization
-/// reference has the others. None are needed of what nobody can be denied, nor outside of AWS.
-fn iam_actions(service: &str, operation: &str) -> Vec<String> {
+/// The actions of IAM that a request needs. Most have their operation's name; the service
+/// authorization reference has the others. None are needed of what nobody can be denied, nor outside
+/// of AWS.
+fn iam_actions(subject: &Subject<'_>) -> Vec<String> {
     let one = |service: &str, action: &str| vec![format!("{service}:{action}")];
-    match (service, operation) {
+    let mut needed = match (subject.service, subject.operation) {
         ("arm", _) | ("sts", "GetCallerIdentity") => Vec::new(),
         ("resourcegroupstaggingapi", operation) => one("tag", operation),
         ("s3", "ListObjects" | "ListObjectsV2" | "HeadBucket") => one("s3", "ListBucket"),
         ("s3", "HeadObject") => one("s3", "GetObject"),
         ("s3", "ListBuckets") => one("s3", "ListAllMyBuckets"),
-        ("ec2", "AssociateIamInstanceProfile" | "ReplaceIamInstanceProfileAssociation") => {
-            vec![format!("ec2:{operation}"), "iam:PassRole".to_owned()]
-        }
+        // Resource Groups API reference, ListGroupResources: "Minimum permissions".
+        ("resource-groups", "ListGroupResources") => [
+            "resource-groups:ListGroupResources",
+            "cloudformation:DescribeStacks",
+            "cloudformation:ListStackResources",
+            "tag:GetResources",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
         (service, operation) => one(service, operation),
+    };
+    if subject.passes_role {
+        needed.push("iam:PassRole".to_owned());
+    }
+    needed
+}
+
+/// Whether a request hands a role to a service, for which its caller needs `iam:PassRole`: IAM user
+/// guide, "Grant a user permissions to pass a role to an AWS service"; Systems Manager user guide,
+/// on notifications of Run Command, on maintenance windows, on automations with a service role and
+/// on hybrid activations; IAM API reference, AddRoleToInstanceProfile.
+pub(crate) fn passes_role(service: &str, operation: &str, input: &Value) -> bool {
+    let names = |pointer: &str| {
+        input.pointer(pointer).is_some_and(|it| !it.is_null() && it.as_str() != Some(""))
+    };
+    match (service, operation) {
+        ("ec2", "AssociateIamInstanceProfile" | "ReplaceIamInstanceProfileAssociation")
+        | ("iam", "AddRoleToInstanceProfile") => true,
+        ("ssm", "CreateActivation" | "UpdateManagedInstanceRole") => names("/IamRole"),
+        ("ssm", "CreateAssociation" | "StartAutomationExecution") => {
+            names("/Parameters/AutomationAssumeRole")
+        }
+        ("ssm", "SendCommand") => names("/ServiceRoleArn"),
+        ("ssm", "RegisterTaskWithMaintenanceWindow" | "UpdateMaintenanceWindowTask") => {
+            names("/ServiceRoleArn")
+                || names("/TaskInvocationParameters/RunCommand/ServiceRoleArn")
+                || names("/TaskInvocationParameters/Automation/Parameters/AutomationAssumeRole")
+        }
+        ("config", "PutConfigurationRecorder") => names("/ConfigurationRecorder/roleARN"),
+        ("config", "PutRemediationConfigurations") => {
+            let all = input["RemediationConfigurations"].as_array();
+            let role = |it: &Value| !it["Parameters"]["AutomationAssumeRole"].is_null();
+            all.is_some_and(|it| it.iter().any(role))
+        }
+        _ => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use serde_json::json;
 
     use super::*;
 
+    fn subject<'a>(service: &'a str, operation: &'a str) -> Subject<'a> {
+        Subject {
+            service,
+            operation,
+            caller: "arn:aws:iam::111122223333:user/patchkit",
+            scope: "111122223333/eu-west-1",
+            ids: &[],
+            page: None,
+            passes_role: false,
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
     fn asks(policy: &Policy, service: &str, operation: &str) -> bool {
-        let caller = "arn:aws:iam::111122223333:user/patchkit";
-        let (scope, ids) = ("111122223333/eu-west-1", &[]);
-        let at = Timestamp::UNIX_EPOCH;
-        !policy.denies(&Subject { service, operation, caller, scope, ids, page: None, at })
+        !policy.denies(&subject(service, operation))
     }
 
     #[test]
@@ -184,10 +238,53 @@ mod tests {
     }
 
     #[test]
-    fn to_hand_an_instance_a_profile_is_to_pass_its_role() {
+    fn to_hand_a_role_to_a_service_is_an_action_of_its_own() {
         let mut policy = Policy::default();
-        policy.allow_only(&Allowance::of(["ec2:*"])).unwrap();
-        assert!(asks(&policy, "ec2", "DescribeInstances"));
-        assert!(!asks(&policy, "ec2", "AssociateIamInstanceProfile"));
+        policy.allow_only(&Allowance::of(["ec2:*", "ssm:*"])).unwrap();
+        let role = json!("arn:aws:iam::111122223333:role/patchkit");
+        for (service, operation, input, passes) in [
+            ("ec2", "AssociateIamInstanceProfile", json!({}), true),
+            ("ec2", "DescribeInstances", json!({}), false),
+            ("ssm", "SendCommand", json!({"ServiceRoleArn": role}), true),
+            ("ssm", "SendCommand", json!({"ServiceRoleArn": ""}), false),
+            ("ssm", "SendCommand", json!({"Comment": role}), false),
+            ("ssm", "CreateActivation", json!({"IamRole": "hybrid"}), true),
+            (
+                "ssm",
+                "StartAutomationExecution",
+                json!({"Parameters": {"AutomationAssumeRole": [role]}}),
+                true,
+            ),
+            ("ssm", "RegisterTaskWithMaintenanceWindow", json!({"ServiceRoleArn": role}), true),
+            (
+                "ssm",
+                "RegisterTaskWithMaintenanceWindow",
+                json!({"TaskInvocationParameters": {"RunCommand": {"ServiceRoleArn": role}}}),
+                true,
+            ),
+            ("ssm", "RegisterTaskWithMaintenanceWindow", json!({"TaskArn": "x"}), false),
+        ] {
+            let passes_role = passes_role(service, operation, &input);
+            assert_eq!(passes_role, passes, "{operation} {input}");
+            let subject = Subject { passes_role, ..subject(service, operation) };
+            assert_eq!(policy.denies(&subject), passes, "{operation} {input}");
+        }
+    }
+
+    #[test]
+    fn to_list_a_groups_members_is_to_read_what_its_query_reads() {
+        let actions = [
+            "resource-groups:ListGroupResources",
+            "cloudformation:DescribeStacks",
+            "cloudformation:ListStackResources",
+            "tag:GetResources",
+        ];
+        for left_out in [None, Some(0), Some(1), Some(2), Some(3)] {
+            let mut policy = Policy::default();
+            let kept = actions.iter().enumerate().filter(|(at, _)| Some(*at) != left_out);
+            policy.allow_only(&Allowance::of(kept.map(|(_, it)| *it))).unwrap();
+            let may = asks(&policy, "resource-groups", "ListGroupResources");
+            assert_eq!(may, left_out.is_none(), "{left_out:?}");
+        }
     }
 }

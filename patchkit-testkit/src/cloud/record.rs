@@ -37,6 +37,9 @@ pub struct RecordedCall {
     pub fault: Option<FaultKind>,
     /// The answer's request id.
     pub request_id: String,
+    /// Whether it hands a role to a service, which is an action of its own.
+    #[serde(skip)]
+    pub(crate) passes_role: bool,
 }
 
 impl RecordedCall {
@@ -49,6 +52,7 @@ impl RecordedCall {
             scope: &self.scope,
             ids: &self.ids,
             page: self.page,
+            passes_role: self.passes_role,
             at: self.at,
         }
     }
@@ -67,6 +71,7 @@ impl RecordedCall {
             acted: false,
             fault: None,
             request_id: request_id.to_owned(),
+            passes_role: false,
         }
     }
 }

@@ -69,6 +69,29 @@ async fn one_token_is_one_act_also_for_another_process() {
     assert_eq!(late.find_operation(&token("run-2-scan-0-0"), &[]).await.unwrap(), None);
 }
 
+/// An act of weeks ago is found as long as the service knows of it. Who looks less far back sends it
+/// again: that is what the option says.
+#[tokio::test]
+async fn a_token_is_looked_for_as_far_back_as_commands_are_kept() {
+    const DAY: Duration = Duration::from_hours(24);
+    let world = Arc::new(one_scope(20).start().await.unwrap());
+    let nodes = online(&world);
+    let monthly = || scan("monthly", &nodes[..1]);
+    let first = ssm(&world).await;
+    let id = first.submit(monthly()).await.unwrap();
+    ended(&world, &first, &id).await;
+    world.advance(29 * DAY);
+    assert_eq!(first.submit(monthly()).await.unwrap(), id, "the process that sent it");
+    let other = ssm(&world).await;
+    assert_eq!(other.submit(monthly()).await.unwrap(), id, "another one");
+    assert_eq!(other.find_operation(&token("monthly"), &[]).await.unwrap(), Some(id.clone()));
+    assert_eq!(count(&world, "SendCommand"), 1);
+    let hasty = CommandOptions::default().with_lookback(DAY);
+    let hasty = ssm(&world).await.with_command_options(hasty);
+    assert_ne!(hasty.submit(monthly()).await.unwrap(), id);
+    assert_eq!(count(&world, "SendCommand"), 2);
+}
+
 #[tokio::test]
 async fn a_token_longer_than_a_comment_is_found_again() {
     let world = Arc::new(one_scope(20).start().await.unwrap());

@@ -182,7 +182,6 @@ fn operation(head: &Parts, bucket: Option<&str>, key: Option<&str>) -> &'static 
         "logging",
         "notification",
         "object-lock",
-        "policy",
         "replication",
         "retention",
         "tagging",
@@ -197,6 +196,12 @@ fn operation(head: &Parts, bucket: Option<&str>, key: Option<&str>) -> &'static 
     let method = &head.method;
     match (bucket, key) {
         (None, _) if method == Method::GET => "ListBuckets",
+        (Some(_), None) if has("policy") => match *method {
+            Method::DELETE => "DeleteBucketPolicy",
+            Method::GET => "GetBucketPolicy",
+            Method::PUT => "PutBucketPolicy",
+            _ => "Unknown",
+        },
         (Some(_), None) => match *method {
             Method::DELETE => "DeleteBucket",
             Method::GET if has("location") => "GetBucketLocation",
