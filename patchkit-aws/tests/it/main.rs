@@ -41,8 +41,9 @@ mod power;
 #[cfg(feature = "resource-groups")]
 mod resource_group;
 #[cfg(feature = "ec2")]
-mod server;
 mod secret;
+#[cfg(feature = "ec2")]
+mod server;
 #[cfg(all(feature = "ec2", feature = "s3"))]
 mod setup;
 mod support;

@@ -6,7 +6,7 @@ use std::{io::Write, net::IpAddr, sync::Arc, time::Duration};
 
 use aws_config::{BehaviorVersion, SdkConfig, meta::region::RegionProviderChain};
 use clap::Args as ClapArgs;
-use patchkit_aws::{Accounts, OpenedEstate, Ssm};
+use patchkit_aws::{Accounts, CommandOptions, OpenedEstate, OutputBucket, Ssm, Topic};
 use patchkit_core::{
     AccessGrant, AccountId, Clock, NodeSelector, Region, SystemClock,
     memory::MemoryJournal,
@@ -17,7 +17,7 @@ use patchkit_examples::{Exit, printable};
 use self::time::SimulatedTime;
 use super::{
     Args, Format,
-    cycle::{AfterPlan, Scene, options, show},
+    cycle::{AfterPlan, Ended, Scene, options, show},
     progress::Bars,
     report,
 };
@@ -68,6 +68,12 @@ pub(crate) struct AwsArgs {
     /// AmazonSSMManagedInstanceCore. Without it access is only checked
     #[arg(long, value_name = "NAME", requires = "aws")]
     instance_profile: Option<String>,
+    /// An SNS topic that is told of nodes that are not compliant, and of how the run ended
+    #[arg(long, value_name = "ARN", requires = "aws")]
+    topic: Option<String>,
+    /// The S3 bucket that the output of scans and installs is written to, in full
+    #[arg(long, value_name = "NAME", requires = "aws")]
+    log_bucket: Option<String>,
     /// How long the first wave is watched before the second; 15, and 0 on a simulator
     #[arg(long, value_name = "MINUTES", requires = "aws")]
     bake: Option<u64>,
@@ -102,8 +108,12 @@ impl AwsArgs {
         Box::pin(loader.load()).await
     }
 
-    async fn open(&self, clock: &Arc<dyn Clock>) -> patchkit_core::Result<OpenedEstate> {
-        let mut ssm = Ssm::builder(&self.sdk().await).with_clock(Arc::clone(clock));
+    async fn open(
+        &self,
+        sdk: &SdkConfig,
+        clock: &Arc<dyn Clock>,
+    ) -> patchkit_core::Result<OpenedEstate> {
+        let mut ssm = Ssm::builder(sdk).with_clock(Arc::clone(clock));
         if let Some(url) = self.s3_endpoint_url.as_ref().or(self.endpoint_url.as_ref()) {
             ssm = ssm.with_s3_endpoint(url);
         }
@@ -119,7 +129,20 @@ impl AwsArgs {
         if let Some(id) = &self.external_id {
             accounts = accounts.with_external_id(id);
         }
+        if let Some(bucket) = &self.log_bucket {
+            let output = OutputBucket::new(bucket).with_prefix("patch-cycle");
+            accounts =
+                accounts.with_command_options(CommandOptions::default().with_output(output));
+        }
         Box::pin(accounts.open()).await
+    }
+
+    /// The topic, reached in its own Region with the caller's credentials.
+    async fn topic(&self, sdk: &SdkConfig) -> patchkit_core::Result<Option<Topic>> {
+        let Some(arn) = &self.topic else { return Ok(None) };
+        let region = arn.split(':').nth(3).unwrap_or_default().to_owned();
+        let there = sdk.to_builder().region(aws_config::Region::new(region)).build();
+        Box::pin(Ssm::builder(&there).build()).await?.topic(arn).map(Some)
     }
 }
 
@@ -133,7 +156,10 @@ pub(crate) async fn run(
         Some(url) => Arc::new(SimulatedTime::ask(url)?),
         None => Arc::new(SystemClock),
     };
-    let opened = aws.open(&clock).await?;
+    let sdk = aws.sdk().await;
+    // A topic that cannot be told is known before anything is done.
+    let topic = aws.topic(&sdk).await?;
+    let opened = aws.open(&sdk, &clock).await?;
     for failure in &opened.failures {
         bars.say(&printable(&failure.to_string()));
     }
@@ -183,8 +209,25 @@ pub(crate) async fn run(
         tags: TagMode::Check,
         after_plan: AfterPlan::Patch,
     };
-    let exit = scene.run(args, out).await?;
-    Ok(if opened.failures.is_empty() { exit } else { Exit::Findings })
+    let ended = scene.run(args, out).await?;
+    let mut clean = opened.failures.is_empty();
+    if let Some(topic) = topic {
+        clean &= tell(&topic, &ended).await;
+    }
+    Ok(if clean { ended.exit } else { Exit::Findings })
+}
+
+/// Whether the topic was told all that there is to tell. What was done is done: a message that
+/// did not get through changes the exit code, no more.
+async fn tell(topic: &Topic, ended: &Ended) -> bool {
+    let mut told = vec![topic.scan_ended(&ended.scan).await.map(drop)];
+    if let Some(report) = &ended.patched {
+        told.push(topic.run_ended(report).await.map(drop));
+    }
+    for error in told.iter().filter_map(|it| it.as_ref().err()) {
+        eprintln!("the topic was not told: {}", printable(&error.report()));
+    }
+    told.iter().all(Result::is_ok)
 }
 
 /// The usual limits by a clock that does not know that the world's goes sixty times as fast, as

@@ -30,6 +30,17 @@ pub(crate) struct Scene {
     pub(crate) after_plan: AfterPlan,
 }
 
+/// What became of a cycle.
+pub(crate) struct Ended {
+    pub(crate) exit: Exit,
+    /// What was found before anything was done.
+    #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "nobody is told"))]
+    pub(crate) scan: ScanReport,
+    /// The run, where the plan was carried out.
+    #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "nobody is told"))]
+    pub(crate) patched: Option<RunReport>,
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum AfterPlan {
     Stop,
@@ -53,7 +64,8 @@ pub(crate) async fn in_memory(
         (AccessMode::Fix(grant), TagMode::Merge, AfterPlan::Patch)
     };
     let options = options(NodeSelector::all(), Duration::from_mins(15));
-    Scene { runner, bars, options, nodes, access, tags, after_plan }.run(args, out).await
+    let scene = Scene { runner, bars, options, nodes, access, tags, after_plan };
+    Ok(scene.run(args, out).await?.exit)
 }
 
 impl Scene {
@@ -61,7 +73,7 @@ impl Scene {
         self,
         args: &Args,
         out: &mut impl Write,
-    ) -> Result<Exit, Box<dyn std::error::Error>> {
+    ) -> Result<Ended, Box<dyn std::error::Error>> {
         let Self { runner, bars, options, nodes, access, tags, after_plan } = self;
         let cancel = CancelToken::new();
         let runner = runner.with_observer(bars.observer()).with_cancel(cancel.clone());
@@ -91,7 +103,7 @@ impl Scene {
             if args.format == Format::Json {
                 report::json(out, &plan, None)?;
             }
-            return Ok(Exit::Clean);
+            return Ok(Ended { exit: Exit::Clean, scan, patched: None });
         }
 
         let patched = Box::pin(runner.patch(&RunId::new("patch")?, &plan)).await?;
@@ -109,7 +121,8 @@ impl Scene {
             Format::Json => report::json(out, &plan, Some(&ended))?,
             Format::Table => report::tables(out, &ended)?,
         }
-        Ok(if report::is_clean(&ended) { Exit::Clean } else { Exit::Findings })
+        let exit = if report::is_clean(&ended) { Exit::Clean } else { Exit::Findings };
+        Ok(Ended { exit, scan, patched: Some(ended) })
     }
 }
 
