@@ -31,9 +31,7 @@ macro_rules! on_both {
 
 mod access;
 mod nodes;
-#[cfg(feature = "organizations")]
 mod organization;
-#[cfg(all(feature = "resource-groups", feature = "s3", feature = "sns"))]
+#[cfg(all(feature = "resource-groups", feature = "s3"))]
 mod setup;
-#[cfg(feature = "sns")]
 pub(crate) mod topic;

@@ -9,7 +9,7 @@ use std::{
     collections::BTreeSet,
     panic::{AssertUnwindSafe, resume_unwind},
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -109,10 +109,8 @@ cases!(
     a_node_is_scanned,
 );
 
-/// A name that nothing else has.
 fn name(what: &str) -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    format!("patchkit-live-{what}-{:x}", since.as_nanos())
+    support::unique(&format!("patchkit-live-{what}"))
 }
 
 /// Carries a case out, and `undo` after it, whatever became of the case: a panic goes on afterwards.

@@ -6,7 +6,7 @@
 mod association;
 mod automation;
 mod baseline;
-#[cfg(feature = "ec2")]
+#[cfg(all(feature = "ec2", feature = "organizations", feature = "sns"))]
 mod both;
 mod cloud;
 mod command;
@@ -25,7 +25,7 @@ mod harness;
 #[cfg(feature = "config")]
 mod history;
 mod hybrid;
-#[cfg(all(feature = "ec2", feature = "sns"))]
+#[cfg(all(feature = "ec2", feature = "organizations", feature = "sns"))]
 mod live;
 mod log;
 #[cfg(all(
@@ -42,7 +42,7 @@ mod power;
 mod resource_group;
 #[cfg(feature = "ec2")]
 mod secret;
-#[cfg(feature = "ec2")]
+#[cfg(all(feature = "ec2", feature = "organizations", feature = "sns"))]
 mod server;
 #[cfg(all(feature = "ec2", feature = "s3"))]
 mod setup;

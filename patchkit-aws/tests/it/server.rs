@@ -15,10 +15,7 @@
 //! - A page of DescribeInstances counts reservations, so that one of twelve instances is one item.
 //! - ListAccounts of an account without an organization is empty, and no error.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use aws_config::SdkConfig;
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
@@ -140,12 +137,6 @@ impl Server {
 
     pub(crate) fn iam(&self) -> aws_sdk_iam::Client {
         aws_sdk_iam::Client::new(&self.sdk)
-    }
-
-    /// A name that nobody else has, who tests on the same server at the same time.
-    pub(crate) fn name(&self, what: &str) -> String {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        format!("{what}-{:x}", since.as_nanos())
     }
 
     /// Lets what was begun come to its end.
@@ -309,7 +300,7 @@ impl Server {
     /// A topic, and what will be published to it.
     pub(crate) async fn topic(&self) -> (String, Mailbox) {
         let sns = aws_sdk_sns::Client::new(&self.sdk);
-        let made = sns.create_topic().name(self.name("patching")).send().await.unwrap();
+        let made = sns.create_topic().name(support::unique("patching")).send().await.unwrap();
         let arn = made.topic_arn().unwrap().to_owned();
         if self.moto.is_none() {
             return (arn.clone(), Mailbox::World(Arc::clone(&self.world), arn));

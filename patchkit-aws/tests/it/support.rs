@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use patchkit_aws::{CallBudget, Ssm, SsmBuilder};
-use patchkit_core::NodeId;
+use patchkit_core::{Clock, NodeId, SystemClock};
 use patchkit_testkit::cloud::{Behavior, World, WorldBuilder};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
@@ -51,4 +51,9 @@ pub(crate) async fn ssm(world: &Arc<World>) -> Ssm {
 
 pub(crate) fn node(id: &str) -> NodeId {
     format!("aws/{ACCOUNT}/{REGION}/{id}").parse().unwrap()
+}
+
+/// A name that nobody else has, who tests on the same server.
+pub(crate) fn unique(what: &str) -> String {
+    format!("{what}-{:x}", SystemClock.now().as_nanosecond())
 }

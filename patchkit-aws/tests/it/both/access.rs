@@ -5,7 +5,10 @@ use patchkit_core::{
     workflow::{AccessMode, AccessOutcome},
 };
 
-use crate::server::{ACCOUNT, Server};
+use crate::{
+    server::{ACCOUNT, Server},
+    support::unique,
+};
 
 on_both!(
     a_node_without_a_profile_is_given_one_and_it_is_taken_back,
@@ -33,7 +36,7 @@ fn trust(service: &str) -> String {
 
 /// A role without policies that a service may take, in an instance profile of the same name.
 async fn profile(server: &Server, service: &str) -> String {
-    let (iam, name) = (server.iam(), server.name("node"));
+    let (iam, name) = (server.iam(), unique("node"));
     let role = iam.create_role().role_name(&name).assume_role_policy_document(trust(service));
     role.send().await.unwrap();
     iam.create_instance_profile().instance_profile_name(&name).send().await.unwrap();
@@ -129,7 +132,7 @@ async fn a_role_that_lacks_actions_is_given_a_policy_of_awss_and_it_is_taken_bac
 async fn an_own_policy_goes_before_one_of_awss_that_has_its_name(server: &Server) {
     let profile = profile(server, EC2).await;
     let node = holder(server, &profile).await;
-    let policy = server.name("agents");
+    let policy = unique("agents");
     let made = server.iam().create_policy().policy_name(&policy).policy_document(ALL);
     let arn = made.send().await.unwrap().policy.unwrap().arn.unwrap();
     assert_eq!(arn, format!("arn:aws:iam::{ACCOUNT}:policy/{policy}"));
@@ -140,7 +143,7 @@ async fn an_own_policy_goes_before_one_of_awss_that_has_its_name(server: &Server
     // One that nobody has is refused, and nothing is attached.
     let poor = self::profile(server, EC2).await;
     let node = holder(server, &poor).await;
-    let grant = AccessGrant::new("other").with_policy(server.name("nobodys"));
+    let grant = AccessGrant::new("other").with_policy(unique("nobodys"));
     let error = server.ssm().await.grant_access(&node, &grant).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     assert!(attached(server, &poor).await.is_empty());
@@ -192,7 +195,7 @@ async fn a_role_that_ec2_may_not_take_is_named_and_given_nothing(server: &Server
 }
 
 async fn a_profile_without_a_role_is_named(server: &Server) {
-    let name = server.name("empty");
+    let name = unique("empty");
     let made = server.iam().create_instance_profile().instance_profile_name(&name);
     made.send().await.unwrap();
     let node = holder(server, &name).await;
@@ -239,7 +242,7 @@ async fn a_boundary_takes_away_what_policies_give(server: &Server) {
     let narrow = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
         "NotAction": "ssm:PutInventory", "Resource": "*"}]}"#;
     let iam = server.iam();
-    let made = iam.create_policy().policy_name(server.name("narrow")).policy_document(narrow);
+    let made = iam.create_policy().policy_name(unique("narrow")).policy_document(narrow);
     let arn = made.send().await.unwrap().policy.unwrap().arn.unwrap();
     let put = iam.put_role_permissions_boundary().role_name(&profile).permissions_boundary(arn);
     put.send().await.unwrap();

@@ -9,7 +9,10 @@ use patchkit_core::{
     PowerTarget, Reachability, Tags, wait_until,
 };
 
-use crate::server::{ACCOUNT, PAGE, REGION, Server};
+use crate::{
+    server::{ACCOUNT, PAGE, REGION, Server},
+    support::unique,
+};
 
 on_both!(
     a_fleet_of_several_pages_is_listed_once_each,
@@ -59,7 +62,7 @@ async fn reach(server: &Server, nodes: &[NodeId], power: PowerState) {
 }
 
 async fn a_fleet_of_several_pages_is_listed_once_each(server: &Server) {
-    let fleet = server.name("fleet");
+    let fleet = unique("fleet");
     let nodes = server.instances(12, &[("Fleet", &fleet), ("Name", "web")]).await;
     // The server does answer in pages.
     let of = Filter::builder().name("tag:Fleet").values(&fleet).build();
@@ -83,7 +86,7 @@ async fn a_fleet_of_several_pages_is_listed_once_each(server: &Server) {
 }
 
 async fn instances_are_selected_by_group_tag_and_power(server: &Server) {
-    let group = server.name("web*");
+    let group = unique("web*");
     let spaced = server.instances(1, &[("Patch Group", &group)]).await;
     let joined = server.instances(1, &[("PatchGroup", &group)]).await;
     let twice = server.instances(1, &[("PatchGroup", &group), ("Patch Group", &group)]).await;
@@ -167,7 +170,7 @@ async fn tags_are_merged_and_restored_and_others_edits_stay(server: &Server) {
 
 /// The simulated cloud terminates nothing.
 async fn a_terminated_instance_is_known_by_its_id_and_not_started(server: &Server) {
-    let fleet = server.name("fleet");
+    let fleet = unique("fleet");
     let nodes = server.instances(2, &[("Fleet", &fleet)]).await;
     let request = server.ec2().terminate_instances().instance_ids(nodes[0].resource());
     request.send().await.unwrap();

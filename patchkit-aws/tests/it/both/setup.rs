@@ -5,7 +5,10 @@ use patchkit_aws::{
     SetupReport, SetupState, StepResult, TagGroup,
 };
 
-use crate::server::{ACCOUNT, FIRST_REGION, REGION, Server};
+use crate::{
+    server::{ACCOUNT, FIRST_REGION, REGION, Server},
+    support::unique,
+};
 
 on_both!(
     what_is_missing_is_made_once,
@@ -30,9 +33,9 @@ fn lake(bucket: &str) -> LakeOwner {
 
 async fn what_is_missing_is_made_once(server: &Server) {
     let ssm = server.ssm().await;
-    let (bucket, role, group) = (server.name("lake"), server.name("node"), server.name("web"));
+    let (bucket, role, group) = (unique("lake"), unique("node"), unique("web"));
     server.show_bucket(&bucket);
-    let (topic, logs) = (server.name("patching"), server.name("logs-{account}-{region}"));
+    let (topic, logs) = (unique("patching"), unique("logs-{account}-{region}"));
     let options = SetupOptions::new()
         .with_log_bucket(&logs)
         .with_lake(lake(&bucket))
@@ -71,7 +74,7 @@ async fn what_is_missing_is_made_once(server: &Server) {
 }
 
 async fn what_is_there_and_wrong_is_left_alone(server: &Server) {
-    let (bucket, role, other) = (server.name("lake"), server.name("node"), server.name("other"));
+    let (bucket, role, other) = (unique("lake"), unique("node"), unique("other"));
     let ssm = server.ssm().await;
     server.show_bucket(&bucket);
     // A role that another service takes, in the profile of a third name; a policy for one account.
@@ -129,7 +132,7 @@ async fn an_endpoint_whose_group_lets_nobody_in_is_wrong_and_left_alone(server: 
 /// S3 refuses the constraint `us-east-1`; so does moto.
 async fn the_first_region_takes_no_name_for_its_buckets(server: &Server) {
     let ssm = server.ssm_in(FIRST_REGION).await;
-    let options = SetupOptions::new().with_log_bucket(server.name("logs"));
+    let options = SetupOptions::new().with_log_bucket(unique("logs"));
     let report = ssm.check_setup(&options).await;
     let outcomes = ssm.fix_setup(&report).await.unwrap();
     assert_eq!(made(&outcomes), 1, "{outcomes:#?}");

@@ -6,7 +6,10 @@ use patchkit_core::{
 };
 use serde_json::json;
 
-use crate::server::{ACCOUNT, REGION, Server};
+use crate::{
+    server::{ACCOUNT, REGION, Server},
+    support::unique,
+};
 
 on_both!(a_run_that_ended_is_told_once, a_topic_that_is_not_there_is_not_found);
 
@@ -55,7 +58,7 @@ async fn a_run_that_ended_is_told_once(server: &Server) {
 
 async fn a_topic_that_is_not_there_is_not_found(server: &Server) {
     let ssm = server.ssm().await;
-    let gone = format!("arn:aws:sns:{REGION}:{ACCOUNT}:{}", server.name("gone"));
+    let gone = format!("arn:aws:sns:{REGION}:{ACCOUNT}:{}", unique("gone"));
     let topic = ssm.topic(gone).unwrap();
     let error = topic.run_ended(&report()).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::NotFound, false), "{error}");
