@@ -107,11 +107,11 @@ impl Runner {
                     continue;
                 }
                 (PowerState::Running | PowerState::Unknown, other) => {
-                    let told = |it: &UnmanagedReason| match it {
-                        UnmanagedReason::Unknown | UnmanagedReason::Silent { since: None } => false,
-                        _ => true,
+                    let says_more = |it: &UnmanagedReason| {
+                        use UnmanagedReason::{Silent, Unknown};
+                        !matches!(it, Unknown | Silent { since: None })
                     };
-                    let why = node.unmanaged.filter(told);
+                    let why = node.unmanaged.filter(says_more);
                     let why = why.map(|it| format!(": {it}")).unwrap_or_default();
                     (ScanOutcome::Unreachable, Some(format!("its agent is {other}{why}")))
                 }
