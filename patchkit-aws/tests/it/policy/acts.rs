@@ -91,10 +91,11 @@ pub(super) async fn group(scene: &Scene) -> Told {
     Ok(())
 }
 
-/// Nothing reads it yet.
-#[expect(clippy::unused_async, reason = "as the others")]
-pub(super) async fn history(_: &Scene) -> Told {
-    Ok(())
+pub(super) async fn history(scene: &Scene) -> Told {
+    let since = scene.world.now();
+    scene.world.advance(DAY);
+    let records = scene.ssm.compliance_history(&scene.running, since).try_collect::<Vec<_>>().await;
+    told(records).map(drop)
 }
 
 pub(super) async fn hybrid(scene: &Scene) -> Told {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use patchkit_aws::{
-    LakeDestination, LakeExpectation, LakeOwner, LakeSyncCreation, ManagedRule, SetupOptions,
-    SetupReport, SetupState, StepResult, TagGroup,
+    LakeDestination, LakeExpectation, LakeOwner, LakeSyncCreation, ManagedRule, RuleRemediation,
+    SetupOptions, SetupReport, SetupState, StepResult, TagGroup,
 };
 
 use super::{Scene, Told, told};
@@ -20,14 +20,18 @@ async fn options(scene: &Scene) -> SetupOptions {
     let ec2 = aws_sdk_ec2::Client::new(&scene.free);
     let vpcs = ec2.describe_vpcs().send().await.unwrap();
     let lake = LakeOwner::new(ACCOUNT.parse().unwrap(), LakeExpectation::new(lake()));
+    let role = "arn:aws:iam::111122223333:role/remediator";
+    let start = RuleRemediation::new(ManagedRule::ManagedByAgent, "AWS-StartEC2Instance", role);
     SetupOptions::new()
         .with_log_bucket("logs-{account}-{region}")
         .with_lake(lake)
         .with_role("fleet-node")
+        .with_hybrid_role("hybrid-fleet")
         .with_vpc(vpcs.vpcs()[0].vpc_id().unwrap())
         .with_group(TagGroup::new("web", "PatchGroup", ["web".to_owned()]))
         .with_topic("patching")
         .with_rule(ManagedRule::PatchCompliance)
+        .with_remediation(start)
         .with_inventory("rate(12 hours)")
 }
 
