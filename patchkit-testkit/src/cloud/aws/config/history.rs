@@ -81,7 +81,9 @@ fn get_resource_config_history(call: &mut Call<'_>, input: Value) -> Result<Valu
     let mut windows = windows(&asked, until, size);
     if forward {
         windows.reverse();
-        windows.iter_mut().for_each(|it| it.reverse());
+        for window in &mut windows {
+            window.reverse();
+        }
     }
     // A page is a part of a window, and its token the number of such parts before it.
     let (mut page, next) = named_page(call, &input, 1, ["nextToken", "MaxResults"])?.cut(windows);
