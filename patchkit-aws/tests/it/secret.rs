@@ -18,13 +18,13 @@ const EXTERNAL_ID: &str = "hush-external-id-7f3c";
 
 /// All that an error shows: itself, its causes and what `Debug` makes of it.
 fn shown(error: &Error) -> String {
-    let mut text = format!("{error} {error:?} {error:#?} {}", error.report());
+    let mut text = vec![format!("{error} {error:?} {error:#?} {}", error.report())];
     let mut cause = error.source();
     while let Some(it) = cause {
-        text.push_str(&format!(" {it} {it:?}"));
+        text.push(format!("{it} {it:?}"));
         cause = it.source();
     }
-    text
+    text.join("\n")
 }
 
 /// What stands between two marks of an answer.
@@ -47,23 +47,23 @@ async fn world() -> Arc<World> {
 async fn show_everything(world: &Arc<World>, wire: &Wire) -> String {
     let sdk = sdk(world, REGION).to_builder().http_client(wire.clone()).build();
     let ssm = Ssm::builder(&sdk).with_clock(world.clock()).with_budget(CallBudget::unlimited());
-    let mut shows = format!("{ssm:?} {ssm:#?}");
+    let mut shows = vec![format!("{ssm:?} {ssm:#?}")];
     let accounts = Accounts::from_builder(ssm)
         .with_role("patchkit")
         .with_external_id(EXTERNAL_ID)
         .with_accounts([ACCOUNT, OTHER_ACCOUNT].map(|it| it.parse().unwrap()))
         .with_regions([REGION.parse().unwrap()]);
-    shows.push_str(&format!("{accounts:?} {accounts:#?}"));
+    shows.push(format!("{accounts:?} {accounts:#?}"));
     for kind in [FaultKind::Truncate, FaultKind::Deny, FaultKind::FailAfter, FaultKind::CutAfter] {
         let number = world.add_fault(Fault::new(kind).on("AssumeRole")).unwrap();
         let opened = accounts.clone().open().await.unwrap();
         assert_eq!(opened.failures.len(), 1, "{kind:?}");
-        shows.push_str(&format!("{} {:?} {opened:?}", opened.failures[0], opened.failures[0]));
+        shows.push(format!("{} {:?} {opened:?}", opened.failures[0], opened.failures[0]));
         world.remove_fault(number);
     }
     let opened = accounts.open().await.unwrap();
     assert!(opened.failures.is_empty(), "{:?}", opened.failures);
-    shows.push_str(&format!("{opened:?} {:?}", opened.scopes));
+    shows.push(format!("{opened:?} {:?}", opened.scopes));
     let nodes = opened.estate.nodes(&NodeSelector::all());
     let nodes: Vec<_> = nodes.map_ok(|node| node.id).try_collect().await.unwrap();
     assert_eq!(nodes.len(), 2);
@@ -71,18 +71,18 @@ async fn show_everything(world: &Arc<World>, wire: &Wire) -> String {
         let number = world.add_fault(Fault::new(kind)).unwrap();
         let mut rows = opened.estate.nodes(&NodeSelector::all());
         while let Some(row) = rows.next().await {
-            shows.push_str(&shown(&row.unwrap_err()));
+            shows.push(shown(&row.unwrap_err()));
         }
         world.remove_fault(number);
         let number = world.add_fault(Fault::new(kind).on("SendCommand")).unwrap();
         for node in &nodes {
             let token = format!("{kind:?}-{}", node.resource()).parse().unwrap();
             let scan = PatchRequest::new(token, vec![node.clone()], PatchAction::Scan);
-            shows.push_str(&shown(&opened.estate.submit(scan).await.unwrap_err()));
+            shows.push(shown(&opened.estate.submit(scan).await.unwrap_err()));
         }
         world.remove_fault(number);
     }
-    shows
+    shows.join("\n")
 }
 
 #[tokio::test]

@@ -216,7 +216,7 @@ async fn credentials_that_have_ended_for_good_are_told_and_nothing_is_done() {
     match runner.plan_patch(&options).await {
         Err(error) => assert_eq!(error.kind(), ErrorKind::Unauthenticated),
         Ok(plan) => {
-            assert!(plan.nodes.is_empty() && plan.to_string().contains("ExpiredToken"), "{plan}")
+            assert!(plan.nodes.is_empty() && plan.to_string().contains("ExpiredToken"), "{plan}");
         }
     }
 }

@@ -6,14 +6,12 @@ use super::{Scene, Told, told};
 use crate::support::builder;
 
 /// Fails for the first scope that was not opened.
-fn whole(opened: OpenedEstate) -> Told {
-    match opened.failures.first() {
-        Some(failure) => Err(failure.to_string()),
-        None => {
-            assert_eq!(opened.scopes.len(), 2);
-            Ok(())
-        }
+fn whole(opened: &OpenedEstate) -> Told {
+    if let Some(failure) = opened.failures.first() {
+        return Err(failure.to_string());
     }
+    assert_eq!(opened.scopes.len(), 2);
+    Ok(())
 }
 
 /// All of them, and those of a unit; their Regions are those that are enabled.
@@ -22,6 +20,6 @@ pub(super) async fn open(scene: &Scene) -> Told {
     let roots = organizations.list_roots().send().await.unwrap();
     let root = roots.roots()[0].id().unwrap();
     let base = Accounts::from_builder(builder(&scene.world)).with_role("patchkit");
-    whole(told(base.clone().with_organization().open().await)?)?;
-    whole(told(base.with_unit(root).open().await)?)
+    whole(&told(base.clone().with_organization().open().await)?)?;
+    whole(&told(base.with_unit(root).open().await)?)
 }

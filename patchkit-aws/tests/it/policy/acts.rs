@@ -87,7 +87,7 @@ pub(super) async fn group(scene: &Scene) -> Told {
     let made = groups.create_group().name("web").resource_query(query.build().unwrap());
     made.send().await.unwrap();
     let members: Vec<NodeId> = told(scene.ssm.resource_group_nodes("web").try_collect().await)?;
-    assert_eq!(members, [scene.running.clone()]);
+    assert_eq!(members, std::slice::from_ref(&scene.running));
     Ok(())
 }
 
