@@ -1,5 +1,7 @@
 //! Nodes, the ones to start and waves by resource group.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod common;
 
 use common::{id, node, off, options_of, world};
