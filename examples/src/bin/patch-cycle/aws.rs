@@ -131,8 +131,7 @@ impl AwsArgs {
         }
         if let Some(bucket) = &self.log_bucket {
             let output = OutputBucket::new(bucket).with_prefix("patch-cycle");
-            accounts =
-                accounts.with_command_options(CommandOptions::default().with_output(output));
+            accounts = accounts.with_command_options(CommandOptions::default().with_output(output));
         }
         Box::pin(accounts.open()).await
     }
