@@ -32,7 +32,7 @@ use std::{
 };
 
 use clap::{Parser, ValueEnum};
-use patchkit_testkit::cloud::{Throttles, World};
+use patchkit_testkit::cloud::{Throttles, World, WorldBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -151,7 +151,7 @@ async fn simulate(args: &Args) -> ExitCode {
     let world = world.throttles(Throttles::Off).speed(0.0);
     let world = REGIONS.iter().fold(world, |world, region| world.aws_region(*region));
     let accounts = (1..=ACCOUNTS).map(|n| format!("{:012}", n * 111_111_111));
-    let world = accounts.fold(world, |world, account| world.aws_account(account));
+    let world = accounts.fold(world, WorldBuilder::aws_account);
     let world = world.start().await.expect("there is a port on loopback");
     say(&world.endpoints());
     wait_for_the_end();
