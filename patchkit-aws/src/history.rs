@@ -11,7 +11,7 @@ use futures::{
 use jiff::Timestamp;
 use patchkit_core::{
     BaselineId, Classification, ComplianceLevel, ComplianceStatus, Error, NodeCompliance, NodeId,
-    PatchCounts, PatchGroupName, Result, paginate,
+    PatchCounts, PatchGroupName, PatchState, Result, paginate,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -154,11 +154,17 @@ fn read(node: NodeId, text: &str) -> Result<NodeCompliance> {
     let status = |value: &Value| ComplianceStatus::from_wire(text_of(value, "Status"));
     let level = |value: &Value, name| ComplianceLevel::from_wire(text_of(value, name));
     let wrong = || patches.iter().filter(|it| status(it) == ComplianceStatus::NonCompliant);
+    // A patch that is not for the node has no status; any other without one may be missing.
+    let told = |it: &&Value| {
+        status(it) == ComplianceStatus::Compliant
+            || word::<PatchState>(text_of(it, "PatchState")) == PatchState::NotApplicable
+    };
     let mut known = NodeCompliance::unknown(node);
     known.status = match status(summary) {
         ComplianceStatus::Unknown if wrong().next().is_some() => ComplianceStatus::NonCompliant,
         ComplianceStatus::Unknown
-            if patches.iter().any(|it| status(it) == ComplianceStatus::Compliant) =>
+            if patches.iter().all(told)
+                && patches.iter().any(|it| status(it) == ComplianceStatus::Compliant) =>
         {
             ComplianceStatus::Compliant
         }
@@ -231,6 +237,16 @@ mod tests {
         let neither = patches(&json!({"a": {"PatchState": "NotApplicable", "Status": ""}}));
         assert_eq!(of(&neither).status, ComplianceStatus::Unknown);
         assert_eq!(of(&neither).counts.not_applicable, 1);
+    }
+
+    #[test]
+    fn one_patch_of_which_nothing_is_known_keeps_the_others_from_a_verdict() {
+        let good = json!({"PatchState": "Installed", "Status": "COMPLIANT"});
+        let not_for_it = json!({"PatchState": "NotApplicable", "Status": ""});
+        let unknown = json!({"PatchState": "Missing", "Status": ""});
+        let status = |all: Value| of(&patches(&all)).status;
+        assert_eq!(status(json!([good, not_for_it])), ComplianceStatus::Compliant);
+        assert_eq!(status(json!([good, unknown])), ComplianceStatus::Unknown);
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub type Page<T> = (Vec<T>, Option<String>);
 /// - No token, or an empty one, is the end.
 /// - An empty page with a token goes on.
 /// - An error ends the stream, after the items of the pages before it.
-/// - A token that comes twice ends the stream with `Malformed`: a broken service cannot loop us.
+/// - A token that comes twice ends the stream with `Malformed`, and so do ten thousand empty pages in
+///   a row: a broken service cannot loop us.
 ///
 /// ```
 /// use futures::{StreamExt, TryStreamExt};
@@ -49,6 +50,10 @@ where
     pages(provider, operation, fetch).boxed()
 }
 
+/// Empty pages in a row, at most. A filter that takes one node in a fleet of half a million leaves as
+/// many before it, at fifty nodes a page.
+const MOST_EMPTY: usize = 10_000;
+
 enum Next {
     First,
     Token(String),
@@ -64,38 +69,40 @@ where
     F: Fn(Option<String>) -> Fut,
     Fut: Future<Output = Result<Page<T>>>,
 {
-    let state = (Next::First, VecDeque::new(), std::collections::HashSet::new(), fetch);
-    stream::unfold(state, move |(mut next, mut items, mut seen, fetch)| async move {
+    let broken = move |what: &'static str| Error::new(ErrorKind::Malformed, provider, operation, what);
+    let seen = std::collections::HashSet::new();
+    let state = (Next::First, VecDeque::new(), seen, 0_usize, fetch);
+    stream::unfold(state, move |(mut next, mut items, mut seen, mut empty, fetch)| async move {
         loop {
             if let Some(item) = items.pop_front() {
-                return Some((Ok(item), (next, items, seen, fetch)));
+                return Some((Ok(item), (next, items, seen, 0, fetch)));
             }
             let token = match std::mem::replace(&mut next, Next::End) {
                 Next::End => return None,
                 Next::First => None,
                 Next::Token(token) => Some(token),
             };
-            match fetch(token).await {
-                Err(error) => return Some((Err(error), (Next::End, items, seen, fetch))),
+            let ended = match fetch(token).await {
+                Err(error) => error,
                 Ok((page, token)) => {
                     items = page.into();
+                    empty = if items.is_empty() { empty + 1 } else { 0 };
                     match token.filter(|token| !token.is_empty()) {
-                        None => {}
-                        Some(token) if seen.insert(token.clone()) => next = Next::Token(token),
-                        Some(_) => {
-                            // The page that repeats a token may hold items that came before, so it
-                            // is not trusted.
-                            let error = Error::new(
-                                ErrorKind::Malformed,
-                                provider,
-                                operation,
-                                "the service repeated a page token",
-                            );
-                            return Some((Err(error), (Next::End, VecDeque::new(), seen, fetch)));
+                        None => continue,
+                        Some(_) if empty >= MOST_EMPTY => {
+                            broken("the service sends one empty page after the other")
                         }
+                        Some(token) if seen.insert(token.clone()) => {
+                            next = Next::Token(token);
+                            continue;
+                        }
+                        // The page that repeats a token may hold items that came before, so it is
+                        // not trusted.
+                        Some(_) => broken("the service repeated a page token"),
                     }
                 }
-            }
+            };
+            return Some((Err(ended), (Next::End, VecDeque::new(), seen, 0, fetch)));
         }
     })
 }
@@ -145,6 +152,20 @@ mod tests {
             Ok((vec![2], None)),
         ]);
         assert_eq!((items, error.is_none(), calls), (vec![1, 2], true, 3));
+    }
+
+    #[test]
+    fn empty_pages_without_end_are_an_error() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&calls);
+        let stream = paginate("test", "list", move |_| {
+            let at = counter.fetch_add(1, Ordering::Relaxed);
+            async move { Ok((Vec::<u8>::new(), Some(at.to_string()))) }
+        });
+        let told: Vec<_> = block_on(stream.collect());
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].as_ref().unwrap_err().kind(), ErrorKind::Malformed);
+        assert_eq!(calls.load(Ordering::Relaxed), MOST_EMPTY);
     }
 
     #[test]

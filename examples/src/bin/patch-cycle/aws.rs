@@ -137,11 +137,12 @@ impl AwsArgs {
     }
 
     /// The topic, reached in its own Region with the caller's credentials.
-    async fn topic(&self, sdk: &SdkConfig) -> patchkit_core::Result<Option<Topic>> {
+    async fn topic(&self, sdk: &SdkConfig) -> Result<Option<Topic>, Box<dyn std::error::Error>> {
         let Some(arn) = &self.topic else { return Ok(None) };
-        let region = arn.split(':').nth(3).unwrap_or_default().to_owned();
-        let there = sdk.to_builder().region(aws_config::Region::new(region)).build();
-        Box::pin(Ssm::builder(&there).build()).await?.topic(arn).map(Some)
+        let region = arn.split(':').nth(3).filter(|region| !region.is_empty());
+        let region = region.ok_or_else(|| format!("--topic: {arn:?} is no ARN of an SNS topic"))?;
+        let there = sdk.to_builder().region(aws_config::Region::new(region.to_owned())).build();
+        Ok(Some(Box::pin(Ssm::builder(&there).build()).await?.topic(arn)?))
     }
 }
 

@@ -16,8 +16,9 @@ use super::machine::{Machine, MachineIx, Shown};
 /// Items that are copied together, when one of them changes under a picture.
 const CHUNK: usize = 64;
 
-/// What a machine holds beside itself, by rule of thumb: names, tags, and what is installed.
-const BESIDE: usize = 2 << 10;
+/// What a machine holds beside itself, by rule of thumb: names, tags, what is installed, and what was
+/// shown of it.
+const BESIDE: usize = 5 << 10;
 
 /// A list whose copy shares all chunks that neither side has changed since.
 #[derive(Clone, Debug)]
