@@ -69,7 +69,8 @@ where
     F: Fn(Option<String>) -> Fut,
     Fut: Future<Output = Result<Page<T>>>,
 {
-    let broken = move |what: &'static str| Error::new(ErrorKind::Malformed, provider, operation, what);
+    let broken =
+        move |what: &'static str| Error::new(ErrorKind::Malformed, provider, operation, what);
     let seen = std::collections::HashSet::new();
     let state = (Next::First, VecDeque::new(), seen, 0_usize, fetch);
     stream::unfold(state, move |(mut next, mut items, mut seen, mut empty, fetch)| async move {
