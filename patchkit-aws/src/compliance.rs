@@ -53,13 +53,9 @@ const AT_ONCE: usize = 4;
 #[async_trait]
 impl ComplianceReport for Ssm {
     fn summaries(&self, selector: &NodeSelector) -> BoxStream<'static, Result<NodeCompliance>> {
-        let mut others = selector.clone();
-        let elsewhere =
-            others.accounts.take().is_some_and(|it| !it.contains(self.scope().account()))
-                || others.regions.take().is_some_and(|it| !it.contains(self.scope().region()));
-        if elsewhere {
+        let Some(mut others) = self.within(selector) else {
             return stream::empty().boxed();
-        }
+        };
         if others.is_all() {
             return self.all_summaries();
         }
@@ -122,6 +118,22 @@ enum Existence {
 }
 
 impl Ssm {
+    /// What a selector asks for besides this account and Region; `None` where it asks for others.
+    fn within(&self, selector: &NodeSelector) -> Option<NodeSelector> {
+        let mut others = selector.clone();
+        let ours = others.accounts.take().is_none_or(|it| it.contains(self.scope().account()))
+            && others.regions.take().is_none_or(|it| it.contains(self.scope().region()));
+        ours.then_some(others)
+    }
+
+    pub(crate) fn takes_all(&self, selector: &NodeSelector) -> bool {
+        self.within(selector).is_some_and(|others| others.is_all())
+    }
+
+    pub(crate) fn states_per_call(&self) -> usize {
+        usize::try_from(self.client.page.within(10, AT_MOST)).unwrap_or(1)
+    }
+
     /// The inventory tells of every node that was ever registered; EC2 of those that never were.
     fn all_summaries(&self) -> BoxStream<'static, Result<NodeCompliance>> {
         let seen: Arc<std::sync::Mutex<HashSet<NodeId>>> = Arc::default();
@@ -156,7 +168,7 @@ impl Ssm {
         existence: Existence,
     ) -> BoxStream<'static, Result<NodeCompliance>> {
         let ssm = self.clone();
-        let size = usize::try_from(self.client.page.within(10, AT_MOST)).unwrap_or(1);
+        let size = self.states_per_call();
         let ours = self.scope().clone();
         let chunks = ids.try_filter(move |id| future::ready(*id.scope() == ours)).chunks(size).map(
             move |chunk| {
@@ -219,7 +231,7 @@ impl Ssm {
 }
 
 impl Client {
-    fn patch_summaries(self: &Arc<Self>) -> BoxStream<'static, Result<NodeCompliance>> {
+    pub(crate) fn patch_summaries(self: &Arc<Self>) -> BoxStream<'static, Result<NodeCompliance>> {
         let client = Arc::clone(self);
         let pages = paginate(PROVIDER, "GetInventory", move |token| {
             let client = Arc::clone(&client);
@@ -260,7 +272,7 @@ impl Client {
         sound("GetInventory", pages)
     }
 
-    async fn patch_states(
+    pub(crate) async fn patch_states(
         self: &Arc<Self>,
         nodes: &[NodeId],
     ) -> Result<BTreeMap<String, NodeCompliance>> {

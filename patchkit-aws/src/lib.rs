@@ -67,6 +67,7 @@ mod notify;
 mod policy;
 #[cfg(feature = "ec2")]
 mod power;
+mod provider;
 #[cfg(feature = "resource-groups")]
 mod resource_group;
 #[cfg(feature = "config")]

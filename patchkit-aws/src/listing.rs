@@ -4,8 +4,8 @@
 use std::{collections::HashSet, future, hash::Hash};
 
 use futures::{
-    Stream, StreamExt,
-    stream::{self, BoxStream},
+    Stream, StreamExt, TryStreamExt,
+    stream::{self, BoxStream, TryChunksError},
 };
 use patchkit_core::{Error, ErrorKind, Result};
 
@@ -40,6 +40,22 @@ where
         future::ready(item.as_ref().map_or(true, |item| seen.insert(key(item))))
     };
     listing.filter(new).boxed()
+}
+
+/// Puts `pages` pages at a time together. What came before an error comes before it.
+pub(crate) fn in_lots<T: Send + 'static>(
+    pages: usize,
+    listing: BoxStream<'static, Result<Vec<T>>>,
+) -> BoxStream<'static, Result<Vec<T>>> {
+    let lot = |lot: std::result::Result<Vec<Vec<T>>, TryChunksError<Vec<T>, Error>>| {
+        let (pages, error) = match lot {
+            Ok(pages) => (pages, None),
+            Err(TryChunksError(pages, error)) => (pages, Some(Err(error))),
+        };
+        let whole = (!pages.is_empty()).then(|| Ok(pages.into_iter().flatten().collect()));
+        stream::iter(whole.into_iter().chain(error))
+    };
+    listing.try_chunks(pages).flat_map(lot).boxed()
 }
 
 /// Lets the rows through that could be read, and tells of the others when the listing is over.
@@ -103,6 +119,14 @@ mod tests {
         let items: Vec<_> = block_on(until_error(listing).collect());
         assert_eq!(items.len(), 2);
         assert!(items[0].is_ok() && items[1].is_err());
+    }
+
+    #[test]
+    fn pages_are_put_together_and_none_is_lost_to_an_error() {
+        let pages = [Ok(vec![1, 2]), Ok(vec![3]), Ok(vec![4]), Err(malformed("List", "broken"))];
+        let lots: Vec<_> = block_on(in_lots(2, stream::iter(pages).boxed()).collect());
+        let lots: Vec<_> = lots.into_iter().map(|it| it.map_err(|_| ())).collect();
+        assert_eq!(lots, [Ok(vec![1, 2, 3]), Ok(vec![4]), Err(())]);
     }
 
     #[test]

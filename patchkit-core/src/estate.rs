@@ -15,20 +15,10 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use crate::{
-    Baseline, ComplianceReport, Error, ErrorKind, Fleet, NodeId, NodeSelector, OperationId,
-    PatchGroup, Result, Scope,
-};
+use crate::{Error, ErrorKind, NodeId, NodeSelector, OperationId, Provider, Result, Scope};
 
 /// The name of an estate whose providers are of several kinds.
 const ESTATE: &str = "estate";
-
-/// All four traits on one value; implemented for whatever has them, not to be implemented.
-///
-/// An `Arc<dyn Provider>` is each of the four, and coerces to `Arc<dyn Baseline>` and its like.
-pub trait Provider: Fleet + Baseline + PatchGroup + ComplianceReport {}
-
-impl<P: Fleet + Baseline + PatchGroup + ComplianceReport> Provider for P {}
 
 /// Many scopes as one fleet and one compliance report.
 ///

@@ -10,8 +10,8 @@ use crate::{
     ComplianceReport, Event, Fleet, GroupRegistration, Journal, ManagedNode, NodeAccess,
     NodeCompliance, NodeId, NodeLease, NodeSelector, NodeStatus, OperatingSystem, OperationId,
     Patch, PatchBaseline, PatchCompliance, PatchGroup, PatchGroupName, PatchOperation,
-    PatchRequest, PerNode, PowerTarget, Record, Result, RunId, RunLease, Scope, SubmitToken,
-    TagChange, Tags,
+    PatchRequest, PerNode, PowerTarget, Provider, Record, Result, RunId, RunLease, Scope,
+    SubmitToken, TagChange, Tags,
 };
 
 macro_rules! forward {
@@ -133,6 +133,16 @@ macro_rules! forward {
             }
             fn patches(&self, node: &NodeId) -> BoxStream<'static, Result<PatchCompliance>> {
                 (**self).patches(node)
+            }
+        }
+
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: Provider + ?Sized> Provider for $pointer<T> {
+            fn nodes_with_compliance(
+                &self,
+                selector: &NodeSelector,
+            ) -> BoxStream<'static, Result<(ManagedNode, NodeCompliance)>> {
+                (**self).nodes_with_compliance(selector)
             }
         }
 

@@ -56,6 +56,7 @@ mod page;
 mod patch;
 mod platform;
 mod poll;
+mod provider;
 mod rollout;
 mod schedule;
 mod secret;
@@ -76,7 +77,7 @@ pub use clock::SystemClock;
 pub use clock::{Clock, VirtualClock};
 pub use compliance::{ComplianceReport, NodeCompliance, PatchCompliance, PatchCounts};
 pub use error::{Error, ErrorKind, Result, Retry};
-pub use estate::{Estate, Provider};
+pub use estate::Estate;
 pub use fleet::{Capabilities, Fleet, FleetExt};
 pub use group::{GroupRegistration, PatchGroup};
 pub use id::{
@@ -99,6 +100,7 @@ pub use patch::{
 };
 pub use platform::{OperatingSystem, PackageFamily, PlatformKind};
 pub use poll::{PollPolicy, Polled, WaitError, wait_until};
+pub use provider::{Provider, with_compliance};
 pub use rollout::{
     Amount, AssignedWave, DisruptionBudget, ErrorBudget, Rollout, Wave, WaveMembers,
 };

@@ -107,7 +107,7 @@ fn compare(args: &Args) -> ExitCode {
         eprintln!(
             "{} has no boto3. Install it as tests/clients/requirements.txt pins it:\n    \
              python3 -m venv VENV\n    \
-             VENV/bin/pip install boto3 botocore --constraint {requirements}\n\
+             VENV/bin/pip install --requirement {requirements}\n\
              and say --python VENV/bin/python; or run `cargo xtask clients` once.",
             python.display()
         );

@@ -1,13 +1,13 @@
 //! PatchKit's half: what an embedder writes to read an estate.
 
-use std::{collections::HashMap, error::Error, process::ExitCode};
+use std::{error::Error, process::ExitCode};
 
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use futures::TryStreamExt;
 use patchkit_aws::{Accounts, CallBudget, Ssm};
 use patchkit_core::{
-    ComplianceReport, ComplianceStatus, Fleet, ManagedNode, NodeId, NodeOrigin, NodeSelector,
+    ComplianceStatus, ManagedNode, NodeCompliance, NodeId, NodeOrigin, NodeSelector,
     OperatingSystem, PatchGroupName, PowerState,
 };
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,8 @@ pub(crate) struct Totals {
 
 /// What is kept of a node.
 struct Row {
+    #[expect(dead_code, reason = "who keeps rows of nodes keeps their names")]
+    id: NodeId,
     name: Option<String>,
     system: OperatingSystem,
     hybrid: bool,
@@ -46,16 +48,17 @@ struct Row {
 }
 
 impl Row {
-    fn of(node: ManagedNode) -> Self {
+    fn of(node: ManagedNode, known: &NodeCompliance) -> Self {
         Self {
+            id: node.id.clone(),
             group: node.patch_group(),
             name: node.name,
             system: node.operating_system,
             hybrid: node.origin == NodeOrigin::Hybrid,
             power: node.power,
             agent: node.agent_version,
-            status: ComplianceStatus::Unknown,
-            missing: 0,
+            status: known.status,
+            missing: known.counts.missing,
         }
     }
 }
@@ -98,21 +101,15 @@ async fn read(task: &Task) -> Result<Totals, Box<dyn Error>> {
         return Err(failure.to_string().into());
     }
 
-    let mut rows: HashMap<NodeId, Row> = HashMap::new();
-    let mut nodes = opened.estate.nodes(&NodeSelector::all());
-    while let Some(node) = nodes.try_next().await? {
-        rows.insert(node.id.clone(), Row::of(node));
+    let mut rows = Vec::new();
+    let mut nodes = opened.estate.nodes_with_compliance(&NodeSelector::all());
+    while let Some((node, known)) = nodes.try_next().await? {
+        rows.push(Row::of(node, &known));
     }
-    let mut summaries = opened.estate.summaries(&NodeSelector::all());
-    while let Some(known) = summaries.try_next().await? {
-        let row = rows.get_mut(&known.node).ok_or_else(|| format!("{} is new", known.node))?;
-        row.status = known.status;
-        row.missing = known.counts.missing;
-    }
-    Ok(totals(rows.values()))
+    Ok(totals(&rows))
 }
 
-fn totals<'a>(rows: impl Iterator<Item = &'a Row>) -> Totals {
+fn totals(rows: &[Row]) -> Totals {
     let mut totals = Totals::default();
     for row in rows {
         totals.nodes += 1;

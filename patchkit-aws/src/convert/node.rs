@@ -26,19 +26,30 @@ pub(crate) fn operating_system(info: &InstanceInformation) -> Option<OperatingSy
 
 /// What Systems Manager tells of a node; its tags, and the power of an instance, are told elsewhere.
 pub(crate) fn managed(id: NodeId, info: &InstanceInformation, at: Timestamp) -> ManagedNode {
-    let system = operating_system(info).unwrap_or_else(|| OperatingSystem::Other("unknown".into()));
-    let mut node = ManagedNode::new(id, system, at);
+    let mut node = ManagedNode::new(id, OperatingSystem::Other("unknown".into()), at);
     if info.resource_type() == Some(&ResourceType::ManagedInstance) {
         node.origin = NodeOrigin::Hybrid;
     }
+    add_information(&mut node, info);
+    node
+}
+
+/// Adds what a node's agent told.
+pub(crate) fn add_information(node: &mut ManagedNode, info: &InstanceInformation) {
     // The name of a hybrid node is its activation's, the same for all of them; the computer's own
     // tells them apart.
-    node.name = info.computer_name().or(info.name()).map(str::to_owned);
+    if name_tag(&node.tags).is_none() {
+        node.name = info.computer_name().or(info.name()).map(str::to_owned);
+    }
+    if let Some(system) = operating_system(info) {
+        node.operating_system = system;
+    }
     node.platform_version = info.platform_version().map(str::to_owned);
-    node.reachability = reachability(info.ping_status());
+    if !node.power.is_off() && node.power != PowerState::Terminated {
+        node.reachability = reachability(info.ping_status());
+    }
     node.unmanaged = unmanaged(info, node.power);
     node.agent_version = info.agent_version().map(str::to_owned);
-    node
 }
 
 /// Why a registered agent does not answer: its last ping is when it was heard.
@@ -60,12 +71,16 @@ pub(crate) fn status(info: &InstanceInformation, power: PowerState, at: Timestam
     status
 }
 
-/// A node without a name of its own is called by its `Name` tag.
+/// Adds a node's tags; its `Name` is its name.
 pub(crate) fn set_tags(node: &mut ManagedNode, tags: Tags) {
-    if let Some(name) = tags.get("Name").filter(|name| !name.is_empty()) {
+    if let Some(name) = name_tag(&tags) {
         node.name = Some(name.clone());
     }
     node.tags = tags;
+}
+
+fn name_tag(tags: &Tags) -> Option<&String> {
+    tags.get("Name").filter(|name| !name.is_empty())
 }
 
 #[cfg(feature = "ec2")]
@@ -73,8 +88,8 @@ mod instance {
     use aws_sdk_ec2::types::{Instance, InstanceStateName};
 
     use super::{
-        InstanceInformation, ManagedNode, NodeId, OperatingSystem, PowerState, Reachability, Tags,
-        Timestamp, UnmanagedReason, managed, operating_system, set_tags, timestamp, unmanaged,
+        ManagedNode, NodeId, OperatingSystem, PowerState, Reachability, Tags, Timestamp,
+        UnmanagedReason, set_tags, timestamp,
     };
 
     pub(crate) fn power(instance: &Instance) -> PowerState {
@@ -128,29 +143,15 @@ mod instance {
         })
     }
 
-    /// An instance, with what its agent told, where it told something.
-    pub(crate) fn instance(
-        id: NodeId,
-        instance: &Instance,
-        info: Option<&InstanceInformation>,
-        at: Timestamp,
-    ) -> ManagedNode {
-        let power = power(instance);
-        let mut node = match info {
-            Some(info) => managed(id, info, at),
-            None => ManagedNode::new(id, billed_as(instance), at),
-        };
-        if info.is_some_and(|info| operating_system(info).is_none()) {
-            node.operating_system = billed_as(instance);
-        }
-        node.power = power;
-        if power.is_off() || power == PowerState::Terminated {
+    /// What EC2 tells of an instance. [`add_information`](super::add_information) adds what its
+    /// agent told.
+    pub(crate) fn instance(id: NodeId, instance: &Instance, at: Timestamp) -> ManagedNode {
+        let mut node = ManagedNode::new(id, billed_as(instance), at);
+        node.power = power(instance);
+        if node.power.is_off() || node.power == PowerState::Terminated {
             node.reachability = Reachability::Inactive;
         }
-        node.unmanaged = match info {
-            Some(info) => unmanaged(info, power),
-            None => unregistered(instance, power),
-        };
+        node.unmanaged = unregistered(instance, node.power);
         set_tags(&mut node, tags(instance));
         node
     }

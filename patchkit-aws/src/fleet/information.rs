@@ -11,18 +11,21 @@ use futures::{
 };
 use patchkit_core::{ErrorKind, ManagedNode, NodeSelector, Result, paginate};
 
-use super::{AT_ONCE, is_hybrid};
+use super::{AT_ONCE, is_hybrid, tagging::ARNS};
 use crate::{
     client::Client,
     convert,
     error::invalid,
-    listing::{each_once, sound},
+    listing::{each_once, in_lots, sound},
 };
 
 const OPERATION: &str = "DescribeInstanceInformation";
 
 /// Most items on a page (botocore ssm model: MaxResults 5..50).
 const PAGE: (i32, i32) = (5, 50);
+
+/// How many pages are asked for tags at once: full ones are as many nodes as a call takes.
+const PAGES_A_LOT: usize = ARNS / 50;
 
 /// Which of Systems Manager's nodes to list.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,7 +69,8 @@ impl Client {
             None => self.information_where("ResourceType", vec![kind.resource_type().to_owned()]),
         };
         let client = Arc::clone(self);
-        let nodes = pages
+        let lots = in_lots(PAGES_A_LOT, pages);
+        let nodes = lots
             .map_ok(move |page| {
                 let client = Arc::clone(&client);
                 async move { client.with_tags(page).await }

@@ -149,27 +149,35 @@ impl Client {
         page: Vec<Instance>,
         memory: &Memory,
     ) -> Result<Vec<Result<ManagedNode>>> {
-        let at = self.now();
+        // A page is megabytes: it goes before twenty calls are made about its nodes.
+        let mut nodes = self.known_instances(page);
         let (mut on, mut off) = (Vec::new(), Vec::new());
-        for instance in &page {
-            let power = convert::node::power(instance);
-            let ids = if power.is_off() { &mut off } else { &mut on };
-            if power != PowerState::Terminated {
-                ids.extend(instance.instance_id().map(str::to_owned));
+        for node in nodes.iter().flatten() {
+            let ids = if node.power.is_off() { &mut off } else { &mut on };
+            if node.power != PowerState::Terminated {
+                ids.push(node.id.resource().to_owned());
             }
         }
         let infos = self.information_of(&on).await?;
         let remembered = self.remembered(&off, memory).await?;
-        let node = |instance: &Instance| {
-            let id = self.node(OPERATION, instance.instance_id())?;
-            let info = infos.get(id.resource());
-            let mut node = convert::node::instance(id, instance, info, at);
-            if let Some(memory) = remembered.get(node.id.resource()) {
-                memory.recall(&mut node);
+        for node in nodes.iter_mut().flatten() {
+            if let Some(info) = infos.get(node.id.resource()) {
+                convert::node::add_information(node, info);
             }
-            Ok(node)
+            if let Some(memory) = remembered.get(node.id.resource()) {
+                memory.recall(node);
+            }
+        }
+        Ok(nodes)
+    }
+
+    fn known_instances(&self, page: Vec<Instance>) -> Vec<Result<ManagedNode>> {
+        let at = self.now();
+        let node = |instance: Instance| {
+            let id = self.node(OPERATION, instance.instance_id())?;
+            Ok(convert::node::instance(id, &instance, at))
         };
-        Ok(page.iter().map(node).collect())
+        page.into_iter().map(node).collect()
     }
 
     /// What the inventory remembers of stopped instances.

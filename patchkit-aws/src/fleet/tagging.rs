@@ -12,7 +12,7 @@ use crate::client::Client;
 const OPERATION: &str = "GetResources";
 
 /// Most ARNs in a call (botocore resourcegroupstaggingapi model).
-const ARNS: usize = 100;
+pub(super) const ARNS: usize = 100;
 
 impl Client {
     /// The tags of nodes by their ids; a node without tags is absent.

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::TryStreamExt;
 use patchkit_core::{
-    ComplianceReport, ComplianceStatus, FleetExt, NodeCompliance, NodeSelector, OperatingSystem,
-    RunId, memory::MemoryJournal, workflow::Runner,
+    ComplianceReport, ComplianceStatus, FleetExt, NodeCompliance, NodeOrigin, NodeSelector,
+    OperatingSystem, PowerState, Provider, RunId, memory::MemoryJournal, workflow::Runner,
 };
 use patchkit_testkit::cloud::{NodeSpec, World};
 
@@ -33,6 +33,44 @@ async fn the_compliance_of_ten_thousand_nodes_takes_two_hundred_calls() {
     assert!(calls["GetInventory"] <= 200, "{calls:?}");
     assert!(calls["DescribeInstances"] <= 10, "{calls:?}");
     assert!(world.calls().len() <= 200, "{calls:?} for {} nodes", nodes.len());
+}
+
+#[tokio::test]
+async fn nodes_with_their_compliance_are_the_two_listings_in_one_pass() {
+    let world = Arc::new(one_scope(10_000).start().await.unwrap());
+    let ssm = ssm(&world).await;
+    let all = NodeSelector::all();
+    let nodes = ssm.collect_nodes(&all).await.unwrap();
+    let summaries: Vec<NodeCompliance> = ssm.summaries(&all).try_collect().await.unwrap();
+    let mut summaries: BTreeMap<_, _> =
+        summaries.into_iter().map(|known| (known.node.clone(), known)).collect();
+    world.forget_calls();
+    let mut joined: Vec<_> = ssm.nodes_with_compliance(&all).try_collect().await.unwrap();
+    let calls = calls(&world);
+    joined.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+    assert_eq!(joined.len(), nodes.len());
+    for ((node, known), listed) in joined.iter().zip(&nodes) {
+        assert_eq!((&node.id, node.power, &node.tags), (&listed.id, listed.power, &listed.tags));
+        assert_eq!(Some(known), summaries.remove(&node.id).as_ref());
+    }
+    let instances = nodes.iter().filter(|node| node.origin == NodeOrigin::Cloud).count();
+    assert_eq!(calls["DescribeInstances"], instances.div_ceil(1_000), "{calls:?}");
+}
+
+#[tokio::test]
+async fn some_nodes_with_their_compliance_cost_no_more_than_they_are() {
+    let world = Arc::new(one_scope(500).start().await.unwrap());
+    let ssm = ssm(&world).await;
+    let on = NodeSelector::all().with_power([PowerState::Running]);
+    let nodes = ssm.collect_nodes(&on).await.unwrap();
+    world.forget_calls();
+    let joined: Vec<_> = ssm.nodes_with_compliance(&on).try_collect().await.unwrap();
+    assert_eq!(joined.len(), nodes.len());
+    assert!(joined.iter().any(|(_, known)| known.status == ComplianceStatus::NonCompliant));
+    let calls = calls(&world);
+    assert_eq!(calls["DescribeInstances"], 1, "{calls:?}");
+    assert_eq!(calls["DescribeInstancePatchStates"], nodes.len().div_ceil(50), "{calls:?}");
+    assert!(!calls.contains_key("GetInventory"), "{calls:?}");
 }
 
 #[tokio::test]

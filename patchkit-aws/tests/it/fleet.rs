@@ -75,7 +75,7 @@ async fn a_fleet_is_listed_with_the_fewest_calls() {
     let most = nodes.len().div_ceil(50) + count("DescribeInstances") + 2;
     assert!(information <= most, "{information} calls for {} nodes", nodes.len());
     assert!(information <= 200, "{information}");
-    assert!(count("GetResources") <= hybrid.div_ceil(50), "{hybrid} hybrid nodes");
+    assert!(count("GetResources") <= hybrid.div_ceil(100), "{hybrid} hybrid nodes");
     assert_eq!(count("ListTagsForResource"), 0);
 }
 

@@ -7,7 +7,9 @@ use futures::{
 };
 
 use super::Estate;
-use crate::{ComplianceReport, NodeCompliance, NodeId, NodeSelector, PatchCompliance, Result};
+use crate::{
+    ComplianceReport, ManagedNode, NodeCompliance, NodeId, NodeSelector, PatchCompliance, Result,
+};
 
 #[async_trait]
 impl ComplianceReport for Estate {
@@ -29,5 +31,24 @@ impl ComplianceReport for Estate {
             Ok(provider) => provider.patches(node),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
+    }
+}
+
+impl Estate {
+    /// Lists the nodes that `selector` takes in all scopes, each with what is known of its patches:
+    /// see [`Provider::nodes_with_compliance`](crate::Provider::nodes_with_compliance).
+    ///
+    /// # Errors
+    /// As [`summaries`](ComplianceReport::summaries): a scope that fails is a row.
+    pub fn nodes_with_compliance(
+        &self,
+        selector: &NodeSelector,
+    ) -> BoxStream<'static, Result<(ManagedNode, NodeCompliance)>> {
+        self.merged(
+            "nodes_with_compliance",
+            selector,
+            |provider, selector| provider.nodes_with_compliance(selector),
+            |(node, _)| node.id.scope(),
+        )
     }
 }

@@ -9,11 +9,11 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use super::{Entry, Estate, Provider, in_scope};
+use super::{Entry, Estate, in_scope};
 use crate::{
     AccessChange, AccessGrant, Capabilities, Error, ErrorKind, Fleet, FleetExt, ManagedNode,
     NodeAccess, NodeId, NodeSelector, NodeStatus, OperationId, PatchOperation, PatchRequest,
-    PerNode, PowerTarget, Result, Scope, SubmitToken, TagChange, Tags,
+    PerNode, PowerTarget, Provider, Result, Scope, SubmitToken, TagChange, Tags,
 };
 
 #[async_trait]

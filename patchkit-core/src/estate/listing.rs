@@ -11,8 +11,8 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use super::{Asked, Estate, Key, Provider, key};
-use crate::{Error, ErrorKind, NodeSelector, Result, Retry, Scope};
+use super::{Asked, Estate, Key, key};
+use crate::{Error, ErrorKind, NodeSelector, Provider, Result, Retry, Scope};
 
 /// What comes out of one scope.
 enum Row<T> {

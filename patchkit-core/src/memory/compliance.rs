@@ -8,7 +8,9 @@ use super::{
     cloud::{MemoryCloud, unknown_node},
     node::MemoryNode,
 };
-use crate::{ComplianceReport, NodeCompliance, NodeId, NodeSelector, PatchCompliance, Result};
+use crate::{
+    ComplianceReport, NodeCompliance, NodeId, NodeSelector, PatchCompliance, Provider, Result,
+};
 
 #[async_trait]
 impl ComplianceReport for MemoryCloud {
@@ -42,6 +44,8 @@ impl ComplianceReport for MemoryCloud {
         })
     }
 }
+
+impl Provider for MemoryCloud {}
 
 fn known(node: &MemoryNode) -> NodeCompliance {
     let mut known = NodeCompliance::unknown(node.id().clone());

@@ -6,8 +6,8 @@ use patchkit_core::{
     AccessChange, AccessGrant, Baseline, BaselineId, BaselineSelector, Capabilities,
     ComplianceReport, Fleet, GroupRegistration, ManagedNode, NodeAccess, NodeCompliance, NodeId,
     NodeSelector, NodeStatus, OperatingSystem, OperationId, Patch, PatchBaseline, PatchCompliance,
-    PatchGroup, PatchGroupName, PatchOperation, PatchRequest, PerNode, PowerTarget, Result, Scope,
-    SubmitToken, TagChange, Tags,
+    PatchGroup, PatchGroupName, PatchOperation, PatchRequest, PerNode, PowerTarget, Provider,
+    Result, Scope, SubmitToken, TagChange, Tags,
 };
 
 use super::{Call, Faults, call::Answer};
@@ -259,5 +259,16 @@ impl<P: ComplianceReport> ComplianceReport for Faulty<P> {
     fn patches(&self, node: &NodeId) -> BoxStream<'static, Result<PatchCompliance>> {
         let call = Call::new("patches").on(std::slice::from_ref(node));
         self.faults.listing(call, || self.inner.patches(node))
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<P: Provider> Provider for Faulty<P> {
+    fn nodes_with_compliance(
+        &self,
+        selector: &NodeSelector,
+    ) -> BoxStream<'static, Result<(ManagedNode, NodeCompliance)>> {
+        let call = Call::new("nodes_with_compliance");
+        self.faults.listing(call, || self.inner.nodes_with_compliance(selector))
     }
 }
