@@ -2,6 +2,7 @@
 
 use std::{cmp::Ordering, fmt, hash, str::FromStr, sync::Arc};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Error, ErrorKind};
@@ -122,6 +123,30 @@ id_newtype!(
     SubmitToken,
     "submit token"
 );
+
+impl SubmitToken {
+    /// A token that tells when its act was first meant, for services that keep no token of ours and
+    /// know an act by its node and its time.
+    ///
+    /// ```
+    /// use patchkit_core::SubmitToken;
+    ///
+    /// let at = "2026-11-24T02:00:00Z".parse().unwrap();
+    /// let token = SubmitToken::stamped("weekly-install-0", at)?;
+    /// assert_eq!(token.as_str(), "weekly-install-0@2026-11-24T02:00:00Z");
+    /// assert_eq!(token.stamp(), Some(at));
+    /// # Ok::<(), patchkit_core::Error>(())
+    /// ```
+    pub fn stamped(name: &str, at: Timestamp) -> Result<Self, Error> {
+        Self::new(format!("{name}@{at}"))
+    }
+
+    /// When the act was first meant; `None` for a token that does not tell.
+    pub fn stamp(&self) -> Option<Timestamp> {
+        self.as_str().rsplit_once('@')?.1.parse().ok()
+    }
+}
+
 id_newtype!(
     /// The AWS account (12 digits, leading zeros kept) or Azure subscription that holds a node.
     AccountId,

@@ -101,7 +101,8 @@ impl Runner {
             if nodes.is_empty() {
                 break;
             }
-            let token = match SubmitToken::new(format!("{label}-{round}")) {
+            let name = format!("{label}-{round}");
+            let token = match SubmitToken::stamped(&name, self.clock.now()) {
                 Ok(token) => token,
                 Err(error) => {
                     return not_begun(answers, nodes, &error.report());
