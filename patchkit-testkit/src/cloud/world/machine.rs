@@ -55,6 +55,8 @@ pub(crate) struct Shown {
     pub(crate) machine: [OnceLock<String>; 4],
     /// The properties of its assessment.
     pub(crate) assessment: OnceLock<String>,
+    /// The tags of the resource.
+    pub(crate) tags: OnceLock<String>,
 }
 
 impl Clone for Shown {

@@ -214,6 +214,15 @@ impl<'a> MachineRow<'a> {
         }
     }
 
+    fn tags_written(&self) -> &'a str {
+        let state: &'a State = self.state;
+        state.machine(self.at).shown.tags.get_or_init(|| {
+            let tags = self.azure.tags.iter().map(|(name, value)| (&**name, &**value));
+            let tags: BTreeMap<&str, &str> = tags.collect();
+            serde_json::to_string(&tags).unwrap_or_default()
+        })
+    }
+
     fn extended(&self) -> Value {
         let machine = self.state.machine(self.at);
         let [_, words] = vm_view::power(machine.power);
@@ -355,11 +364,7 @@ impl<'a> Record<'a> for MachineRow<'a> {
     fn written(&self, name: &'static str) -> Option<Cow<'a, str>> {
         match name {
             "properties" => self.properties_written().map(Cow::Borrowed),
-            "tags" if matches!(self.of, Of::Machine) => {
-                let tags = self.azure.tags.iter().map(|(name, value)| (&**name, &**value));
-                let tags: BTreeMap<&str, &str> = tags.collect();
-                serde_json::to_string(&tags).ok().map(Cow::Owned)
-            }
+            "tags" if matches!(self.of, Of::Machine) => Some(Cow::Borrowed(self.tags_written())),
             _ => None,
         }
     }
