@@ -38,6 +38,9 @@ pub(crate) fn managed(id: NodeId, info: &InstanceInformation, at: Timestamp) -> 
     node.reachability = reachability(info.ping_status());
     node.unmanaged = unmanaged(info, node.power);
     node.agent_version = info.agent_version().map(str::to_owned);
+    node.identity.computer_name = info.computer_name().map(str::to_owned);
+    node.identity.ip_addresses =
+        info.ip_address().and_then(|at| at.parse().ok()).into_iter().collect();
     node
 }
 
