@@ -47,6 +47,7 @@ mod forward;
 mod group;
 mod id;
 mod journal;
+mod machine;
 pub mod memory;
 #[cfg(feature = "mock")]
 pub mod mock;
@@ -85,6 +86,7 @@ pub use id::{
     RunId, Scope, SubmitToken,
 };
 pub use journal::{Change, Event, Journal, NodeLease, Record, RunLease};
+pub use machine::{MachineIdentity, MachineUuid};
 pub use node::{
     GroupTag, ManagedNode, NodeOrigin, NodeSelector, NodeStatus, PATCH_GROUP_TAGS, PowerState,
     PowerTarget, Reachability, Tags, group_tag,

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, NodeId, OperatingSystem, PatchGroupName, Region, ResourceGroupName, UnmanagedReason,
+    AccountId, MachineIdentity, NodeId, OperatingSystem, PatchGroupName, Region, ResourceGroupName,
+    UnmanagedReason,
 };
 
 /// Tag names and values of a node, as the provider returns them.
@@ -46,6 +47,13 @@ pub struct ManagedNode {
     /// Those of the resource groups that it is in which the listing was asked for by name.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub resource_groups: BTreeSet<ResourceGroupName>,
+    /// What tells the machine from others.
+    #[serde(default, skip_serializing_if = "MachineIdentity::is_empty")]
+    pub identity: MachineIdentity,
+    /// By what its control plane patches it of itself, as far as that is told: the names or ids of
+    /// maintenance configurations, untrusted.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub schedules: BTreeSet<String>,
     /// When all this was seen.
     pub observed_at: Timestamp,
 }
@@ -65,6 +73,8 @@ impl ManagedNode {
             agent_version: None,
             tags: Tags::new(),
             resource_groups: BTreeSet::new(),
+            identity: MachineIdentity::default(),
+            schedules: BTreeSet::new(),
             observed_at,
         }
     }
@@ -468,6 +478,13 @@ mod tests {
     fn a_selector_without_resource_groups_is_written_as_it_was_before_there_were_any() {
         let written = serde_json::to_string(&NodeSelector::all()).unwrap();
         assert!(!written.contains("resource_groups"), "{written}");
+    }
+
+    #[test]
+    fn a_node_of_unknown_identity_is_written_as_it_was_before_there_was_any() {
+        let written = serde_json::to_string(&node(&[])).unwrap();
+        assert!(!written.contains("identity") && !written.contains("schedules"), "{written}");
+        assert_eq!(serde_json::from_str::<ManagedNode>(&written).unwrap(), node(&[]));
     }
 
     #[test]

@@ -50,6 +50,9 @@ pub(crate) fn add_information(node: &mut ManagedNode, info: &InstanceInformation
     }
     node.unmanaged = unmanaged(info, node.power);
     node.agent_version = info.agent_version().map(str::to_owned);
+    node.identity.computer_name = info.computer_name().map(str::to_owned);
+    node.identity.ip_addresses =
+        info.ip_address().and_then(|at| at.parse().ok()).into_iter().collect();
 }
 
 /// Why a registered agent does not answer: its last ping is when it was heard.
