@@ -372,47 +372,4 @@ fn retry_after(headers: &Headers) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers<const N: usize>(pairs: [(&'static str, &'static str); N]) -> Headers {
-        let mut headers = Headers::new();
-        for (name, value) in pairs {
-            headers.insert(name, value);
-        }
-        headers
-    }
-
-    #[test]
-    fn a_recorded_answer_tells_what_is_left() {
-        let headers = headers([
-            ("x-ms-ratelimit-remaining-subscription-global-reads", "3749"),
-            (
-                "x-ms-ratelimit-remaining-resource",
-                "Microsoft.Compute/GetOperationResource;40,Microsoft.Compute/GetOperationSubscriptionMaximum;14995",
-            ),
-        ]);
-        let left = left(200, &headers);
-        assert_eq!((left.resource, left.all, left.door), (Some(40.0), Some(14_995.0), None));
-        assert_eq!(left.pause, None);
-    }
-
-    #[test]
-    fn a_throttle_says_for_how_long_in_seconds_milliseconds_or_as_a_date() {
-        for (pairs, seconds) in [
-            ([("retry-after", "17"), ("date", "")], Some(17)),
-            ([("x-ms-retry-after-ms", "2000"), ("retry-after", "17")], Some(2)),
-            (
-                [
-                    ("retry-after", "Tue, 24 Nov 2026 02:01:00 GMT"),
-                    ("date", "Tue, 24 Nov 2026 02:00:00 GMT"),
-                ],
-                Some(60),
-            ),
-            ([("retry-after", "soon"), ("date", "")], None),
-        ] {
-            let told = retry_after(&headers(pairs));
-            assert_eq!(told, seconds.map(Duration::from_secs), "{pairs:?}");
-        }
-    }
-}
+mod tests;

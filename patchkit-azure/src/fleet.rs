@@ -36,6 +36,7 @@ pub(crate) const AT_ONCE: usize = 8;
 /// As many nodes as one operation takes, and as are asked one by one for their status.
 const FEW: usize = 50;
 
+const ARC_GET: &str = "Machines_Get";
 const ARC_VERSION: &str = "2024-07-10";
 
 /// The nodes of some subscriptions.
@@ -182,10 +183,9 @@ impl Client {
             let view = self.instance_view(node).await?;
             return Ok(convert::node::status(&view, self.now()));
         }
-        const OPERATION: &str = "Machines_Get";
         let url = self.url(&machine.to_string(), ARC_VERSION);
-        let reply = self.get(OPERATION, Charge::door(&machine.subscription), url).await;
-        let body = reply.and_then(|reply| reply.value(OPERATION)).map_err(named)?;
+        let reply = self.get(ARC_GET, Charge::door(&machine.subscription), url).await;
+        let body = reply.and_then(|reply| reply.value(ARC_GET)).map_err(named)?;
         Ok(convert::node::arc_status(&body["properties"], self.now()))
     }
 
@@ -213,3 +213,6 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

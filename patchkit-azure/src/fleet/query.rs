@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use patchkit_core::{
-    AccountId, NodeSelector, OperatingSystem, PATCH_GROUP_TAGS, PowerState, ResourceGroupName,
+    AccountId, NodeSelector, OperatingSystem, PATCH_GROUP_TAGS, PatchGroupName, PowerState, Region,
+    ResourceGroupName,
 };
 
 use crate::{
@@ -112,7 +113,7 @@ fn query(selector: &NodeSelector, ids: Option<&[MachineId]>) -> String {
         lines.push(format!("where resourceGroup in~ {names}"));
     }
     if let Some(regions) = some(selector.regions.as_ref()) {
-        let names = literals(regions.iter().map(|it| it.as_str()));
+        let names = literals(regions.iter().map(Region::as_str));
         lines.push(format!("where location in~ {names}"));
     }
     for (key, values) in &selector.tags {
@@ -122,7 +123,7 @@ fn query(selector: &NodeSelector, ids: Option<&[MachineId]>) -> String {
         }
     }
     if let Some(groups) = some(selector.groups.as_ref()) {
-        let names = literals(groups.iter().map(|it| it.as_str()));
+        let names = literals(groups.iter().map(PatchGroupName::as_str));
         let [a, b] = PATCH_GROUP_TAGS.map(|tag| format!("tostring(tags['{tag}']) in {names}"));
         lines.push(of_machines(&format!("({a} or {b})")));
     }

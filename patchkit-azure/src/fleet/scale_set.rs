@@ -101,7 +101,7 @@ fn instance(place: &Place, set: &str, item: &Value, at: jiff::Timestamp) -> Resu
 ///
 /// # Errors
 /// `Unsupported`, with the node.
-#[expect(dead_code, reason = "for acts on nodes, which are still to come")]
+#[cfg_attr(not(test), expect(dead_code, reason = "for acts on nodes, which are built on it"))]
 pub(crate) fn patchable(operation: &'static str, node: &NodeId) -> Result<()> {
     let machine = crate::ids::MachineId::of(operation, node)?;
     if machine.kind != crate::MachineKind::ScaleSetInstance {
@@ -118,4 +118,22 @@ pub(crate) fn patchable(operation: &'static str, node: &NodeId) -> Result<()> {
         message,
     )
     .with_node(node.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_of_a_uniform_scale_set_is_not_patched_and_says_why() {
+        let node = |tail: &str| -> NodeId {
+            let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute";
+            format!("azure/s/we/{id}/{tail}").parse().unwrap()
+        };
+        let instance = node("virtualMachineScaleSets/web/virtualMachines/3");
+        let error = patchable("submit", &instance).unwrap_err();
+        assert_eq!((error.kind(), error.node()), (ErrorKind::Unsupported, Some(&instance)));
+        assert!(error.message().contains("scale set web"), "{error}");
+        assert!(patchable("submit", &node("virtualMachines/web_0a1b2c3d")).is_ok());
+    }
 }
