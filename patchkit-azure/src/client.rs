@@ -86,7 +86,7 @@ impl Client {
                 Call::Read(_) => &self.reads,
                 Call::Write(_) => &self.writes,
             };
-            let context = Context::new().with_value(charge);
+            let context = Context::new().with_value(charge).with_value(call);
             // The pipeline's own check keeps the whole answer in its error.
             let options = PipelineSendOptions { skip_checks: true, ..Default::default() };
             match pipeline.send(&context, &mut request, Some(options)).await {
@@ -300,21 +300,30 @@ impl Policy for Guard {
         let status = u16::from(answer.status());
         let left = left(status, answer.headers());
         self.limiter.told(&charge, door, &left);
-        match left.pause.filter(|pause| status == 429 && *pause > LONGEST_PAUSE) {
+        let call = context.value::<Call>().copied().unwrap_or(Call::Read("request"));
+        match too_long(call, status, answer.headers()) {
             None => Ok(answer),
-            // The pipeline would sleep however long the service says.
-            Some(pause) => {
-                let message = format!("the service is not to be asked for {} s", pause.as_secs());
-                let mut error = Error::new(ErrorKind::Throttled, PROVIDER, "throttle", message)
-                    .with_retry(Retry::After(pause));
-                let id = HeaderName::from_static("x-ms-request-id");
-                if let Some(id) = answer.headers().get_optional_str(&id) {
-                    error = error.with_request_id(id);
-                }
-                Err(carried(error))
-            }
+            Some(error) => Err(carried(error)),
         }
     }
+}
+
+/// An answer after which the pipeline would sleep however long the service says, and the caller would not
+/// know.
+fn too_long(call: Call, status: u16, headers: &Headers) -> Option<Error> {
+    let kind = match (status, call) {
+        (429, _) => ErrorKind::Throttled,
+        (503, Call::Read(_)) => ErrorKind::Unexpected,
+        _ => return None,
+    };
+    let pause = retry_after(headers).filter(|pause| *pause > LONGEST_PAUSE)?;
+    let message = format!("the service is not to be asked for {} s", pause.as_secs());
+    let error = Error::new(kind, PROVIDER, call.name(), message).with_retry(Retry::After(pause));
+    let id = headers.get_optional_str(&HeaderName::from_static("x-ms-request-id"));
+    Some(match id {
+        Some(id) => error.with_request_id(id),
+        None => error,
+    })
 }
 
 fn carry(request: &mut Request, token: &Secret) {

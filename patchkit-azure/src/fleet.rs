@@ -141,9 +141,10 @@ impl UpdateManager {
         let query = "resources\n\
                      | where type in~ ('microsoft.compute/virtualmachines', \
                      'microsoft.compute/virtualmachinescalesets', 'microsoft.hybridcompute/machines')\n\
-                     | summarize id = take_any(id) by subscriptionId, location";
+                     | summarize count() by subscriptionId, location";
         let subscriptions = self.subscriptions();
-        let mut rows = self.client.graph(query.to_owned(), &subscriptions);
+        // Azure has fewer than a hundred locations.
+        let mut rows = self.client.summary(query.to_owned(), &subscriptions, 10);
         let mut scopes = std::collections::BTreeSet::new();
         while let Some(row) = rows.try_next().await? {
             let part = |path| convert::node::text(&row, path).unwrap_or_default();

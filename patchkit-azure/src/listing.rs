@@ -35,11 +35,14 @@ impl Client {
                 };
                 let page = client.get(operation, charge, url).await?.value(operation)?;
                 let items = rows(operation, &page["value"])?;
-                Ok((items, page["nextLink"].as_str().map(str::to_owned)))
+                Ok((items, page[NEXT].as_str().map(str::to_owned)))
             }
         })
     }
 }
+
+/// Where a page of Resource Manager has the address of the next one.
+pub(crate) const NEXT: &str = "nextLink";
 
 /// The rows of a page; a list that is `null` has none (azure-sdk-for-rust issue 1113).
 pub(crate) fn rows(operation: &'static str, list: &Value) -> Result<Vec<Value>> {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{
     client::{Client, Reply},
     error::{malformed, shown},
+    ids::is_name,
     limit::{Charge, Quota},
 };
 
@@ -34,12 +35,19 @@ pub(crate) struct Followed {
     result: Option<String>,
 }
 
+impl Followed {
+    /// The service's id of the operation: the last part of its address. That of an install is the id of
+    /// the activity that Resource Graph keeps (recorded by azure-cli, test_vm_install_patches).
+    pub(crate) fn operation(&self) -> Option<&str> {
+        let address = self.status.as_deref().or(self.result.as_deref())?;
+        let path = address.split(['?', '#']).next()?;
+        path.rsplit('/').next().filter(|id| is_name(id))
+    }
+}
+
 impl fmt::Debug for Followed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Followed")
-            .field("status", &self.status.is_some())
-            .field("result", &self.result.is_some())
-            .finish()
+        f.debug_struct("Followed").field("operation", &self.operation()).finish_non_exhaustive()
     }
 }
 
@@ -268,6 +276,16 @@ mod tests {
     fn followed(status: Option<&str>, result: Option<&str>) -> Followed {
         let at = |path: &str| format!("https://management.azure.com/operations/{path}");
         Followed { status: status.map(at), result: result.map(at) }
+    }
+
+    #[test]
+    fn the_id_of_an_operation_is_the_last_part_of_its_address() {
+        let id = "5f8bda26-1c2d-4d6b-9a0e-000000000001";
+        let signed = format!("{id}?p=1&s=signed/x");
+        assert_eq!(followed(Some(&signed), None).operation(), Some(id));
+        assert_eq!(followed(None, Some(&signed)).operation(), Some(id));
+        assert_eq!(followed(Some("?s=1"), None).operation(), None);
+        assert_eq!(followed(None, None).operation(), None);
     }
 
     #[tokio::test]

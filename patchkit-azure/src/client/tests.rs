@@ -65,12 +65,28 @@ fn a_throttle_says_for_how_long_in_seconds_milliseconds_or_as_a_date() {
 #[tokio::test]
 async fn a_long_throttle_is_handed_on_instead_of_slept_through() {
     let told = [("retry-after", "3600"), ("x-ms-request-id", "r-1")];
-    let service = Canned::new().then(429, &told, &refusal("TooManyRequests"));
-    let error = service.provider(Issued::Same).status(&vm()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Throttled);
-    assert_eq!(error.retry(), Retry::After(Duration::from_hours(1)));
-    assert_eq!(error.request_id(), Some("r-1"));
-    assert_eq!(service.asked().len(), 1);
+    for (status, kind) in [(429, ErrorKind::Throttled), (503, ErrorKind::Unexpected)] {
+        let service = Canned::new().then(status, &told, &refusal("TooManyRequests"));
+        let error = service.provider(Issued::Same).status(&vm()).await.unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert_eq!(error.retry(), Retry::After(Duration::from_hours(1)));
+        assert_eq!(error.request_id(), Some("r-1"));
+        assert_eq!(service.asked().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_write_whose_service_is_away_for_long_may_have_been_done() {
+    let model = json!({"properties": {"instanceView": view("deallocated")}});
+    let service = Canned::new().then(200, &[], &model).then(
+        503,
+        &[("retry-after", "3600")],
+        &refusal("ServiceUnavailable"),
+    );
+    let azure = service.provider(Issued::Same);
+    let error = azure.power(&vm(), PowerTarget::Running).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, Retry::Never));
+    assert_eq!(service.asked().len(), 2);
 }
 
 #[tokio::test]

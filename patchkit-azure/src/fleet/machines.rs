@@ -21,7 +21,7 @@ use crate::{
     client::Client,
     convert::node::{self, Place, text},
     error::PROVIDER,
-    graph::literals,
+    graph::{BATCH, literals},
     ids::{EVERYWHERE, scope},
     listing::{each_once, sound, until_error},
 };
@@ -58,8 +58,8 @@ impl Client {
         if ask.whole == Whole::Nodes {
             return Ok(Vec::new());
         }
-        let query = "resourcecontainers\n| summarize id = take_any(id) by subscriptionId";
-        let rows = self.graph(query.to_owned(), &ask.subscriptions);
+        let query = "resourcecontainers\n| summarize count() by subscriptionId";
+        let rows = self.summary(query.to_owned(), &ask.subscriptions, BATCH);
         let seen: BTreeSet<String> = rows
             .map_ok(|row| text(&row, "/subscriptionId").unwrap_or_default().to_ascii_lowercase())
             .try_collect()

@@ -102,7 +102,8 @@ fn is_empty<T>(set: Option<&BTreeSet<T>>) -> bool {
 fn query(selector: &NodeSelector, ids: Option<&[MachineId]>) -> String {
     let mut lines = vec!["resources".to_owned()];
     // The instances of a uniform scale set are in no table: the set stands for them.
-    let set = format!("type =~ '{SET}' and properties.orchestrationMode =~ 'Uniform'");
+    // Those that were made before there was a choice have no mode, and are uniform.
+    let set = format!("type =~ '{SET}' and tostring(properties.orchestrationMode) !~ 'Flexible'");
     lines.push(format!("where type =~ '{VM}' or type =~ '{ARC}' or ({set})"));
     if let Some(ids) = ids {
         let ids: BTreeSet<String> = ids.iter().map(resource).collect();

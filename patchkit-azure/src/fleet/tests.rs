@@ -3,7 +3,10 @@ use patchkit_core::{ErrorKind, Fleet, NodeSelector, Result};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::{Canned, SUBSCRIPTION, Tokens};
+use crate::{
+    listing::NEXT,
+    testing::{Canned, SUBSCRIPTION, Tokens},
+};
 
 const GROUP: &str = "/subscriptions/s-1/resourceGroups/g/providers/Microsoft.Compute";
 
@@ -71,7 +74,7 @@ async fn a_next_page_on_another_host_gets_no_token() {
     let service = Canned::new()
         .then(200, &[], &seen())
         .then(200, &[], &page(&[set, vm("a")]))
-        .then(200, &[], &json!({"value": [item], "nextLink": link}));
+        .then(200, &[], &json!({"value": [item], NEXT: link}));
     let rows = listed(&service).await;
     assert_eq!(rows.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
     let error = rows[1].as_ref().unwrap_err();
