@@ -351,11 +351,8 @@ fn left(status: u16, headers: &Headers) -> Left {
     let told = text("x-ms-ratelimit-remaining-resource").unwrap_or_default();
     for (name, rest) in told.split(',').filter_map(|part| part.rsplit_once(';')) {
         let Ok(rest) = rest.trim().parse::<f64>() else { continue };
-        let slot = if name.trim().ends_with("SubscriptionMaximum") {
-            &mut left.all
-        } else {
-            &mut left.resource
-        };
+        let of_one = name.trim().ends_with("Resource");
+        let slot = if of_one { &mut left.resource } else { &mut left.all };
         *slot = Some(slot.map_or(rest, |known| known.min(rest)));
     }
     if status == 429 {

@@ -5,7 +5,11 @@ mod machines;
 mod query;
 mod scale_set;
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use futures::{
@@ -25,7 +29,7 @@ use crate::{
     client::Client,
     convert,
     error::{Call, PROVIDER},
-    ids::scope,
+    ids::{EVERYWHERE, scope},
     limit::{Charge, Quota},
 };
 
@@ -133,7 +137,11 @@ impl Fleet for UpdateManager {
 }
 
 impl UpdateManager {
-    /// The scopes that have machines: for an [`Estate`](patchkit_core::Estate).
+    /// The scopes that an [`Estate`](patchkit_core::Estate) is made of: each location that has machines, and
+    /// `azure/<subscription>/global` of each subscription.
+    ///
+    /// The latter has no nodes. An estate hears by it of what has no location: a subscription that cannot
+    /// be seen, a row that cannot be read.
     ///
     /// # Errors
     /// `PermissionDenied`, `Unauthenticated`, `Throttled`, `Malformed`.
@@ -145,7 +153,10 @@ impl UpdateManager {
         let subscriptions = self.subscriptions();
         // Azure has fewer than a hundred locations.
         let mut rows = self.client.summary(query.to_owned(), &subscriptions, 10);
-        let mut scopes = std::collections::BTreeSet::new();
+        let mut scopes = subscriptions
+            .iter()
+            .map(|subscription| scope(subscription, EVERYWHERE))
+            .collect::<Result<BTreeSet<Scope>>>()?;
         while let Some(row) = rows.try_next().await? {
             let part = |path| convert::node::text(&row, path).unwrap_or_default();
             if let Some(subscription) = self.client.subscription(part("/subscriptionId")) {

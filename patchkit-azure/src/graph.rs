@@ -91,10 +91,10 @@ impl Client {
         let reply = self
             .send_json(Call::Read(OPERATION), Charge::graph(), Method::Post, url, &body)
             .await?;
-        let page = reply.value(OPERATION)?;
-        let rows = rows(OPERATION, &page["data"])?;
-        let told = page["count"].as_u64().unwrap_or_default();
-        if rows.is_empty() && told > 0 && page["data"].is_null() {
+        let mut page = reply.value(OPERATION)?;
+        let rows = rows(OPERATION, page["data"].take())?;
+        // A list that is `null` on a page that is said to have rows is one that was lost.
+        if let Some(told) = page["count"].as_u64().filter(|told| *told > 0 && rows.is_empty()) {
             return Err(malformed(OPERATION, format!("a page of {told} rows has none")));
         }
         let next = page["$skipToken"].as_str().map(str::to_owned);

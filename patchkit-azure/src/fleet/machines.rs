@@ -8,7 +8,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use patchkit_core::{
-    AccountId, Error, ErrorKind, NodeSelector, Reachability, ResourceGroupName, Result,
+    AccountId, Error, ErrorKind, NodeSelector, PowerState, Reachability, ResourceGroupName, Result,
 };
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use super::{
     query::{Ask, SET, Whole},
 };
 use crate::{
-    Machine, UpdateManager,
+    Machine, MachineKind, UpdateManager,
     client::Client,
     convert::node::{self, Place, text},
     error::PROVIDER,
@@ -151,9 +151,9 @@ impl Client {
     async fn with_agent(self: Arc<Self>, machine: Result<Machine>) -> Result<Machine> {
         let mut machine = machine?;
         let node = &machine.node;
-        let silent = node.power == patchkit_core::PowerState::Running
+        let silent = node.power == PowerState::Running
             && node.reachability == Reachability::Unknown
-            && machine.kind == crate::MachineKind::Vm;
+            && machine.kind == MachineKind::Vm;
         if silent {
             match self.instance_view(&node.id).await {
                 Ok(view) => node::add_agent(&mut machine.node, &view),
