@@ -27,9 +27,19 @@ impl UpdateManager {
         UpdateManagerBuilder::new(credential)
     }
 
-    /// The provider for the usual environment: the subscriptions of `AZURE_SUBSCRIPTION_ID`, with
-    /// commas between them; a client's secret, a workload's or a machine's identity, or whoever has
-    /// logged in with Azure's command line; the cloud of `AZURE_AUTHORITY_HOST`.
+    /// Makes a provider piece by piece, beginning with the usual environment: a client's secret, a
+    /// workload's or a machine's identity, or whoever has logged in with Azure's command line; the
+    /// cloud of `AZURE_AUTHORITY_HOST`. Subscriptions are still to be named.
+    ///
+    /// # Errors
+    /// `InvalidInput` where the environment contradicts itself.
+    pub fn builder_from_env() -> Result<UpdateManagerBuilder> {
+        let authority = env::var("AZURE_AUTHORITY_HOST").unwrap_or_default();
+        Ok(Self::builder(credential::from_env()?).with_cloud(cloud_of(&authority)?))
+    }
+
+    /// The provider for the usual environment, that of [`builder_from_env`](Self::builder_from_env),
+    /// and the subscriptions of `AZURE_SUBSCRIPTION_ID`, with commas between them.
     ///
     /// # Errors
     /// `InvalidInput` where no subscription is named, or the environment contradicts itself.
@@ -40,11 +50,7 @@ impl UpdateManager {
         if subscriptions.is_empty() {
             return Err(invalid("from_env", "AZURE_SUBSCRIPTION_ID names no subscription"));
         }
-        let authority = env::var("AZURE_AUTHORITY_HOST").unwrap_or_default();
-        Self::builder(credential::from_env()?)
-            .with_subscriptions(subscriptions)
-            .with_cloud(cloud_of(&authority)?)
-            .build()
+        Self::builder_from_env()?.with_subscriptions(subscriptions).build()
     }
 
     /// The subscriptions, as they were named.
