@@ -77,8 +77,13 @@ pub trait Harness: fmt::Debug + Send + Sync + 'static {
     /// Registers a baseline for a group.
     async fn add_registration(&self, group: &PatchGroupName, baseline: &BaselineId);
 
+    /// In how many resource groups a node of the provider can be.
+    fn membership(&self) -> Membership {
+        Membership::Many
+    }
+
     /// Makes a resource group of these nodes. Never called where the fleet's capabilities lack
-    /// resource groups.
+    /// resource groups, or where a node is [in one](Membership::One), which its seed names.
     async fn add_resource_group(&self, group: &ResourceGroupName, nodes: &[NodeId]);
 
     /// Lets the provider's coming requests go wrong.
@@ -102,6 +107,9 @@ pub struct NodeSeed {
     pub agent: Reachability,
     /// Its access to the management service.
     pub access: AccessStatus,
+    /// The resource group that it is in from its beginning; only where it is
+    /// [in one](Membership::One).
+    pub resource_group: Option<ResourceGroupName>,
     /// Its tags; a patch group is one of [`PATCH_GROUP_TAGS`](patchkit_core::PATCH_GROUP_TAGS).
     pub tags: Tags,
     /// What is on it and what it lacks.
@@ -119,6 +127,7 @@ impl NodeSeed {
             power: PowerState::Running,
             agent: Reachability::Online,
             access: AccessStatus::Granted,
+            resource_group: None,
             tags: Tags::new(),
             patches: Vec::new(),
             scanned: Scanned::Never,
@@ -154,6 +163,13 @@ impl NodeSeed {
         self
     }
 
+    /// Puts it in a resource group from its beginning.
+    #[must_use]
+    pub fn in_resource_group(mut self, group: ResourceGroupName) -> Self {
+        self.resource_group = Some(group);
+        self
+    }
+
     /// Sets a tag.
     #[must_use]
     pub fn with_tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -180,6 +196,15 @@ impl NodeSeed {
         self.scanned = Scanned::Now;
         self
     }
+}
+
+/// In how many resource groups a node can be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Membership {
+    /// In any number of groups, which are made of nodes that are there.
+    Many,
+    /// In one, from its beginning, as on Azure.
+    One,
 }
 
 /// Whether a node was ever scanned.

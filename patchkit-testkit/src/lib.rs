@@ -12,4 +12,4 @@ pub mod memory;
 mod rng;
 pub mod workflow;
 
-pub use harness::{Harness, NodeSeed, PatchSeed, Scanned, Trouble, TroubleKind};
+pub use harness::{Harness, Membership, NodeSeed, PatchSeed, Scanned, Trouble, TroubleKind};

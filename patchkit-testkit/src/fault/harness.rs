@@ -9,7 +9,7 @@ use patchkit_core::{
 };
 
 use super::{FaultPlan, Faults, Faulty};
-use crate::{Harness, NodeSeed, PatchSeed, Trouble};
+use crate::{Harness, Membership, NodeSeed, PatchSeed, Trouble};
 
 /// A harness whose provider is reached through [`Faulty`] wrappers; seeding goes past them.
 ///
@@ -111,6 +111,10 @@ impl<H: Harness> Harness for FaultyHarness<H> {
 
     async fn add_registration(&self, group: &PatchGroupName, baseline: &BaselineId) {
         self.inner.add_registration(group, baseline).await;
+    }
+
+    fn membership(&self) -> Membership {
+        self.inner.membership()
     }
 
     async fn add_resource_group(&self, group: &ResourceGroupName, nodes: &[NodeId]) {
