@@ -6,6 +6,7 @@ use patchkit_core::{Capabilities, memory::MemoryJournal};
 use patchkit_testkit::{
     estate::EstateHarness,
     fault::{FaultPlan, Faults},
+    linked::LinkedHarness,
     memory::MemoryHarness,
     workflow::{World, scopes::ScopedWorld},
 };
@@ -22,6 +23,13 @@ fn estate() -> World {
     World::new(EstateHarness::new(Capabilities::full(), clock).spread(), journal)
 }
 
+/// Every machine is a node of two clouds, one of which patches it and the other one powers it.
+fn linked() -> World {
+    let clock = MemoryHarness::virtual_clock();
+    let journal = MemoryJournal::new(clock.clone());
+    World::new(LinkedHarness::new(Capabilities::full(), clock), journal)
+}
+
 mod full {
     use patchkit_core::Capabilities;
 
@@ -36,6 +44,10 @@ mod read_only {
 
 mod estate {
     patchkit_testkit::workflows!(crate::estate());
+}
+
+mod linked {
+    patchkit_testkit::workflows!(crate::linked());
 }
 
 /// One scope of an estate goes wrong: the one at each place in turn.
