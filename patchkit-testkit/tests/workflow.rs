@@ -8,7 +8,7 @@ use patchkit_testkit::{
     fault::{FaultPlan, Faults},
     linked::LinkedHarness,
     memory::MemoryHarness,
-    workflow::{World, scopes::ScopedWorld},
+    workflow::{World, scopes, scopes::ScopedWorld},
 };
 
 fn world(capabilities: Capabilities) -> World {
@@ -84,4 +84,19 @@ mod one_scope {
                 .await;
         }
     }
+}
+
+/// The cloud that hosts the machines goes wrong; the one that patches them does not.
+#[tokio::test]
+async fn an_error_at_each_step_of_a_host() {
+    let world = async |plan| {
+        let clock = MemoryHarness::virtual_clock();
+        let faults = Faults::new(Arc::new(clock.clone()), plan);
+        let journal = MemoryJournal::new(clock.clone());
+        let harness = LinkedHarness::new(Capabilities::full(), clock);
+        let scope = harness.hosts().scope().clone();
+        let harness = harness.behind_host_faults(faults.clone());
+        ScopedWorld::new(World::new(harness, journal), scope, faults)
+    };
+    scopes::an_error_at_each_step_of_a_host(&world).await;
 }
