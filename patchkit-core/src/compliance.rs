@@ -70,6 +70,9 @@ pub struct NodeCompliance {
     pub observed_at: Option<Timestamp>,
     /// Verdicts of other kinds, kept apart: `Association`, `Custom:…`.
     pub others: BTreeMap<String, ComplianceStatus>,
+    /// What each control plane knows of a machine of several, the one that patches it first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<ComplianceSource>,
 }
 
 impl NodeCompliance {
@@ -84,6 +87,43 @@ impl NodeCompliance {
             group: None,
             observed_at: None,
             others: BTreeMap::new(),
+            sources: Vec::new(),
+        }
+    }
+
+    /// How old the finding is at `now`.
+    pub fn age(&self, now: Timestamp) -> Option<SignedDuration> {
+        self.observed_at.map(|at| now.duration_since(at))
+    }
+}
+
+/// What one control plane knows of a machine of several.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ComplianceSource {
+    /// The machine's node there.
+    pub node: NodeId,
+    /// The verdict there.
+    pub status: ComplianceStatus,
+    /// How many patches are in which state there.
+    pub counts: PatchCounts,
+    /// When this was found out; `None` when nothing is known.
+    pub observed_at: Option<Timestamp>,
+    /// Why nothing is known, where it could not be asked. Holds providers' words: escape before
+    /// showing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+impl ComplianceSource {
+    /// What `known` says.
+    pub fn of(known: &NodeCompliance) -> Self {
+        Self {
+            node: known.node.clone(),
+            status: known.status,
+            counts: known.counts,
+            observed_at: known.observed_at,
+            problem: None,
         }
     }
 

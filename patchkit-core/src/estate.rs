@@ -15,6 +15,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 
+pub(crate) use self::listing::{Row, Tally};
 use crate::{Error, ErrorKind, NodeId, NodeSelector, OperationId, Provider, Result, Scope};
 
 /// The name of an estate whose providers are of several kinds.
@@ -173,7 +174,31 @@ impl Estate {
             .boxed()
     }
 
-    fn name(&self) -> &'static str {
+    /// Both as one; of a scope that both have, the other's provider counts.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        let base = self.next;
+        self.entries.extend(other.entries.into_iter().map(|(key, mut entry)| {
+            entry.member += base;
+            (key, entry)
+        }));
+        self.next = base + other.next;
+        self.parallel = self.parallel.max(other.parallel);
+        self
+    }
+
+    /// Whether the scope is one of its own.
+    pub(crate) fn has(&self, scope: &Scope) -> bool {
+        self.entry(scope).is_some()
+    }
+
+    /// The provider of all its scopes, where they have one.
+    pub(crate) fn sole(&self) -> Option<&Arc<dyn Provider>> {
+        let first = self.entries.values().next()?;
+        let same = self.entries.values().all(|entry| entry.member == first.member);
+        same.then_some(&first.provider)
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
         let mut names = self.entries.values().map(|entry| entry.provider.provider());
         match names.next() {
             Some(name) if names.all(|other| other == name) => name,
@@ -268,7 +293,7 @@ impl fmt::Debug for Estate {
 }
 
 /// Whether a selector may take nodes of this scope.
-fn takes(selector: &NodeSelector, scope: &Scope) -> bool {
+pub(crate) fn takes(selector: &NodeSelector, scope: &Scope) -> bool {
     let (account, region) = (scope.account().as_str(), scope.region().as_str());
     selector
         .accounts

@@ -47,6 +47,7 @@ mod forward;
 mod group;
 mod id;
 mod journal;
+mod link;
 mod machine;
 pub mod memory;
 #[cfg(feature = "mock")]
@@ -76,7 +77,9 @@ pub use baseline::{
 #[cfg(feature = "tokio")]
 pub use clock::SystemClock;
 pub use clock::{Clock, VirtualClock};
-pub use compliance::{ComplianceReport, NodeCompliance, PatchCompliance, PatchCounts};
+pub use compliance::{
+    ComplianceReport, ComplianceSource, NodeCompliance, PatchCompliance, PatchCounts,
+};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use estate::Estate;
 pub use fleet::{Capabilities, Fleet, FleetExt};
@@ -86,6 +89,11 @@ pub use id::{
     RunId, Scope, SubmitToken,
 };
 pub use journal::{Change, Event, Journal, NodeLease, Record, RunLease};
+pub use link::{
+    AmbiguousLink, CandidateLink, HostLink, Link, LinkEvidence, LinkPlan, LinkReport, LinkSurvey,
+    LinkedFleet, Links, MachineLink, NODE_ID_TAG, RESOURCE_ID_TAG, StaleLink, VM_ID_TAG,
+    propose_links,
+};
 pub use machine::{MachineIdentity, MachineUuid};
 pub use node::{
     GroupTag, ManagedNode, NodeOrigin, NodeSelector, NodeStatus, PATCH_GROUP_TAGS, PowerState,

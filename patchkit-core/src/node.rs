@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, MachineIdentity, NodeId, OperatingSystem, PatchGroupName, Region, ResourceGroupName,
-    UnmanagedReason,
+    AccountId, HostLink, MachineIdentity, MachineLink, NodeId, OperatingSystem, PatchGroupName,
+    Region, ResourceGroupName, UnmanagedReason,
 };
 
 /// Tag names and values of a node, as the provider returns them.
@@ -54,6 +54,9 @@ pub struct ManagedNode {
     /// maintenance configurations, untrusted.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub schedules: BTreeSet<String>,
+    /// Its part in another control plane, where a [`LinkedFleet`](crate::LinkedFleet) lists it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<MachineLink>,
     /// When all this was seen.
     pub observed_at: Timestamp,
 }
@@ -75,7 +78,16 @@ impl ManagedNode {
             resource_groups: BTreeSet::new(),
             identity: MachineIdentity::default(),
             schedules: BTreeSet::new(),
+            link: None,
             observed_at,
+        }
+    }
+
+    /// The machine of another control plane that it is, where it is one.
+    pub fn host(&self) -> Option<&HostLink> {
+        match &self.link {
+            Some(MachineLink::Host(link)) => Some(link),
+            _ => None,
         }
     }
 
@@ -126,7 +138,8 @@ pub fn group_tag(tags: &Tags) -> GroupTag {
 pub enum NodeOrigin {
     /// The provider's own virtual machine; it can start and stop it.
     Cloud,
-    /// Registered from elsewhere (`mi-…`, Arc): patched, but not started or stopped.
+    /// Registered from elsewhere (`mi-…`, Arc): patched, but started and stopped by its host alone, if
+    /// that is [known](ManagedNode::link).
     Hybrid,
 }
 
@@ -255,12 +268,22 @@ pub struct NodeStatus {
     pub booted_at: Option<Timestamp>,
     /// When this was seen.
     pub observed_at: Timestamp,
+    /// What of it could not be found out, and why. Holds providers' words: escape before showing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 impl NodeStatus {
     /// What was seen of a node's power and agent.
     pub fn new(power: PowerState, reachability: Reachability, observed_at: Timestamp) -> Self {
-        Self { power, reachability, agent_version: None, booted_at: None, observed_at }
+        Self {
+            power,
+            reachability,
+            agent_version: None,
+            booted_at: None,
+            observed_at,
+            problem: None,
+        }
     }
 }
 
@@ -380,6 +403,9 @@ impl NodeSelector {
 
     /// Whether the selector takes `node`.
     ///
+    /// A machine of two control planes is taken by either of its ids and of the scopes that these are
+    /// in.
+    ///
     /// A resource group is matched by the node's
     /// [`resource_groups`](ManagedNode::resource_groups): one that its listing was not asked for
     /// does not match.
@@ -387,11 +413,15 @@ impl NodeSelector {
         fn any<T: Ord>(wanted: Option<&BTreeSet<T>>, value: &T) -> bool {
             wanted.is_none_or(|set| set.contains(value))
         }
-        any(self.ids.as_ref(), &node.id)
-            && any(self.operating_systems.as_ref(), &node.operating_system)
+        let host = node.host().map(|link| &link.host);
+        let mut both = std::iter::once(&node.id).chain(host);
+        any(self.operating_systems.as_ref(), &node.operating_system)
             && any(self.power.as_ref(), &node.power)
-            && any(self.accounts.as_ref(), node.id.scope().account())
-            && any(self.regions.as_ref(), node.id.scope().region())
+            && both.clone().any(|id| any(self.ids.as_ref(), id))
+            && both.any(|id| {
+                any(self.accounts.as_ref(), id.scope().account())
+                    && any(self.regions.as_ref(), id.scope().region())
+            })
             && self
                 .tags
                 .iter()

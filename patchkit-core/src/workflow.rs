@@ -33,7 +33,7 @@ pub use self::{
     access::{AccessFinding, AccessMode, AccessOutcome, AccessReport},
     listing::{Listing, ScopeFailure},
     outcome::{NodeOutcome, NodeReport, Outcome, RunReport, UndoFailure},
-    plan::{PatchOptions, PatchPlan, PlanStep, PlannedNode, SkippedNode},
+    plan::{OtherPatchers, PatchOptions, PatchPlan, PlanStep, PlannedNode, SkippedNode},
     recover::Recovery,
     scan::{ScanOutcome, ScanReport, ScannedNode},
     tags::{RequiredTags, TagFinding, TagMode, TagOutcome, TagReport},

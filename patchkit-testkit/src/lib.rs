@@ -7,6 +7,7 @@ pub mod estate;
 pub mod fault;
 mod harness;
 pub mod lake;
+pub mod linked;
 mod macros;
 pub mod memory;
 mod rng;

@@ -17,9 +17,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use patchkit_core::{
     Baseline, BaselineId, Capabilities, Clock, ComplianceReport, ComplianceStatus, Error,
-    ErrorKind, Fleet, NodeId, NodeOrigin, NodePatch, OperationId, Patch, PatchBaseline,
-    PatchCompliance, PatchGroup, PatchGroupName, PatchSource, PatchState, Presence, Provider,
-    Reachability, ResourceGroupName, Retry, Scope, Severity, VirtualClock,
+    ErrorKind, Fleet, MachineUuid, NodeId, NodeOrigin, NodePatch, OperationId, Patch,
+    PatchBaseline, PatchCompliance, PatchGroup, PatchGroupName, PatchSource, PatchState, Presence,
+    Provider, Reachability, ResourceGroupName, Retry, Scope, Severity, VM_ID_TAG, VirtualClock,
     memory::{Fault, MemoryCall, MemoryCloud, MemoryNode},
 };
 
@@ -35,8 +35,17 @@ pub struct MemoryHarness {
     seeder: MemoryCloud,
     clock: VirtualClock,
     seeds: Mutex<BTreeMap<NodeId, NodeSeed>>,
+    machines: Mutex<BTreeMap<NodeId, Machine>>,
     next: AtomicU32,
     hook: Arc<Hook>,
+}
+
+/// The machine of another cloud that a node's agent runs on.
+#[derive(Clone, Debug)]
+struct Machine {
+    cloud: MemoryCloud,
+    node: NodeId,
+    vm_id: MachineUuid,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +90,7 @@ impl MemoryHarness {
             seeder,
             clock,
             seeds: Mutex::default(),
+            machines: Mutex::default(),
             next: AtomicU32::new(1),
             hook,
         }
@@ -94,6 +104,38 @@ impl MemoryHarness {
     /// The cloud, as its callers see it.
     pub fn provider(&self) -> Arc<dyn Provider> {
         Arc::new(self.cloud.clone())
+    }
+
+    /// Adds a hybrid node whose agent runs on a machine of `host`, and which says so by its tag.
+    pub fn add_on_machine(
+        &self,
+        seed: NodeSeed,
+        host: &Self,
+        machine: &NodeId,
+        vm_id: MachineUuid,
+    ) -> NodeId {
+        let id = self.next_id("mi");
+        let machine = Machine { cloud: host.seeder.clone(), node: machine.clone(), vm_id };
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), machine);
+        self.put(&id, &seed);
+        self.seeds.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), seed);
+        id
+    }
+
+    /// Adds a machine of this power that no agent of this cloud runs on, with a unique id.
+    pub fn add_machine(&self, seed: &NodeSeed, vm_id: MachineUuid) -> NodeId {
+        let id = self.next_id("vm");
+        let node = MemoryNode::new(id.clone(), seed.operating_system.clone())
+            .with_power(seed.power)
+            .with_vm_id(vm_id);
+        self.seeder.insert(node);
+        id
+    }
+
+    fn next_id(&self, prefix: &str) -> NodeId {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{prefix}-{number:04}");
+        NodeId::new(self.scope.clone(), &name).expect("a node id")
     }
 
     async fn seeding<T>(&self, work: impl Future<Output = patchkit_core::Result<T>>) -> T {
@@ -114,6 +156,13 @@ impl MemoryHarness {
         for (key, value) in &seed.tags {
             node = node.with_tag(key, value);
         }
+        let machine = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(machine) = machine.get(id) {
+            node = node
+                .on_machine(&machine.cloud, machine.node.clone())
+                .with_tag(VM_ID_TAG, machine.vm_id.to_string());
+        }
+        drop(machine);
         for patch in &seed.patches {
             node = match presence(patch) {
                 Some(presence) => node.with_patch(NodePatch::new(published(patch), presence)),
@@ -233,9 +282,7 @@ impl Harness for MemoryHarness {
     }
 
     async fn add_node(&self, seed: NodeSeed) -> NodeId {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let name = format!("i-{number:04}");
-        let id = NodeId::new(self.scope.clone(), &name).expect("a node id");
+        let id = self.next_id("i");
         self.put(&id, &seed);
         self.seeds.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), seed);
         id

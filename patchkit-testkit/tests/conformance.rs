@@ -32,3 +32,15 @@ mod estate_behind_faults {
 mod estate_with_faults_in_its_scopes {
     patchkit_testkit::conformance!(patchkit_testkit::estate::EstateHarness::full().behind_faults());
 }
+
+mod linked {
+    patchkit_testkit::conformance!(patchkit_testkit::linked::LinkedHarness::full());
+}
+
+mod read_only_linked {
+    patchkit_testkit::conformance!(patchkit_testkit::linked::LinkedHarness::read_only());
+}
+
+mod linked_behind_faults {
+    patchkit_testkit::conformance!(faulty patchkit_testkit::linked::LinkedHarness::full());
+}

@@ -6,8 +6,9 @@ use patchkit_core::{Capabilities, memory::MemoryJournal};
 use patchkit_testkit::{
     estate::EstateHarness,
     fault::{FaultPlan, Faults},
+    linked::LinkedHarness,
     memory::MemoryHarness,
-    workflow::{World, scopes::ScopedWorld},
+    workflow::{World, scopes, scopes::ScopedWorld},
 };
 
 fn world(capabilities: Capabilities) -> World {
@@ -20,6 +21,13 @@ fn estate() -> World {
     let clock = MemoryHarness::virtual_clock();
     let journal = MemoryJournal::new(clock.clone());
     World::new(EstateHarness::new(Capabilities::full(), clock).spread(), journal)
+}
+
+/// Every machine is a node of two clouds, one of which patches it and the other one powers it.
+fn linked() -> World {
+    let clock = MemoryHarness::virtual_clock();
+    let journal = MemoryJournal::new(clock.clone());
+    World::new(LinkedHarness::new(Capabilities::full(), clock), journal)
 }
 
 mod full {
@@ -36,6 +44,10 @@ mod read_only {
 
 mod estate {
     patchkit_testkit::workflows!(crate::estate());
+}
+
+mod linked {
+    patchkit_testkit::workflows!(crate::linked());
 }
 
 /// One scope of an estate goes wrong: the one at each place in turn.
@@ -72,4 +84,19 @@ mod one_scope {
                 .await;
         }
     }
+}
+
+/// The cloud that hosts the machines goes wrong; the one that patches them does not.
+#[tokio::test]
+async fn an_error_at_each_step_of_a_host() {
+    let world = async |plan| {
+        let clock = MemoryHarness::virtual_clock();
+        let faults = Faults::new(Arc::new(clock.clone()), plan);
+        let journal = MemoryJournal::new(clock.clone());
+        let harness = LinkedHarness::new(Capabilities::full(), clock);
+        let scope = harness.hosts().scope().clone();
+        let harness = harness.behind_host_faults(faults.clone());
+        ScopedWorld::new(World::new(harness, journal), scope, faults)
+    };
+    scopes::an_error_at_each_step_of_a_host(&world).await;
 }

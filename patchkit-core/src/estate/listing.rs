@@ -15,7 +15,7 @@ use super::{Asked, Estate, Key, key};
 use crate::{Error, ErrorKind, NodeSelector, Provider, Result, Retry, Scope};
 
 /// What comes out of one scope.
-enum Row<T> {
+pub(crate) enum Row<T> {
     Item(T),
     Failed(Scope, Error),
 }
@@ -29,6 +29,19 @@ impl Estate {
         list: fn(&dyn Provider, &NodeSelector) -> BoxStream<'static, Result<T>>,
         scope_of: fn(&T) -> &Scope,
     ) -> BoxStream<'static, Result<T>> {
+        let (scopes, rows) = self.rows(operation, selector, list, scope_of);
+        let mut tally = Tally::new(self.name(), operation, scopes);
+        rows.scan((), move |(), row| ready(tally.take(row))).boxed()
+    }
+
+    /// What each scope lists of its own, and how many scopes are asked.
+    pub(crate) fn rows<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        selector: &NodeSelector,
+        list: fn(&dyn Provider, &NodeSelector) -> BoxStream<'static, Result<T>>,
+        scope_of: fn(&T) -> &Scope,
+    ) -> (usize, BoxStream<'static, Row<T>>) {
         let (asked, missing) = self.asked(selector);
         let scopes = asked.iter().map(|asked| asked.scopes.len()).sum::<usize>() + missing.len();
         let missing: Vec<Row<T>> = missing
@@ -41,8 +54,7 @@ impl Estate {
         let rows = stream::iter(asked)
             .map(move |asked| rows(asked, list, scope_of))
             .flatten_unordered(self.parallel);
-        let mut tally = Tally::new(self.name(), operation, scopes);
-        stream::iter(missing).chain(rows).scan((), move |(), row| ready(tally.take(row))).boxed()
+        (scopes, stream::iter(missing).chain(rows).boxed())
     }
 }
 
@@ -98,7 +110,7 @@ fn failed<T>(error: Error, scopes: &[Scope]) -> Vec<Row<T>> {
 }
 
 /// Counts the scopes that failed: a listing of nothing but failures has failed.
-struct Tally {
+pub(crate) struct Tally {
     provider: &'static str,
     operation: &'static str,
     scopes: usize,
@@ -109,7 +121,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(provider: &'static str, operation: &'static str, scopes: usize) -> Self {
+    pub(crate) fn new(provider: &'static str, operation: &'static str, scopes: usize) -> Self {
         Self {
             provider,
             operation,
@@ -121,8 +133,13 @@ impl Tally {
         }
     }
 
+    /// Whether everything has failed, and has been said to.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// What a row becomes; `None` when the listing is over.
-    fn take<T>(&mut self, row: Row<T>) -> Option<Result<T>> {
+    pub(crate) fn take<T>(&mut self, row: Row<T>) -> Option<Result<T>> {
         if self.over {
             return None;
         }

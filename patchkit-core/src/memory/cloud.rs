@@ -80,6 +80,7 @@ impl MemoryCloud {
 
     /// Puts a node in, or replaces it. A scan it was given is made at once.
     pub fn insert(&self, mut node: MemoryNode) {
+        self.part(&mut node);
         let mut state = self.state();
         if let Some(at) = node.scanned
             && let Some(baseline) = state.baseline_of(&node)
@@ -96,9 +97,17 @@ impl MemoryCloud {
     pub fn update(&self, id: &NodeId, change: impl FnOnce(MemoryNode) -> MemoryNode) -> Result<()> {
         let mut state = self.state();
         let node = state.nodes.remove(id).ok_or_else(|| unknown_node("update", id))?;
-        let node = change(node);
+        let mut node = change(node);
+        self.part(&mut node);
         state.nodes.insert(node.id().clone(), node);
         Ok(())
+    }
+
+    /// A machine of this cloud is no other cloud's: to ask after it would be to wait for oneself.
+    fn part(&self, node: &mut MemoryNode) {
+        let is_own =
+            |machine: &mut super::node::Machine| Arc::ptr_eq(&machine.cloud.state, &self.state);
+        node.life.machine.take_if(is_own);
     }
 
     /// Makes a node's agent answer or not, from now on.
@@ -135,6 +144,16 @@ impl MemoryCloud {
         state.settle(id, now);
         let system = state.system(id, now);
         state.nodes.get(id).map(|node| node.seen(now, system))
+    }
+
+    /// The power of a machine of this cloud, and when it was booted, for an agent that runs on it.
+    pub(super) fn machine(&self, id: &NodeId, now: Timestamp) -> (PowerState, Option<Timestamp>) {
+        let mut state = self.state();
+        state.settle(id, now);
+        state
+            .nodes
+            .get(id)
+            .map_or((PowerState::Terminated, None), |node| (node.life.power, node.life.booted_at))
     }
 
     /// Every call so far, in order.
@@ -220,6 +239,50 @@ impl State {
     /// Brings about what has come due on a node by `now`, in the order of time.
     pub(super) fn settle(&mut self, id: &NodeId, now: Timestamp) {
         while self.settle_one(id, now) {}
+        if self.follow(id, now) {
+            while self.settle_one(id, now) {}
+        }
+    }
+
+    /// Has a node share the fate of its machine in another cloud; whether that has changed.
+    fn follow(&mut self, id: &NodeId, now: Timestamp) -> bool {
+        let Some(node) = self.nodes.get_mut(id) else { return false };
+        let Some(machine) = &mut node.life.machine else { return false };
+        let seen = machine.cloud.machine(&machine.node, now);
+        if machine.seen == Some(seen) {
+            return false;
+        }
+        let before = machine.seen.replace(seen);
+        let (power, booted_at) = seen;
+        let boot = booted_at.filter(|_| power == PowerState::Running);
+        if let Some(at) = boot {
+            node.boot(at);
+        }
+        if before.is_some() {
+            self.interrupt(id, now, power, boot);
+        }
+        true
+    }
+
+    /// What was under way dies with the node; what waits for it goes on waiting.
+    fn interrupt(
+        &mut self,
+        id: &NodeId,
+        at: Timestamp,
+        power: PowerState,
+        booted_at: Option<Timestamp>,
+    ) {
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        let Some(act) = node.life.acts.front().and_then(|act| self.acts.get_mut(act)) else {
+            return;
+        };
+        if let Some(act) = act.nodes.get_mut(id)
+            && act.started_at.is_some_and(|began| booted_at.is_none_or(|boot| began < boot))
+        {
+            let detail = format!("the node went {power}");
+            act.end(at, OperationStatus::Failed, Some(detail));
+            node.life.acts.pop_front();
+        }
     }
 
     fn settle_one(&mut self, id: &NodeId, now: Timestamp) -> bool {
@@ -240,17 +303,7 @@ impl State {
     fn power_changes(&mut self, id: &NodeId, at: Timestamp, power: PowerState) {
         let Some(node) = self.nodes.get_mut(id) else { return };
         node.change_power(at, power);
-        // What was under way dies with the node; what waits for it goes on waiting.
-        let Some(act) = node.life.acts.front().and_then(|act| self.acts.get_mut(act)) else {
-            return;
-        };
-        if let Some(act) = act.nodes.get_mut(id)
-            && act.started_at.is_some()
-        {
-            let detail = format!("the node went {power}");
-            act.end(at, OperationStatus::Failed, Some(detail));
-            node.life.acts.pop_front();
-        }
+        self.interrupt(id, at, power, None);
     }
 
     fn act_steps(&mut self, id: &NodeId, at: Timestamp, step: Step) {

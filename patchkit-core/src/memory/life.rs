@@ -29,7 +29,10 @@ pub(super) enum System {
 impl MemoryNode {
     /// Whether the agent answers at `now`; `None` when it will not without another event.
     pub(super) fn answers_from(&self) -> Option<Timestamp> {
-        let on = matches!(self.life.power, PowerState::Running | PowerState::Unknown);
+        let on = match &self.life.machine {
+            Some(machine) => matches!(machine.seen, Some((PowerState::Running, _))),
+            None => matches!(self.life.power, PowerState::Running | PowerState::Unknown),
+        };
         let able = self.node.reachability == Reachability::Online
             && self.access() == AccessStatus::Granted;
         (on && able).then_some(self.life.agent_from)
@@ -79,13 +82,18 @@ impl MemoryNode {
         self.life.power = power;
         self.life.change = None;
         if power == PowerState::Running {
-            self.life.booted_at = Some(at);
-            self.life.agent_from = match self.behavior {
-                Behavior::LateAgent(delay) => later(at, delay),
-                Behavior::DeadAgent => Timestamp::MAX,
-                _ => later(at, AGENT),
-            };
+            self.boot(at);
         }
+    }
+
+    /// Its system comes up, and its agent some time after.
+    pub(super) fn boot(&mut self, at: Timestamp) {
+        self.life.booted_at = Some(at);
+        self.life.agent_from = match self.behavior {
+            Behavior::LateAgent(delay) => later(at, delay),
+            Behavior::DeadAgent => Timestamp::MAX,
+            _ => later(at, AGENT),
+        };
     }
 
     /// Takes an order to start or stop.

@@ -7,9 +7,11 @@ use std::{
 
 use jiff::Timestamp;
 
+use super::cloud::MemoryCloud;
 use crate::{
-    AccessStatus, ComplianceStatus, ManagedNode, NodeId, NodeOrigin, NodePatch, NodeVerdict,
-    OperatingSystem, OperationId, PatchCompliance, PowerState, Reachability,
+    AccessStatus, ComplianceStatus, MachineIdentity, MachineUuid, ManagedNode, NodeId, NodeOrigin,
+    NodePatch, NodeVerdict, OperatingSystem, OperationId, PatchCompliance, PowerState,
+    Reachability,
 };
 
 /// The agent version that an agent update brings.
@@ -82,6 +84,16 @@ pub(super) struct Life {
     pub(super) free_from: Timestamp,
     /// The acts that wait for it, the one under way in front.
     pub(super) acts: VecDeque<OperationId>,
+    /// The machine that it runs on, where that is another cloud's.
+    pub(super) machine: Option<Machine>,
+}
+
+/// A machine of another cloud, and how it was when it was looked at last.
+#[derive(Clone, Debug)]
+pub(super) struct Machine {
+    pub(super) cloud: MemoryCloud,
+    pub(super) node: NodeId,
+    pub(super) seen: Option<(PowerState, Option<Timestamp>)>,
 }
 
 impl MemoryNode {
@@ -108,6 +120,7 @@ impl MemoryNode {
                 agent_from: Timestamp::MIN,
                 free_from: Timestamp::MIN,
                 acts: VecDeque::new(),
+                machine: None,
             },
         }
     }
@@ -155,6 +168,34 @@ impl MemoryNode {
     pub fn with_tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.node.tags.insert(key.into(), value.into());
         self
+    }
+
+    /// Sets the unique id of its machine, as its host knows it.
+    #[must_use]
+    pub fn with_vm_id(mut self, id: MachineUuid) -> Self {
+        self.node.identity.vm_id = Some(id);
+        self
+    }
+
+    /// Sets what is known of its machine.
+    #[must_use]
+    pub fn with_identity(mut self, identity: MachineIdentity) -> Self {
+        self.node.identity = identity;
+        self
+    }
+
+    /// Has its cloud patch it of itself, by a schedule of this name.
+    #[must_use]
+    pub fn with_schedule(mut self, name: impl Into<String>) -> Self {
+        self.node.schedules.insert(name.into());
+        self
+    }
+
+    /// Puts its agent on a machine of another cloud: it answers while that one runs.
+    #[must_use]
+    pub fn on_machine(mut self, cloud: &MemoryCloud, machine: NodeId) -> Self {
+        self.life.machine = Some(Machine { cloud: cloud.clone(), node: machine, seen: None });
+        self.with_origin(NodeOrigin::Hybrid)
     }
 
     /// Sets how it takes what is done to it.

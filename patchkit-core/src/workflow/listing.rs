@@ -6,7 +6,10 @@ use futures::{StreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 
 use super::Runner;
-use crate::{Error, Fleet, ManagedNode, NodeCompliance, NodeId, NodeSelector, Result, Scope};
+use crate::{
+    Error, Fleet, HostLink, MachineLink, ManagedNode, NodeCompliance, NodeId, NodeSelector, Result,
+    Scope,
+};
 
 /// What of a scope could not be listed.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -71,6 +74,47 @@ impl Runner {
         // A fleet that changes while it is paged through can show a node twice.
         nodes.dedup_by(|a, b| a.id == b.id);
         Ok((nodes, failures))
+    }
+
+    /// The nodes of which a link to another control plane is not what it was, and why. Without links
+    /// nobody is asked.
+    pub(super) async fn broken_links(
+        &self,
+        links: &BTreeMap<NodeId, HostLink>,
+    ) -> BTreeMap<NodeId, String> {
+        if links.is_empty() {
+            return BTreeMap::new();
+        }
+        let (nodes, failures) = match self.list(&NodeSelector::ids(links.keys().cloned())).await {
+            Ok(listed) => listed,
+            Err(error) => {
+                let word = format!("its link could not be checked: {}", error.report());
+                return links.keys().map(|node| (node.clone(), word.clone())).collect();
+            }
+        };
+        let now: BTreeMap<&NodeId, &ManagedNode> =
+            nodes.iter().map(|node| (&node.id, node)).collect();
+        let broken = links.iter().filter_map(|(id, link)| {
+            let host = now.get(id).and_then(|node| node.host());
+            if host.is_some_and(|host| host.host == link.host && host.vm_id.is_same(link.vm_id)) {
+                return None;
+            }
+            let why = match (now.get(id).and_then(|node| node.link.as_ref()), host) {
+                (_, Some(host)) if host.host == link.host => "it was created anew".to_owned(),
+                (_, Some(host)) => format!("it is one with {} now", host.host),
+                (Some(MachineLink::Unresolved { reason }), None) => reason.clone(),
+                _ => failures
+                    .iter()
+                    .map(ToString::to_string)
+                    .next()
+                    .unwrap_or_else(|| "the link is gone".to_owned()),
+            };
+            Some((
+                id.clone(),
+                format!("it was one with {} when the plan was made: {why}", link.host),
+            ))
+        });
+        broken.collect()
     }
 
     /// What is known of some nodes, and the scopes of which it could not be read. They are asked for

@@ -1,8 +1,11 @@
 //! A run's pen: writes to the journal under the run's lease.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use futures::lock::Mutex as Turn;
@@ -150,6 +153,23 @@ impl RunLog {
         let claims = self.journal.claim(&self.lease(), nodes).await;
         let claims = claims.into_iter().map(|(node, claim)| (node, claim.map(drop)));
         whole("core", "claim", nodes, claims)
+    }
+
+    /// Claims nodes whose machines have other ids as well: a node is claimed when all of them are.
+    /// What is held of one that is not goes back with the run.
+    pub(super) async fn claim_whole(&self, nodes: &[(NodeId, BTreeSet<NodeId>)]) -> PerNode<()> {
+        let ids: BTreeSet<&NodeId> =
+            nodes.iter().flat_map(|(node, also)| std::iter::once(node).chain(also)).collect();
+        let ids: Vec<NodeId> = ids.into_iter().cloned().collect();
+        let claims: BTreeMap<NodeId, Result<()>> = self.claim(&ids).await.into_iter().collect();
+        let answer = |(node, also): &(NodeId, BTreeSet<NodeId>)| {
+            let refused = std::iter::once(node).chain(also).find_map(|id| match claims.get(id) {
+                Some(Err(error)) => Some(error.copy()),
+                _ => None,
+            });
+            (node.clone(), refused.map_or(Ok(()), Err))
+        };
+        nodes.iter().map(answer).collect()
     }
 
     /// Gives nodes and run back. A lease that stays is over after its term.

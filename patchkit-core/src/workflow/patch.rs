@@ -15,7 +15,9 @@ use super::{
     unexpected,
     verify::Installed,
 };
-use crate::{AssignedWave, ErrorKind, Event, NodeId, PatchAction, PowerState, Result, RunId};
+use crate::{
+    AssignedWave, ErrorKind, Event, HostLink, NodeId, PatchAction, PowerState, Result, RunId,
+};
 
 /// What is known of the nodes of a run while it goes on.
 pub(super) struct Progressing<'a> {
@@ -80,15 +82,17 @@ impl Runner {
         }
 
         let claimed = self.claim(&mut going).await;
+        let claimed = self.check_links(&mut going, claimed).await;
         self.waves(&mut going, &claimed).await;
         self.close(going).await
     }
 
     /// Claims the plan's nodes; those that cannot be claimed are skipped.
     async fn claim(&self, going: &mut Progressing<'_>) -> Vec<NodeId> {
-        let ids: Vec<NodeId> = going.plan.nodes.iter().map(|node| node.id.clone()).collect();
-        let (mut claimed, mut ended) = (Vec::with_capacity(ids.len()), Vec::new());
-        for (node, claim) in going.log.claim(&ids).await {
+        let machines: Vec<_> =
+            going.plan.nodes.iter().map(|node| (node.id.clone(), node.also.clone())).collect();
+        let (mut claimed, mut ended) = (Vec::with_capacity(machines.len()), Vec::new());
+        for (node, claim) in going.log.claim_whole(&machines).await {
             match claim {
                 Ok(()) => claimed.push(node),
                 Err(error) => ended.push((node, skipped(error.report()))),
@@ -96,6 +100,20 @@ impl Runner {
         }
         self.finish(going, ended).await;
         claimed
+    }
+
+    /// Leaves nodes out whose part in another control plane is not what the plan says: a machine
+    /// that was created anew is another one.
+    async fn check_links(&self, going: &mut Progressing<'_>, claimed: Vec<NodeId>) -> Vec<NodeId> {
+        let planned = |node: &NodeId| going.plan.node(node)?.host();
+        let links: BTreeMap<NodeId, HostLink> = claimed
+            .iter()
+            .filter_map(|node| Some((node.clone(), planned(node)?.clone())))
+            .collect();
+        let broken = self.broken_links(&links).await;
+        let ended = broken.iter().map(|(node, why)| (node.clone(), skipped(why))).collect();
+        self.finish(going, ended).await;
+        claimed.into_iter().filter(|node| !broken.contains_key(node)).collect()
     }
 
     async fn waves(&self, going: &mut Progressing<'_>, claimed: &[NodeId]) {
@@ -232,10 +250,13 @@ impl Runner {
             match status {
                 Err(error) => ended.push((node, failed(error.report()))),
                 Ok(status) if status.power != planned.power => {
-                    let drift = format!(
+                    let mut drift = format!(
                         "its power was {} when the plan was made and is {} now",
                         planned.power, status.power
                     );
+                    if let Some(problem) = &status.problem {
+                        drift = format!("{drift}: {problem}");
+                    }
                     ended.push((node, skipped(drift)));
                 }
                 Ok(status) if status.power.is_off() => off.push((node, status.power)),
@@ -409,8 +430,8 @@ impl Runner {
         // A node that could not be put back stays claimed, until someone recovers the run. Those
         // whose claim had no clear answer go as well; what another run holds is left alone.
         let stuck: BTreeSet<&NodeId> = undo_failed.iter().map(|failure| &failure.node).collect();
-        let ids = plan.nodes.iter().map(|node| &node.id);
-        let free: Vec<NodeId> = ids.filter(|node| !stuck.contains(node)).cloned().collect();
+        let free = plan.nodes.iter().filter(|node| !stuck.contains(&node.id));
+        let free: Vec<NodeId> = free.flat_map(PlannedNode::ids).cloned().collect();
         log.close(&free).await;
         undo_failed.sort_by(|a, b| a.node.cmp(&b.node));
         Ok(RunReport {

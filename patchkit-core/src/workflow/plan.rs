@@ -13,9 +13,10 @@ use sha2::{Digest, Sha256};
 
 use super::{Outcome, Runner, ScopeFailure};
 use crate::{
-    AssignedWave, BaselineId, ComplianceStatus, MaintenanceWindow, ManagedNode, NodeCompliance,
-    NodeId, NodeOrigin, NodeSelector, OperatingSystem, PatchGroupName, PowerState, Reachability,
-    RebootPolicy, ResourceGroupName, Result, Rollout, WaveMembers,
+    AssignedWave, BaselineId, ComplianceStatus, HostLink, MachineLink, MaintenanceWindow,
+    ManagedNode, NodeCompliance, NodeId, NodeOrigin, NodeSelector, OperatingSystem, PatchGroupName,
+    PowerState, Reachability, RebootPolicy, ResourceGroupName, Result, Rollout, WaveMembers,
+    link::{listed, other_ids},
 };
 
 /// What to patch, and how.
@@ -34,6 +35,30 @@ pub struct PatchOptions {
     pub window: Option<MaintenanceWindow>,
     /// A node that a scan no older than this found compliant is left alone.
     pub fresh: Duration,
+    /// What becomes of machines that another control plane may patch as well.
+    // Left out where it is not set: plans have the hashes that they had.
+    #[serde(default, skip_serializing_if = "OtherPatchers::is_refuse")]
+    pub other_patchers: OtherPatchers,
+}
+
+/// What a run does with a machine that another control plane may patch as well: one that its host's
+/// service patches by a schedule, or of which it cannot be told whether it is one with another node.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OtherPatchers {
+    /// Skips it, and says so.
+    #[default]
+    Refuse,
+    /// Patches it all the same; the plan says so.
+    Allow,
+}
+
+impl OtherPatchers {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it by reference")]
+    fn is_refuse(&self) -> bool {
+        *self == Self::Refuse
+    }
 }
 
 impl PatchOptions {
@@ -46,6 +71,7 @@ impl PatchOptions {
             reboot: RebootPolicy::default(),
             window: None,
             fresh: Duration::from_hours(24),
+            other_patchers: OtherPatchers::default(),
         }
     }
 
@@ -74,6 +100,13 @@ impl PatchOptions {
     #[must_use]
     pub fn with_window(mut self, window: MaintenanceWindow) -> Self {
         self.window = Some(window);
+        self
+    }
+
+    /// Sets what becomes of machines that another control plane may patch as well.
+    #[must_use]
+    pub fn with_other_patchers(mut self, choice: OtherPatchers) -> Self {
+        self.other_patchers = choice;
         self
     }
 
@@ -143,6 +176,29 @@ pub struct PlannedNode {
     pub scanned_at: Option<Timestamp>,
     /// What will be done, in order.
     pub steps: Vec<PlanStep>,
+    /// Its part in another control plane.
+    // Left out where there is none: plans have the hashes that they had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<MachineLink>,
+    /// The ids that its machine has in other control planes: claimed with it, so that no other run
+    /// works on the machine.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub also: BTreeSet<NodeId>,
+}
+
+impl PlannedNode {
+    /// The machine of another control plane that it is.
+    pub(super) fn host(&self) -> Option<&HostLink> {
+        match &self.link {
+            Some(MachineLink::Host(link)) => Some(link),
+            _ => None,
+        }
+    }
+
+    /// Every id of its machine, its own first.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &NodeId> {
+        std::iter::once(&self.id).chain(&self.also)
+    }
 }
 
 /// A node that a run will leave alone, and why.
@@ -255,6 +311,7 @@ impl Runner {
             let compliance = known.get(&node.id).unwrap_or(&none);
             let planned = planned(&node, compliance);
             let reason = cannot(options, &node)
+                .or_else(|| others_patch(options, &node))
                 .or_else(|| self.cannot_start(&node))
                 .or_else(|| leave(options, compliance, now));
             if let Some((outcome, reason)) = reason {
@@ -338,6 +395,27 @@ fn cannot(options: &PatchOptions, node: &ManagedNode) -> Option<(Outcome, String
     }
 }
 
+/// Why a node is left to others, which may patch its machine as well.
+fn others_patch(options: &PatchOptions, node: &ManagedNode) -> Option<(Outcome, String)> {
+    if options.other_patchers == OtherPatchers::Allow {
+        return None;
+    }
+    let reason = match node.link.as_ref()? {
+        MachineLink::Unresolved { reason } => {
+            format!("it may be patched as another node too: {reason}")
+        }
+        MachineLink::Host(link) if !link.schedules.is_empty() => {
+            format!("{} patches it too, by {}", link.host, schedules(link))
+        }
+        MachineLink::Host(_) => return None,
+    };
+    Some((Outcome::Skipped, reason))
+}
+
+fn schedules(link: &HostLink) -> String {
+    link.schedules.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}
+
 fn planned(node: &ManagedNode, known: &NodeCompliance) -> PlannedNode {
     let mut steps = Vec::with_capacity(6);
     if node.power.is_off() {
@@ -361,6 +439,8 @@ fn planned(node: &ManagedNode, known: &NodeCompliance) -> PlannedNode {
         baseline: known.baseline.clone(),
         scanned_at: known.observed_at,
         steps,
+        link: node.link.clone(),
+        also: other_ids(node),
     }
 }
 
@@ -374,6 +454,27 @@ fn age(known: &NodeCompliance, now: Timestamp) -> String {
         || "never".to_owned(),
         |age| format!("{:#}", SignedDuration::from_mins(age.as_mins())),
     )
+}
+
+/// A link as a plan prints it.
+struct LinkLine<'a>(&'a MachineLink);
+
+impl fmt::Display for LinkLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            MachineLink::Host(link) => {
+                let (name, scope) = (link.host.name(), link.host.scope());
+                write!(f, "= {name} in {scope}, linked by {}", listed(&link.evidence))?;
+                if !link.schedules.is_empty() {
+                    write!(f, "; patched there too, by {}", schedules(link))?;
+                }
+                Ok(())
+            }
+            MachineLink::Unresolved { reason } => {
+                write!(f, "? may be patched as another node too: {reason}")
+            }
+        }
+    }
 }
 
 impl fmt::Display for PatchPlan {
@@ -423,6 +524,9 @@ impl fmt::Display for PatchPlan {
                     node.missing,
                     steps.join(" → ")
                 )?;
+                if let Some(link) = &node.link {
+                    writeln!(f, "      {}", LinkLine(link))?;
+                }
             }
         }
         if !self.skipped.is_empty() {

@@ -155,7 +155,11 @@ impl Runner {
                         left.remove(&node);
                     }
                     Ok(status) => {
-                        let word = format!("power {}, agent {}", status.power, status.reachability);
+                        let mut word =
+                            format!("power {}, agent {}", status.power, status.reachability);
+                        if let Some(problem) = &status.problem {
+                            word = format!("{word}: {problem}");
+                        }
                         refused.remove(&node);
                         left.insert(node, word);
                     }

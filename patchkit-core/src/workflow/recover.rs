@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{NodeOutcome, Outcome, Runner, UndoFailure, act::Acted, log::RunLog, power::Started};
 use crate::{
-    Change, ErrorKind, Event, NodeId, OperationId, PatchAction, Record, Result, RunId, SubmitToken,
-    WaitError,
+    Change, ErrorKind, Event, HostLink, NodeId, OperationId, PatchAction, Record, Result, RunId,
+    SubmitToken, WaitError,
 };
 
 /// What a recovery found and did.
@@ -37,6 +37,9 @@ struct Left {
     open: BTreeMap<NodeId, String>,
     acts: BTreeMap<SubmitToken, (PatchAction, Vec<NodeId>, Option<OperationId>)>,
     nodes: BTreeSet<NodeId>,
+    /// What machines are in other control planes, by the plan.
+    links: BTreeMap<NodeId, HostLink>,
+    also: BTreeMap<NodeId, BTreeSet<NodeId>>,
     /// Nodes that could not be put back, or that were not because an act may go on there.
     stuck: BTreeSet<NodeId>,
     problems: Vec<String>,
@@ -62,7 +65,11 @@ impl Left {
         match event {
             Event::RunStarted { plan, .. } => {
                 if let Ok(plan) = serde_json::from_value::<super::PatchPlan>(plan.clone()) {
-                    self.nodes.extend(plan.nodes.into_iter().map(|node| node.id));
+                    for node in plan.nodes {
+                        self.links.extend(node.host().map(|link| (node.id.clone(), link.clone())));
+                        self.also.insert(node.id.clone(), node.also);
+                        self.nodes.insert(node.id);
+                    }
                 } else if let Some(nodes) = plan.get("nodes") {
                     match serde_json::from_value::<Vec<NodeId>>(nodes.clone()) {
                         Ok(nodes) => self.nodes.extend(nodes),
@@ -172,8 +179,17 @@ impl Runner {
             }
             recovery.unknown.extend(end.unknown);
         }
-        let started: Vec<NodeId> = left.started.keys().cloned().collect();
-        for (node, claim) in log.claim(&started).await {
+        left.links.retain(|node, _| left.started.contains_key(node));
+        for (node, word) in self.broken_links(&left.links).await {
+            left.started.remove(&node);
+            recovery.undo_failed.push(UndoFailure::new(node, "start", word));
+        }
+        let started: Vec<_> = left
+            .started
+            .keys()
+            .map(|node| (node.clone(), left.also.get(node).cloned().unwrap_or_default()))
+            .collect();
+        for (node, claim) in log.claim_whole(&started).await {
             // What this run could not write down it may have undone, and given the node back.
             if let Err(error) = claim
                 && error.kind() == ErrorKind::Conflict
@@ -189,8 +205,13 @@ impl Runner {
         if !left.finished {
             log.note(&[Event::RunFinished]).await;
         }
-        let free: Vec<NodeId> =
-            left.nodes.into_iter().filter(|node| !stuck.contains(node)).collect();
+        let free = left.nodes.into_iter().filter(|node| !stuck.contains(node));
+        let free: Vec<NodeId> = free
+            .flat_map(|node| {
+                let also = left.also.remove(&node).unwrap_or_default();
+                std::iter::once(node).chain(also)
+            })
+            .collect();
         log.close(&free).await;
         recovery.problems.extend(log.problems());
         Ok(recovery)

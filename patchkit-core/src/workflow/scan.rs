@@ -1,6 +1,9 @@
 //! Scan: ask every node that can answer to compare itself with its baseline.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +18,7 @@ use super::{
 };
 use crate::{
     ComplianceStatus, Event, NodeCompliance, NodeId, NodeSelector, PatchAction, PowerState,
-    Reachability, Result, RunId, UnmanagedReason,
+    Reachability, Result, RunId, UnmanagedReason, link::other_ids,
 };
 
 /// How a node's scan ended.
@@ -103,7 +106,7 @@ impl Runner {
         for node in &nodes {
             let reason = match (node.power, node.reachability) {
                 (PowerState::Running | PowerState::Unknown, Reachability::Online) => {
-                    able.push(node.id.clone());
+                    able.push((node.id.clone(), other_ids(node)));
                     continue;
                 }
                 (PowerState::Running | PowerState::Unknown, other) => {
@@ -120,10 +123,14 @@ impl Runner {
             outcomes.insert(node.id.clone(), reason);
         }
         // With the nodes that it is about to claim: a recovery gives them back.
-        let plan = serde_json::json!({ "selector": selector, "nodes": able });
+        let ids = |(node, also): &(NodeId, BTreeSet<NodeId>)| {
+            std::iter::once(node.clone()).chain(also.clone()).collect::<Vec<_>>()
+        };
+        let all: Vec<NodeId> = able.iter().flat_map(ids).collect();
+        let plan = serde_json::json!({ "selector": selector, "nodes": all });
         let log = RunLog::begin(self, run, "scan", String::new(), plan).await?;
         let (claimed, busy): (Vec<_>, Vec<_>) =
-            log.claim(&able).await.into_iter().partition(|(_, claim)| claim.is_ok());
+            log.claim_whole(&able).await.into_iter().partition(|(_, claim)| claim.is_ok());
         for (node, claim) in busy {
             let reason = claim.err().map(|error| error.report());
             outcomes.insert(node, (ScanOutcome::Busy, reason));
@@ -160,7 +167,7 @@ impl Runner {
             log.note(&[Event::RunFinished]).await;
         }
         // Also those whose claim had no clear answer; what another run holds is left alone.
-        log.close(&able).await;
+        log.close(&all).await;
 
         let rest: Vec<NodeId> =
             outcomes.keys().filter(|node| !known.contains_key(node)).cloned().collect();

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub(crate) mod count;
+pub(crate) mod linked;
 pub(crate) mod wrap;
 
 use jiff::Timestamp;

@@ -128,3 +128,18 @@ pub async fn an_outage_in_one_scope_from_each_step_on(
         }
     }
 }
+
+/// Each kind of error, in each call to the cloud that hosts the machines of a linked fleet, one at a
+/// time: what was started is put back, or named.
+pub async fn an_error_at_each_step_of_a_host(new: &impl AsyncFn(FaultPlan) -> ScopedWorld) {
+    let clean = tried(new(FaultPlan::new()).await, "a clean run over machines".to_owned()).await;
+    assert!(clean.report.undo_failed.is_empty(), "{}", clean.report);
+    let powers = clean.calls.iter().filter(|call| call.operation == "set_power").count();
+    assert!(powers > 1, "no machine was started and put back: {}", clean.report);
+    for (at, call) in clean.calls.iter().enumerate().skip(clean.before) {
+        for fault in faults_of(call) {
+            let label = format!("{fault:?} in call {at} to the host, {}", call.operation);
+            tried(new(FaultPlan::new().at(at, fault)).await, label).await;
+        }
+    }
+}
