@@ -7,7 +7,10 @@ use azure_core::{
 use patchkit_testkit::cloud::World;
 use serde_json::Value;
 
-use crate::{cloud::SUBSCRIPTION, credential::Application};
+use crate::{
+    cloud::{HOME, SUBSCRIPTION},
+    credential::Application,
+};
 
 const SOMEONE: &str = "00000000-0000-4000-8000-0000000000f3";
 
@@ -44,7 +47,7 @@ pub(crate) async fn get(world: &World, path: &str) -> Value {
 /// The id of a configuration in the group of the home.
 pub(crate) fn configuration(name: &str) -> String {
     format!(
-        "/subscriptions/{SUBSCRIPTION}/resourceGroups/ops/providers/Microsoft.Maintenance\
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/{HOME}/providers/Microsoft.Maintenance\
          /maintenanceConfigurations/{name}"
     )
 }

@@ -53,10 +53,12 @@ pub(crate) fn builder() -> WorldBuilder {
         .throttles(Throttles::Off)
 }
 
-/// A group that a simulated subscription has from its beginning.
+/// A group that the first simulated subscription has from its beginning.
+pub(crate) const HOME: &str = "rg-production-ops";
+
 pub(crate) fn home() -> BaselineHome {
     let location = "westeurope".parse().unwrap();
-    BaselineHome::new(SUBSCRIPTION.parse().unwrap(), "ops".parse().unwrap(), location)
+    BaselineHome::new(SUBSCRIPTION.parse().unwrap(), HOME.parse().unwrap(), location)
 }
 
 pub(crate) fn vm() -> NodeSpec {

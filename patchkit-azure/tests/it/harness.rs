@@ -16,7 +16,7 @@ use patchkit_testkit::{
     cloud::{Agent, Fault, FaultKind, NodeChange, NodeSpec, PatchSpec, Power, World},
 };
 
-use crate::cloud::{APPLICATION, GROUP, SUBSCRIPTION, builder, home, node, provider_of};
+use crate::cloud::{APPLICATION, GROUP, HOME, SUBSCRIPTION, builder, home, node, provider_of};
 
 const PAGE: usize = 5;
 const SEEDER: &str = "00000000-0000-4000-8000-0000000000f2";
@@ -96,7 +96,7 @@ impl Harness for AzureHarness {
 
     fn unknown_baseline(&self) -> BaselineId {
         let id = format!(
-            "/subscriptions/{SUBSCRIPTION}/resourceGroups/ops/providers/Microsoft.Maintenance\
+            "/subscriptions/{SUBSCRIPTION}/resourceGroups/{HOME}/providers/Microsoft.Maintenance\
              /maintenanceConfigurations/unknown"
         );
         id.parse().expect("a baseline id")

@@ -11,6 +11,7 @@ mod fault;
 mod fleet;
 mod group;
 mod harness;
+mod log;
 mod maintenance;
 mod power;
 mod resource_group;

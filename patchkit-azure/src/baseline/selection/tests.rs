@@ -4,7 +4,7 @@ use patchkit_core::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{baselines, patches};
+use crate::arbitrary::{baselines, patches};
 
 fn package(name: &str, version: &str) -> Patch {
     let mut patch = Patch::new(PatchId::new(name).unwrap());

@@ -4,7 +4,7 @@ use proptest::{prelude::*, sample::subsequence};
 use serde_json::json;
 
 use super::*;
-use crate::testing::{baselines, patches};
+use crate::arbitrary::{baselines, patches};
 
 /// As the agent's `fnmatch` does, for `*` and `?`.
 fn matches(mask: &[u8], text: &[u8]) -> bool {

@@ -3,7 +3,7 @@ use patchkit_core::{OperatingSystem, UpdateScope};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Recurrence, testing::baselines};
+use crate::{Recurrence, arbitrary::baselines};
 
 /// Microsoft/azure-rest-api-specs, examples of the Maintenance API 2023-10-01-preview.
 const SAMPLE: &str = include_str!("../../../tests/samples/maintenance_configuration.json");
