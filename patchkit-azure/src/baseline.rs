@@ -14,7 +14,7 @@ use futures::{
 use jiff::Timestamp;
 use patchkit_core::{
     Baseline, BaselineId, BaselineOwner, BaselineSelector, Error, ErrorKind, OperatingSystem,
-    Patch, PatchBaseline, Result,
+    Patch, PatchBaseline, PatchFilterKey, Result,
 };
 
 pub(crate) use self::predefined::is_predefined;
@@ -40,6 +40,8 @@ fn default_tag(part: Part) -> String {
 /// # Behavior
 /// - **A baseline patches nothing by itself**: its configuration's window opens in the year 9999, and its
 ///   reboot setting is `Never`. [`UpdateManager::schedule_baseline`] is the one call that changes that.
+/// - An update of a scheduled baseline changes what Azure installs from the next opening on. The window and
+///   the reboot setting stay as they are.
 /// - An id is the configuration's id in Resource Manager. Of one that installs on Windows and on Linux,
 ///   the two baselines have `#windows` and `#linux` behind it.
 /// - Azure's parameters hold what they can of a baseline, and never more than it approves; the whole is
@@ -264,9 +266,22 @@ fn takes(selector: &BaselineSelector, baseline: &PatchBaseline) -> bool {
         && selector.name_prefix.as_ref().is_none_or(|it| baseline.name.starts_with(it))
 }
 
+/// Whether a baseline is within the limits that every provider keeps, which are those of AWS; but for
+/// classes of patches, which Azure tells for every system and AWS not for Debian's kin.
+fn within_limits(baseline: &PatchBaseline) -> Result<()> {
+    let mut held = baseline.clone();
+    let rules = held.approval_rules.iter_mut().flat_map(|rule| &mut rule.filters);
+    for filter in rules.chain(&mut held.global_filters) {
+        if filter.key == PatchFilterKey::Classification {
+            filter.key = PatchFilterKey::Product;
+        }
+    }
+    held.check()
+}
+
 /// Whether a baseline can be kept, and for which kind of operating system.
 fn check(operation: &'static str, baseline: &PatchBaseline) -> Result<Part> {
-    baseline.check().map_err(|error| invalid(operation, error.message().to_owned()))?;
+    within_limits(baseline).map_err(|error| invalid(operation, error.message().to_owned()))?;
     if !baseline.sources.is_empty() {
         let message = "sources: Azure takes patches from the repositories that a machine has";
         return Err(invalid(operation, message));

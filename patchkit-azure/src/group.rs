@@ -1,6 +1,9 @@
 //! Patch groups: machines by their tags, and the dynamic scopes that tie them to baselines.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use futures::{
@@ -19,7 +22,7 @@ use crate::{
     baseline::is_predefined,
     client::Client,
     error::{PROVIDER, malformed},
-    ids::{EVERYWHERE, scope},
+    ids::{EVERYWHERE, hex, scope},
     listing::{each_once, spread, until_error},
     maintenance::{Assignment, ConfigurationId, Filter, MaintenanceConfiguration, Part, Reach},
 };
@@ -81,8 +84,8 @@ impl PatchGroup for UpdateManager {
         const OPERATION: &str = "deregister";
         self.home(OPERATION)?;
         let Ok((configuration, _)) = self.own(OPERATION, baseline) else { return Ok(()) };
-        let os_part = match self.baseline(baseline).await {
-            Ok(kept) => Part::of(&kept.operating_system),
+        let kept = match self.client.configuration(&configuration).await {
+            Ok(kept) => Some(kept),
             // What was registered for it may still be there.
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
@@ -90,15 +93,16 @@ impl PatchGroup for UpdateManager {
         let mut scopes = self.client.group_scopes();
         let mut ours = Vec::new();
         while let Some((groups, assignment)) = scopes.try_next().await? {
-            let its = assignment.configuration_key() == configuration.key()
-                && os_part.is_none_or(|part| assignment.filter.parts().contains(&part));
+            let its = assignment.configuration_key() == configuration.key();
             if !its || !groups.contains(group) {
                 continue;
             }
-            let both = os_part.is_some()
-                && assignment.filter.parts().len() > 1
-                && baseline.as_str().contains('#');
-            if groups.len() > 1 || both {
+            let meant = kept.as_ref().map(|kept| of(group, kept, &assignment));
+            let is = |it: &Registered| it.registration.baseline == *baseline;
+            if meant.as_ref().is_some_and(|meant| !meant.iter().any(is)) {
+                continue;
+            }
+            if groups.len() > 1 || meant.is_some_and(|meant| meant.len() > 1) {
                 let message = format!(
                     "patch group {group} shares {} with others: it is not taken back for one",
                     assignment.id
@@ -140,6 +144,35 @@ impl UpdateManager {
         self.register_by("register_scheduled", group, baseline, Schedules::Wanted).await
     }
 
+    /// Makes sure that no group of a configuration has another one for the same kind of operating system.
+    ///
+    /// # Errors
+    /// `Conflict`: Azure, which does not tell one Linux from another, would patch by one what is the
+    /// other's.
+    pub(crate) async fn check_alone(
+        &self,
+        operation: &'static str,
+        configuration: &ConfigurationId,
+    ) -> Result<()> {
+        let all: Vec<(Groups, Assignment)> = self.client.group_scopes().try_collect().await?;
+        let ours = |it: &Assignment| it.configuration_key() == configuration.key();
+        for (groups, assignment) in all.iter().filter(|(_, it)| ours(it)) {
+            let parts = assignment.filter.parts();
+            let rival = all.iter().find(|(theirs, it)| {
+                let same = it.filter.parts().iter().any(|part| parts.contains(part));
+                !ours(it) && same && !theirs.is_disjoint(groups)
+            });
+            if let Some((_, rival)) = rival {
+                let message = format!(
+                    "{} ties a group of {} to {}: Azure does not tell their machines apart",
+                    rival.id, configuration.name, rival.configuration
+                );
+                return Err(Error::new(ErrorKind::Conflict, PROVIDER, operation, message));
+            }
+        }
+        Ok(())
+    }
+
     async fn register_by(
         &self,
         operation: &'static str,
@@ -169,11 +202,10 @@ impl UpdateManager {
         let registered: Vec<Registered> =
             self.client.registered(group.clone()).try_collect().await?;
         let other = registered.iter().find(|it| {
-            let same_part = Part::of(&it.registration.operating_system) == Some(part);
-            let rival = match schedules {
-                Schedules::Refused => it.registration.operating_system == *os,
-                Schedules::Wanted => same_part,
-            };
+            // Azure would patch one Linux by the baseline of another.
+            let mixed = schedules == Schedules::Wanted || it.live;
+            let its = &it.registration.operating_system;
+            let rival = *its == *os || mixed && Part::of(its) == Some(part);
             rival && it.registration.baseline != *baseline
         });
         if let Some(other) = other {
@@ -206,9 +238,11 @@ impl UpdateManager {
 struct Registered {
     registration: GroupRegistration,
     subscription: AccountId,
+    /// Whether Azure may patch by it.
+    live: bool,
 }
 
-type Groups = std::collections::BTreeSet<PatchGroupName>;
+type Groups = BTreeSet<PatchGroupName>;
 
 impl Client {
     /// The dynamic scopes that stand for patch groups, each with these.
@@ -223,62 +257,46 @@ impl Client {
         until_error(self.assignments().try_filter_map(of))
     }
 
-    /// What is registered for a group.
+    /// What is registered for a group. Each configuration is read once.
     fn registered(
         self: &Arc<Self>,
         group: PatchGroupName,
     ) -> BoxStream<'static, Result<Registered>> {
-        let client = Arc::clone(self);
-        let whole = async move {
-            let mut rows: Vec<Result<Assignment>> = Vec::new();
-            let mut scopes = client.group_scopes();
-            while let Some(row) = scopes.next().await {
-                match row {
-                    Ok((groups, assignment)) if groups.contains(&group) => {
-                        rows.push(Ok(assignment))
-                    }
-                    Ok(_) => {}
-                    Err(error) => rows.push(Err(error)),
-                }
-            }
-            let mut found: Vec<Result<Registered>> = Vec::new();
-            let mut known: BTreeMap<String, MaintenanceConfiguration> = BTreeMap::new();
-            for row in rows {
-                match row {
-                    Err(error) => found.push(Err(error)),
+        let wanted = group.clone();
+        let scopes = self
+            .group_scopes()
+            .try_filter_map(move |(groups, it)| ready(Ok(groups.contains(&wanted).then_some(it))));
+        let state = (Arc::clone(self), scopes.boxed(), Known::new());
+        let rows = stream::unfold(state, move |(client, mut scopes, mut known)| {
+            let group = group.clone();
+            async move {
+                let row = match scopes.next().await? {
                     Ok(assignment) => {
-                        let key = assignment.configuration_key();
-                        if !known.contains_key(&key) {
-                            match client.assigned(&assignment).await {
-                                Ok(configuration) => {
-                                    known.insert(key.clone(), configuration);
-                                }
-                                Err(error) => {
-                                    found.push(Err(error));
-                                    continue;
-                                }
-                            }
-                        }
-                        if let (Some(kept), Reach::Subscription(at)) =
-                            (known.get(&key), &assignment.reach)
-                        {
-                            let parts = assignment.filter.parts();
-                            found.extend(of(&group, kept, &parts, at).into_iter().map(Ok));
-                        }
+                        let kept = client.assigned(&assignment, &mut known).await;
+                        kept.map(|kept| of(&group, kept, &assignment))
                     }
-                }
+                    Err(error) => Err(error),
+                };
+                Some((row, (client, scopes, known)))
             }
-            stream::iter(found)
-        };
-        until_error(stream::once(whole).flatten())
+        });
+        until_error(spread(rows))
     }
 
     /// The configuration of an assignment.
     ///
     /// # Errors
     /// With the assignment's subscription for its scope: one that was deleted stays assigned.
-    async fn assigned(&self, assignment: &Assignment) -> Result<MaintenanceConfiguration> {
+    async fn assigned<'k>(
+        &self,
+        assignment: &Assignment,
+        known: &'k mut Known,
+    ) -> Result<&'k MaintenanceConfiguration> {
         const OPERATION: &str = "registrations";
+        let vacant = match known.entry(assignment.configuration_key()) {
+            Entry::Occupied(found) => return Ok(found.into_mut()),
+            Entry::Vacant(vacant) => vacant,
+        };
         let place = |error: Error| match &assignment.reach {
             Reach::Subscription(at) => match scope(at, EVERYWHERE) {
                 Ok(scope) => error.with_scope(scope),
@@ -288,7 +306,7 @@ impl Client {
         };
         let id = ConfigurationId::parse(OPERATION, &assignment.configuration)
             .map_err(|error| place(malformed(OPERATION, error.message().to_owned())))?;
-        self.configuration(&id).await.map_err(|error| {
+        let found = self.configuration(&id).await.map_err(|error| {
             let message = format!("{} is of {id}: {}", assignment.id, error.message());
             let told =
                 Error::new(error.kind(), PROVIDER, OPERATION, message).with_retry(error.retry());
@@ -296,24 +314,32 @@ impl Client {
                 Some(request) => told.with_request_id(request),
                 None => told,
             })
-        })
+        })?;
+        Ok(vacant.insert(found))
     }
 }
+
+/// The configurations that were read already, by their keys.
+type Known = BTreeMap<String, MaintenanceConfiguration>;
 
 /// The baselines of a configuration that a dynamic scope ties to a group.
 fn of(
     group: &PatchGroupName,
     kept: &MaintenanceConfiguration,
-    parts: &[Part],
-    at: &AccountId,
+    assignment: &Assignment,
 ) -> Vec<Registered> {
+    let Reach::Subscription(subscription) = &assignment.reach else { return Vec::new() };
+    let parts = assignment.filter.parts();
     let meant = |it: &&PatchBaseline| {
         Part::of(&it.operating_system).is_some_and(|part| parts.contains(&part))
     };
     let registered = kept.baselines.iter().filter(meant).filter_map(|it| {
         let (group, os) = (group.clone(), it.operating_system.clone());
-        let registration = GroupRegistration::new(group, os, it.id.clone()?);
-        Some(Registered { registration, subscription: at.clone() })
+        Some(Registered {
+            registration: GroupRegistration::new(group, os, it.id.clone()?),
+            subscription: subscription.clone(),
+            live: kept.timing.is_live(),
+        })
     });
     registered.collect()
 }
@@ -325,6 +351,5 @@ fn scope_name(group: &PatchGroupName, os: &OperatingSystem) -> String {
     for part in [group.as_str(), "\0", os.as_str()] {
         hash.update(part.as_bytes());
     }
-    let hex: String = hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    format!("patchkit-{hex}")
+    format!("patchkit-{}", hex(&hash.finalize()[..12]))
 }

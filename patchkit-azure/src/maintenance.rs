@@ -90,7 +90,8 @@ impl UpdateManager {
     ///
     /// # Errors
     /// `InvalidInput` for a window that Azure does not take, and where nothing of the baseline stands in its
-    /// parameters; `Unsupported` without a [home](crate::UpdateManagerBuilder::with_baseline_home);
+    /// parameters; `Conflict` where one of its groups has another baseline for another Linux, which Azure
+    /// does not tell apart; `Unsupported` without a [home](crate::UpdateManagerBuilder::with_baseline_home);
     /// `NotFound`, `PermissionDenied` (a predefined one), `Timeout` (unknown).
     pub async fn schedule_baseline(
         &self,
@@ -108,6 +109,7 @@ impl UpdateManager {
             );
             return Err(invalid(OPERATION, message));
         }
+        self.check_alone(OPERATION, &id).await?;
         let draft = before.draft()?.with_window(window.to_json()).with_reboot(reboot)?;
         self.client.put_configuration(&id, &draft).await?;
         Ok(before.timing)

@@ -46,11 +46,9 @@ impl fmt::Display for Lack {
 /// );
 /// ```
 pub fn what_azure_lacks(baseline: &PatchBaseline) -> Vec<Lack> {
-    match Part::of(&baseline.operating_system) {
-        Some(part) => convert::baseline::project(part, baseline).1,
-        None => {
-            let problem = format!("is {}, which Azure does not patch", baseline.operating_system);
-            vec![Lack { field: "operating_system".to_owned(), problem }]
-        }
+    if let Some(part) = Part::of(&baseline.operating_system) {
+        return convert::baseline::project(part, baseline).1;
     }
+    let problem = format!("is {}, which Azure does not patch", baseline.operating_system);
+    vec![Lack { field: "operating_system".to_owned(), problem }]
 }

@@ -8,7 +8,7 @@
 use patchkit_core::{PatchBaseline, Result, Tags};
 use sha2::{Digest, Sha256};
 
-use crate::error::invalid;
+use crate::{error::invalid, ids::hex};
 
 /// The tag that tells how many others there are, and what they come to.
 const HEAD: &str = "patchkit-baseline";
@@ -102,7 +102,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 
 /// The beginning of a text's SHA-256: against accidents, not against people.
 fn sum(text: &[u8]) -> String {
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text)[..8])
 }
 
 #[cfg(test)]

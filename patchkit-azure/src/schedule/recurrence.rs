@@ -115,10 +115,12 @@ impl Recurrence {
         match self {
             Self::Hours(hours) if *hours < LEAST_HOURS => wrong("six hours are the least"),
             Self::Days(0) | Self::Weeks(0, _) | Self::Months(0, _) => wrong("0 is no period"),
-            Self::Months(_, days) if days.len() > 1 && days.iter().any(is_weekday) => {
+            Self::Months(_, days) if days.len() > 1 && days.iter().any(|it| it.is_weekday()) => {
                 wrong("a month has one weekday, or days by their number")
             }
-            Self::Months(_, days) if !days.iter().all(is_day) => wrong("no month has such a day"),
+            Self::Months(_, days) if !days.iter().all(|it| it.is_possible()) => {
+                wrong("no month has such a day")
+            }
             Self::Other(_) => wrong("it is none that PatchKit knows"),
             _ => Ok(()),
         }
@@ -134,18 +136,18 @@ impl Recurrence {
     }
 }
 
-fn is_weekday(day: &MonthDay) -> bool {
-    matches!(day, MonthDay::Weekday(..))
-}
-
-fn is_day(day: &MonthDay) -> bool {
-    match day {
-        MonthDay::Day(day) => (1..=31).contains(day) || *day == -1,
-        MonthDay::Weekday(_, _, offset) => (-6..=6).contains(offset),
-    }
-}
-
 impl MonthDay {
+    fn is_weekday(self) -> bool {
+        matches!(self, Self::Weekday(..))
+    }
+
+    fn is_possible(self) -> bool {
+        match self {
+            Self::Day(day) => (1..=31).contains(&day) || day == -1,
+            Self::Weekday(_, _, offset) => (-6..=6).contains(&offset),
+        }
+    }
+
     fn is(self, date: Date) -> bool {
         match self {
             Self::Day(-1) => date.day() == date.days_in_month(),

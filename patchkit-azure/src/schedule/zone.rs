@@ -34,16 +34,12 @@ impl TimeZoneName {
         let is = |(windows, iana): &&(&str, &str)| {
             windows.eq_ignore_ascii_case(name) || iana.eq_ignore_ascii_case(wanted)
         };
-        match ZONES.iter().find(is) {
-            Some((windows, _)) => Ok(Self((*windows).into())),
-            None => {
-                let message = format!(
-                    "zone: {:?} is no time zone of Windows, such as `W. Europe Standard Time`",
-                    shown(name)
-                );
-                Err(invalid(OPERATION, message))
-            }
-        }
+        let none = || {
+            let name = shown(name);
+            let like = "no time zone of Windows, such as `W. Europe Standard Time`";
+            invalid(OPERATION, format!("zone: {name:?} is {like}"))
+        };
+        ZONES.iter().find(is).map(|(windows, _)| Self::kept(windows)).ok_or_else(none)
     }
 
     /// A name that the service gave, known or not.

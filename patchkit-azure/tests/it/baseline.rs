@@ -163,7 +163,7 @@ fn of_the_portal() -> Value {
                 "windowsParameters": {
                     "classificationsToInclude": ["Security", "UpdateRollup"],
                     "kbNumbersToInclude": ["KB5034441"],
-                    "kbNumbersToExclude": ["5043050"],
+                    "kbNumbersToExclude": ["KB5043050"],
                 },
             },
         },

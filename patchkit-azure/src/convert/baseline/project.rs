@@ -72,7 +72,7 @@ pub(crate) fn project(part: Part, baseline: &PatchBaseline) -> (Chosen, Vec<Lack
             classes.extend(it.rule(at, rule));
         }
         classes.retain(|class| allowed.as_ref().is_none_or(|allowed| allowed.contains(class)));
-        include = it.include(allowed.is_some());
+        include = it.include(allowed.as_ref());
     }
     let chosen = if classes.is_empty() && include.is_empty() {
         Chosen::nothing(part)
@@ -233,12 +233,12 @@ impl Projection<'_> {
         (masks, sure)
     }
 
-    fn include(&mut self, filtered: bool) -> Vec<String> {
+    fn include(&mut self, allowed: Option<&BTreeSet<Class>>) -> Vec<String> {
         let baseline = self.baseline;
         if baseline.approved_patches.is_empty() {
             return Vec::new();
         }
-        if filtered {
+        if allowed.is_some() {
             self.lack("approved_patches", "are filtered, and Azure filters no names");
             return Vec::new();
         }

@@ -70,11 +70,9 @@ proptest! {
         include in subsequence(&["openssl", "bash*"][..], 0..=2),
         exclude in subsequence(&["kernel", "k*"][..], 0..=2),
     ) {
-        let (part, list): (_, fn(&[&str]) -> Vec<String>) = if windows {
-            (Part::Windows, |it| it.iter().map(|it| format!("KB{}", it.len())).collect())
-        } else {
-            (Part::Linux, |it| it.iter().map(ToString::to_string).collect())
-        };
+        let part = if windows { Part::Windows } else { Part::Linux };
+        let name = |it: &&str| if windows { format!("KB{}", it.len()) } else { (*it).to_owned() };
+        let list = |names: &[&str]| names.iter().map(name).collect();
         let classes: Vec<String> = if windows {
             updates.iter().map(|(azure, _)| (*azure).to_owned()).collect()
         } else {
