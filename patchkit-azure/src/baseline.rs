@@ -243,7 +243,7 @@ fn default_since(configuration: &MaintenanceConfiguration, part: Part) -> Option
 }
 
 /// The baseline of an id in its configuration.
-fn one(
+pub(crate) fn one(
     operation: &'static str,
     id: &BaselineId,
     kept: &MaintenanceConfiguration,

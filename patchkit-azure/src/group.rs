@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     UpdateManager,
-    baseline::is_predefined,
+    baseline::{is_predefined, one},
     client::Client,
     error::{PROVIDER, malformed},
     ids::{EVERYWHERE, hex, scope},
@@ -186,19 +186,10 @@ impl UpdateManager {
         }
         let conflict =
             |message: String| Error::new(ErrorKind::Conflict, PROVIDER, operation, message);
-        let (id, _) = self.own(operation, baseline)?;
-        let wanted = self.baseline(baseline).await?;
-        let os = &wanted.operating_system;
+        let (id, named) = self.own(operation, baseline)?;
+        let kept = self.client.configuration(&id).await?;
+        let os = &one(operation, baseline, &kept, named)?.operating_system;
         let part = Part::of(os).ok_or_else(|| Error::unsupported(PROVIDER, operation))?;
-        if schedules == Schedules::Refused {
-            let kept = self.client.configuration(&id).await?;
-            if kept.timing.is_live() {
-                return Err(conflict(format!(
-                    "{baseline} may patch by itself ({}): use register_scheduled to let it",
-                    kept.timing
-                )));
-            }
-        }
         let registered: Vec<Registered> =
             self.client.registered(group.clone()).try_collect().await?;
         let other = registered.iter().find(|it| {
@@ -220,9 +211,16 @@ impl UpdateManager {
                     && it.subscription.as_str().eq_ignore_ascii_case(subscription.as_str())
             })
         };
+        let missing: Vec<_> = self.client.subscriptions().filter(|it| !there(it)).collect();
+        if schedules == Schedules::Refused && kept.timing.is_live() && !missing.is_empty() {
+            return Err(conflict(format!(
+                "{baseline} may patch by itself ({}): use register_scheduled to let it",
+                kept.timing
+            )));
+        }
         let name = scope_name(group, os);
         let filter = Filter::of_group(group, part);
-        for subscription in self.client.subscriptions().filter(|it| !there(it)) {
+        for subscription in missing {
             let put = self.client.put_scope(subscription, &name, &id, &filter).await;
             put.map_err(|error| match scope(subscription, EVERYWHERE) {
                 Ok(scope) => error.with_scope(scope),

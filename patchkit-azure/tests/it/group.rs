@@ -11,13 +11,13 @@ use patchkit_core::{
 };
 use patchkit_testkit::{
     PatchSeed,
-    cloud::{Fault, FaultKind},
+    cloud::{Denial, Fault, FaultKind},
 };
 use serde_json::{Value, json};
 
 use crate::{
     arm,
-    cloud::{APPLICATION, Cloud, all, provider, vm},
+    cloud::{APPLICATION, Cloud, all, builder, home, provider, vm},
 };
 
 macro_rules! cases {
@@ -135,6 +135,10 @@ async fn a_scheduled_registration_patches_until_it_is_taken_back() {
     assert_eq!(weeks_pass(&cloud, 2).await, 0, "nobody is registered");
     cloud.azure.register_scheduled(&group("web"), &id).await.unwrap();
     assert_eq!(weeks_pass(&cloud, 2).await, 2);
+    // What is registered already is no more than it was.
+    let written = cloud.count(PUT);
+    cloud.azure.register(&group("web"), &id).await.unwrap();
+    assert_eq!(cloud.count(PUT), written);
     let was = cloud.azure.unschedule_baseline(&id).await.unwrap();
     assert!(was.is_live());
     assert_eq!(weeks_pass(&cloud, 10).await, 2);
@@ -283,6 +287,28 @@ async fn a_lost_answer_to_a_registration_changes_nothing() {
     cloud.azure.deregister(&group("web"), &id).await.unwrap();
     assert!(all(cloud.azure.registrations(&group("web"))).await.unwrap().is_empty());
     assert_eq!((cloud.count(PUT), cloud.count(DELETE)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_registration_is_in_every_subscription_and_one_that_was_missed_is_made_up_for() {
+    const OTHER: &str = "5b1c0ffe-0000-4000-8000-000000000002";
+    let world = builder().nodes(0).azure_subscription(OTHER).start().await.unwrap();
+    let other = [OTHER.parse().unwrap()];
+    let azure = provider(&world).with_subscriptions(other).with_baseline_home(home());
+    let cloud = Cloud { azure: azure.build().unwrap(), world };
+    let id = made(&cloud, OperatingSystem::Ubuntu).await;
+    let denied = format!("*:{PUT}");
+    cloud.world.deny(Denial::of(denied).in_scope(OTHER)).unwrap();
+    let error = cloud.azure.register(&group("web"), &id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    assert_eq!(error.scope().unwrap().account().as_str(), OTHER);
+    cloud.world.allow_all();
+    let before = cloud.count(PUT);
+    cloud.azure.register(&group("web"), &id).await.unwrap();
+    assert_eq!(cloud.count(PUT), before + 1, "what is there is not written again");
+    assert_eq!(all(cloud.azure.registrations(&group("web"))).await.unwrap().len(), 1);
+    cloud.azure.deregister(&group("web"), &id).await.unwrap();
+    assert_eq!(cloud.count(DELETE), 2);
 }
 
 #[tokio::test]

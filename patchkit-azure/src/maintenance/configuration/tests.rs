@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Recurrence, arbitrary::baselines};
 
-/// Microsoft/azure-rest-api-specs, examples of the Maintenance API 2023-10-01-preview.
+/// Azure/azure-rest-api-specs, examples of the Maintenance API 2023-10-01-preview.
 const SAMPLE: &str = include_str!("../../../tests/samples/maintenance_configuration.json");
 
 fn now() -> Timestamp {

@@ -3,7 +3,7 @@ use patchkit_core::OperatingSystem;
 
 use super::*;
 
-/// Microsoft/azure-rest-api-specs, examples of the Maintenance API 2023-10-01-preview.
+/// Azure/azure-rest-api-specs, examples of the Maintenance API 2023-10-01-preview.
 const SAMPLE: &str = include_str!("../../../tests/samples/maintenance_assignment.json");
 
 fn sample() -> Filter {
