@@ -9,8 +9,8 @@ use azure_core::{
 use patchkit_core::{AccountId, Clock, Result, SystemClock};
 
 use crate::{
-    CallBudget, UpdateManager, client::Client, error::invalid, ids::is_name, limit::Limiter,
-    session::Tokens,
+    BaselineHome, CallBudget, UpdateManager, client::Client, error::invalid, ids::is_name,
+    limit::Limiter, session::Tokens,
 };
 
 /// Which of Microsoft's clouds.
@@ -90,6 +90,7 @@ pub struct UpdateManagerBuilder {
     page: PageSize,
     budget: CallBudget,
     options: ClientOptions,
+    home: Option<BaselineHome>,
 }
 
 impl UpdateManagerBuilder {
@@ -104,6 +105,7 @@ impl UpdateManagerBuilder {
             page: PageSize(u16::MAX),
             budget: CallBudget::default(),
             options: ClientOptions::default(),
+            home: None,
         }
     }
 
@@ -170,11 +172,19 @@ impl UpdateManagerBuilder {
         self
     }
 
+    /// Names where baselines are made. Without a home, neither baselines nor registrations for patch
+    /// groups are written.
+    #[must_use]
+    pub fn with_baseline_home(mut self, home: BaselineHome) -> Self {
+        self.home = Some(home);
+        self
+    }
+
     /// Makes the provider; asks nobody anything.
     ///
     /// # Errors
-    /// `InvalidInput` without a subscription, for one that is no id, and for an endpoint that is no
-    /// bare address or would get tokens over plain HTTP.
+    /// `InvalidInput` without a subscription, for one that is no id, for a home that is in none of them,
+    /// and for an endpoint that is no bare address or would get tokens over plain HTTP.
     pub fn build(self) -> Result<UpdateManager> {
         let mut subscriptions: BTreeMap<String, AccountId> = BTreeMap::new();
         for id in self.subscriptions {
@@ -186,9 +196,19 @@ impl UpdateManagerBuilder {
         if subscriptions.is_empty() {
             return Err(invalid("build", "no subscription is named"));
         }
-        let home = Url::parse(self.cloud.endpoint());
-        let home = home.map_err(|error| invalid("build", error.to_string()))?;
-        let endpoint = self.endpoint.unwrap_or(home);
+        if let Some(home) = &self.home {
+            let named =
+                subscriptions.contains_key(&home.subscription.as_str().to_ascii_lowercase());
+            if !named || !is_name(home.resource_group.as_str()) {
+                let BaselineHome { subscription, resource_group, .. } = home;
+                let message =
+                    format!("{subscription}/{resource_group} is no home in a subscription");
+                return Err(invalid("build", message));
+            }
+        }
+        let own = Url::parse(self.cloud.endpoint());
+        let own = own.map_err(|error| invalid("build", error.to_string()))?;
+        let endpoint = self.endpoint.unwrap_or(own);
         let bare = endpoint.path() == "/"
             && endpoint.query().is_none()
             && endpoint.fragment().is_none()
@@ -202,7 +222,7 @@ impl UpdateManagerBuilder {
         let audience = format!("{}/.default", self.cloud.endpoint());
         let tokens = Tokens::new(self.credential, audience, Arc::clone(&self.clock));
         let limiter = Limiter::new(self.budget, Arc::clone(&self.clock));
-        Ok(UpdateManager::new(Client::new(
+        let client = Client::new(
             subscriptions,
             endpoint,
             self.clock,
@@ -210,7 +230,8 @@ impl UpdateManagerBuilder {
             limiter,
             tokens,
             &self.options,
-        )))
+        );
+        Ok(UpdateManager::new(client, self.home))
     }
 }
 
@@ -222,6 +243,7 @@ impl fmt::Debug for UpdateManagerBuilder {
             .field("endpoint", &self.endpoint.as_ref().and_then(Url::host_str))
             .field("plain_http", &self.plain_http)
             .field("budget", &self.budget)
+            .field("home", &self.home)
             .finish_non_exhaustive()
     }
 }

@@ -1,3 +1,4 @@
 //! What Azure sends, as PatchKit's own data.
 
+pub(crate) mod baseline;
 pub(crate) mod node;

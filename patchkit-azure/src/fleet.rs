@@ -71,6 +71,8 @@ impl Fleet for UpdateManager {
         can.deallocate = true;
         can.tags = true;
         can.resource_groups = true;
+        can.write_baselines = self.home.is_some();
+        can.write_groups = self.home.is_some();
         can.max_nodes_per_operation = NonZeroUsize::new(FEW).unwrap_or(NonZeroUsize::MIN);
         can
     }

@@ -119,6 +119,17 @@ pub(crate) fn bounded(text: &str) -> String {
     text.chars().take(200).collect()
 }
 
+/// Bytes as a text of small letters and digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        for half in [byte >> 4, byte & 0xf] {
+            text.extend(char::from_digit(half.into(), 16));
+        }
+    }
+    text
+}
+
 /// The scope of a subscription's machines in a location.
 pub(crate) fn scope(subscription: &AccountId, location: &str) -> Result<Scope> {
     Scope::new(PROVIDER, subscription.clone(), Region::new(plain_location(location))?)

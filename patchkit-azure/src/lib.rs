@@ -2,7 +2,8 @@
 //!
 //! [`UpdateManager`] is the provider of some subscriptions of one tenant, in all their locations: virtual
 //! machines, instances of scale sets, and machines elsewhere that Azure Arc connects. It implements
-//! [`Fleet`](patchkit_core::Fleet). The workflows of `patchkit_core` run over it, alone or in an
+//! [`Fleet`](patchkit_core::Fleet), [`Baseline`](patchkit_core::Baseline) and
+//! [`PatchGroup`](patchkit_core::PatchGroup). The workflows of `patchkit_core` run over it, alone or in an
 //! [`Estate`](patchkit_core::Estate) with others.
 //!
 //! ```no_run
@@ -27,6 +28,9 @@
 //!   lowered by what the answers tell that others use.
 //! - A write that must not happen twice is sent once. Where its answer is lost, the error is `Timeout`,
 //!   and what became of it is found by reading.
+//! - Azure patches nothing by itself because of what PatchKit writes: baselines are maintenance
+//!   configurations whose window opens in the year 9999. [`UpdateManager::schedule_baseline`] and
+//!   [`UpdateManager::register_scheduled`] alone change that.
 //! - Tokens go to the endpoint's host alone, whatever address an answer gives, and over plain HTTP to this
 //!   machine only, unless [`PlainHttp`] says otherwise. Neither tokens nor signed addresses are printed.
 //! - Credentials, proxies, retries and tracing are those of `azure_core` and `azure_identity`.
@@ -34,6 +38,9 @@
 //! `azure_mgmt_compute`, by which requests to Microsoft.Compute are written, is of an older generation that
 //! Microsoft no longer maintains. No type of it is public, and it makes no call itself.
 
+#[cfg(test)]
+mod arbitrary;
+mod baseline;
 mod bridge;
 mod client;
 mod config;
@@ -42,21 +49,27 @@ mod credential;
 mod error;
 mod fleet;
 mod graph;
+mod group;
 mod ids;
 mod limit;
 mod listing;
 #[cfg_attr(not(test), expect(dead_code, reason = "for acts on nodes, which are built on it"))]
 mod lro;
 mod machine;
+mod maintenance;
 mod manager;
 mod power;
+mod schedule;
 mod session;
 mod tags;
 #[cfg(test)]
 mod testing;
 
+pub use baseline::{InstallParameters, Lack, Selection, install_parameters, what_azure_lacks};
 pub use config::{Cloud, PlainHttp, UpdateManagerBuilder};
 pub use ids::MachineKind;
 pub use limit::{CallBudget, Quota};
 pub use machine::{AssessmentMode, Machine, PatchMode, PatchSettings, Schedules};
+pub use maintenance::{Assignment, Assignments, BaselineHome, MaintenanceConfiguration, Reach};
 pub use manager::UpdateManager;
+pub use schedule::{MonthDay, Nth, PatchWindow, Recurrence, TimeZoneName, Timing};

@@ -67,6 +67,17 @@ pub(crate) fn until_error<T: Send + 'static>(
     stream::unfold(Some(listing.boxed()), next).boxed()
 }
 
+/// Lists what is in the lists of a listing, one by one.
+pub(crate) fn spread<T: Send + 'static>(
+    listing: impl Stream<Item = Result<Vec<T>>> + Send + 'static,
+) -> BoxStream<'static, Result<T>> {
+    let items = |list: Result<Vec<T>>| match list {
+        Ok(items) => stream::iter(items).map(Ok).left_stream(),
+        Err(error) => stream::iter([Err(error)]).right_stream(),
+    };
+    listing.flat_map(items).boxed()
+}
+
 /// Leaves out what came before: a listing that changes while it is read has items at the end of one
 /// page and at the beginning of the next.
 pub(crate) fn each_once<T, K>(

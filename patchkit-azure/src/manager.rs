@@ -5,7 +5,9 @@ use std::{env, fmt, sync::Arc};
 use azure_core::credentials::TokenCredential;
 use patchkit_core::{AccountId, Result};
 
-use crate::{Cloud, UpdateManagerBuilder, client::Client, credential, error::invalid};
+use crate::{
+    BaselineHome, Cloud, UpdateManagerBuilder, client::Client, credential, error::invalid,
+};
 
 /// Azure Update Manager, and what it needs of Compute, Arc and Resource Graph, in some subscriptions
 /// of one tenant and all their locations.
@@ -15,11 +17,12 @@ use crate::{Cloud, UpdateManagerBuilder, client::Client, credential, error::inva
 #[derive(Clone)]
 pub struct UpdateManager {
     pub(crate) client: Arc<Client>,
+    pub(crate) home: Option<Arc<BaselineHome>>,
 }
 
 impl UpdateManager {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client: Arc::new(client) }
+    pub(crate) fn new(client: Client, home: Option<BaselineHome>) -> Self {
+        Self { client: Arc::new(client), home: home.map(Arc::new) }
     }
 
     /// Makes a provider piece by piece.

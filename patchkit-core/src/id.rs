@@ -158,16 +158,20 @@ id_newtype!(
     "region"
 );
 
-/// A patch baseline: a bare `pb-0123…` or the ARN of a predefined one.
+/// A patch baseline: a bare `pb-0123…`, the ARN of a predefined one, or an ARM id.
 ///
-/// Two spellings of one baseline are equal: only the `pb-` part is compared (AWS uses ARNs for its
-/// own baselines and bare ids for custom ones).
+/// Two spellings of one baseline are equal: of AWS's only the `pb-` part is compared (it uses ARNs
+/// for its own baselines and bare ids for custom ones), and ARM ids (they begin with `/`) as a whole,
+/// without regard to case.
 ///
 /// ```
 /// use patchkit_core::BaselineId;
 ///
 /// let arn = BaselineId::new("arn:aws:ssm:us-east-1:075727635805:patchbaseline/pb-0be8c61cde3be63f3")?;
 /// assert_eq!(arn, BaselineId::new("pb-0be8c61cde3be63f3")?);
+///
+/// let web = BaselineId::new("/subscriptions/s1/…/maintenanceConfigurations/web")?;
+/// assert_ne!(web, BaselineId::new("/subscriptions/s2/…/maintenanceConfigurations/web")?);
 /// # Ok::<(), patchkit_core::Error>(())
 /// ```
 #[derive(Clone)]
@@ -176,14 +180,17 @@ pub struct BaselineId(Arc<str>);
 id_text!(BaselineId, "baseline id");
 
 impl BaselineId {
-    fn key(&self) -> &str {
-        self.0.rsplit_once('/').map_or(&*self.0, |(_, id)| id)
+    /// What is compared, byte by byte.
+    fn key(&self) -> impl Iterator<Item = u8> + '_ {
+        let arm = self.0.starts_with('/');
+        let part = if arm { &*self.0 } else { self.0.rsplit('/').next().unwrap_or(&self.0) };
+        part.bytes().map(move |b| if arm { b.to_ascii_lowercase() } else { b })
     }
 }
 
 impl PartialEq for BaselineId {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        self.key().eq(other.key())
     }
 }
 
@@ -203,7 +210,11 @@ impl Ord for BaselineId {
 
 impl hash::Hash for BaselineId {
     fn hash<H: hash::Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
+        for byte in self.key() {
+            state.write_u8(byte);
+        }
+        // No baseline's key is the beginning of another's with it.
+        state.write_u8(0xff);
     }
 }
 
@@ -433,6 +444,15 @@ mod tests {
         let arn = BaselineId::new("arn:aws:ssm:eu-west-1:1:patchbaseline/pb-01").unwrap();
         let bare = BaselineId::new("pb-01").unwrap();
         assert_eq!(HashSet::from([arn, bare]).len(), 1);
+    }
+
+    #[test]
+    fn arm_ids_of_baselines_are_compared_as_a_whole_and_without_case() {
+        let id = |text: &str| BaselineId::new(text).unwrap();
+        let web = id("/subscriptions/S1/resourcegroups/g/x/web");
+        assert_eq!(web, id("/subscriptions/s1/resourceGroups/G/x/Web"));
+        assert_ne!(web, id("/subscriptions/s2/resourceGroups/g/x/web"));
+        assert_eq!(HashSet::from([web, id("/SUBSCRIPTIONS/s1/resourceGroups/g/x/web")]).len(), 1);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use azure_core::http::{ClientOptions, RetryOptions};
 use futures::{TryStreamExt, stream::BoxStream};
-use patchkit_azure::{CallBudget, UpdateManager, UpdateManagerBuilder};
+use patchkit_azure::{BaselineHome, CallBudget, UpdateManager, UpdateManagerBuilder};
 use patchkit_core::{NodeId, OperatingSystem, Result};
 use patchkit_testkit::cloud::{NodeSpec, Throttles, World, WorldBuilder, s3::SignatureChecks};
 
@@ -27,7 +27,7 @@ impl Cloud {
 
     pub(crate) async fn of(builder: WorldBuilder) -> Self {
         let world = builder.start().await.unwrap();
-        let azure = provider(&world).build().unwrap();
+        let azure = provider(&world).with_baseline_home(home()).build().unwrap();
         Self { world, azure }
     }
 
@@ -53,6 +53,14 @@ pub(crate) fn builder() -> WorldBuilder {
         .throttles(Throttles::Off)
 }
 
+/// A group that the first simulated subscription has from its beginning.
+pub(crate) const HOME: &str = "rg-production-ops";
+
+pub(crate) fn home() -> BaselineHome {
+    let location = "westeurope".parse().unwrap();
+    BaselineHome::new(SUBSCRIPTION.parse().unwrap(), HOME.parse().unwrap(), location)
+}
+
 pub(crate) fn vm() -> NodeSpec {
     NodeSpec::vm(OperatingSystem::Ubuntu, SUBSCRIPTION, GROUP)
 }
@@ -64,8 +72,13 @@ pub(crate) fn arc() -> NodeSpec {
 /// A builder on the world's clock and endpoint, without a budget and without retries: a test sees
 /// every attempt.
 pub(crate) fn provider(world: &World) -> UpdateManagerBuilder {
+    provider_of(world, APPLICATION)
+}
+
+/// The same for another application: faults meet only the one that they name.
+pub(crate) fn provider_of(world: &World, application: &str) -> UpdateManagerBuilder {
     let once = ClientOptions { retry: RetryOptions::none(), ..ClientOptions::default() };
-    UpdateManager::builder(Application::new(world, APPLICATION))
+    UpdateManager::builder(Application::new(world, application))
         .with_subscriptions([SUBSCRIPTION.parse().unwrap()])
         .with_endpoint(world.endpoints().azure_endpoint.parse().unwrap())
         .with_clock(world.clock())

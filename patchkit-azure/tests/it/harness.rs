@@ -16,23 +16,29 @@ use patchkit_testkit::{
     cloud::{Agent, Fault, FaultKind, NodeChange, NodeSpec, PatchSpec, Power, World},
 };
 
-use crate::cloud::{APPLICATION, GROUP, SUBSCRIPTION, builder, node, provider};
+use crate::cloud::{APPLICATION, GROUP, HOME, SUBSCRIPTION, builder, home, node, provider_of};
 
 const PAGE: usize = 5;
+const SEEDER: &str = "00000000-0000-4000-8000-0000000000f2";
 
 /// The provider under test.
 #[derive(Debug)]
 pub(crate) struct AzureHarness {
     world: World,
     tested: UpdateManager,
+    /// The same under another application: what it makes is no request of the one under test.
+    seeder: UpdateManager,
 }
 
 impl AzureHarness {
     pub(crate) async fn new() -> Self {
         let at = "2026-11-24T02:00:00Z".parse().expect("a time");
         let world = builder().nodes(0).start_at(at).start().await.expect("a world on a free port");
-        let tested = provider(&world).build().expect("a provider of a named subscription");
-        Self { world, tested }
+        let [tested, seeder] = [APPLICATION, SEEDER].map(|application| {
+            let provider = provider_of(&world, application).with_baseline_home(home());
+            provider.build().expect("a provider of a named subscription")
+        });
+        Self { world, tested, seeder }
     }
 }
 
@@ -43,11 +49,11 @@ impl Harness for AzureHarness {
     }
 
     fn baseline(&self) -> Arc<dyn Baseline> {
-        panic!("the fleet's cases ask for no baseline")
+        Arc::new(self.tested.clone())
     }
 
     fn group(&self) -> Arc<dyn PatchGroup> {
-        panic!("the fleet's cases ask for no patch group")
+        Arc::new(self.tested.clone())
     }
 
     fn compliance(&self) -> Arc<dyn ComplianceReport> {
@@ -89,7 +95,11 @@ impl Harness for AzureHarness {
     }
 
     fn unknown_baseline(&self) -> BaselineId {
-        "unknown".parse().expect("a baseline id")
+        let id = format!(
+            "/subscriptions/{SUBSCRIPTION}/resourceGroups/{HOME}/providers/Microsoft.Maintenance\
+             /maintenanceConfigurations/unknown"
+        );
+        id.parse().expect("a baseline id")
     }
 
     async fn add_node(&self, seed: NodeSeed) -> NodeId {
@@ -131,12 +141,12 @@ impl Harness for AzureHarness {
         self.world.set_patches(node.resource(), &patches).expect("the node is there");
     }
 
-    async fn add_baseline(&self, _: &PatchBaseline) -> BaselineId {
-        panic!("the fleet's cases ask for no baseline")
+    async fn add_baseline(&self, baseline: &PatchBaseline) -> BaselineId {
+        self.seeder.create_baseline(baseline).await.expect("a baseline")
     }
 
-    async fn add_registration(&self, _: &PatchGroupName, _: &BaselineId) {
-        panic!("the fleet's cases ask for no registration")
+    async fn add_registration(&self, group: &PatchGroupName, baseline: &BaselineId) {
+        self.seeder.register(group, baseline).await.expect("a registration");
     }
 
     async fn add_resource_group(&self, _: &ResourceGroupName, _: &[NodeId]) {
