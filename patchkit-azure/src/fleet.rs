@@ -4,6 +4,7 @@
 mod machines;
 mod query;
 mod scale_set;
+mod schedules;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,6 +24,7 @@ use patchkit_core::{
 };
 use serde_json::Value;
 
+pub(crate) use self::schedules::Schedules;
 use crate::{
     MachineKind, UpdateManager,
     bridge::reply,
@@ -57,6 +59,9 @@ const ARC_VERSION: &str = "2024-07-10";
 /// - A subscription of which nothing can be seen is an error of the scope `azure/<subscription>/global`,
 ///   or of each location that the selector names.
 /// - A row that cannot be read is an error of its node's scope.
+/// - A node has the [schedules](ManagedNode::schedules) of Update Manager by which Azure patches it by
+///   itself, as they were in the last five minutes, for two calls in each subscription. Where they
+///   cannot be read there is one that says so: it may be patched by any.
 /// - A resource group is Azure's own; it must be in one of the subscriptions.
 /// - Access is not checked: a VM's agent needs no identity for being patched.
 #[async_trait]
@@ -78,7 +83,7 @@ impl Fleet for UpdateManager {
     }
 
     fn nodes(&self, selector: &NodeSelector) -> BoxStream<'static, Result<ManagedNode>> {
-        self.machines(selector).map_ok(|machine| machine.node).boxed()
+        self.with_schedules(self.machines(selector).map_ok(|machine| machine.node).boxed())
     }
 
     async fn statuses(&self, nodes: &[NodeId]) -> PerNode<NodeStatus> {

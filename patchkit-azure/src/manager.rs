@@ -7,6 +7,7 @@ use patchkit_core::{AccountId, Result};
 
 use crate::{
     BaselineHome, Cloud, UpdateManagerBuilder, client::Client, credential, error::invalid,
+    fleet::Schedules,
 };
 
 /// Azure Update Manager, and what it needs of Compute, Arc and Resource Graph, in some subscriptions
@@ -18,11 +19,13 @@ use crate::{
 pub struct UpdateManager {
     pub(crate) client: Arc<Client>,
     pub(crate) home: Option<Arc<BaselineHome>>,
+    pub(crate) schedules: Schedules,
 }
 
 impl UpdateManager {
     pub(crate) fn new(client: Client, home: Option<BaselineHome>) -> Self {
-        Self { client: Arc::new(client), home: home.map(Arc::new) }
+        let (client, home) = (Arc::new(client), home.map(Arc::new));
+        Self { client, home, schedules: Schedules::default() }
     }
 
     /// Makes a provider piece by piece.

@@ -245,12 +245,19 @@ pub(crate) fn machine(
         }
         other => other,
     };
+    let hardware_id = of("/vmId", "/vmUuid");
+    let uuid = hardware_id.and_then(|id| id.parse().ok());
+    // An Arc machine's own id is of its registration, and new with each.
+    let slot = if arc { &mut node.identity.smbios_uuid } else { &mut node.identity.vm_id };
+    *slot = uuid;
+    let name = text(row, "/view/computerName").or(text(row, "/computerName"));
+    node.identity.computer_name = name.map(str::to_owned);
     let patching = [&row["windows"], &row["linux"]].into_iter().find(|it| it.is_object());
     Ok(Machine {
         node,
         kind: place.id.kind,
         resource_group: place.id.group.clone(),
-        hardware_id: of("/vmId", "/vmUuid").map(str::to_owned),
+        hardware_id: hardware_id.map(str::to_owned),
         scale_set: text(row, "/scaleSet").map(str::to_owned),
         priority: text(row, "/priority").map(str::to_owned),
         patching: patching.map(settings).unwrap_or_default(),
@@ -277,7 +284,7 @@ mod tests {
         let machine = read(&json!({
             "id": ID, "name": "vm1", "location": "West Europe",
             "tags": {"Owner": "alice", "Empty": null},
-            "vmId": "5c0d", "priority": "Spot", "osType": "Linux",
+            "vmId": "5c3e1f60-9a2b-4d47-8f10-2b6f0c9d1e7a", "computerName": "web-1", "priority": "Spot", "osType": "Linux",
             "view": {"powerState": {"code": "PowerState/running"}, "osName": "rhel", "osVersion": "9.4"},
             "linux": {"patchMode": "AutomaticByPlatform", "automaticByPlatformSettings":
                 {"bypassPlatformSafetyChecksOnUserSchedule": true}},
@@ -287,8 +294,15 @@ mod tests {
         assert_eq!(machine.node.operating_system, OperatingSystem::RedHatEnterpriseLinux);
         assert_eq!(machine.node.power, PowerState::Running);
         assert_eq!(machine.node.unmanaged, None);
+        let identity = &machine.node.identity;
+        assert_eq!(identity.vm_id.unwrap().to_string(), machine.hardware_id.unwrap());
+        assert_eq!(
+            (identity.computer_name.as_deref(), identity.smbios_uuid),
+            (Some("web-1"), None)
+        );
         assert_eq!(machine.node.tags.get("Empty").map(String::as_str), Some(""));
-        assert!(machine.is_spot() && machine.patching.has_own_schedules());
+        assert!(machine.patching.has_own_schedules());
+        assert_eq!(machine.priority.as_deref(), Some("Spot"));
     }
 
     #[test]

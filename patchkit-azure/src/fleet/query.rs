@@ -26,7 +26,7 @@ const COLUMNS: &str = "project id, name, type, location, tags, \
     image = properties.storageProfile.imageReference, \
     windows = properties.osProfile.windowsConfiguration.patchSettings, \
     linux = properties.osProfile.linuxConfiguration.patchSettings, \
-    view = properties.extended.instanceView, \
+    view = properties.extended.instanceView, computerName = properties.osProfile.computerName, \
     displayName = properties.displayName, arcStatus = properties.status, \
     agentVersion = properties.agentVersion, since = properties.lastStatusChange, \
     arcOsType = properties.osType, arcOsName = properties.osName, \

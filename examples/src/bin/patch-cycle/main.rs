@@ -2,10 +2,15 @@
 //! waves, rescan, remediate, report.
 //!
 //! To run it on a real fleet, replace `MemoryCloud` by a provider: nothing else changes. That is what
-//! `--aws` does, built with the feature `aws`: accounts and Regions as one estate.
+//! `--aws` and `--azure` do, built with the features of these names: accounts and Regions, or
+//! subscriptions, as one estate, and both as one fleet in which a machine of both is one node.
 
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "azure")]
+mod azure;
+#[cfg(any(feature = "aws", feature = "azure"))]
+mod clouds;
 mod cycle;
 mod progress;
 mod report;
@@ -21,6 +26,7 @@ use patchkit_examples::Exit;
 /// --plan-only nothing is done to the fleet, and the exit code is 0.
 #[derive(Debug, Parser)]
 #[command(name = "patch-cycle", version)]
+#[command(group = clap::ArgGroup::new("clouds").multiple(true))]
 struct Args {
     /// What the fleet is made from: the same seed makes the same fleet and the same run
     #[arg(long, default_value_t = 7)]
@@ -34,9 +40,9 @@ struct Args {
     /// What goes to standard output; progress goes to standard error
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    #[cfg(feature = "aws")]
+    #[cfg(any(feature = "aws", feature = "azure"))]
     #[command(flatten)]
-    aws: aws::AwsArgs,
+    clouds: clouds::CloudArgs,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -53,9 +59,9 @@ fn main() -> ExitCode {
 
 /// Runs the cycle on the fleet that the arguments name.
 async fn on_fleet(args: &Args, out: &mut impl Write) -> Result<Exit, Box<dyn std::error::Error>> {
-    #[cfg(feature = "aws")]
-    if args.aws.aws {
-        return Box::pin(aws::run(args, out)).await;
+    #[cfg(any(feature = "aws", feature = "azure"))]
+    if args.clouds.any() {
+        return Box::pin(clouds::run(args, out)).await;
     }
     Box::pin(cycle::in_memory(args, out)).await
 }
