@@ -176,16 +176,27 @@ impl UpdateManagerBuilder {
     /// `InvalidInput` without a subscription, for one that is no id, and for an endpoint that is no
     /// bare address or would get tokens over plain HTTP.
     pub fn build(self) -> Result<UpdateManager> {
-        let mut subscriptions: BTreeMap<String, AccountId> = BTreeMap::new();
-        for id in self.subscriptions {
-            if !is_name(id.as_str()) {
-                return Err(invalid("build", format!("{id:?} is no id of a subscription")));
-            }
-            subscriptions.entry(id.as_str().to_ascii_lowercase()).or_insert(id);
-        }
+        let subscriptions = self.named()?;
         if subscriptions.is_empty() {
             return Err(invalid("build", "no subscription is named"));
         }
+        Ok(UpdateManager::new(self.client(subscriptions)?))
+    }
+
+    /// The subscriptions that were named, by their ids in lower case.
+    pub(crate) fn named(&self) -> Result<BTreeMap<String, AccountId>> {
+        let mut named: BTreeMap<String, AccountId> = BTreeMap::new();
+        for id in &self.subscriptions {
+            if !is_name(id.as_str()) {
+                return Err(invalid("build", format!("{id:?} is no id of a subscription")));
+            }
+            named.entry(id.as_str().to_ascii_lowercase()).or_insert_with(|| id.clone());
+        }
+        Ok(named)
+    }
+
+    /// The client of the tenant, for some of its subscriptions.
+    pub(crate) fn client(self, subscriptions: BTreeMap<String, AccountId>) -> Result<Client> {
         let home = Url::parse(self.cloud.endpoint());
         let home = home.map_err(|error| invalid("build", error.to_string()))?;
         let endpoint = self.endpoint.unwrap_or(home);
@@ -202,7 +213,7 @@ impl UpdateManagerBuilder {
         let audience = format!("{}/.default", self.cloud.endpoint());
         let tokens = Tokens::new(self.credential, audience, Arc::clone(&self.clock));
         let limiter = Limiter::new(self.budget, Arc::clone(&self.clock));
-        Ok(UpdateManager::new(Client::new(
+        Ok(Client::new(
             subscriptions,
             endpoint,
             self.clock,
@@ -210,7 +221,7 @@ impl UpdateManagerBuilder {
             limiter,
             tokens,
             &self.options,
-        )))
+        ))
     }
 }
 

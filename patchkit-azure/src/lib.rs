@@ -40,9 +40,11 @@ mod config;
 mod convert;
 mod credential;
 mod error;
+mod estate;
 mod fleet;
 mod graph;
 mod ids;
+mod interim;
 mod limit;
 mod listing;
 #[cfg_attr(not(test), expect(dead_code, reason = "for acts on nodes, which are built on it"))]
@@ -50,13 +52,20 @@ mod lro;
 mod machine;
 mod manager;
 mod power;
+mod preflight;
+mod role;
 mod session;
+mod settings;
 mod tags;
 #[cfg(test)]
 mod testing;
 
 pub use config::{Cloud, PlainHttp, UpdateManagerBuilder};
+pub use estate::{OpenedEstate, Subscriptions, UnopenedScope};
 pub use ids::MachineKind;
 pub use limit::{CallBudget, Quota};
 pub use machine::{AssessmentMode, Machine, PatchMode, PatchSettings, Schedules};
 pub use manager::UpdateManager;
+pub use preflight::{NodePreflight, PatchIntent, PreflightFinding, PreflightVerdict};
+pub use role::{Feature, role};
+pub use settings::PatchSettingsChange;

@@ -5,12 +5,17 @@
 mod cloud;
 mod conformance;
 mod credential;
+mod estate;
 mod fault;
 mod fleet;
 mod harness;
 mod log;
 mod power;
+mod preflight;
+mod raw;
 mod resource_group;
+mod role;
 mod scale_set;
 mod secret;
+mod tag_check;
 mod tags;
