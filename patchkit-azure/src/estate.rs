@@ -363,7 +363,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{Canned, Tokens};
+    use crate::{
+        listing::NEXT,
+        testing::{Canned, Tokens},
+    };
 
     fn listed(canned: &Arc<Canned>) -> Vec<Answer> {
         let client = canned.provider(Tokens::Same).client;
@@ -379,7 +382,7 @@ mod tests {
             &[],
             &json!({
                 "value": [{"subscriptionId": "s-2"}, {"subscriptionId": "s-3"}],
-                "nextLink": "https://management.azure.com.example.com/subscriptions?$skiptoken=x",
+                NEXT: "https://management.azure.com.example.com/subscriptions?$skiptoken=x",
             }),
         );
         let answers = listed(&canned);
