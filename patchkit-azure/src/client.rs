@@ -73,6 +73,18 @@ impl Client {
         }
     }
 
+    /// The same connections, token and budget, for other subscriptions.
+    pub(crate) fn with_subscriptions(&self, subscriptions: BTreeMap<String, AccountId>) -> Self {
+        Self {
+            subscriptions,
+            clock: Arc::clone(&self.clock),
+            page: self.page,
+            endpoint: self.endpoint.clone(),
+            reads: self.reads.clone(),
+            writes: self.writes.clone(),
+        }
+    }
+
     /// Makes a call, and takes an answer that is no success apart.
     pub(crate) fn send(
         &self,

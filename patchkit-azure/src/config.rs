@@ -186,26 +186,51 @@ impl UpdateManagerBuilder {
     /// `InvalidInput` without a subscription, for one that is no id, for a home that is in none of them,
     /// and for an endpoint that is no bare address or would get tokens over plain HTTP.
     pub fn build(self) -> Result<UpdateManager> {
-        let mut subscriptions: BTreeMap<String, AccountId> = BTreeMap::new();
-        for id in self.subscriptions {
-            if !is_name(id.as_str()) {
-                return Err(invalid("build", format!("{id:?} is no id of a subscription")));
-            }
-            subscriptions.entry(id.as_str().to_ascii_lowercase()).or_insert(id);
-        }
+        let subscriptions = self.named()?;
         if subscriptions.is_empty() {
             return Err(invalid("build", "no subscription is named"));
         }
-        if let Some(home) = &self.home {
-            let named =
-                subscriptions.contains_key(&home.subscription.as_str().to_ascii_lowercase());
-            if !named || !is_name(home.resource_group.as_str()) {
-                let BaselineHome { subscription, resource_group, .. } = home;
-                let message =
-                    format!("{subscription}/{resource_group} is no home in a subscription");
-                return Err(invalid("build", message));
-            }
+        let home = self.checked_home(&subscriptions)?;
+        Ok(UpdateManager::new(self.client(subscriptions)?, home))
+    }
+
+    /// Where baselines are kept: in one of the subscriptions.
+    pub(crate) fn checked_home(
+        &self,
+        subscriptions: &BTreeMap<String, AccountId>,
+    ) -> Result<Option<BaselineHome>> {
+        let Some(home) = &self.home else { return Ok(None) };
+        let named = subscriptions.contains_key(&home.subscription.as_str().to_ascii_lowercase());
+        if !named || !is_name(home.resource_group.as_str()) {
+            let BaselineHome { subscription, resource_group, .. } = home;
+            let message = format!("{subscription}/{resource_group} is no home in a subscription");
+            return Err(invalid("build", message));
         }
+        Ok(Some(home.clone()))
+    }
+
+    /// The home of baselines, where one of these subscriptions holds it.
+    pub(crate) fn home_in(
+        &self,
+        subscriptions: &BTreeMap<String, AccountId>,
+    ) -> Option<BaselineHome> {
+        self.checked_home(subscriptions).ok().flatten()
+    }
+
+    /// The subscriptions that were named, by their ids in lower case.
+    pub(crate) fn named(&self) -> Result<BTreeMap<String, AccountId>> {
+        let mut named: BTreeMap<String, AccountId> = BTreeMap::new();
+        for id in &self.subscriptions {
+            if !is_name(id.as_str()) {
+                return Err(invalid("build", format!("{id:?} is no id of a subscription")));
+            }
+            named.entry(id.as_str().to_ascii_lowercase()).or_insert_with(|| id.clone());
+        }
+        Ok(named)
+    }
+
+    /// The client of the tenant, for some of its subscriptions.
+    pub(crate) fn client(self, subscriptions: BTreeMap<String, AccountId>) -> Result<Client> {
         let own = Url::parse(self.cloud.endpoint());
         let own = own.map_err(|error| invalid("build", error.to_string()))?;
         let endpoint = self.endpoint.unwrap_or(own);
@@ -222,7 +247,7 @@ impl UpdateManagerBuilder {
         let audience = format!("{}/.default", self.cloud.endpoint());
         let tokens = Tokens::new(self.credential, audience, Arc::clone(&self.clock));
         let limiter = Limiter::new(self.budget, Arc::clone(&self.clock));
-        let client = Client::new(
+        Ok(Client::new(
             subscriptions,
             endpoint,
             self.clock,
@@ -230,8 +255,7 @@ impl UpdateManagerBuilder {
             limiter,
             tokens,
             &self.options,
-        );
-        Ok(UpdateManager::new(client, self.home))
+        ))
     }
 }
 

@@ -33,6 +33,7 @@
 //! - A run stops again only what it started; what it could not put back is named.
 //!
 //! # Features
+//! - `csv`: [tag checks](workflow::TagReport) as CSV.
 //! - `tokio`: `SystemClock`, the machine's clock on tokio's timer.
 //! - `mock`: mockall mocks of the four traits, in `mock`.
 

@@ -36,7 +36,7 @@ pub use self::{
     plan::{OtherPatchers, PatchOptions, PatchPlan, PlanStep, PlannedNode, SkippedNode},
     recover::Recovery,
     scan::{ScanOutcome, ScanReport, ScannedNode},
-    tags::{RequiredTags, TagFinding, TagMode, TagOutcome, TagReport},
+    tags::{RequiredTags, TagFinding, TagMode, TagOutcome, TagRecord, TagReport, TagState},
 };
 use crate::{Clock, ComplianceReport, Error, ErrorKind, Fleet, Journal, NodeId, PollPolicy};
 

@@ -46,7 +46,7 @@
 //! | `DELETE /faults`, `DELETE /faults/3` | takes all of them back, or one |
 //! | `GET /denials` | who may not do what |
 //! | `POST /denials` | adds one: a [`Denial`], such as `{"action": "ssm:SendCommand", "caller": "*reader*"}` |
-//! | `POST /allowances` | allows someone these actions of AWS and nothing else: an [`Allowance`], such as `{"actions": ["ssm:Describe*"]}` |
+//! | `POST /allowances` | allows someone these actions and nothing else: an [`Allowance`], such as `{"actions": ["ssm:Describe*"]}` |
 //! | `DELETE /denials` | lets everyone do everything |
 //! | `GET /limits` | the rates that were set |
 //! | `POST /limits` | sets one: a [`RateLimit`], such as `{"operation": "SendCommand", "per_second": 3, "burst": 5}` |
@@ -142,7 +142,7 @@ pub use self::{
     limit::RateLimit,
     policy::{Allowance, Denial},
     record::{Calls, RecordedCall},
-    seed::{NodePlace, NodeSpec, PatchSpec},
+    seed::{ExtensionSpec, NodePlace, NodeSpec, PatchSpec},
     truth::{NodeChange, NodeTruth},
     world::machine::{Agent, Behavior, Power},
 };

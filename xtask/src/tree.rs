@@ -12,6 +12,11 @@ const CORE_LIMIT: usize = 45;
 /// Takes minutes and gigabytes to compile: only a provider may have it, behind a feature.
 const HEAVIEST: &str = "aws-sdk-ec2";
 
+/// What `azure_core` 0.21 would bring, of which only the types of `azure_mgmt_compute`'s requests are
+/// used: an HTTP stack of its own, whose calls would go past tokens, budgets and retries of ours.
+const OLD_HTTP: [&str; 4] = ["hyper v0.", "hyper-tls v", "reqwest v0.11.", "reqwest v0.12."];
+const AZURE: &str = "patchkit-azure";
+
 /// What breaks the promises.
 pub(crate) fn check(workspace: &Workspace) -> Result<Vec<String>> {
     let mut findings = Vec::new();
@@ -24,6 +29,10 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Vec<String>> {
             core.into_iter().collect::<Vec<_>>().join(", ")
         ));
     }
+    if workspace.members.iter().any(|member| member.name == AZURE) {
+        let pulled = crates(AZURE, Features::All)?;
+        findings.extend(old_http(&pulled).map(|name| format!("{AZURE} pulls {name}")));
+    }
     for member in workspace.members.iter().filter(|member| member.light) {
         // A library is promised light whatever is switched on; the binaries as they are by default.
         let features = if member.published { Features::All } else { Features::Default };
@@ -33,6 +42,10 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Vec<String>> {
         }
     }
     Ok(findings)
+}
+
+fn old_http(pulled: &BTreeSet<String>) -> impl Iterator<Item = &String> {
+    pulled.iter().filter(|name| OLD_HTTP.iter().any(|old| name.starts_with(old)))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,5 +81,13 @@ mod tests {
     fn a_repeated_crate_is_counted_once_and_two_versions_twice() {
         let tree = "core v0.1.0 (/src/core)\nserde v1.0.1\nserde v1.0.1 (*)\n\nserde v2.0.0\n";
         assert_eq!(names(tree).len(), 3);
+    }
+
+    #[test]
+    fn the_old_http_stack_is_told_from_the_new_one() {
+        let tree = "reqwest v0.13.5\nhyper v1.12.0\nreqwest v0.12.9\nhyper v0.14.30 (*)\n";
+        let pulled = names(tree);
+        let old: Vec<&String> = old_http(&pulled).collect();
+        assert_eq!(old, ["hyper v0.14.30", "reqwest v0.12.9"]);
     }
 }

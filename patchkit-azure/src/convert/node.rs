@@ -156,7 +156,8 @@ pub(crate) fn tags(operation: &'static str, value: &Value) -> Result<Tags> {
     }
 }
 
-fn settings(value: &Value) -> PatchSettings {
+/// A machine's patch settings, as the Compute API has them.
+pub(crate) fn patch_settings(value: &Value) -> PatchSettings {
     let mode = |path| text(value, path).map(str::to_owned);
     let own = "/automaticByPlatformSettings/bypassPlatformSafetyChecksOnUserSchedule";
     PatchSettings {
@@ -260,7 +261,7 @@ pub(crate) fn machine(
         hardware_id: hardware_id.map(str::to_owned),
         scale_set: text(row, "/scaleSet").map(str::to_owned),
         priority: text(row, "/priority").map(str::to_owned),
-        patching: patching.map(settings).unwrap_or_default(),
+        patching: patching.map(patch_settings).unwrap_or_default(),
     })
 }
 

@@ -1,10 +1,13 @@
 //! Tag check: required tags are there, missing ones are merged in when asked, all are exported.
 
+mod export;
+
 use std::{collections::BTreeMap, fmt};
 
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
+pub use self::export::{TagRecord, TagState};
 use super::{Progress, Runner, UndoFailure, listing::problems, log::RunLog, power::is_refusal};
 use crate::{Change, Event, ManagedNode, NodeId, NodeSelector, Result, RunId, TagChange, Tags};
 
@@ -47,10 +50,11 @@ impl RequiredTags {
 }
 
 /// Whether a check may change something.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TagMode {
     /// Only looks.
+    #[default]
     Check,
     /// Merges the missing tags in; no other tag is touched.
     Merge,

@@ -4,10 +4,11 @@
 //! | what | modelled | not modelled |
 //! |---|---|---|
 //! | subscriptions, resource groups, providers | list, get | changes |
-//! | virtual machines | list (by subscription, group, location; `statusOnly`, `$filter` by scale set, `$expand`), get, instance view, start, deallocate, power off, restart, update of patch settings and tags | create, delete, hibernation, sizes, disks, extensions; how long a skipped shutdown takes |
+//! | virtual machines | list (by subscription, group, location; `statusOnly`, `$filter` by scale set, `$expand`), get, instance view, start, deallocate, power off, restart, update of patch settings and tags | create, delete, hibernation, sizes, disks; changes of extensions; how long a skipped shutdown takes |
 //! | patches of virtual machines | assess, install with every parameter, patch status, daily assessment | hotpatching; updates by the platform without a schedule |
 //! | scale sets | list, get, instance view; machines of uniform ones: list, get, view, power | changes; `$filter` of their machines |
-//! | Arc machines | list, get, assess, install | extensions, licences, changes |
+//! | Arc machines | list, get, assess, install | licences, changes |
+//! | extensions | those that a test puts on a machine, in Resource Graph and instance views | list, get, changes |
 //! | tags at a scope | get, put, merge, replace, delete | tags of other resources than machines, scale sets, groups, subscriptions |
 //! | maintenance | configurations, assignments, dynamic scopes, runs in guests | other scopes than `InGuestPatch` (kept, never run), limits of counts, events before and after a run |
 //! | Resource Graph | five tables, see [`graph`] | facets, management groups, changes |
@@ -21,6 +22,8 @@
 //!   `Location`; they are forgotten a day after their end.
 //! - Buckets of tokens limit requests by the documented rates: those of the front door, of the
 //!   compute provider, and of Resource Graph.
+//! - Resource Graph shows of each type of resources what its caller may read, and says nothing of the
+//!   rest; so does the list of subscriptions.
 //! - A schedule patches a virtual machine only where its owner manages the schedules (patch mode
 //!   `AutomaticByPlatform` and the bypass flag); elsewhere nothing happens, and nothing says so.
 // A request is an operation on a scope: a subscription, a resource group or a resource. The
@@ -31,6 +34,7 @@
 mod ask;
 mod census;
 mod error;
+mod extension;
 pub mod graph;
 mod groups;
 mod hybrid;
@@ -72,6 +76,7 @@ use self::{
 pub(crate) use self::{store::Store, token::Bearer};
 use super::{
     fault::{self, Delivery, FaultKind},
+    policy,
     record::RecordedCall,
     shared::{Met, Shared, lock},
     world::{
@@ -209,8 +214,9 @@ fn meet(
         Met::Denied => {
             let RecordedCall { caller, operation, scope, .. } = &*outcome;
             let message = format!(
-                "The client '{caller}' does not have authorization to perform action \
-                 '{operation}' over scope '/subscriptions/{scope}' or the scope is invalid."
+                "The client '{caller}' does not have authorization to perform action '{}' over \
+                 scope '/subscriptions/{scope}' or the scope is invalid.",
+                policy::arm_action(operation),
             );
             Err(ArmError::new(StatusCode::FORBIDDEN, "AuthorizationFailed", message).into())
         }

@@ -178,7 +178,7 @@ impl World {
         lock(&self.shared.policy).deny(denial).map_err(|error| InvalidPattern::new(&error))
     }
 
-    /// Allows someone some actions of AWS, and nothing else.
+    /// Allows someone some actions, and nothing else.
     ///
     /// # Errors
     /// Where one of its globs cannot be read.

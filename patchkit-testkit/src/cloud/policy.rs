@@ -1,5 +1,7 @@
 //! Who may not do what: denials by caller, action and scope; and who may do these things alone.
 
+mod arm;
+
 use globset::{Glob, GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,7 +20,8 @@ use super::fault::Subject;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Denial {
-    /// `ssm:SendCommand`, `arm:VirtualMachines_*`; a glob.
+    /// `ssm:SendCommand`, `arm:VirtualMachines_*`, `Microsoft.Compute/virtualMachines/*/action`; a glob,
+    /// in any case.
     pub action: String,
     /// The caller's ARN or application; a glob.
     #[serde(default = "everyone")]
@@ -53,22 +56,24 @@ impl Denial {
     }
 }
 
-/// Allows a caller some actions of AWS, and nothing else: what an IAM policy with no other statement
-/// does.
+/// Allows a caller some actions, and nothing else: what an IAM policy with no other statement does, or
+/// a role of Azure that is his only one.
 ///
 /// ```
 /// use patchkit_testkit::cloud::Allowance;
 ///
 /// let reader = Allowance::of(["ssm:Describe*", "ec2:DescribeInstances"]).to("*:user/patchkit");
-/// # let _ = reader;
+/// let starter = Allowance::of(["Microsoft.Compute/virtualMachines/start/action"]).to("patchkit");
+/// # let _ = (reader, starter);
 /// ```
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Allowance {
-    /// As IAM names actions: `s3:ListBucket`, `tag:GetResources`, `iam:PassRole`; `*` is any text.
+    /// As IAM names actions: `s3:ListBucket`, `tag:GetResources`, `iam:PassRole`; and as Azure does:
+    /// `Microsoft.Compute/virtualMachines/read`. `*` is any text.
     pub actions: Vec<String>,
-    /// The caller's ARN; a glob. A role's callers have the ARN of their session.
+    /// The caller's ARN or application; a glob. A role's callers have the ARN of their session.
     #[serde(default = "everyone")]
     pub caller: String,
 }
@@ -96,18 +101,15 @@ pub(crate) struct Policy {
 impl Policy {
     pub(crate) fn deny(&mut self, denial: Denial) -> Result<(), globset::Error> {
         let glob = |pattern: &str| Glob::new(pattern).map(|it| it.compile_matcher());
-        let globs = [glob(&denial.action)?, glob(&denial.caller)?, glob(&denial.scope)?];
+        let globs = [action_glob(&denial.action)?, glob(&denial.caller)?, glob(&denial.scope)?];
         self.denials.push((denial, globs));
         Ok(())
     }
 
     pub(crate) fn allow_only(&mut self, allowance: &Allowance) -> Result<(), globset::Error> {
         let caller = Glob::new(&allowance.caller)?.compile_matcher();
-        let action = |pattern: &String| {
-            let glob = GlobBuilder::new(pattern).case_insensitive(true).build();
-            glob.map(|it| it.compile_matcher())
-        };
-        let actions = allowance.actions.iter().map(action).collect::<Result<_, _>>()?;
+        let actions = allowance.actions.iter().map(|it| action_glob(it));
+        let actions = actions.collect::<Result<_, _>>()?;
         self.allowances.push((caller, actions));
         Ok(())
     }
@@ -126,26 +128,59 @@ impl Policy {
             return false;
         }
         let action = format!("{}:{}", subject.service, subject.operation);
-        let needed = iam_actions(subject);
-        let denied = self.denials.iter().any(|(_, [of, to, at])| {
-            let named = of.is_match(&action) || needed.iter().any(|it| of.is_match(it));
-            named && to.is_match(subject.caller) && at.is_match(subject.scope)
-        });
-        let mut bound = self.allowances.iter().filter(|(to, _)| to.is_match(subject.caller));
-        denied
-            || bound.any(|(_, allowed)| {
-                needed.iter().any(|action| !allowed.iter().any(|it| it.is_match(action)))
-            })
+        let needed = actions(subject);
+        let named: Vec<&str> =
+            std::iter::once(action.as_str()).chain(needed.iter().map(String::as_str)).collect();
+        self.is_denied(&named, subject.caller, subject.scope)
+            || needed.iter().any(|action| !self.is_allowed(action, subject.caller))
+    }
+
+    /// Whether Resource Graph shows a caller nothing of a type of resources in a subscription.
+    pub(crate) fn hides(&self, kind: &str, caller: &str, subscription: &str) -> bool {
+        if self.denials.is_empty() && self.allowances.is_empty() {
+            return false;
+        }
+        let action = arm::of_rows(kind);
+        // Who is denied all that there is in a subscription has nothing to query in it.
+        self.is_denied(&["arm:Resources", &action], caller, subscription)
+            || !self.is_allowed(&action, caller)
+    }
+
+    fn is_denied(&self, actions: &[&str], caller: &str, scope: &str) -> bool {
+        self.denials.iter().any(|(_, [of, to, at])| {
+            to.is_match(caller)
+                && at.is_match(scope)
+                && actions.iter().any(|action| of.is_match(action))
+        })
+    }
+
+    fn is_allowed(&self, action: &str, caller: &str) -> bool {
+        let mut bound = self.allowances.iter().filter(|(to, _)| to.is_match(caller));
+        bound.all(|(_, allowed)| allowed.iter().any(|it| it.is_match(action)))
     }
 }
 
-/// The actions of IAM that a request needs. Most have their operation's name; the service
-/// authorization reference has the others. None are needed of what nobody can be denied, nor outside
-/// of AWS.
-fn iam_actions(subject: &Subject<'_>) -> Vec<String> {
+/// Both clouds name actions in any case.
+fn action_glob(pattern: &str) -> Result<GlobMatcher, globset::Error> {
+    GlobBuilder::new(pattern).case_insensitive(true).build().map(|it| it.compile_matcher())
+}
+
+/// The first action that a request to Azure needs, as its refusal names it.
+pub(crate) fn arm_action(operation: &str) -> &str {
+    arm::of_operation(operation).and_then(|it| it.first().copied()).unwrap_or(operation)
+}
+
+/// The actions that a request needs. Most of IAM's have their operation's name; the service
+/// authorization reference has the others. None are needed of what nobody can be denied.
+fn actions(subject: &Subject<'_>) -> Vec<String> {
     let one = |service: &str, action: &str| vec![format!("{service}:{action}")];
     let mut needed = match (subject.service, subject.operation) {
-        ("arm", _) | ("sts", "GetCallerIdentity") => Vec::new(),
+        ("sts", "GetCallerIdentity") => Vec::new(),
+        // Of what nobody has told the actions only who may do everything may do anything.
+        ("arm", operation) => match arm::of_operation(operation) {
+            Some(actions) => actions.iter().map(|it| (*it).to_owned()).collect(),
+            None => vec![operation.to_owned()],
+        },
         ("resourcegroupstaggingapi", operation) => one("tag", operation),
         ("s3", "ListObjects" | "ListObjectsV2" | "HeadBucket") => one("s3", "ListBucket"),
         ("s3", "HeadObject") => one("s3", "GetObject"),
@@ -235,6 +270,40 @@ mod tests {
         policy.clear();
         policy.allow_only(&Allowance::of(["sns:*"]).to("*:user/other")).unwrap();
         assert!(asks(&policy, "ssm", "SendCommand"), "who is not bound may do all");
+    }
+
+    #[test]
+    fn an_action_of_azure_is_allowed_and_denied_by_its_own_name() {
+        let mut policy = Policy::default();
+        let allowance = Allowance::of(["microsoft.compute/virtualMachines/*/action"]);
+        policy.allow_only(&allowance.to("*:user/patchkit")).unwrap();
+        assert!(asks(&policy, "arm", "VirtualMachines_Start"));
+        assert!(asks(&policy, "arm", "Subscriptions_List"), "which shows what may be read");
+        assert!(!asks(&policy, "arm", "VirtualMachines_Update"));
+        assert!(!asks(&policy, "arm", "NobodyKnows"));
+        policy.clear();
+        policy.deny(Denial::of("Microsoft.Compute/virtualMachines/start/action")).unwrap();
+        assert!(!asks(&policy, "arm", "VirtualMachines_Start"));
+        assert!(asks(&policy, "arm", "VirtualMachines_PowerOff"));
+    }
+
+    #[test]
+    fn resource_graph_hides_the_rows_whose_type_may_not_be_read() {
+        let mut policy = Policy::default();
+        let hides = |policy: &Policy, kind| policy.hides(kind, "patchkit", "sub-1");
+        let results = "microsoft.compute/virtualmachines/patchassessmentresults";
+        assert!(!hides(&policy, results));
+        let latest = "Microsoft.Compute/virtualMachines/patchAssessmentResults/latest/read";
+        policy.allow_only(&Allowance::of([latest])).unwrap();
+        assert!(hides(&policy, results), "which is another action");
+        policy.clear();
+        let all = "Microsoft.Compute/virtualMachines/patchAssessmentResults/*";
+        policy.allow_only(&Allowance::of([all])).unwrap();
+        assert!(!hides(&policy, results));
+        assert!(hides(&policy, "microsoft.compute/virtualmachines"));
+        policy.clear();
+        policy.deny(Denial::of("*").in_scope("sub-1")).unwrap();
+        assert!(hides(&policy, results) && !policy.hides(results, "patchkit", "sub-2"));
     }
 
     #[test]

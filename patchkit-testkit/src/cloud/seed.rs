@@ -1,5 +1,6 @@
 //! Machines that someone names piece by piece, instead of letting the seed draw them.
 
+mod extension;
 mod plant;
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use patchkit_core::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::extension::ExtensionSpec;
 use super::world::machine::{Agent, Behavior, Power};
 use crate::{PatchSeed, Scanned};
 
@@ -60,6 +62,9 @@ pub struct NodeSpec {
     /// What it does when it is patched.
     #[serde(default = "well")]
     pub behavior: Behavior,
+    /// The extensions on one of Azure's machines.
+    #[serde(default)]
+    pub extensions: Vec<ExtensionSpec>,
 }
 
 /// Where a machine is.
@@ -173,6 +178,7 @@ impl NodeSpec {
             patches: Vec::new(),
             scanned: Scanned::Never,
             behavior: well(),
+            extensions: Vec::new(),
         }
     }
 
@@ -225,6 +231,13 @@ impl NodeSpec {
     #[must_use]
     pub fn scanned(mut self) -> Self {
         self.scanned = Scanned::Now;
+        self
+    }
+
+    /// Puts an extension on one of Azure's machines.
+    #[must_use]
+    pub fn with_extension(mut self, extension: ExtensionSpec) -> Self {
+        self.extensions.push(extension);
         self
     }
 

@@ -4,11 +4,19 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{Call, error::ArmError, reply::Reply, router, router::Scope, tags, tenant};
-use crate::cloud::world::{State, machine::SubIx};
+use crate::cloud::{
+    shared::lock,
+    world::{State, Subscription, machine::SubIx},
+};
 
 pub(super) fn subscriptions(call: &mut Call<'_>) -> Result<Reply, ArmError> {
-    let count = u16::try_from(call.state.subscriptions.len()).unwrap_or(u16::MAX);
-    let list = (0..count).map(|at| subscription_of(call.state, SubIx(at))).collect();
+    let policy = lock(&call.shared.policy);
+    let readable = |it: &&Subscription| {
+        !policy.hides("microsoft.resources/subscriptions", &call.caller.name, &it.id)
+    };
+    let places = (0u16..).map(SubIx).zip(call.state.subscriptions.iter());
+    let shown = places.filter(|(_, it)| readable(it));
+    let list = shown.map(|(at, _)| subscription_of(call.state, at)).collect();
     Ok(Reply::list(list, None))
 }
 

@@ -1,6 +1,6 @@
 //! Queries of Resource Graph over the rows of the world.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use super::{
     graph::{Options, Page, PageRequest, Query, QueryError, Rows},
     limits::Limit,
     reply::Reply,
-    rows::World,
+    rows::{Hidden, World},
 };
 use crate::{
     cloud::{
@@ -53,14 +53,22 @@ pub(super) fn resources(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     let options = Options::from_json(&body["options"]);
     let options = options.map_err(|error| refusal(call.shared, call.ask, &error))?;
     let numbers: Vec<_> = subscriptions.iter().map(|it| it.0.to_string()).collect();
-    let scope = format!("{}:{}", call.caller.name, numbers.join(","));
+    let hidden = hidden(call, &subscriptions);
+    if hidden.len() == subscriptions.len() * World::kinds().count() {
+        return Err(denied());
+    }
+    let mut scope = format!("{}:{}", call.caller.name, numbers.join(","));
+    for (at, kind) in &hidden {
+        // Who may read more or less by now gets another answer.
+        let _ = write!(scope, " -{}/{kind}", at.0);
+    }
     // Rows change with what happens, and a few with the time alone: whether an agent answers,
     // what is too old to be told. The real index is minutes behind; this one some seconds.
     let moment = call.state.now.as_second().div_euclid(BEHIND).cast_unsigned();
     let version = mix(call.state.version ^ mix(moment));
     let now = call.state.now;
     let first = options.skip_token.is_none();
-    let world = first.then(|| World::of(call.state, subscriptions));
+    let world = first.then(|| World::of(call.state, subscriptions, hidden));
     let query = query.to_owned();
     call.query = Some(Asked { query, scope, options, version, now, world });
     Ok(Reply::empty(StatusCode::OK))
@@ -153,10 +161,26 @@ fn asked(call: &Call<'_>, given: &Value) -> Result<Vec<SubIx>, ArmError> {
     let here = |id: &str| named.is_empty() || named.iter().any(|it| it.eq_ignore_ascii_case(id));
     let found: Vec<_> = all.filter(|(_, it)| here(&it.id)).map(|(at, _)| at).collect();
     if found.is_empty() {
-        let what = "Access to the named subscriptions is denied, or there are none of them.";
-        return Err(ArmError::new(StatusCode::FORBIDDEN, "AccessDenied", what));
+        return Err(denied());
     }
     Ok(found)
+}
+
+fn denied() -> ArmError {
+    let what = "Access to the named subscriptions is denied, or there are none of them.";
+    ArmError::new(StatusCode::FORBIDDEN, "AccessDenied", what)
+}
+
+/// What the caller may not read.
+fn hidden(call: &Call<'_>, subscriptions: &[SubIx]) -> Hidden {
+    let policy = lock(&call.shared.policy);
+    let mut hidden = Hidden::new();
+    for at in subscriptions {
+        let id = &call.state.subscription(*at).id;
+        let kinds = World::kinds().filter(|kind| policy.hides(kind, &call.caller.name, id));
+        hidden.extend(kinds.map(|kind| (*at, kind)));
+    }
+    hidden
 }
 
 /// A refusal of the query in the service's own form.

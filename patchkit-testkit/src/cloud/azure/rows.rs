@@ -6,7 +6,7 @@
 mod machine;
 mod other;
 
-use std::{ops::ControlFlow, sync::OnceLock, time::Duration};
+use std::{collections::BTreeSet, ops::ControlFlow, sync::OnceLock, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -28,15 +28,19 @@ use crate::cloud::world::{
 const ASSESSMENTS: Duration = Duration::from_hours(7 * 24);
 const INSTALLATIONS: Duration = Duration::from_hours(30 * 24);
 
+/// What a caller may not read: a type of resources, in a subscription.
+pub(super) type Hidden = BTreeSet<(SubIx, &'static str)>;
+
 /// The world as the tables of a query, in the subscriptions that it asks for.
 #[derive(Debug)]
 pub(super) struct World {
     state: State,
     tenant: String,
     subscriptions: Vec<SubIx>,
+    hidden: Hidden,
     /// How many machines had been copied for pictures before this one.
     copied: usize,
-    /// Scale sets and maintenance configurations.
+    /// Scale sets, maintenance configurations and extensions.
     documents: OnceLock<Vec<Value>>,
 }
 
@@ -45,15 +49,29 @@ type Each<'e, 'a> = &'e mut dyn FnMut(&dyn Record<'a>) -> ControlFlow<()>;
 
 impl World {
     /// A picture of the world as it is now.
-    pub(super) fn of(state: &mut State, subscriptions: Vec<SubIx>) -> Self {
+    pub(super) fn of(state: &mut State, subscriptions: Vec<SubIx>, hidden: Hidden) -> Self {
         state.recount();
         Self {
             tenant: tenant(state.seed),
             copied: state.machines.copied(),
             state: state.picture(),
             subscriptions,
+            hidden,
             documents: OnceLock::new(),
         }
+    }
+
+    /// The types of all rows.
+    pub(super) fn kinds() -> impl Iterator<Item = &'static str> {
+        let tables =
+            [Table::Resources, Table::PatchAssessmentResources, Table::PatchInstallationResources];
+        let of_machines = tables.into_iter().flat_map(Class::of).map(|it| it.name);
+        of_machines.chain(other::KINDS)
+    }
+
+    /// Whether the caller sees a type of resources in a subscription.
+    fn shows(&self, at: SubIx, kind: &'static str) -> bool {
+        self.hidden.is_empty() || !self.hidden.contains(&(at, kind))
     }
 
     /// The time that it shows.
@@ -239,7 +257,7 @@ impl Rows for World {
                 for ((class, count), wanted) in classes.iter().zip(counts).zip(&wanted) {
                     // Any machine of the group stands for the block.
                     match first {
-                        Some((at, azure)) if *wanted => {
+                        Some((at, azure)) if *wanted && self.shows(shelf.at, class.name) => {
                             each(&self.row(at, azure, class, Of::Machine), count);
                         }
                         _ => each(&&Value::Null, 0),
@@ -273,7 +291,8 @@ impl World {
                 let here = side(&self.state, *at).ok().and_then(|azure| {
                     let kind = super::census::Kind::of(&azure.kind) as usize;
                     self.here(hints, Table::Resources).find(|it| it.at == azure.subscription)?;
-                    choice.wanted.get(kind).copied()?.then_some(kind)
+                    let shown = self.shows(azure.subscription, classes.get(kind)?.name);
+                    choice.wanted.get(kind).copied()?.then_some(kind).filter(|_| shown)
                 });
                 if let Some(kind) = here {
                     give(*at, kind)?;
@@ -283,7 +302,10 @@ impl World {
             for shelf in self.here(hints, Table::Resources) {
                 let machines = &self.state.subscription(shelf.at).machines;
                 for (number, group) in shelf.folder.groups.iter().enumerate() {
-                    let wanted = [0, 1].map(|class| choice.wants(&shelf, number, class));
+                    let wanted = [0, 1].map(|class| {
+                        choice.wants(&shelf, number, class)
+                            && classes.get(class).is_some_and(|it| self.shows(shelf.at, it.name))
+                    });
                     let counts = group.counts.iter().zip(wanted);
                     let rows = counts.map(|(count, wanted)| if wanted { *count } else { 0 }).sum();
                     if choice.skips(rows) {
@@ -324,7 +346,11 @@ impl World {
             let machines = &self.state.subscription(shelf.at).machines;
             let Some(tallies) = self.state.azure.census.tallies(shelf.at) else { continue };
             for (number, group) in shelf.folder.groups.iter().enumerate() {
-                let wanted = [0, 1, 2, 3].map(|class| choice.wants(&shelf, number, class));
+                let wanted = [0, 1, 2, 3].map(|class| {
+                    let name = choice.classes.get(class).map(|it| it.name);
+                    choice.wants(&shelf, number, class)
+                        && name.is_some_and(|name| self.shows(shelf.at, name))
+                });
                 if !wanted.contains(&true) {
                     continue;
                 }

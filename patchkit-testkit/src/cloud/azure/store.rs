@@ -7,9 +7,12 @@ use std::{
 };
 
 use super::{census::Census, maintenance::Schedules, operation::Operations};
-use crate::cloud::world::{
-    State,
-    machine::{AzureKind, MachineIx, SubIx},
+use crate::cloud::{
+    seed::ExtensionSpec,
+    world::{
+        State,
+        machine::{AzureKind, MachineIx, SubIx},
+    },
 };
 
 #[derive(Debug, Default)]
@@ -24,6 +27,8 @@ pub(crate) struct Store {
     pub(super) census: Census,
     /// The machines whose model is being changed.
     pub(super) updating: Arc<HashSet<MachineIx>>,
+    /// Of the machines that have any.
+    pub(super) extensions: Arc<BTreeMap<MachineIx, Vec<ExtensionSpec>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -62,6 +67,7 @@ impl Store {
             schedules: Arc::clone(&self.schedules),
             census: self.census.clone(),
             updating: Arc::clone(&self.updating),
+            extensions: Arc::clone(&self.extensions),
             operations: Operations::default(),
         }
     }
@@ -111,6 +117,13 @@ impl State {
         Arc::make_mut(&mut self.azure.by_id).insert(id.into(), at);
         self.azure.census = Census::new(self);
         self.after(Duration::from_hours(24), move |state| state.assess_daily(at));
+    }
+
+    /// Puts extensions on a machine.
+    pub(crate) fn put_extensions(&mut self, at: MachineIx, extensions: Vec<ExtensionSpec>) {
+        if !extensions.is_empty() {
+            Arc::make_mut(&mut self.azure.extensions).insert(at, extensions);
+        }
     }
 
     pub(super) fn schedules_mut(&mut self) -> &mut Schedules {

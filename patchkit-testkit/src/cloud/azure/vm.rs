@@ -346,7 +346,7 @@ fn os_profile(state: &State, at: MachineIx, azure: &AzureSide) -> Value {
     if windows {
         profile["windowsConfiguration"] = json!({
             "provisionVMAgent": true,
-            "enableAutomaticUpdates": *azure.patching.patch_mode != *"Manual",
+            "enableAutomaticUpdates": is_automatic(&azure.patching),
             "patchSettings": settings,
         });
     } else {
@@ -466,15 +466,33 @@ fn change_configuration(
     configuration: &Value,
     patching: &mut GuestPatching,
 ) -> Result<(), ArmError> {
+    let mut automatic = is_automatic(patching);
     for (key, value) in configuration.as_object().into_iter().flatten() {
-        match key.as_str() {
-            "patchSettings" => change_settings(os, place, value, patching)?,
+        match (key.as_str(), value) {
+            ("patchSettings", value) => change_settings(os, place, value, patching)?,
             // What these machines have anyway.
-            "provisionVMAgent" | "enableAutomaticUpdates" if *value == Value::Bool(true) => {}
-            other => return Err(not_modelled(&format!("osProfile.{place}.{other}"))),
+            ("provisionVMAgent", Value::Bool(true)) => {}
+            ("enableAutomaticUpdates", Value::Bool(on)) if os == "Windows" => automatic = *on,
+            (other, _) => return Err(not_modelled(&format!("osProfile.{place}.{other}"))),
         }
     }
+    if os == "Windows" && automatic != is_automatic(patching) {
+        return Err(ArmError::parameter(
+            format!("osProfile.{place}.enableAutomaticUpdates"),
+            format!(
+                "The patchMode '{}' and the value '{automatic}' of enableAutomaticUpdates exclude each \
+                 other.",
+                patching.patch_mode
+            ),
+        ));
+    }
     Ok(())
+}
+
+/// Whether Windows may update itself: so it is in every mode but one, and must be (Compute API,
+/// `patchMode`).
+fn is_automatic(patching: &GuestPatching) -> bool {
+    *patching.patch_mode != *"Manual"
 }
 
 const PLATFORM: &str = "AutomaticByPlatform";

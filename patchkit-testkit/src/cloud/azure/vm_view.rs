@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, error::ArmError, patch_result, reply::Reply, reply::stamp, side, vm};
+use super::{Call, error::ArmError, extension, patch_result, reply::Reply, reply::stamp, side, vm};
 use crate::cloud::world::{
     State,
     catalogue::System,
@@ -81,6 +81,10 @@ pub(super) fn view(state: &State, at: MachineIx) -> Result<Value, ArmError> {
         } else {
             json!(system.version)
         };
+    }
+    let extensions = extension::views(state, at);
+    if !extensions.is_empty() {
+        view["extensions"] = json!(extensions);
     }
     let status = patch_result::status(state, at, azure);
     if status != json!({}) {

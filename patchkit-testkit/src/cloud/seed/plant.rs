@@ -78,6 +78,7 @@ impl State {
         });
         self.version += 1;
         self.register(at);
+        self.put_extensions(at, spec.extensions.clone());
         if spec.scanned == Scanned::Now {
             self.report(at);
         }
@@ -360,6 +361,9 @@ fn check(spec: &NodeSpec) -> Result<()> {
         && (name.is_empty() || name.len() > 63 || name.contains(['/', ' ']))
     {
         return wrong("a host name has 1 to 63 characters, none of them a slash or a space");
+    }
+    if aws && !spec.extensions.is_empty() {
+        return wrong("only a machine of Azure has extensions");
     }
     if aws {
         return Ok(());

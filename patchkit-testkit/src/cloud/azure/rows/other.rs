@@ -1,4 +1,4 @@
-//! The rows that are of no machine: scale sets, containers, maintenance.
+//! The rows that are no machine's own: scale sets, containers, maintenance, extensions.
 
 use std::ops::ControlFlow;
 
@@ -7,14 +7,27 @@ use serde_json::{Value, json};
 use super::{Each, INSTALLATIONS, World};
 use crate::cloud::{
     azure::{
+        extension,
         graph::{Field, Hints, Record, Table},
         scale_set, tags,
     },
-    world::clock::earlier,
+    world::{clock::earlier, machine::SubIx},
 };
 
 const SET: &str = "microsoft.compute/virtualmachinescalesets";
 const CONFIGURATION: &str = "microsoft.maintenance/maintenanceconfigurations";
+const VM_EXTENSION: &str = "microsoft.compute/virtualmachines/extensions";
+const ARC_EXTENSION: &str = "microsoft.hybridcompute/machines/extensions";
+const SUBSCRIPTION: &str = "microsoft.resources/subscriptions";
+const GROUP: &str = "microsoft.resources/subscriptions/resourcegroups";
+const ASSIGNMENT: &str = "microsoft.maintenance/configurationassignments";
+const UPDATE: &str = "microsoft.maintenance/applyupdates";
+
+/// The types of the rows that are made here.
+pub(super) const KINDS: [&str; 8] =
+    [SET, CONFIGURATION, VM_EXTENSION, ARC_EXTENSION, SUBSCRIPTION, GROUP, ASSIGNMENT, UPDATE];
+/// Those of them that are in the table of resources.
+const RESOURCES: [&str; 4] = [SET, CONFIGURATION, VM_EXTENSION, ARC_EXTENSION];
 
 /// A row that is made as a whole, and shown once.
 struct Made(Value);
@@ -48,31 +61,39 @@ impl World {
         row
     }
 
-    /// Whether a resource is in one of the subscriptions.
-    fn holds(&self, id: &str, hints: &Hints) -> bool {
+    /// Whether a resource is in one of the subscriptions, and of a type that is shown there.
+    fn holds(&self, id: &str, kind: &str, hints: &Hints) -> bool {
         let subscription = id.split('/').nth(2).unwrap_or_default();
         let named =
             |asked: &Vec<String>| asked.iter().any(|it| it.eq_ignore_ascii_case(subscription));
+        let is_it =
+            |at: &&SubIx| self.state.subscription(**at).id.eq_ignore_ascii_case(subscription);
+        let kind = KINDS.into_iter().find(|it| *it == kind);
         hints.subscriptions.as_ref().is_none_or(named)
             && self
                 .subscriptions
                 .iter()
-                .any(|at| self.state.subscription(*at).id.eq_ignore_ascii_case(subscription))
+                .find(is_it)
+                .is_some_and(|at| kind.is_none_or(|kind| self.shows(*at, kind)))
     }
 
-    /// Scale sets and maintenance configurations, if they are wanted.
+    /// Scale sets, maintenance configurations and extensions, if any is wanted.
     pub(super) fn documents<'a>(
         &'a self,
         table: Table,
         hints: &'a Hints,
     ) -> impl Iterator<Item = &'a Value> {
         let wanted =
-            table == Table::Resources && (hints.wants_type(SET) || hints.wants_type(CONFIGURATION));
+            table == Table::Resources && RESOURCES.into_iter().any(|it| hints.wants_type(it));
         let all = wanted.then(|| {
             self.documents.get_or_init(|| {
                 let sets = scale_set::documents(&self.state).into_iter().map(|it| (it, SET));
                 let schedules = self.state.azure.schedules.documents(&self.state).into_iter();
-                let all = sets.chain(schedules.map(|it| (it, CONFIGURATION)));
+                let extensions = extension::documents(&self.state).into_iter().map(|it| {
+                    let arc = it["type"] == ARC_EXTENSION;
+                    (it, if arc { ARC_EXTENSION } else { VM_EXTENSION })
+                });
+                let all = sets.chain(schedules.map(|it| (it, CONFIGURATION))).chain(extensions);
                 let all = all.map(|(mut document, kind)| {
                     let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
                     let (id, name) = (text("id"), text("name"));
@@ -85,34 +106,28 @@ impl World {
                 all.collect()
             })
         });
+        let text = |it: &'a Value, key: &str| it[key].as_str().unwrap_or_default();
         all.into_iter()
             .flatten()
-            .filter(|it| self.holds(it["id"].as_str().unwrap_or_default(), hints))
+            .filter(move |it| self.holds(text(it, "id"), text(it, "type"), hints))
     }
 
     pub(super) fn containers<'a>(&'a self, hints: &Hints, each: Each<'_, 'a>) -> ControlFlow<()> {
         let state = &self.state;
-        let [of_subscription, of_group] = [
-            "microsoft.resources/subscriptions",
-            "microsoft.resources/subscriptions/resourcegroups",
-        ];
         for at in &self.subscriptions {
             let subscription = state.subscription(*at);
             let id = format!("/subscriptions/{}", subscription.id);
-            if !self.holds(&id, hints) {
-                continue;
-            }
-            if hints.wants_type(of_subscription) {
+            if hints.wants_type(SUBSCRIPTION) && self.holds(&id, SUBSCRIPTION, hints) {
                 let properties = json!({"state": "Enabled", "managedByTenants": []});
-                let mut row = self.document(&id, &subscription.name, of_subscription, properties);
+                let mut row = self.document(&id, &subscription.name, SUBSCRIPTION, properties);
                 row["tags"] = tags::document(&subscription.tags);
                 each(&Made(row))?;
             }
-            if hints.wants_type(of_group) {
+            if hints.wants_type(GROUP) && self.holds(&id, GROUP, hints) {
                 for (n, group) in (0u16..).zip(&subscription.groups) {
                     let properties = json!({"provisioningState": "Succeeded"});
                     let id = state.group_id(*at, n);
-                    let mut row = self.document(&id, &group.name, of_group, properties);
+                    let mut row = self.document(&id, &group.name, GROUP, properties);
                     row["tags"] = tags::document(&group.tags);
                     row["location"] = json!(&*group.location);
                     each(&Made(row))?;
@@ -127,23 +142,21 @@ impl World {
         let mut give = |mut document: Value, kind: &str| {
             let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
             let (id, name) = (text("id"), text("name"));
-            if !self.holds(&id, hints) {
+            if !self.holds(&id, kind, hints) {
                 return ControlFlow::Continue(());
             }
             each(&Made(self.document(&id, &name, kind, document["properties"].take())))
         };
-        let kind = "microsoft.maintenance/configurationassignments";
-        if hints.wants_type(kind) {
+        if hints.wants_type(ASSIGNMENT) {
             for it in state.azure.schedules.assignments.values() {
-                give(it.document(), kind)?;
+                give(it.document(), ASSIGNMENT)?;
             }
         }
-        let kind = "microsoft.maintenance/applyupdates";
-        if hints.wants_type(kind) {
+        if hints.wants_type(UPDATE) {
             let oldest = earlier(state.now, INSTALLATIONS);
             let runs = state.azure.schedules.runs.iter();
             for it in runs.filter(|it| it.started >= oldest) {
-                give(it.document(state), kind)?;
+                give(it.document(state), UPDATE)?;
             }
         }
         ControlFlow::Continue(())

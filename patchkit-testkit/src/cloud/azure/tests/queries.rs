@@ -5,16 +5,16 @@ use std::{
     time::Duration,
 };
 
-use http::Method;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
     super::graph::{self, Options, PageRequest, Pager, Query, Rows},
-    Cloud, HOUR, Reply,
+    Cloud, HOUR, Reply, SUBSCRIPTION,
 };
 use crate::cloud::{
-    Fault, FaultKind,
-    azure::rows::World,
+    Allowance, Fault, FaultKind,
+    azure::rows::{Hidden, World},
     shared::lock,
     world::machine::{Behavior, SubIx},
 };
@@ -54,7 +54,7 @@ fn met(cloud: &Cloud) -> Vec<u64> {
 }
 
 fn world(cloud: &Cloud) -> World {
-    World::of(&mut cloud.0.settled(), vec![SubIx(0)])
+    World::of(&mut cloud.0.settled(), vec![SubIx(0)], Hidden::new())
 }
 
 /// Installs on a few machines, so that every table has rows.
@@ -327,4 +327,35 @@ fn a_throttle_on_purpose_looks_like_one_of_the_quota() {
     };
     assert_eq!(shown(&made), shown(&real));
     assert_eq!(made.status, 429);
+}
+
+#[test]
+fn a_bound_caller_is_shown_the_types_that_he_may_read_and_nothing_is_said_of_the_rest() {
+    let cloud = Cloud::well();
+    let types = |cloud: &Cloud| -> Vec<String> {
+        let query = "resources | summarize count() by type | order by type asc";
+        let reply = cloud.post(
+            "/providers/Microsoft.ResourceGraph/resources",
+            &json!({"subscriptions": [SUBSCRIPTION], "query": query}),
+        );
+        let rows = reply.body["data"].as_array().cloned().unwrap_or_default();
+        rows.iter().map(|it| it["type"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let all = types(&cloud);
+    assert!(all.len() >= 3, "{all:?}");
+    let allow = |action: &str| {
+        let mut policy = lock(&cloud.0.policy);
+        policy.clear();
+        policy.allow_only(&Allowance::of([action])).unwrap();
+    };
+    allow("Microsoft.Compute/virtualMachines/read");
+    assert_eq!(types(&cloud), ["microsoft.compute/virtualmachines"], "at once, in the same moment");
+    allow("Microsoft.HybridCompute/machines/*");
+    assert_eq!(types(&cloud), ["microsoft.hybridcompute/machines"]);
+    allow("Microsoft.Nothing/read");
+    let body = json!({"subscriptions": [SUBSCRIPTION], "query": "resources"});
+    let reply = cloud.post("/providers/Microsoft.ResourceGraph/resources", &body);
+    assert_eq!(reply.status, StatusCode::FORBIDDEN, "who may read nothing is refused");
+    let listed = cloud.get("/subscriptions").body;
+    assert_eq!(listed["value"], json!([]));
 }
