@@ -1,3 +1,5 @@
 //! What Azure sends, as PatchKit's own data.
 
+pub(crate) mod compliance;
 pub(crate) mod node;
+pub(crate) mod patch;

@@ -2,7 +2,7 @@
 //! listing.
 
 mod machines;
-mod query;
+pub(crate) mod query;
 mod scale_set;
 
 use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod client;
+mod compliance;
 mod config;
 mod convert;
 mod credential;
@@ -19,6 +20,7 @@ mod power;
 mod session;
 mod tags;
 
+pub use compliance::Refresh;
 pub use config::{Cloud, PlainHttp, UpdateManagerBuilder};
 pub use ids::MachineKind;
 pub use limit::{CallBudget, Quota};

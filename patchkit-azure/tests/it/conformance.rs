@@ -3,21 +3,27 @@
 
 use crate::harness::AzureHarness;
 
-macro_rules! fleet {
-    ($harness:expr; $($case:ident)*) => {$(
-        #[tokio::test]
-        async fn $case() {
-            let harness = $harness;
-            patchkit_testkit::cases::fleet::$case(&harness).await;
+macro_rules! of {
+    ($noun:ident; $harness:expr; $($case:ident)*) => {
+        mod $noun {
+            use super::*;
+
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let harness = $harness;
+                    patchkit_testkit::cases::$noun::$case(&harness).await;
+                }
+            )*
         }
-    )*};
+    };
 }
 
 /// All but that of resource groups, in which the suite puts one node into two: see
 /// `resource_group.rs`.
 macro_rules! cases {
     ($harness:expr) => {
-        fleet! { $harness;
+        of! { fleet; $harness;
             lists_every_node_once
             an_empty_fleet_is_an_empty_stream
             a_selector_never_widens
@@ -40,6 +46,17 @@ macro_rules! cases {
             reverting_tags_restores_the_values_from_before
             reverting_tags_twice_is_as_good_as_once
             works_behind_pointers
+        }
+        of! { compliance; $harness;
+            every_node_comes_once_with_or_without_data
+            a_selector_never_widens
+            no_data_is_never_compliant
+            counts_equal_the_listing_of_patches
+            a_node_never_scanned_is_unknown
+            a_node_never_scanned_has_no_patches
+            an_unknown_state_is_kept
+            an_unknown_node_is_not_found
+            an_error_on_a_later_page_comes_after_the_earlier_nodes
         }
     };
 }

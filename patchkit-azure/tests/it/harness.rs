@@ -51,7 +51,7 @@ impl Harness for AzureHarness {
     }
 
     fn compliance(&self) -> Arc<dyn ComplianceReport> {
-        panic!("the fleet's cases ask for no compliance")
+        Arc::new(self.tested.clone())
     }
 
     fn clock(&self) -> Arc<dyn Clock> {

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod cloud;
+mod compliance;
 mod conformance;
+mod cost;
 mod credential;
 mod fault;
 mod fleet;
