@@ -5,7 +5,11 @@ mod machines;
 pub(crate) mod query;
 mod scale_set;
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use futures::{
@@ -25,7 +29,7 @@ use crate::{
     client::Client,
     convert,
     error::{Call, PROVIDER},
-    ids::scope,
+    ids::{EVERYWHERE, scope},
     limit::{Charge, Quota},
 };
 
@@ -36,6 +40,7 @@ pub(crate) const AT_ONCE: usize = 8;
 /// As many nodes as one operation takes, and as are asked one by one for their status.
 const FEW: usize = 50;
 
+const ARC_GET: &str = "Machines_Get";
 const ARC_VERSION: &str = "2024-07-10";
 
 /// The nodes of some subscriptions.
@@ -132,7 +137,11 @@ impl Fleet for UpdateManager {
 }
 
 impl UpdateManager {
-    /// The scopes that have machines: for an [`Estate`](patchkit_core::Estate).
+    /// The scopes that an [`Estate`](patchkit_core::Estate) is made of: each location that has machines, and
+    /// `azure/<subscription>/global` of each subscription.
+    ///
+    /// The latter has no nodes. An estate hears by it of what has no location: a subscription that cannot
+    /// be seen, a row that cannot be read.
     ///
     /// # Errors
     /// `PermissionDenied`, `Unauthenticated`, `Throttled`, `Malformed`.
@@ -140,10 +149,14 @@ impl UpdateManager {
         let query = "resources\n\
                      | where type in~ ('microsoft.compute/virtualmachines', \
                      'microsoft.compute/virtualmachinescalesets', 'microsoft.hybridcompute/machines')\n\
-                     | summarize id = take_any(id) by subscriptionId, location";
+                     | summarize count() by subscriptionId, location";
         let subscriptions = self.subscriptions();
-        let mut rows = self.client.graph(query.to_owned(), &subscriptions);
-        let mut scopes = std::collections::BTreeSet::new();
+        // Azure has fewer than a hundred locations.
+        let mut rows = self.client.summary(query.to_owned(), &subscriptions, 10);
+        let mut scopes = subscriptions
+            .iter()
+            .map(|subscription| scope(subscription, EVERYWHERE))
+            .collect::<Result<BTreeSet<Scope>>>()?;
         while let Some(row) = rows.try_next().await? {
             let part = |path| convert::node::text(&row, path).unwrap_or_default();
             if let Some(subscription) = self.client.subscription(part("/subscriptionId")) {
@@ -182,10 +195,9 @@ impl Client {
             let view = self.instance_view(node).await?;
             return Ok(convert::node::status(&view, self.now()));
         }
-        const OPERATION: &str = "Machines_Get";
         let url = self.url(&machine.to_string(), ARC_VERSION);
-        let reply = self.get(OPERATION, Charge::door(&machine.subscription), url).await;
-        let body = reply.and_then(|reply| reply.value(OPERATION)).map_err(named)?;
+        let reply = self.get(ARC_GET, Charge::door(&machine.subscription), url).await;
+        let body = reply.and_then(|reply| reply.value(ARC_GET)).map_err(named)?;
         Ok(convert::node::arc_status(&body["properties"], self.now()))
     }
 
@@ -213,3 +225,6 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,8 @@ use futures::{
     stream::{self, BoxStream},
 };
 use patchkit_core::{
-    AccountId, Error, ErrorKind, NodeSelector, Reachability, Region, ResourceGroupName, Result,
+    AccountId, Error, ErrorKind, NodeSelector, PowerState, Reachability, Region, ResourceGroupName,
+    Result,
 };
 use serde_json::Value;
 
@@ -21,11 +22,11 @@ use super::{
     query::{Ask, Columns, SET, Whole},
 };
 use crate::{
-    Machine, UpdateManager,
+    Machine, MachineKind, UpdateManager,
     client::Client,
     convert::node::{self, Place, text},
     error::PROVIDER,
-    graph::literals,
+    graph::{BATCH, literals},
     ids::{EVERYWHERE, scope},
     listing::{each_once, sound, until_error},
 };
@@ -88,9 +89,9 @@ impl Client {
         if silent.is_empty() {
             return Ok(Vec::new());
         }
-        let query = "resourcecontainers\n| summarize id = take_any(id) by subscriptionId";
+        let query = "resourcecontainers\n| summarize count() by subscriptionId";
         let there: BTreeSet<String> = self
-            .graph(query.to_owned(), &silent)
+            .summary(query.to_owned(), &silent, BATCH)
             .map_ok(|row| text(&row, "/subscriptionId").unwrap_or_default().to_ascii_lowercase())
             .try_collect()
             .await?;
@@ -189,9 +190,9 @@ impl Client {
     async fn with_agent(self: Arc<Self>, machine: Result<Machine>) -> Result<Machine> {
         let mut machine = machine?;
         let node = &machine.node;
-        let silent = node.power == patchkit_core::PowerState::Running
+        let silent = node.power == PowerState::Running
             && node.reachability == Reachability::Unknown
-            && machine.kind == crate::MachineKind::Vm;
+            && machine.kind == MachineKind::Vm;
         if silent {
             match self.instance_view(&node.id).await {
                 Ok(view) => node::add_agent(&mut machine.node, &view),

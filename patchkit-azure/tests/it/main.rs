@@ -10,6 +10,7 @@ mod credential;
 mod fault;
 mod fleet;
 mod harness;
+mod log;
 mod power;
 mod resource_group;
 mod scale_set;
