@@ -83,21 +83,21 @@ impl Client {
     ) -> Result<Vec<Error>> {
         let key = |id: &AccountId| id.as_str().to_ascii_lowercase();
         let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
-        let all = subscriptions.len();
-        let silent: Vec<AccountId> =
-            subscriptions.into_iter().filter(|it| !seen.contains(&key(it))).collect();
-        if silent.is_empty() {
+        if subscriptions.iter().all(|it| seen.contains(&key(it))) {
             return Ok(Vec::new());
         }
+        // Of all of them: where each one that a query names is hidden, it is refused as a whole.
         let query = "resourcecontainers\n| summarize count() by subscriptionId";
         let there: BTreeSet<String> = self
-            .summary(query.to_owned(), &silent, BATCH)
+            .summary(query.to_owned(), &subscriptions, BATCH)
             .map_ok(|row| text(&row, "/subscriptionId").unwrap_or_default().to_ascii_lowercase())
             .try_collect()
             .await?;
-        let hidden: Vec<&AccountId> =
-            silent.iter().filter(|it| !there.contains(&key(it))).collect();
-        if hidden.len() == all {
+        let hidden: Vec<&AccountId> = subscriptions
+            .iter()
+            .filter(|it| !seen.contains(&key(it)) && !there.contains(&key(it)))
+            .collect();
+        if hidden.len() == subscriptions.len() {
             return Err(unseen(hidden.first().copied()));
         }
         let mut errors = Vec::new();
