@@ -191,3 +191,6 @@ impl Client {
         self.subscriptions().filter(held).cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
