@@ -98,7 +98,8 @@ impl UpdateManager {
     ) -> BoxStream<'static, Result<(Machine, NodeCompliance)>> {
         let now = self.client.now();
         let judged = move |(machine, findings): (Machine, Findings)| {
-            let known = findings.summary(machine.node.id.clone(), now);
+            let mut known = findings.summary(machine.node.id.clone(), now);
+            known.group = machine.node.patch_group();
             (machine, known)
         };
         self.known(selector).map_ok(judged).boxed()

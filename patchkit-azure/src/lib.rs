@@ -2,8 +2,8 @@
 //!
 //! [`UpdateManager`] is the provider of some subscriptions of one tenant, in all their locations: virtual
 //! machines, instances of scale sets, and machines elsewhere that Azure Arc connects. It implements
-//! [`Fleet`](patchkit_core::Fleet). The workflows of `patchkit_core` run over it, alone or in an
-//! [`Estate`](patchkit_core::Estate) with others.
+//! [`Fleet`](patchkit_core::Fleet) and [`ComplianceReport`](patchkit_core::ComplianceReport). The
+//! workflows of `patchkit_core` run over it, alone or in an [`Estate`](patchkit_core::Estate) with others.
 //!
 //! ```no_run
 //! use futures::TryStreamExt;

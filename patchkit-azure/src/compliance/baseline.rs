@@ -148,16 +148,18 @@ impl Judge {
         (machine, findings): (Machine, Findings),
         missing: &mut Missing,
     ) -> Result<NodeCompliance> {
-        let node = machine.node.id;
+        let (group, node) = (machine.node.patch_group(), machine.node.id);
         let patches = missing
             .take(&node)
             .map_err(|error| error.with_scope(node.scope().clone()).with_node(node.clone()))?;
         let system = &machine.node.operating_system;
         let its = self.baselines.iter().find(|it| it.baseline().operating_system == *system);
-        Ok(match its {
+        let mut known = match its {
             None => NodeCompliance::unknown(node),
             Some(baseline) => self.held(node, &findings, &patches, baseline),
-        })
+        };
+        known.group = group;
+        Ok(known)
     }
 
     /// The compliance of a node that is held against a baseline.

@@ -1,6 +1,6 @@
 //! What was last installed on machines.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use futures::TryStreamExt;
 use patchkit_core::{AccountId, NodeId, Result};
@@ -25,20 +25,21 @@ const LAST: &str = "summarize arg_max(began, id, properties) by machine\n\
 
 /// The query for the last installations: of all machines, or of some.
 fn query(nodes: Option<&[NodeId]>) -> String {
-    let mut query = "patchinstallationresources\n\
-        | where type in~ ('microsoft.compute/virtualmachines/patchinstallationresults', \
-        'microsoft.hybridcompute/machines/patchinstallationresults')\n\
-        | extend machine = tostring(split(tolower(id), '/patchinstallationresults/')[0]), \
-        began = todatetime(properties.startDateTime)\n"
-        .to_owned();
-    if let Some(nodes) = nodes {
-        let ids: Vec<String> =
-            nodes.iter().map(|node| node.resource().to_ascii_lowercase()).collect();
-        let ids = literals(ids.iter().map(String::as_str));
-        // Writing into a text does not fail.
-        let _ = writeln!(query, "| where machine in {ids}");
-    }
-    query + "| " + LAST
+    let these = match nodes {
+        None => String::new(),
+        Some(nodes) => {
+            let ids = nodes.iter().map(|node| node.resource().to_ascii_lowercase());
+            let ids: Vec<String> = ids.collect();
+            format!("| where machine in {}\n", literals(ids.iter().map(String::as_str)))
+        }
+    };
+    format!(
+        "patchinstallationresources\n\
+         | where type in~ ('microsoft.compute/virtualmachines/patchinstallationresults', \
+         'microsoft.hybridcompute/machines/patchinstallationresults')\n\
+         | extend machine = tostring(split(tolower(id), '/patchinstallationresults/')[0]), \
+         began = todatetime(properties.startDateTime)\n{these}| {LAST}"
+    )
 }
 
 impl Client {

@@ -34,6 +34,8 @@ enum Outcome {
 enum Reboot {
     Pending,
     NotPending,
+    /// Nobody says.
+    Untold,
 }
 
 /// How many patches there are to be had.
@@ -60,15 +62,16 @@ impl Assessment {
         };
         let reboot = match row["rebootPending"].as_bool() {
             Some(true) => Reboot::Pending,
-            _ => Reboot::NotPending,
+            Some(false) => Reboot::NotPending,
+            None => Reboot::Untold,
         };
         let available = Available::read(operation, &row["available"])?;
         Ok(Some(Self { at, outcome, reboot, available }))
     }
 
-    /// Whether nothing that it says hides something missing.
+    /// Whether it tells all that makes a machine compliant.
     pub(crate) fn is_whole(&self) -> bool {
-        self.outcome == Outcome::Whole && self.available.is_some()
+        self.outcome == Outcome::Whole && self.available.is_some() && self.reboot != Reboot::Untold
     }
 }
 
@@ -132,13 +135,15 @@ impl Installation {
             activity: activity.ok_or_else(|| lost("id"))?.to_owned(),
             began,
             changed: time(operation, row, "/changed")?.unwrap_or(began),
-            progress: match text(row, "/status").is_some_and(running) {
-                true => Progress::Running,
-                false => Progress::Over,
+            progress: if text(row, "/status").is_some_and(running) {
+                Progress::Running
+            } else {
+                Progress::Over
             },
-            reboot: match text(row, "/reboot").is_some_and(waits) {
-                true => Reboot::Pending,
-                false => Reboot::NotPending,
+            reboot: if text(row, "/reboot").is_some_and(waits) {
+                Reboot::Pending
+            } else {
+                Reboot::NotPending
             },
             installed: count("installed")?,
             failed: count("failed")?,

@@ -51,6 +51,8 @@ fn nothing_urgent_missing_and_no_reboot_pending_is_compliant() {
     for (name, value, status) in [
         ("rebootPending", json!(false), Compliant),
         ("rebootPending", json!(true), NonCompliant),
+        ("rebootPending", Value::Null, Unknown),
+        ("rebootPending", json!("LearnedLater"), Unknown),
         ("available", json!({"critical": 1}), NonCompliant),
         ("available", json!({"security": "2"}), NonCompliant),
         ("available", json!({"other": 7, "quantum": 1}), Compliant),
