@@ -179,12 +179,13 @@ impl Subscriptions {
         }
     }
 }
-    client: Arc<Client>,
-    builder: UpdateManagerBuilder,
+
+/// A tenant that is to be opened.
 struct Tenant {
     name: String,
     named: BTreeMap<String, AccountId>,
     client: Arc<Client>,
+    builder: UpdateManagerBuilder,
     asked: Subscriptions,
 }
 
@@ -377,7 +378,9 @@ mod tests {
     fn listed(canned: &Arc<Canned>) -> Vec<Answer> {
         let client = canned.provider(Tokens::Same).client;
         let asked = Subscriptions::new().without_subscriptions(["S-3".parse().unwrap()]);
-        let tenant = Tenant { name: "t".to_owned(), named: BTreeMap::new(), client, asked };
+        let builder = canned.builder(Tokens::Same);
+        let (name, named) = ("t".to_owned(), BTreeMap::new());
+        let tenant = Tenant { name, named, client, builder, asked };
         block_on(Arc::new(tenant).find())
     }
 

@@ -2,7 +2,7 @@
 //! listing.
 
 mod machines;
-mod query;
+pub(crate) mod query;
 mod scale_set;
 mod schedules;
 
@@ -83,7 +83,8 @@ impl Fleet for UpdateManager {
     }
 
     fn nodes(&self, selector: &NodeSelector) -> BoxStream<'static, Result<ManagedNode>> {
-        self.with_schedules(self.machines(selector).map_ok(|machine| machine.node).boxed())
+        let nodes = self.machines(selector).map_ok(|machine| machine.node).boxed();
+        self.with_schedules(nodes, |node| node)
     }
 
     async fn statuses(&self, nodes: &[NodeId]) -> PerNode<NodeStatus> {

@@ -2,9 +2,11 @@
 //!
 //! [`UpdateManager`] is the provider of some subscriptions of one tenant, in all their locations: virtual
 //! machines, instances of scale sets, and machines elsewhere that Azure Arc connects. It implements
-//! [`Fleet`](patchkit_core::Fleet), [`Baseline`](patchkit_core::Baseline) and
-//! [`PatchGroup`](patchkit_core::PatchGroup). The workflows of `patchkit_core` run over it, alone or in an
-//! [`Estate`](patchkit_core::Estate) with others.
+//! [`Fleet`](patchkit_core::Fleet), [`Baseline`](patchkit_core::Baseline),
+//! [`PatchGroup`](patchkit_core::PatchGroup) and
+//! [`ComplianceReport`](patchkit_core::ComplianceReport). The workflows of `patchkit_core` run over it,
+//! alone, in an [`Estate`](patchkit_core::Estate) with others, or as the host of machines that Systems
+//! Manager patches ([`LinkedFleet`](patchkit_core::LinkedFleet)).
 //!
 //! ```no_run
 //! use futures::TryStreamExt;
@@ -43,6 +45,7 @@ mod arbitrary;
 mod baseline;
 mod bridge;
 mod client;
+mod compliance;
 mod config;
 mod convert;
 mod credential;
@@ -61,6 +64,7 @@ mod maintenance;
 mod manager;
 mod power;
 mod preflight;
+mod provider;
 mod role;
 mod schedule;
 mod session;
@@ -70,6 +74,7 @@ mod tags;
 mod testing;
 
 pub use baseline::{InstallParameters, Lack, Selection, install_parameters, what_azure_lacks};
+pub use compliance::Refresh;
 pub use config::{Cloud, PlainHttp, UpdateManagerBuilder};
 pub use estate::{OpenedEstate, Subscriptions, UnopenedScope};
 pub use ids::MachineKind;

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use patchkit_core::VirtualClock;
 use serde_json::Value;
 
-use crate::{CallBudget, UpdateManager};
+use crate::{CallBudget, UpdateManager, UpdateManagerBuilder};
 
 pub(crate) const SUBSCRIPTION: &str = "s-1";
 
@@ -70,6 +70,10 @@ impl Canned {
 
     /// The provider of one subscription, with the retries that everyone has.
     pub(crate) fn provider(self: &Arc<Self>, tokens: Tokens) -> UpdateManager {
+        self.builder(tokens).build().unwrap()
+    }
+
+    pub(crate) fn builder(self: &Arc<Self>, tokens: Tokens) -> UpdateManagerBuilder {
         let transport: Arc<dyn Policy> = Arc::<Self>::clone(self);
         let options = ClientOptions {
             transport: Some(Transport::with_policy(transport)),
@@ -80,8 +84,6 @@ impl Canned {
             .with_clock(VirtualClock::manual(Timestamp::UNIX_EPOCH))
             .with_budget(CallBudget::unlimited())
             .with_client_options(options)
-            .build()
-            .unwrap()
     }
 }
 

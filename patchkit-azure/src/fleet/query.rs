@@ -32,11 +32,35 @@ const COLUMNS: &str = "project id, name, type, location, tags, \
     arcOsType = properties.osType, arcOsName = properties.osName, \
     arcOsVersion = properties.osVersion";
 
+/// What was found when a machine was looked at last, put to it where there is such a thing.
+///
+/// A query may join the tables of patches with that of machines once ("Understanding the Azure Resource
+/// Graph query language": of three joins one may be cross-table). Ids come in any case, and `split` tells
+/// case apart.
+const ASSESSMENT: &str = "extend key = tolower(id)\n\
+    | join kind=leftouter (patchassessmentresources\n  \
+    | where type in~ ('microsoft.compute/virtualmachines/patchassessmentresults', \
+    'microsoft.hybridcompute/machines/patchassessmentresults')\n  \
+    | project key = tostring(split(tolower(id), '/patchassessmentresults/')[0]), \
+    assessedAt = properties.lastModifiedDateTime, assessment = properties.status, \
+    rebootPending = properties.rebootPending, \
+    available = properties.availablePatchCountByClassification) on key\n\
+    | project-away key, key1";
+
 /// As many ids are asked for in one query: a query is a text with a limit.
-const MOST_IDS: usize = 200;
+pub(crate) const MOST_IDS: usize = 200;
 
 /// As many values of a criterion are sent along; more are left to the comparison at the end.
 const MOST_VALUES: usize = 100;
+
+/// What is asked of each machine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Columns {
+    /// What it is.
+    Machine,
+    /// That, and what its last assessment found.
+    Assessment,
+}
 
 /// A listing as it is asked for: in which subscriptions, by which queries.
 #[derive(Clone, Debug)]
@@ -56,7 +80,7 @@ pub(super) enum Whole {
 
 impl Ask {
     /// What is asked for a selector; none where it can take nothing.
-    pub(super) fn of(client: &Client, selector: &NodeSelector) -> Option<Self> {
+    pub(super) fn of(client: &Client, selector: &NodeSelector, columns: Columns) -> Option<Self> {
         let nothing = selector.tags.values().any(BTreeSet::is_empty)
             || is_empty(selector.groups.as_ref())
             || is_empty(selector.resource_groups.as_ref())
@@ -85,8 +109,10 @@ impl Ask {
             return None;
         }
         let queries = match &ids {
-            None => vec![query(selector, None)],
-            Some(ids) => ids.chunks(MOST_IDS).map(|ids| query(selector, Some(ids))).collect(),
+            None => vec![query(selector, None, columns)],
+            Some(ids) => {
+                ids.chunks(MOST_IDS).map(|ids| query(selector, Some(ids), columns)).collect()
+            }
         };
         let whole = if ids.is_some() { Whole::Nodes } else { Whole::Subscriptions };
         Some(Self { subscriptions, groups: selector.resource_groups.clone(), queries, whole })
@@ -99,7 +125,7 @@ fn is_empty<T>(set: Option<&BTreeSet<T>>) -> bool {
 
 /// The query for the machines of a selector. Its criteria narrow the answer where Azure means by them
 /// what PatchKit does, and every row is compared with the selector at the end in any case.
-fn query(selector: &NodeSelector, ids: Option<&[MachineId]>) -> String {
+fn query(selector: &NodeSelector, ids: Option<&[MachineId]>, columns: Columns) -> String {
     let mut lines = vec!["resources".to_owned()];
     // The instances of a uniform scale set are in no table: the set stands for them.
     // Those that were made before there was a choice have no mode, and are uniform.
@@ -135,6 +161,9 @@ fn query(selector: &NodeSelector, ids: Option<&[MachineId]>) -> String {
         lines.extend(of_systems(systems).map(|of| of_machines(&of)));
     }
     lines.push(COLUMNS.to_owned());
+    if columns == Columns::Assessment {
+        lines.push(ASSESSMENT.to_owned());
+    }
     // Pages of what is in no order may overlap.
     lines.push("order by id asc".to_owned());
     lines.join("\n| ")
@@ -202,7 +231,7 @@ mod tests {
     #[test]
     fn a_value_from_outside_stays_a_text_in_the_query() {
         let selector = NodeSelector::all().with_tag("it's", ["' or true //"]);
-        let query = query(&selector, None);
+        let query = query(&selector, None, Columns::Machine);
         assert!(query.contains(r"tostring(tags['it\'s']) in ('\' or true //')"), "{query}");
     }
 

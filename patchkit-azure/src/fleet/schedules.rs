@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use futures::{
-    StreamExt, TryStreamExt,
+    StreamExt,
     lock::Mutex,
     stream::{self, BoxStream},
 };
@@ -26,17 +26,26 @@ impl fmt::Debug for Schedules {
 }
 
 impl UpdateManager {
-    /// Adds to the nodes of a listing by which schedules Azure patches them.
-    pub(super) fn with_schedules(
+    /// Adds to the nodes of a listing by which schedules Azure patches them. They are asked for when
+    /// there is a node, and once.
+    pub(crate) fn with_schedules<T: Send + 'static>(
         &self,
-        nodes: BoxStream<'static, Result<ManagedNode>>,
-    ) -> BoxStream<'static, Result<ManagedNode>> {
-        let manager = self.clone();
-        let all = async move {
-            let assignments = manager.known_assignments().await;
-            nodes.map_ok(move |node| scheduled(node, &assignments))
-        };
-        stream::once(all).flatten().boxed()
+        rows: BoxStream<'static, Result<T>>,
+        node: fn(&mut T) -> &mut ManagedNode,
+    ) -> BoxStream<'static, Result<T>> {
+        let state = (rows, self.clone(), None);
+        stream::unfold(state, move |(mut rows, manager, mut known)| async move {
+            let mut row = rows.next().await?;
+            if let Ok(row) = &mut row {
+                let known = match &mut known {
+                    Some(known) => known,
+                    none => none.insert(manager.known_assignments().await),
+                };
+                schedule(node(row), known);
+            }
+            Some((row, (rows, manager, known)))
+        })
+        .boxed()
     }
 
     async fn known_assignments(&self) -> Result<Arc<Assignments>> {
@@ -55,11 +64,10 @@ impl UpdateManager {
 
 /// A machine of whose schedules nothing is known may be patched by any: plans refuse it as they do one
 /// that has some.
-fn scheduled(mut node: ManagedNode, assignments: &Result<Arc<Assignments>>) -> ManagedNode {
+fn schedule(node: &mut ManagedNode, assignments: &Result<Arc<Assignments>>) {
     let unknown = |error: &Error| BTreeSet::from([format!("unknown: {}", error.message())]);
     node.schedules = match assignments {
-        Ok(known) => known.live(&node).unwrap_or_else(|error| unknown(&error)),
+        Ok(known) => known.live(node).unwrap_or_else(|error| unknown(&error)),
         Err(error) => unknown(error),
     };
-    node
 }

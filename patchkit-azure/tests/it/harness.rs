@@ -12,7 +12,7 @@ use patchkit_core::{
     ResourceGroupName,
 };
 use patchkit_testkit::{
-    Harness, NodeSeed, PatchSeed, Scanned, Trouble, TroubleKind,
+    Harness, Membership, NodeSeed, PatchSeed, Scanned, Trouble, TroubleKind,
     cloud::{Agent, Fault, FaultKind, NodeChange, NodeSpec, PatchSpec, Power, World},
 };
 
@@ -57,7 +57,7 @@ impl Harness for AzureHarness {
     }
 
     fn compliance(&self) -> Arc<dyn ComplianceReport> {
-        panic!("the fleet's cases ask for no compliance")
+        Arc::new(self.tested.clone())
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
@@ -105,9 +105,10 @@ impl Harness for AzureHarness {
     async fn add_node(&self, seed: NodeSeed) -> NodeId {
         let os = seed.operating_system.clone();
         // Nobody checks whether a machine may be patched: its access is of no consequence.
+        let group = seed.resource_group.as_ref().map_or(GROUP, ResourceGroupName::as_str);
         let mut spec = match seed.origin {
-            NodeOrigin::Cloud => NodeSpec::vm(os, SUBSCRIPTION, GROUP),
-            _ => NodeSpec::arc(os, SUBSCRIPTION, GROUP),
+            NodeOrigin::Cloud => NodeSpec::vm(os, SUBSCRIPTION, group),
+            _ => NodeSpec::arc(os, SUBSCRIPTION, group),
         };
         spec = spec.with_power(match seed.power {
             PowerState::Stopped => Power::Stopped,
@@ -147,6 +148,10 @@ impl Harness for AzureHarness {
 
     async fn add_registration(&self, group: &PatchGroupName, baseline: &BaselineId) {
         self.seeder.register(group, baseline).await.expect("a registration");
+    }
+
+    fn membership(&self) -> Membership {
+        Membership::One
     }
 
     async fn add_resource_group(&self, _: &ResourceGroupName, _: &[NodeId]) {

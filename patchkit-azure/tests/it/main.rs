@@ -5,7 +5,9 @@
 mod arm;
 mod baseline;
 mod cloud;
+mod compliance;
 mod conformance;
+mod cost;
 mod credential;
 mod estate;
 mod fault;

@@ -196,7 +196,12 @@ pub(super) fn plan(script: &Script) -> Result<(Vec<Node>, Plan), QueryError> {
         nodes.push(node);
         lets.push((name.clone(), kind));
     }
-    let planner = Planner { lets: &lets, tables: Flag::new(0), expands: Flag::new(0) };
+    let planner = Planner {
+        lets: &lets,
+        tables: Flag::new(0),
+        expands: Flag::new(0),
+        crossed: RefCell::default(),
+    };
     let mut plan = planner.pipeline(&script.pipeline)?;
     plan.show_unseen();
     Ok((nodes, plan))
@@ -206,10 +211,13 @@ struct Planner<'s> {
     lets: &'s [(String, Type)],
     tables: Flag<usize>,
     expands: Flag<usize>,
+    /// The pairs of tables that are joined across.
+    crossed: RefCell<Vec<[Table; 2]>>,
 }
 
 /// A pipeline in the making.
 struct Draft {
+    table: Table,
     columns: Vec<Column>,
     steps: Vec<Step>,
     touched: RefCell<Vec<usize>>,
@@ -221,6 +229,7 @@ impl Planner<'_> {
         let table =
             Table::named(&pipeline.table).ok_or_else(|| QueryError::table(&pipeline.table))?;
         let mut draft = Draft {
+            table,
             columns: COLUMNS.iter().map(|(name, kind)| Column::new(*name, *kind)).collect(),
             steps: Vec::new(),
             touched: RefCell::default(),

@@ -4,7 +4,7 @@ use std::cell::Cell as Flag;
 
 use super::{
     super::{
-        QueryError,
+        QueryError, Table,
         ast::{JoinKind, Pipeline, UnionKind},
         value::Type,
     },
@@ -21,6 +21,7 @@ impl Planner<'_> {
     ) -> Result<(), QueryError> {
         count_up(&self.tables, MAX_TABLES, "join")?;
         let right = self.pipeline(right)?;
+        self.cross(draft.table, right.table)?;
         self.scope(draft, "join").touch_all();
         let (mut left_keys, mut right_keys) = (Vec::new(), Vec::new());
         for (left_name, right_name) in on {
@@ -54,6 +55,21 @@ impl Planner<'_> {
         }
         let right = Box::new(right);
         draft.close(Step::Join { kind, right, left_keys, right_keys, widths }, columns);
+        Ok(())
+    }
+
+    /// Of the joins of a query, "one of which might be a cross-table `join`. If all cross-table `join`
+    /// use is between Resource and ResourceContainers, then three" (query-language.md).
+    fn cross(&self, left: Table, right: Table) -> Result<(), QueryError> {
+        if left == right {
+            return Ok(());
+        }
+        let mut crossed = self.crossed.borrow_mut();
+        crossed.push([left, right]);
+        let usual = [Table::Resources, Table::ResourceContainers];
+        if crossed.len() > 1 && crossed.iter().flatten().any(|table| !usual.contains(table)) {
+            return Err(remote_tables("The query joins more than one other table.".to_owned()));
+        }
         Ok(())
     }
 
@@ -110,9 +126,12 @@ impl Planner<'_> {
 pub(super) fn count_up(count: &Flag<usize>, most: usize, operator: &str) -> Result<(), QueryError> {
     count.set(count.get() + 1);
     if count.get() > most {
-        // The one code that public reports name for this limit.
-        let message = format!("The query has more than {most} {operator} operators.");
-        return Err(QueryError::limit("DisallowedMaxNumberOfRemoteTables", message));
+        return Err(remote_tables(format!("The query has more than {most} {operator} operators.")));
     }
     Ok(())
+}
+
+/// The one code that public reports name for these limits.
+fn remote_tables(message: String) -> QueryError {
+    QueryError::limit("DisallowedMaxNumberOfRemoteTables", message)
 }

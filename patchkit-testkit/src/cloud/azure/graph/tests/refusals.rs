@@ -99,6 +99,30 @@ fn operators_of_other_kusto_services_are_refused_by_name() {
     code("resources | parse kind=regex id with *", "InvalidQueryLanguage");
 }
 
+// "one of which might be a cross-table `join`" (query-language.md).
+#[test]
+fn a_second_table_is_joined_across_only_where_it_is_that_of_containers() {
+    let join = |table: &str| format!("| join kind=leftouter ({table} | project id) on id ");
+    let (assessed, installed) =
+        (join("patchassessmentresources"), join("patchinstallationresources"));
+    let (containers, own) = (join("resourcecontainers"), join("resources"));
+    for (joins, taken) in [
+        (vec![&assessed], true),
+        (vec![&assessed, &own], true),
+        (vec![&containers, &containers, &containers], true),
+        (vec![&assessed, &installed], false),
+        (vec![&assessed, &assessed], false),
+        (vec![&assessed, &containers], false),
+    ] {
+        let query = joins.into_iter().fold("resources ".to_owned(), |query, join| query + join);
+        if taken {
+            assert!(ask(&query).is_ok(), "{query}");
+        } else {
+            code(&query, "DisallowedMaxNumberOfRemoteTables");
+        }
+    }
+}
+
 #[test]
 fn unknown_tables_are_refused_by_name_alone() {
     let error = ask("advisorresources | take 1").unwrap_err();
