@@ -148,27 +148,23 @@ pub(crate) fn shown(text: &str) -> String {
         if word.is_empty() {
             continue;
         }
-        if line.len() + word.len().min(MOST_SHOWN) > MOST_SHOWN {
-            line.push('…');
-            break;
-        }
         if !line.is_empty() {
             line.push(' ');
         }
-        match (word.find("://"), word.find("eyJ")) {
-            (Some(_), _) => match word.find(['?', '#']) {
-                Some(query) => {
-                    line.push_str(&word[..query]);
-                    line.push_str("?…");
-                }
-                None => line.push_str(word),
-            },
+        let cut = match (word.find("://"), word.find("eyJ")) {
+            (Some(_), _) => word.find(['?', '#']),
             // Where a token of JSON begins, in base64.
-            (None, Some(token)) => {
-                line.push_str(&word[..token]);
-                line.push('…');
-            }
-            (None, None) => line.push_str(word),
+            (None, token) => token,
+        };
+        line.push_str(&word[..cut.unwrap_or(word.len())]);
+        if cut.is_some() {
+            line.push('…');
+        }
+        if line.len() > MOST_SHOWN {
+            let end = (0..=MOST_SHOWN).rev().find(|at| line.is_char_boundary(*at));
+            line.truncate(end.unwrap_or_default());
+            line.push('…');
+            break;
         }
     }
     line
@@ -318,7 +314,7 @@ mod tests {
                     'eyJhbGciOiJSUzI1NiJ9.e30.c2ln'\nand more";
         let line = shown(text);
         assert!(!line.contains("secret") && !line.contains("eyJ"), "{line}");
-        assert!(line.starts_with("error for (https://management.azure.com/operations/1?…"));
+        assert!(line.starts_with("error for (https://management.azure.com/operations/1…"));
         assert!(line.ends_with("and more"), "{line}");
     }
 

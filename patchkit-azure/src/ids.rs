@@ -3,11 +3,13 @@
 use std::fmt;
 
 use patchkit_core::{AccountId, NodeId, Region, Result, Scope};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{PROVIDER, invalid};
 
 /// The machines that Azure patches, or could.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MachineKind {
     /// A virtual machine, on its own or in a flexible scale set.

@@ -1,0 +1,3 @@
+//! What Azure sends, as PatchKit's own data.
+
+pub(crate) mod node;

@@ -1,0 +1,215 @@
+//! The nodes of some subscriptions: virtual machines, instances of scale sets and Arc machines as one
+//! listing.
+
+mod machines;
+mod query;
+mod scale_set;
+
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+
+use async_trait::async_trait;
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
+use patchkit_core::{
+    AccessChange, AccessGrant, Capabilities, Error, Fleet, ManagedNode, NodeAccess, NodeId,
+    NodeSelector, NodeStatus, OperationId, PatchOperation, PatchRequest, PerNode, PowerTarget,
+    Result, Scope, SubmitToken, TagChange, Tags,
+};
+use serde_json::Value;
+
+use crate::{
+    MachineKind, UpdateManager,
+    bridge::reply,
+    client::Client,
+    convert,
+    error::{Call, PROVIDER},
+    ids::scope,
+    limit::{Charge, Quota},
+};
+
+/// How many calls about single machines are under way at once. The budget paces them; this bounds
+/// memory.
+pub(crate) const AT_ONCE: usize = 8;
+
+/// As many nodes as one operation takes, and as are asked one by one for their status.
+const FEW: usize = 50;
+
+const ARC_VERSION: &str = "2024-07-10";
+
+/// The nodes of some subscriptions.
+///
+/// # Behavior
+/// - A listing is a query of Resource Graph for each thousand machines, which lags some minutes behind:
+///   power and tags are as it knows them. It asks a machine itself only where that one runs and nothing
+///   is known of its agent.
+/// - [`statuses`](Fleet::statuses) of up to fifty nodes are read from each machine, and of the moment;
+///   of more at once they are Resource Graph's. Who waits for power asks for fifty at a time.
+/// - Instances of flexible scale sets are virtual machines. Those of uniform ones are listed, and
+///   neither patched nor started nor stopped: their set does that.
+/// - An Arc machine's power is unknown, and `Unsupported` to change.
+/// - A subscription of which nothing can be seen is an error of the scope `azure/<subscription>/global`,
+///   or of each location that the selector names.
+/// - A row that cannot be read is an error of its node's scope.
+/// - A resource group is Azure's own; it must be in one of the subscriptions.
+/// - Access is not checked: a VM's agent needs no identity for being patched.
+#[async_trait]
+impl Fleet for UpdateManager {
+    fn provider(&self) -> &'static str {
+        PROVIDER
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut can = Capabilities::read_only();
+        can.power = true;
+        can.deallocate = true;
+        can.tags = true;
+        can.resource_groups = true;
+        can.max_nodes_per_operation = NonZeroUsize::new(FEW).unwrap_or(NonZeroUsize::MIN);
+        can
+    }
+
+    fn nodes(&self, selector: &NodeSelector) -> BoxStream<'static, Result<ManagedNode>> {
+        self.machines(selector).map_ok(|machine| machine.node).boxed()
+    }
+
+    async fn statuses(&self, nodes: &[NodeId]) -> PerNode<NodeStatus> {
+        let known = if nodes.len() > FEW { self.survey(nodes).await } else { BTreeMap::new() };
+        let client = &self.client;
+        let read = |node: NodeId| {
+            let known = known.get(&node).cloned();
+            async move {
+                let status = match known {
+                    Some(status) => Ok(status),
+                    None => client.status(&node).await,
+                };
+                (node, status)
+            }
+        };
+        stream::iter(nodes.to_vec()).map(read).buffered(AT_ONCE).collect().await
+    }
+
+    async fn set_power(&self, nodes: &[NodeId], target: PowerTarget) -> PerNode<()> {
+        self.change_power(nodes, target).await
+    }
+
+    async fn access(&self, _: &NodeId) -> Result<NodeAccess> {
+        Err(Error::unsupported(PROVIDER, "access"))
+    }
+
+    async fn grant_access(&self, _: &NodeId, _: &AccessGrant) -> Result<AccessChange> {
+        Err(Error::unsupported(PROVIDER, "grant_access"))
+    }
+
+    async fn revert_access(&self, _: &AccessChange) -> Result<()> {
+        Err(Error::unsupported(PROVIDER, "revert_access"))
+    }
+
+    async fn merge_tags(&self, node: &NodeId, tags: &Tags) -> Result<TagChange> {
+        self.merge_node_tags(node, tags).await
+    }
+
+    async fn revert_tags(&self, change: &TagChange) -> Result<()> {
+        self.revert_node_tags(change).await
+    }
+
+    async fn submit(&self, _: PatchRequest) -> Result<OperationId> {
+        Err(Error::unsupported(PROVIDER, "submit"))
+    }
+
+    async fn find_operation(&self, _: &SubmitToken, _: &[NodeId]) -> Result<Option<OperationId>> {
+        Err(Error::unsupported(PROVIDER, "find_operation"))
+    }
+
+    async fn operation(&self, _: &OperationId) -> Result<PatchOperation> {
+        Err(Error::unsupported(PROVIDER, "operation"))
+    }
+
+    async fn cancel(&self, _: &OperationId) -> Result<()> {
+        Err(Error::unsupported(PROVIDER, "cancel"))
+    }
+}
+
+impl UpdateManager {
+    /// The scopes that have machines: for an [`Estate`](patchkit_core::Estate).
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `Unauthenticated`, `Throttled`, `Malformed`.
+    pub async fn scopes(&self) -> Result<Vec<Scope>> {
+        let query = "resources\n\
+                     | where type in~ ('microsoft.compute/virtualmachines', \
+                     'microsoft.compute/virtualmachinescalesets', 'microsoft.hybridcompute/machines')\n\
+                     | summarize id = take_any(id) by subscriptionId, location";
+        let subscriptions = self.subscriptions();
+        let mut rows = self.client.graph(query.to_owned(), &subscriptions);
+        let mut scopes = std::collections::BTreeSet::new();
+        while let Some(row) = rows.try_next().await? {
+            let part = |path| convert::node::text(&row, path).unwrap_or_default();
+            if let Some(subscription) = self.client.subscription(part("/subscriptionId")) {
+                scopes.insert(scope(subscription, part("/location"))?);
+            }
+        }
+        Ok(scopes.into_iter().collect())
+    }
+
+    /// What Resource Graph knows of many nodes. Where it fails, nothing: each is then asked itself.
+    async fn survey(&self, nodes: &[NodeId]) -> BTreeMap<NodeId, NodeStatus> {
+        let mut known = BTreeMap::new();
+        let mut listing = self.machines(&NodeSelector::ids(nodes.iter().cloned()));
+        while let Some(machine) = listing.next().await {
+            match machine {
+                Ok(machine) => {
+                    let ManagedNode { id, power, reachability, agent_version, observed_at, .. } =
+                        machine.node;
+                    let mut status = NodeStatus::new(power, reachability, observed_at);
+                    status.agent_version = agent_version;
+                    known.insert(id, status);
+                }
+                Err(error) => tracing::debug!(%error, "statuses are read one by one"),
+            }
+        }
+        known
+    }
+}
+
+impl Client {
+    /// The status of one machine, by itself.
+    async fn status(self: &Arc<Self>, node: &NodeId) -> Result<NodeStatus> {
+        let machine = self.machine("statuses", node)?;
+        let named = |error: Error| error.with_node(node.clone());
+        if machine.kind != MachineKind::Arc {
+            let view = self.instance_view(node).await?;
+            return Ok(convert::node::status(&view, self.now()));
+        }
+        const OPERATION: &str = "Machines_Get";
+        let url = self.url(&machine.to_string(), ARC_VERSION);
+        let reply = self.get(OPERATION, Charge::door(&machine.subscription), url).await;
+        let body = reply.and_then(|reply| reply.value(OPERATION)).map_err(named)?;
+        Ok(convert::node::arc_status(&body["properties"], self.now()))
+    }
+
+    /// What a virtual machine or an instance of a scale set does at the moment.
+    pub(crate) async fn instance_view(self: &Arc<Self>, node: &NodeId) -> Result<Value> {
+        let machine = self.machine("instance_view", node)?;
+        let charge = Charge::on(Quota::LowCostGet, node);
+        let named = |error: Error| error.with_node(node.clone());
+        let (group, name, of) = (machine.group, machine.name, machine.subscription);
+        match machine.instance {
+            None => {
+                let operation = "VirtualMachines_InstanceView";
+                let call = Call::Read(operation);
+                let client = self.compute(call, charge)?.virtual_machines_client();
+                let sent = client.instance_view(group, name, of).send();
+                reply(call, sent).await.and_then(|reply| reply.value(operation)).map_err(named)
+            }
+            Some(instance) => {
+                let operation = "VirtualMachineScaleSetVMs_GetInstanceView";
+                let call = Call::Read(operation);
+                let client = self.compute(call, charge)?.virtual_machine_scale_set_v_ms_client();
+                let sent = client.get_instance_view(group, name, instance, of).send();
+                reply(call, sent).await.and_then(|reply| reply.value(operation)).map_err(named)
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The instances of uniform scale sets, which neither Resource Graph nor the list of machines has.
+
+use std::sync::Arc;
+
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use patchkit_core::{AccountId, ErrorKind, NodeId, Result};
+use serde_json::{Value, json};
+
+use crate::{
+    Machine,
+    client::Client,
+    convert::node::{self, Place, text},
+    error::{again, malformed},
+    ids::{EVERYWHERE, is_name, scope},
+    limit::Charge,
+};
+
+const OPERATION: &str = "VirtualMachineScaleSetVMs_List";
+pub(super) const VERSION: &str = "2024-07-01";
+
+impl Client {
+    /// The instances of the scale set in a row. What fails is about the set's scope alone; one that is
+    /// gone since the graph saw it has none.
+    pub(super) fn instances(
+        self: &Arc<Self>,
+        row: &Value,
+    ) -> BoxStream<'static, Result<Result<Machine>>> {
+        let (id, subscription) = match self.set(row) {
+            Ok(set) => set,
+            Err(error) => return stream::iter([Ok(Err(error))]).boxed(),
+        };
+        let location = text(row, "/location").unwrap_or(EVERYWHERE);
+        let of = scope(&subscription, location).or_else(|_| scope(&subscription, EVERYWHERE));
+        let of = match of {
+            Ok(of) => of,
+            Err(error) => return stream::iter([Ok(Err(error))]).boxed(),
+        };
+        let mut url = self.url(&format!("{id}/virtualMachines"), VERSION);
+        url.query_pairs_mut().append_pair("$expand", "instanceView");
+        let charge = Charge::listing(subscription.as_str());
+        let (client, at) = (Arc::clone(self), self.now());
+        let listing = self.list(OPERATION, charge, url);
+        listing
+            .filter_map(move |item| {
+                let item = match item {
+                    Ok(item) => {
+                        let ours = |id: &str| client.subscription(id).cloned();
+                        let place = Place::of(OPERATION, &item, ours);
+                        Some(Ok(place.and_then(|place| instance(&place, &id, &item, at))))
+                    }
+                    Err(error) if error.kind() == ErrorKind::NotFound => None,
+                    Err(error) => Some(Err(again(&error).with_scope(of.clone()))),
+                };
+                std::future::ready(item)
+            })
+            .boxed()
+    }
+
+    /// The id of a scale set, and the subscription that it is in.
+    fn set(&self, row: &Value) -> Result<(String, AccountId)> {
+        let id = text(row, "/id").ok_or_else(|| malformed(OPERATION, "a scale set has no id"))?;
+        let parts: Vec<&str> = id.split('/').collect();
+        let sound =
+            parts.len() == 9 && parts[0].is_empty() && parts[1..].iter().all(|it| is_name(it));
+        let known = if sound { self.subscription(parts[2]) } else { None };
+        let known = known.ok_or_else(|| malformed(OPERATION, "a scale set has an odd id"))?;
+        Ok((id.to_owned(), known.clone()))
+    }
+}
+
+/// An instance in the shape of a row, and what its view tells.
+fn instance(place: &Place, set: &str, item: &Value, at: jiff::Timestamp) -> Result<Machine> {
+    let properties = &item["properties"];
+    let view = &properties["instanceView"];
+    let row = json!({
+        "name": item["name"],
+        "tags": item["tags"],
+        "vmId": properties["vmId"],
+        "priority": properties["priority"],
+        "scaleSet": set,
+        "osType": properties["storageProfile"]["osDisk"]["osType"],
+        "image": properties["storageProfile"]["imageReference"],
+        "windows": properties["osProfile"]["windowsConfiguration"]["patchSettings"],
+        "linux": properties["osProfile"]["linuxConfiguration"]["patchSettings"],
+        "view": {
+            "powerState": {"code": node::power_code(view)},
+            "osName": view["osName"],
+            "osVersion": view["osVersion"],
+        },
+    });
+    let mut machine = node::machine(OPERATION, place, &row, at)?;
+    node::add_agent(&mut machine.node, view);
+    Ok(machine)
+}
+
+/// Refuses to patch what Azure Update Manager does not: an instance of a uniform scale set, which has
+/// no operation for it (Compute API) and is patched by a newer image of its set.
+///
+/// # Errors
+/// `Unsupported`, with the node.
+#[expect(dead_code, reason = "for acts on nodes, which are still to come")]
+pub(crate) fn patchable(operation: &'static str, node: &NodeId) -> Result<()> {
+    let machine = crate::ids::MachineId::of(operation, node)?;
+    if machine.kind != crate::MachineKind::ScaleSetInstance {
+        return Ok(());
+    }
+    let message = format!(
+        "it is an instance of the uniform scale set {}, which is patched by a newer image of the set",
+        machine.name
+    );
+    Err(patchkit_core::Error::new(
+        ErrorKind::Unsupported,
+        crate::error::PROVIDER,
+        operation,
+        message,
+    )
+    .with_node(node.clone()))
+}
