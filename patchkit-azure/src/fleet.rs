@@ -33,7 +33,7 @@ use crate::{
 /// memory.
 pub(crate) const AT_ONCE: usize = 8;
 
-/// As many nodes as one operation takes, and as are asked one by one for their status.
+/// As many nodes as one call takes, and as are asked one by one for their status.
 const FEW: usize = 50;
 
 const ARC_VERSION: &str = "2024-07-10";
@@ -66,7 +66,9 @@ impl Fleet for UpdateManager {
         can.deallocate = true;
         can.tags = true;
         can.resource_groups = true;
-        can.max_nodes_per_operation = NonZeroUsize::new(FEW).unwrap_or(NonZeroUsize::MIN);
+        can.find_operation = true;
+        can.max_nodes_per_operation = NonZeroUsize::MIN;
+        can.max_nodes_per_call = NonZeroUsize::new(FEW).unwrap_or(NonZeroUsize::MIN);
         can
     }
 
@@ -114,16 +116,20 @@ impl Fleet for UpdateManager {
         self.revert_node_tags(change).await
     }
 
-    async fn submit(&self, _: PatchRequest) -> Result<OperationId> {
-        Err(Error::unsupported(PROVIDER, "submit"))
+    async fn submit(&self, request: PatchRequest) -> Result<OperationId> {
+        self.submit_act(&request).await
     }
 
-    async fn find_operation(&self, _: &SubmitToken, _: &[NodeId]) -> Result<Option<OperationId>> {
-        Err(Error::unsupported(PROVIDER, "find_operation"))
+    async fn find_operation(
+        &self,
+        token: &SubmitToken,
+        nodes: &[NodeId],
+    ) -> Result<Option<OperationId>> {
+        self.find_act(token, nodes).await
     }
 
-    async fn operation(&self, _: &OperationId) -> Result<PatchOperation> {
-        Err(Error::unsupported(PROVIDER, "operation"))
+    async fn operation(&self, id: &OperationId) -> Result<PatchOperation> {
+        self.act(id).await
     }
 
     async fn cancel(&self, _: &OperationId) -> Result<()> {

@@ -11,10 +11,10 @@ mod graph;
 mod ids;
 mod limit;
 mod listing;
-#[expect(dead_code, reason = "for acts on nodes, which are built on it")]
 mod lro;
 mod machine;
 mod manager;
+mod operation;
 mod power;
 mod session;
 mod tags;
@@ -24,3 +24,7 @@ pub use ids::MachineKind;
 pub use limit::{CallBudget, Quota};
 pub use machine::{AssessmentMode, Machine, PatchMode, PatchSettings, Schedules};
 pub use manager::UpdateManager;
+pub use operation::{
+    InstallCounts, InstallOptions, InstallResult, InstallStatus, LinuxPatches, PatchResult,
+    RebootStatus, RebootingPatches, WindowUse, WindowsPatches,
+};

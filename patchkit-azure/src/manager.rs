@@ -5,7 +5,9 @@ use std::{env, fmt, sync::Arc};
 use azure_core::credentials::TokenCredential;
 use patchkit_core::{AccountId, Result};
 
-use crate::{Cloud, UpdateManagerBuilder, client::Client, credential, error::invalid};
+use crate::{
+    Cloud, UpdateManagerBuilder, client::Client, credential, error::invalid, operation::Operations,
+};
 
 /// Azure Update Manager, and what it needs of Compute, Arc and Resource Graph, in some subscriptions
 /// of one tenant and all their locations.
@@ -15,11 +17,12 @@ use crate::{Cloud, UpdateManagerBuilder, client::Client, credential, error::inva
 #[derive(Clone)]
 pub struct UpdateManager {
     pub(crate) client: Arc<Client>,
+    pub(crate) operations: Operations,
 }
 
 impl UpdateManager {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client: Arc::new(client) }
+        Self { client: Arc::new(client), operations: Operations::default() }
     }
 
     /// Makes a provider piece by piece.

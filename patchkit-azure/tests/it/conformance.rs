@@ -13,6 +13,16 @@ macro_rules! fleet {
     )*};
 }
 
+macro_rules! acts {
+    ($harness:expr; $($case:ident)*) => {$(
+        #[tokio::test]
+        async fn $case() {
+            let harness = $harness;
+            patchkit_testkit::cases::acts::$case(&harness).await;
+        }
+    )*};
+}
+
 /// All but that of resource groups, in which the suite puts one node into two: see
 /// `resource_group.rs`.
 macro_rules! cases {
@@ -40,6 +50,17 @@ macro_rules! cases {
             reverting_tags_restores_the_values_from_before
             reverting_tags_twice_is_as_good_as_once
             works_behind_pointers
+        }
+        acts! { $harness;
+            the_same_token_is_one_act
+            too_many_nodes_none_or_two_scopes_are_invalid
+            a_lost_answer_is_a_timeout_and_never_retryable
+            an_act_the_provider_lacks_is_unsupported
+            an_unknown_token_finds_nothing
+            an_act_on_a_lost_node_does_not_succeed
+            an_unknown_operation_is_not_found
+            cancelling_a_finished_act_changes_nothing
+            a_cancelled_act_ends
         }
     };
 }
