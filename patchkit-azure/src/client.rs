@@ -86,7 +86,7 @@ impl Client {
                 Call::Read(_) => &self.reads,
                 Call::Write(_) => &self.writes,
             };
-            let context = Context::new().with_value(charge);
+            let context = Context::new().with_value(charge).with_value(call);
             // The pipeline's own check keeps the whole answer in its error.
             let options = PipelineSendOptions { skip_checks: true, ..Default::default() };
             match pipeline.send(&context, &mut request, Some(options)).await {
@@ -300,21 +300,30 @@ impl Policy for Guard {
         let status = u16::from(answer.status());
         let left = left(status, answer.headers());
         self.limiter.told(&charge, door, &left);
-        match left.pause.filter(|pause| status == 429 && *pause > LONGEST_PAUSE) {
+        let call = context.value::<Call>().copied().unwrap_or(Call::Read("request"));
+        match too_long(call, status, answer.headers()) {
             None => Ok(answer),
-            // The pipeline would sleep however long the service says.
-            Some(pause) => {
-                let message = format!("the service is not to be asked for {} s", pause.as_secs());
-                let mut error = Error::new(ErrorKind::Throttled, PROVIDER, "throttle", message)
-                    .with_retry(Retry::After(pause));
-                let id = HeaderName::from_static("x-ms-request-id");
-                if let Some(id) = answer.headers().get_optional_str(&id) {
-                    error = error.with_request_id(id);
-                }
-                Err(carried(error))
-            }
+            Some(error) => Err(carried(error)),
         }
     }
+}
+
+/// An answer after which the pipeline would sleep however long the service says, and the caller would not
+/// know.
+fn too_long(call: Call, status: u16, headers: &Headers) -> Option<Error> {
+    let kind = match (status, call) {
+        (429, _) => ErrorKind::Throttled,
+        (503, Call::Read(_)) => ErrorKind::Unexpected,
+        _ => return None,
+    };
+    let pause = retry_after(headers).filter(|pause| *pause > LONGEST_PAUSE)?;
+    let message = format!("the service is not to be asked for {} s", pause.as_secs());
+    let error = Error::new(kind, PROVIDER, call.name(), message).with_retry(Retry::After(pause));
+    let id = headers.get_optional_str(&HeaderName::from_static("x-ms-request-id"));
+    Some(match id {
+        Some(id) => error.with_request_id(id),
+        None => error,
+    })
 }
 
 fn carry(request: &mut Request, token: &Secret) {
@@ -342,11 +351,8 @@ fn left(status: u16, headers: &Headers) -> Left {
     let told = text("x-ms-ratelimit-remaining-resource").unwrap_or_default();
     for (name, rest) in told.split(',').filter_map(|part| part.rsplit_once(';')) {
         let Ok(rest) = rest.trim().parse::<f64>() else { continue };
-        let slot = if name.trim().ends_with("SubscriptionMaximum") {
-            &mut left.all
-        } else {
-            &mut left.resource
-        };
+        let of_one = name.trim().ends_with("Resource");
+        let slot = if of_one { &mut left.resource } else { &mut left.all };
         *slot = Some(slot.map_or(rest, |known| known.min(rest)));
     }
     if status == 429 {
@@ -372,47 +378,4 @@ fn retry_after(headers: &Headers) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers<const N: usize>(pairs: [(&'static str, &'static str); N]) -> Headers {
-        let mut headers = Headers::new();
-        for (name, value) in pairs {
-            headers.insert(name, value);
-        }
-        headers
-    }
-
-    #[test]
-    fn a_recorded_answer_tells_what_is_left() {
-        let headers = headers([
-            ("x-ms-ratelimit-remaining-subscription-global-reads", "3749"),
-            (
-                "x-ms-ratelimit-remaining-resource",
-                "Microsoft.Compute/GetOperationResource;40,Microsoft.Compute/GetOperationSubscriptionMaximum;14995",
-            ),
-        ]);
-        let left = left(200, &headers);
-        assert_eq!((left.resource, left.all, left.door), (Some(40.0), Some(14_995.0), None));
-        assert_eq!(left.pause, None);
-    }
-
-    #[test]
-    fn a_throttle_says_for_how_long_in_seconds_milliseconds_or_as_a_date() {
-        for (pairs, seconds) in [
-            ([("retry-after", "17"), ("date", "")], Some(17)),
-            ([("x-ms-retry-after-ms", "2000"), ("retry-after", "17")], Some(2)),
-            (
-                [
-                    ("retry-after", "Tue, 24 Nov 2026 02:01:00 GMT"),
-                    ("date", "Tue, 24 Nov 2026 02:00:00 GMT"),
-                ],
-                Some(60),
-            ),
-            ([("retry-after", "soon"), ("date", "")], None),
-        ] {
-            let told = retry_after(&headers(pairs));
-            assert_eq!(told, seconds.map(Duration::from_secs), "{pairs:?}");
-        }
-    }
-}
+mod tests;

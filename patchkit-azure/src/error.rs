@@ -296,7 +296,7 @@ mod tests {
             let error = ours(call, kind, String::new(), None);
             assert_eq!((error.kind(), error.retry()), expected, "{call:?} {kind:?}");
         }
-        let wait = Duration::from_secs(120);
+        let wait = Duration::from_mins(2);
         let error = ours(Call::Write("Start"), ErrorKind::Throttled, String::new(), Some(wait));
         assert_eq!(error.retry(), Retry::After(wait));
     }

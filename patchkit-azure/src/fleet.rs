@@ -5,7 +5,11 @@ mod machines;
 mod query;
 mod scale_set;
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use futures::{
@@ -25,7 +29,7 @@ use crate::{
     client::Client,
     convert,
     error::{Call, PROVIDER},
-    ids::scope,
+    ids::{EVERYWHERE, scope},
     limit::{Charge, Quota},
 };
 
@@ -36,7 +40,9 @@ pub(crate) const AT_ONCE: usize = 8;
 /// As many nodes as one call takes, and as are asked one by one for their status.
 const FEW: usize = 50;
 
-const ARC_VERSION: &str = "2024-07-10";
+const ARC_GET: &str = "Machines_Get";
+/// The version of HybridCompute's API that has its patch operations.
+pub(crate) const ARC_VERSION: &str = "2024-07-10";
 
 /// The nodes of some subscriptions.
 ///
@@ -53,6 +59,14 @@ const ARC_VERSION: &str = "2024-07-10";
 ///   or of each location that the selector names.
 /// - A row that cannot be read is an error of its node's scope.
 /// - A resource group is Azure's own; it must be in one of the subscriptions.
+/// - An act is on one machine, and known by the machine and its time: Azure keeps no token. Who submits
+///   reads the machine first. What began there since the token was made is the token's act, and is not
+///   sent again; where something else goes on, the machine is refused as `Conflict`.
+/// - A token that tells no time ([`SubmitToken::stamped`]) is found again by the process alone that sent it.
+/// - What an install brings is said by [`InstallOptions`](crate::InstallOptions); what it brought is told by
+///   [`install_result`](UpdateManager::install_result).
+/// - No act is cancelled: neither Compute nor Arc has a call for it, and Microsoft.Maintenance ends the runs
+///   of schedules alone ("Apply Updates - Create Or Update Or Cancel").
 /// - Access is not checked: a VM's agent needs no identity for being patched.
 #[async_trait]
 impl Fleet for UpdateManager {
@@ -138,7 +152,11 @@ impl Fleet for UpdateManager {
 }
 
 impl UpdateManager {
-    /// The scopes that have machines: for an [`Estate`](patchkit_core::Estate).
+    /// The scopes that an [`Estate`](patchkit_core::Estate) is made of: each location that has machines, and
+    /// `azure/<subscription>/global` of each subscription.
+    ///
+    /// The latter has no nodes. An estate hears by it of what has no location: a subscription that cannot
+    /// be seen, a row that cannot be read.
     ///
     /// # Errors
     /// `PermissionDenied`, `Unauthenticated`, `Throttled`, `Malformed`.
@@ -146,10 +164,14 @@ impl UpdateManager {
         let query = "resources\n\
                      | where type in~ ('microsoft.compute/virtualmachines', \
                      'microsoft.compute/virtualmachinescalesets', 'microsoft.hybridcompute/machines')\n\
-                     | summarize id = take_any(id) by subscriptionId, location";
+                     | summarize count() by subscriptionId, location";
         let subscriptions = self.subscriptions();
-        let mut rows = self.client.graph(query.to_owned(), &subscriptions);
-        let mut scopes = std::collections::BTreeSet::new();
+        // Azure has fewer than a hundred locations.
+        let mut rows = self.client.summary(query.to_owned(), &subscriptions, 10);
+        let mut scopes = subscriptions
+            .iter()
+            .map(|subscription| scope(subscription, EVERYWHERE))
+            .collect::<Result<BTreeSet<Scope>>>()?;
         while let Some(row) = rows.try_next().await? {
             let part = |path| convert::node::text(&row, path).unwrap_or_default();
             if let Some(subscription) = self.client.subscription(part("/subscriptionId")) {
@@ -188,10 +210,9 @@ impl Client {
             let view = self.instance_view(node).await?;
             return Ok(convert::node::status(&view, self.now()));
         }
-        const OPERATION: &str = "Machines_Get";
         let url = self.url(&machine.to_string(), ARC_VERSION);
-        let reply = self.get(OPERATION, Charge::door(&machine.subscription), url).await;
-        let body = reply.and_then(|reply| reply.value(OPERATION)).map_err(named)?;
+        let reply = self.get(ARC_GET, Charge::door(&machine.subscription), url).await;
+        let body = reply.and_then(|reply| reply.value(ARC_GET)).map_err(named)?;
         Ok(convert::node::arc_status(&body["properties"], self.now()))
     }
 
@@ -219,3 +240,6 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ pub(crate) const PAGE: u16 = 1_000;
 
 /// Fewer subscriptions than 300 are to be named in a query ("Guidance for throttled requests in Azure
 /// Resource Graph").
-const BATCH: usize = 200;
+pub(crate) const BATCH: usize = 200;
 
 impl Client {
     /// The rows of a query over some subscriptions.
@@ -37,19 +37,39 @@ impl Client {
         query: String,
         subscriptions: &[AccountId],
     ) -> BoxStream<'static, Result<Value>> {
+        self.query(query, subscriptions, BATCH, self.page.at_most(PAGE))
+    }
+
+    /// The rows of a query that summarizes, which have no `id` and come on one page: of so many
+    /// subscriptions at once that they fit.
+    pub(crate) fn summary(
+        self: &Arc<Self>,
+        query: String,
+        subscriptions: &[AccountId],
+        at_once: usize,
+    ) -> BoxStream<'static, Result<Value>> {
+        self.query(query, subscriptions, at_once.min(BATCH), PAGE)
+    }
+
+    fn query(
+        self: &Arc<Self>,
+        query: String,
+        subscriptions: &[AccountId],
+        at_once: usize,
+        top: u16,
+    ) -> BoxStream<'static, Result<Value>> {
         let query: Arc<str> = query.into();
-        let batches: Vec<Vec<String>> = subscriptions
-            .chunks(BATCH)
+        let batches: Vec<Arc<[String]>> = subscriptions
+            .chunks(at_once.max(1))
             .map(|batch| batch.iter().map(ToString::to_string).collect())
             .collect();
         let client = Arc::clone(self);
-        let pages = move |batch: Vec<String>| {
+        let pages = move |batch: Arc<[String]>| {
             let (client, query) = (Arc::clone(&client), Arc::clone(&query));
-            let batch: Arc<[String]> = batch.into();
             paginate(PROVIDER, OPERATION, move |token| {
                 let (client, query, batch) =
                     (Arc::clone(&client), Arc::clone(&query), Arc::clone(&batch));
-                async move { client.graph_page(&query, &batch, token).await }
+                async move { client.graph_page(&query, &batch, top, token).await }
             })
         };
         until_error(stream::iter(batches).map(pages).flatten())
@@ -59,9 +79,10 @@ impl Client {
         &self,
         query: &str,
         subscriptions: &[String],
+        top: u16,
         token: Option<String>,
     ) -> Result<(Vec<Value>, Option<String>)> {
-        let mut options = json!({"$top": self.page.at_most(PAGE), "resultFormat": "objectArray"});
+        let mut options = json!({"$top": top, "resultFormat": "objectArray"});
         if let Some(token) = token {
             options["$skipToken"] = token.into();
         }
@@ -70,10 +91,10 @@ impl Client {
         let reply = self
             .send_json(Call::Read(OPERATION), Charge::graph(), Method::Post, url, &body)
             .await?;
-        let page = reply.value(OPERATION)?;
-        let rows = rows(OPERATION, &page["data"])?;
-        let told = page["count"].as_u64().unwrap_or_default();
-        if rows.is_empty() && told > 0 && page["data"].is_null() {
+        let mut page = reply.value(OPERATION)?;
+        let rows = rows(OPERATION, page["data"].take())?;
+        // A list that is `null` on a page that is said to have rows is one that was lost.
+        if let Some(told) = page["count"].as_u64().filter(|told| *told > 0 && rows.is_empty()) {
             return Err(malformed(OPERATION, format!("a page of {told} rows has none")));
         }
         let next = page["$skipToken"].as_str().map(str::to_owned);

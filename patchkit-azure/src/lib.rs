@@ -1,4 +1,38 @@
 //! PatchKit on Azure: Update Manager patching over subscriptions and locations.
+//!
+//! [`UpdateManager`] is the provider of some subscriptions of one tenant, in all their locations: virtual
+//! machines, instances of scale sets, and machines elsewhere that Azure Arc connects. It implements
+//! [`Fleet`](patchkit_core::Fleet). The workflows of `patchkit_core` run over it, alone or in an
+//! [`Estate`](patchkit_core::Estate) with others.
+//!
+//! ```no_run
+//! use futures::TryStreamExt;
+//! use patchkit_azure::UpdateManager;
+//! use patchkit_core::{Fleet, NodeSelector, PowerState};
+//!
+//! # async fn example() -> patchkit_core::Result<()> {
+//! let azure = UpdateManager::from_env()?;
+//! let off = NodeSelector::all().with_power([PowerState::Stopped, PowerState::Deallocated]);
+//! let mut nodes = azure.nodes(&off);
+//! while let Some(node) = nodes.try_next().await? {
+//!     println!("{} is {}", node.id, node.power);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//! - The fewest calls that Azure allows: a query of Resource Graph for a thousand machines of all
+//!   subscriptions; and no more in a minute than its share of the documented rates ([`CallBudget`]),
+//!   lowered by what the answers tell that others use.
+//! - A write that must not happen twice is sent once. Where its answer is lost, the error is `Timeout`,
+//!   and what became of it is found by reading.
+//! - Tokens go to the endpoint's host alone, whatever address an answer gives, and over plain HTTP to this
+//!   machine only, unless [`PlainHttp`] says otherwise. Neither tokens nor signed addresses are printed.
+//! - Credentials, proxies, retries and tracing are those of `azure_core` and `azure_identity`.
+//!
+//! `azure_mgmt_compute`, by which requests to Microsoft.Compute are written, is of an older generation that
+//! Microsoft no longer maintains. No type of it is public, and it makes no call itself.
 
 mod bridge;
 mod client;
@@ -18,6 +52,8 @@ mod operation;
 mod power;
 mod session;
 mod tags;
+#[cfg(test)]
+mod testing;
 
 pub use config::{Cloud, PlainHttp, UpdateManagerBuilder};
 pub use ids::MachineKind;

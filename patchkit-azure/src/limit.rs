@@ -163,7 +163,7 @@ impl Charge {
         Self { subscription: subscription.to_ascii_lowercase(), ..Self::default() }
     }
 
-    fn buckets(&self, door: Quota) -> Vec<(Quota, Part, String)> {
+    fn buckets(&self, door: Quota) -> Vec<Key> {
         let Self { quota, subscription, location, resource } = self;
         let mut all = Vec::with_capacity(3);
         if *quota != Some(Quota::ResourceGraph) {
@@ -201,12 +201,15 @@ pub(crate) struct Left {
     pub(crate) pause: Option<Duration>,
 }
 
+/// A rate, whose it is, and the name of that.
+type Key = (Quota, Part, String);
+
 /// The buckets of one caller; clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Limiter {
     budget: Arc<CallBudget>,
     clock: Arc<dyn Clock>,
-    buckets: Arc<Mutex<HashMap<(Quota, Part, String), Bucket>>>,
+    buckets: Arc<Mutex<HashMap<Key, Bucket>>>,
 }
 
 #[derive(Debug)]
@@ -254,11 +257,7 @@ impl Limiter {
         }
     }
 
-    fn with<T>(
-        &self,
-        key: (Quota, Part, String),
-        change: impl FnOnce(&mut Bucket) -> T,
-    ) -> Option<T> {
+    fn with<T>(&self, key: Key, change: impl FnOnce(&mut Bucket) -> T) -> Option<T> {
         let share = self.budget.of(key.0);
         if share.is_infinite() {
             return None;

@@ -33,18 +33,21 @@ impl Client {
                     Some(link) => client.given(operation, &link)?,
                     None => first,
                 };
-                let page = client.get(operation, charge, url).await?.value(operation)?;
-                let items = rows(operation, &page["value"])?;
-                Ok((items, page["nextLink"].as_str().map(str::to_owned)))
+                let mut page = client.get(operation, charge, url).await?.value(operation)?;
+                let items = rows(operation, page["value"].take())?;
+                Ok((items, page[NEXT].as_str().map(str::to_owned)))
             }
         })
     }
 }
 
+/// Where a page of Resource Manager has the address of the next one.
+pub(crate) const NEXT: &str = "nextLink";
+
 /// The rows of a page; a list that is `null` has none (azure-sdk-for-rust issue 1113).
-pub(crate) fn rows(operation: &'static str, list: &Value) -> Result<Vec<Value>> {
+pub(crate) fn rows(operation: &'static str, list: Value) -> Result<Vec<Value>> {
     match list {
-        Value::Array(rows) => Ok(rows.clone()),
+        Value::Array(rows) => Ok(rows),
         Value::Null => Ok(Vec::new()),
         _ => Err(malformed(operation, "a page has something else than a list")),
     }

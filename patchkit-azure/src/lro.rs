@@ -2,7 +2,6 @@
 
 use std::{fmt, time::Duration};
 
-use azure_core::http::Url;
 use jiff::Timestamp;
 use patchkit_core::{NodeId, Result};
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use serde_json::Value;
 use crate::{
     client::{Client, Reply},
     error::{malformed, shown},
+    ids::is_name,
     limit::{Charge, Quota},
 };
 
@@ -37,22 +37,18 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
-    /// The operation's id, as its address has it.
-    pub(crate) fn operation_id(&self) -> Option<String> {
-        let url = Url::parse(self.status.as_deref().or(self.result.as_deref())?).ok()?;
-        let mut parts = url.path_segments()?;
-        let names = ["operations", "operationStatus", "operationResults"];
-        parts.find(|part| names.iter().any(|name| part.eq_ignore_ascii_case(name)))?;
-        parts.next().map(str::to_owned)
+    /// The service's id of the operation: the last part of its address. That of an install is the id of
+    /// the activity that Resource Graph keeps (recorded by azure-cli, test_vm_install_patches).
+    pub(crate) fn operation(&self) -> Option<&str> {
+        let address = self.status.as_deref().or(self.result.as_deref())?;
+        let path = address.split(['?', '#']).next()?;
+        path.rsplit('/').next().filter(|id| is_name(id))
     }
 }
 
 impl fmt::Debug for Followed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Followed")
-            .field("status", &self.status.is_some())
-            .field("result", &self.result.is_some())
-            .finish()
+        f.debug_struct("Followed").field("operation", &self.operation()).finish_non_exhaustive()
     }
 }
 
@@ -210,6 +206,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::testing::{Canned, Tokens};
 
     fn reply(status: u16, headers: &[(&'static str, &'static str)], body: &Value) -> Reply {
         let mut all = Headers::new();
@@ -284,5 +281,64 @@ mod tests {
             Accepted::read("test", &reply(200, &[], &json!({}))),
             Ok(Accepted::Done(Some(_)))
         ));
+    }
+
+    fn node() -> NodeId {
+        "azure/s-1/we//subscriptions/s-1/resourceGroups/g/providers/x/vm1".parse().unwrap()
+    }
+
+    fn followed(status: Option<&str>, result: Option<&str>) -> Followed {
+        let at = |path: &str| format!("https://management.azure.com/operations/{path}");
+        Followed { status: status.map(at), result: result.map(at) }
+    }
+
+    #[test]
+    fn the_id_of_an_operation_is_the_last_part_of_its_address() {
+        let id = "5f8bda26-1c2d-4d6b-9a0e-000000000001";
+        let signed = format!("{id}?p=1&s=signed/x");
+        assert_eq!(followed(Some(&signed), None).operation(), Some(id));
+        assert_eq!(followed(None, Some(&signed)).operation(), Some(id));
+        assert_eq!(followed(Some("?s=1"), None).operation(), None);
+        assert_eq!(followed(None, None).operation(), None);
+    }
+
+    #[tokio::test]
+    async fn the_result_is_read_where_the_status_has_none() {
+        let service = Canned::new()
+            .then(200, &[], &json!({"status": "InProgress"}))
+            .then(200, &[], &json!({"status": "Succeeded", "error": {"code": "0"}}))
+            .then(200, &[], &json!({"installedPatchCount": 3}));
+        let client = service.provider(Tokens::Same).client;
+        let followed = followed(Some("1?s=signed"), Some("1?monitor=true&s=signed"));
+        let first = client.look(&followed, &node()).await.unwrap();
+        assert_eq!(first, Progress::Running(FLOOR));
+        let last = client.look(&followed, &node()).await.unwrap();
+        assert_eq!(last, Progress::Succeeded(Some(json!({"installedPatchCount": 3}))));
+        let asked: Vec<String> = service.asked().into_iter().map(|it| it.url).collect();
+        assert!(asked[2].ends_with("1?monitor=true&s=signed"), "followed as it stands: {asked:?}");
+    }
+
+    #[tokio::test]
+    async fn an_operation_with_a_location_alone_is_followed_there() {
+        let service = Canned::new().then(202, &[], &Value::Null).then(204, &[], &Value::Null);
+        let client = service.provider(Tokens::Same).client;
+        let followed = followed(None, Some("1"));
+        assert_eq!(client.look(&followed, &node()).await.unwrap(), Progress::Running(FLOOR));
+        assert_eq!(client.look(&followed, &node()).await.unwrap(), Progress::Succeeded(None));
+    }
+
+    #[tokio::test]
+    async fn how_it_failed_is_told_and_an_address_elsewhere_gets_no_token() {
+        let error = json!({"code": "Busy", "message": "https://x/1?s=signed is busy"});
+        let service = Canned::new().then(200, &[], &json!({"status": "Canceled", "error": error}));
+        let client = service.provider(Tokens::Same).client;
+        let progress = client.look(&followed(Some("1"), None), &node()).await.unwrap();
+        let Progress::Failed { status, message } = progress else { panic!("it failed") };
+        assert_eq!(status, "Canceled");
+        assert!(message.is_some_and(|it| it.starts_with("Busy") && !it.contains("signed")));
+        let elsewhere =
+            Followed { status: Some("https://evil.example/1".to_owned()), result: None };
+        assert!(client.look(&elsewhere, &node()).await.is_err());
+        assert_eq!(service.asked().len(), 1);
     }
 }

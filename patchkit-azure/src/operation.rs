@@ -13,7 +13,6 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use azure_core::http::{Method, Request};
-use azure_mgmt_compute::package_2024_07_01::models::VirtualMachineInstallPatchesParameters;
 use jiff::{SignedDuration, Timestamp};
 use patchkit_core::{
     Error, ErrorKind, NodeId, NodeOperation, OperationId, OperationStatus, PatchAction,
@@ -36,12 +35,16 @@ use crate::{
     bridge::reply,
     client::{Client, Reply},
     error::{Call, PROVIDER, invalid},
+    fleet::ARC_VERSION,
     ids::MachineId,
     limit::{Charge, Quota},
     lro::{Accepted, Followed},
 };
 
 const SUBMIT: &str = "submit";
+
+/// The version of Compute's API that the generated client speaks, too.
+const VM_VERSION: &str = "2024-07-01";
 
 /// How much earlier than its intent an act may seem to have begun and still be the one that was meant:
 /// what is left of the difference of two clocks when the service's `Date` has been taken off.
@@ -234,10 +237,7 @@ impl UpdateManager {
     }
 
     async fn post(&self, order: &Order<'_>, body: Option<Value>) -> Result<OperationId> {
-        let (answer, operation) = match order.machine.kind {
-            MachineKind::Arc => self.client.post_arc(order, body).await?,
-            _ => self.client.post_vm(order, body).await?,
-        };
+        let (answer, operation) = self.client.post(order, body).await?;
         let now = self.client.now();
         // An answer that was accepted and says nothing of where is a lost one.
         let accepted = Accepted::read(operation, &answer).map_err(|_| nameless())?;
@@ -256,63 +256,49 @@ impl UpdateManager {
 }
 
 impl Client {
-    async fn post_vm(
+    /// Sends an act, once.
+    async fn post(
         self: &Arc<Self>,
         order: &Order<'_>,
         body: Option<Value>,
     ) -> Result<(Reply, &'static str)> {
-        let operation = match order.what {
-            What::Assess => "VirtualMachines_AssessPatches",
-            What::Install(_) => "VirtualMachines_InstallPatches",
+        let is_arc = order.machine.kind == MachineKind::Arc;
+        let (operation, what) = match (order.what, is_arc) {
+            (What::Assess, false) => ("VirtualMachines_AssessPatches", "/assessPatches"),
+            (What::Assess, true) => ("Machines_AssessPatches", "/assessPatches"),
+            (What::Install(_), false) => ("VirtualMachines_InstallPatches", "/installPatches"),
+            (What::Install(_), true) => ("Machines_InstallPatches", "/installPatches"),
         };
         let call = Call::Write(operation);
-        let charge = Charge::on(Quota::GuestPatch, order.node);
-        let vms = self.compute(call, charge)?.virtual_machines_client();
         let MachineId { group, name, subscription, .. } = order.machine.clone();
-        let answer = match body {
-            None => reply(call, vms.assess_patches(group, name, subscription).send()).await?,
-            Some(body) => {
-                let parameters: VirtualMachineInstallPatchesParameters =
-                    serde_json::from_value(body)
-                        .map_err(|error| invalid(operation, error.to_string()))?;
-                let sent = vms.install_patches(group, name, parameters, subscription).send();
-                reply(call, sent).await?
-            }
-        };
-        Ok((answer, operation))
-    }
-
-    async fn post_arc(
-        self: &Arc<Self>,
-        order: &Order<'_>,
-        body: Option<Value>,
-    ) -> Result<(Reply, &'static str)> {
-        let (operation, what) = match order.what {
-            What::Assess => ("Machines_AssessPatches", "/assessPatches"),
-            What::Install(_) => ("Machines_InstallPatches", "/installPatches"),
-        };
-        let call = Call::Write(operation);
         // HybridCompute's rates are not documented: the front door's count.
-        let charge = Charge::door(&order.machine.subscription);
-        let url = self.arc_url(&order.machine, what);
+        let (charge, version) = if is_arc {
+            (Charge::door(&subscription), ARC_VERSION)
+        } else {
+            (Charge::on(Quota::GuestPatch, order.node), VM_VERSION)
+        };
+        let url = self.url(&format!("{}{what}", order.machine), version);
         let answer = match body {
+            // The generated client would say `null` of what is not asked for.
             Some(body) => self.send_json(call, charge, Method::Post, url, &body).await?,
-            None => {
+            None if is_arc => {
                 let mut request = Request::new(url, Method::Post);
                 request.insert_header("accept", "application/json");
                 request.insert_header("content-length", "0");
                 self.send(call, charge, request).await?
+            }
+            None => {
+                let vms = self.compute(call, charge)?.virtual_machines_client();
+                reply(call, vms.assess_patches(group, name, subscription).send()).await?
             }
         };
         Ok((answer, operation))
     }
 }
 
-/// The activity that is followed: the operation has its id (recorded by azure-cli,
-/// test_vm_install_patches).
+/// The activity that is followed: the operation has its id.
 fn activity_at(followed: &Followed) -> Result<String> {
-    let operation = followed.operation_id().ok_or_else(nameless)?;
-    let activity = activity_in(&operation);
+    let activity = activity_in(followed.operation().ok_or_else(nameless)?);
     if activity.is_empty() { Err(nameless()) } else { Ok(activity.to_owned()) }
 }
 

@@ -8,7 +8,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use patchkit_core::{
-    AccountId, Error, ErrorKind, NodeSelector, Reachability, ResourceGroupName, Result,
+    AccountId, Error, ErrorKind, NodeSelector, PowerState, Reachability, ResourceGroupName, Result,
 };
 use serde_json::Value;
 
@@ -17,11 +17,11 @@ use super::{
     query::{Ask, SET, Whole},
 };
 use crate::{
-    Machine, UpdateManager,
+    Machine, MachineKind, UpdateManager,
     client::Client,
     convert::node::{self, Place, text},
     error::PROVIDER,
-    graph::literals,
+    graph::{BATCH, literals},
     ids::{EVERYWHERE, scope},
     listing::{each_once, sound, until_error},
 };
@@ -58,8 +58,8 @@ impl Client {
         if ask.whole == Whole::Nodes {
             return Ok(Vec::new());
         }
-        let query = "resourcecontainers\n| summarize id = take_any(id) by subscriptionId";
-        let rows = self.graph(query.to_owned(), &ask.subscriptions);
+        let query = "resourcecontainers\n| summarize count() by subscriptionId";
+        let rows = self.summary(query.to_owned(), &ask.subscriptions, BATCH);
         let seen: BTreeSet<String> = rows
             .map_ok(|row| text(&row, "/subscriptionId").unwrap_or_default().to_ascii_lowercase())
             .try_collect()
@@ -151,9 +151,9 @@ impl Client {
     async fn with_agent(self: Arc<Self>, machine: Result<Machine>) -> Result<Machine> {
         let mut machine = machine?;
         let node = &machine.node;
-        let silent = node.power == patchkit_core::PowerState::Running
+        let silent = node.power == PowerState::Running
             && node.reachability == Reachability::Unknown
-            && machine.kind == crate::MachineKind::Vm;
+            && machine.kind == MachineKind::Vm;
         if silent {
             match self.instance_view(&node.id).await {
                 Ok(view) => node::add_agent(&mut machine.node, &view),

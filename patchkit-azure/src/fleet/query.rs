@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use patchkit_core::{
-    AccountId, NodeSelector, OperatingSystem, PATCH_GROUP_TAGS, PowerState, ResourceGroupName,
+    AccountId, NodeSelector, OperatingSystem, PATCH_GROUP_TAGS, PatchGroupName, PowerState, Region,
+    ResourceGroupName,
 };
 
 use crate::{
@@ -101,7 +102,8 @@ fn is_empty<T>(set: Option<&BTreeSet<T>>) -> bool {
 fn query(selector: &NodeSelector, ids: Option<&[MachineId]>) -> String {
     let mut lines = vec!["resources".to_owned()];
     // The instances of a uniform scale set are in no table: the set stands for them.
-    let set = format!("type =~ '{SET}' and properties.orchestrationMode =~ 'Uniform'");
+    // Those that were made before there was a choice have no mode, and are uniform.
+    let set = format!("type =~ '{SET}' and tostring(properties.orchestrationMode) !~ 'Flexible'");
     lines.push(format!("where type =~ '{VM}' or type =~ '{ARC}' or ({set})"));
     if let Some(ids) = ids {
         let ids: BTreeSet<String> = ids.iter().map(resource).collect();
@@ -112,7 +114,7 @@ fn query(selector: &NodeSelector, ids: Option<&[MachineId]>) -> String {
         lines.push(format!("where resourceGroup in~ {names}"));
     }
     if let Some(regions) = some(selector.regions.as_ref()) {
-        let names = literals(regions.iter().map(|it| it.as_str()));
+        let names = literals(regions.iter().map(Region::as_str));
         lines.push(format!("where location in~ {names}"));
     }
     for (key, values) in &selector.tags {
@@ -122,7 +124,7 @@ fn query(selector: &NodeSelector, ids: Option<&[MachineId]>) -> String {
         }
     }
     if let Some(groups) = some(selector.groups.as_ref()) {
-        let names = literals(groups.iter().map(|it| it.as_str()));
+        let names = literals(groups.iter().map(PatchGroupName::as_str));
         let [a, b] = PATCH_GROUP_TAGS.map(|tag| format!("tostring(tags['{tag}']) in {names}"));
         lines.push(of_machines(&format!("({a} or {b})")));
     }

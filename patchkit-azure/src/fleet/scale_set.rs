@@ -6,20 +6,21 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use patchkit_core::{AccountId, ErrorKind, NodeId, Result};
+use jiff::Timestamp;
+use patchkit_core::{AccountId, Error, ErrorKind, NodeId, Result};
 use serde_json::{Value, json};
 
 use crate::{
-    Machine,
+    Machine, MachineKind,
     client::Client,
     convert::node::{self, Place, text},
-    error::{again, malformed},
-    ids::{EVERYWHERE, is_name, scope},
+    error::{PROVIDER, again, malformed},
+    ids::{EVERYWHERE, MachineId, is_name, scope},
     limit::Charge,
 };
 
 const OPERATION: &str = "VirtualMachineScaleSetVMs_List";
-pub(super) const VERSION: &str = "2024-07-01";
+const VERSION: &str = "2024-07-01";
 
 impl Client {
     /// The instances of the scale set in a row. What fails is about the set's scope alone; one that is
@@ -72,7 +73,7 @@ impl Client {
 }
 
 /// An instance in the shape of a row, and what its view tells.
-fn instance(place: &Place, set: &str, item: &Value, at: jiff::Timestamp) -> Result<Machine> {
+fn instance(place: &Place, set: &str, item: &Value, at: Timestamp) -> Result<Machine> {
     let properties = &item["properties"];
     let view = &properties["instanceView"];
     let row = json!({
@@ -101,21 +102,33 @@ fn instance(place: &Place, set: &str, item: &Value, at: jiff::Timestamp) -> Resu
 ///
 /// # Errors
 /// `Unsupported`, with the node.
-#[expect(dead_code, reason = "for acts on nodes, which are still to come")]
+#[cfg_attr(not(test), expect(dead_code, reason = "for acts on nodes, which are built on it"))]
 pub(crate) fn patchable(operation: &'static str, node: &NodeId) -> Result<()> {
-    let machine = crate::ids::MachineId::of(operation, node)?;
-    if machine.kind != crate::MachineKind::ScaleSetInstance {
+    let machine = MachineId::of(operation, node)?;
+    if machine.kind != MachineKind::ScaleSetInstance {
         return Ok(());
     }
     let message = format!(
         "it is an instance of the uniform scale set {}, which is patched by a newer image of the set",
         machine.name
     );
-    Err(patchkit_core::Error::new(
-        ErrorKind::Unsupported,
-        crate::error::PROVIDER,
-        operation,
-        message,
-    )
-    .with_node(node.clone()))
+    Err(Error::new(ErrorKind::Unsupported, PROVIDER, operation, message).with_node(node.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_of_a_uniform_scale_set_is_not_patched_and_says_why() {
+        let node = |tail: &str| -> NodeId {
+            let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute";
+            format!("azure/s/we/{id}/{tail}").parse().unwrap()
+        };
+        let instance = node("virtualMachineScaleSets/web/virtualMachines/3");
+        let error = patchable("submit", &instance).unwrap_err();
+        assert_eq!((error.kind(), error.node()), (ErrorKind::Unsupported, Some(&instance)));
+        assert!(error.message().contains("scale set web"), "{error}");
+        assert!(patchable("submit", &node("virtualMachines/web_0a1b2c3d")).is_ok());
+    }
 }

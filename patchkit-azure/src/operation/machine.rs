@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use azure_core::http::Url;
 use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
-use patchkit_core::{AccountId, Error, NodeId, Result};
+use patchkit_core::{AccountId, Error, ErrorKind, NodeId, Result};
 use serde_json::Value;
 
 use super::{act::Kind, result};
@@ -14,13 +13,11 @@ use crate::{
     bridge::reply,
     client::{Client, Reply},
     error::{Call, PROVIDER},
+    fleet::ARC_VERSION,
     graph::Literal,
     ids::MachineId,
     limit::{Charge, Quota},
 };
-
-/// The version of HybridCompute's API that has both operations.
-pub(super) const ARC_VERSION: &str = "2024-07-10";
 
 /// An act that is said to go on for longer has been forgotten by whoever was to tell its end: a window
 /// ends after four hours.
@@ -129,7 +126,8 @@ impl Client {
     async fn seen_arc(self: &Arc<Self>, machine: &MachineId, node: &NodeId) -> Result<Seen> {
         const OPERATION: &str = "Machines_Get";
         let charge = Charge::door(&machine.subscription);
-        let answer = self.get(OPERATION, charge, self.arc_url(machine, "")).await?;
+        let url = self.url(&machine.to_string(), ARC_VERSION);
+        let answer = self.get(OPERATION, charge, url).await?;
         let body = answer.value(OPERATION)?;
         let ahead = ahead(&answer, self.now());
         Ok(Seen {
@@ -137,11 +135,6 @@ impl Client {
             acts: self.told_acts(machine, node, None).await?,
             ahead,
         })
-    }
-
-    /// The address of an Arc machine, or of what is done to it.
-    pub(super) fn arc_url(&self, machine: &MachineId, what: &str) -> Url {
-        self.url(&format!("{machine}{what}"), ARC_VERSION)
     }
 
     /// The acts on a machine of which Resource Graph tells: its last assessment, and the installs of
@@ -210,7 +203,7 @@ pub(super) fn not_patched(operation: &'static str, machine: &MachineId) -> Error
         "an instance of the uniform scale set {} is not patched: its set gives it a new image",
         machine.name
     );
-    Error::new(patchkit_core::ErrorKind::Unsupported, PROVIDER, operation, message)
+    Error::new(ErrorKind::Unsupported, PROVIDER, operation, message)
 }
 
 /// How far the service's clock is ahead of ours by an answer that has just come. Its `Date` has no

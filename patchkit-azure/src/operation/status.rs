@@ -40,12 +40,11 @@ fn install(result: &InstallResult, over: Over) -> (OperationStatus, Option<Strin
     let (status, word) = match &result.status {
         InstallStatus::NotStarted if over == Over::NotSaid => (OperationStatus::Pending, None),
         InstallStatus::InProgress if over == Over::NotSaid => (OperationStatus::InProgress, None),
-        InstallStatus::Failed => (OperationStatus::Failed, None),
         InstallStatus::Succeeded | InstallStatus::CompletedWithWarnings if exceeded => {
             (OperationStatus::TimedOut, None)
         }
         InstallStatus::Succeeded if done => (OperationStatus::Succeeded, None),
-        InstallStatus::Succeeded => (OperationStatus::Failed, None),
+        InstallStatus::Succeeded | InstallStatus::Failed => (OperationStatus::Failed, None),
         // The agent warns of a reboot that is owed, which is as it was told to do
         // (Azure/LinuxPatchExtension, `PatchInstaller.mark_installation_completed`).
         InstallStatus::CompletedWithWarnings if done && owed && result.error.is_none() => {

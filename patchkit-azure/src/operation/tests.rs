@@ -1,8 +1,14 @@
 //! Answers of Azure, decoded field by field: those that azure-cli has recorded (test_vm_install_patches,
 //! of its 43 patches five), and those that Microsoft has published.
 
-use patchkit_core::{Classification, NodeId, OperationStatus, PatchState};
-use serde_json::Value;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use patchkit_core::{
+    Classification, ErrorKind, Fleet, NodeId, OperationStatus, PatchAction, PatchRequest,
+    PatchState, RebootPolicy, Retry, SubmitToken, VirtualClock,
+};
+use serde_json::{Value, json};
 
 use super::{
     act::Kind,
@@ -10,9 +16,28 @@ use super::{
     result::{InstallCounts, InstallResult, InstallStatus, RebootStatus, WindowUse},
     status::{self, Over},
 };
+use crate::testing::{Canned, Tokens};
+
+const ACTIVITY: &str = "cfc8b1b5-32f3-468d-8f36-0b3adb16674e";
 
 fn node() -> NodeId {
-    "azure/s/westus//subscriptions/s/vm".parse().unwrap()
+    "azure/s-1/westus//subscriptions/s-1/resourceGroups/g/providers/Microsoft.Compute\
+     /virtualMachines/vm"
+        .parse()
+        .unwrap()
+}
+
+/// A machine on which nothing was ever done.
+fn fresh(system: &str) -> Value {
+    json!({"properties": {
+        "storageProfile": {"osDisk": {"osType": system}},
+        "instanceView": {"statuses": [{"code": "PowerState/running"}]},
+    }})
+}
+
+fn install() -> PatchRequest {
+    let token = SubmitToken::stamped("t", Timestamp::UNIX_EPOCH).unwrap();
+    PatchRequest::new(token, vec![node()], PatchAction::Install(RebootPolicy::IfRequired))
 }
 
 fn fixture(text: &str) -> Value {
@@ -30,7 +55,7 @@ fn the_recorded_install_is_read_whole_at_either_address() {
     let status = fixture!("recorded_install_succeeded");
     let result = fixture!("recorded_install_result");
     assert_eq!(status["properties"]["output"], result);
-    let read = InstallResult::read(&node(), "cfc8b1b5-32f3-468d-8f36-0b3adb16674e", &result);
+    let read = InstallResult::read(&node(), ACTIVITY, &result);
     assert_eq!(read.activity, result["installationActivityId"].as_str().unwrap());
     assert_eq!(read.status, InstallStatus::Succeeded);
     assert_eq!(read.reboot, Some(RebootStatus::Completed));
@@ -123,4 +148,66 @@ fn the_published_instance_view_tells_the_last_act_of_each_kind() {
         InstallCounts { installed: 1, failed: 1, pending: 1, excluded: 1, not_selected: 1 };
     assert_eq!((read.counts, read.started_at, read.ended_at), (counts, started, started));
     assert_eq!(read.reboot, None, "it is not told here");
+}
+
+#[tokio::test]
+async fn the_recorded_install_is_sent_followed_and_read() {
+    let place = format!(
+        "https://management.azure.com/subscriptions/s-1/providers/Microsoft.Compute/locations\
+         /westus/operations/{ACTIVITY}"
+    );
+    let query = "api-version=2024-11-01&t=638679225062342646&c=certificate&s=signature&h=hash";
+    let status = format!("{place}?p=53a5c8af&{query}");
+    let result = format!("{place}?p=53a5c8af&monitor=true&{query}");
+    let followed = [("azure-asyncoperation", status.as_str()), ("location", result.as_str())];
+    let service = Canned::new()
+        .then(200, &[], &fresh("Windows"))
+        .then(202, &followed, &Value::Null)
+        .then(200, &[], &fixture!("recorded_install_running"))
+        .then(200, &[], &fixture!("recorded_install_succeeded"));
+    let clock = VirtualClock::manual(Timestamp::UNIX_EPOCH);
+    let azure = service.provider_on(Tokens::Same, clock.clone());
+    let id = azure.submit(install()).await.unwrap();
+    assert_eq!(id.as_str(), format!("install/{ACTIVITY}/{}", node()));
+    for (seconds, asked, seen) in [
+        (0, 2, OperationStatus::Pending),
+        (14, 2, OperationStatus::Pending),
+        (1, 3, OperationStatus::InProgress),
+        (14, 3, OperationStatus::InProgress),
+        (1, 4, OperationStatus::Succeeded),
+        (60, 4, OperationStatus::Succeeded),
+    ] {
+        clock.advance(Duration::from_secs(seconds));
+        assert_eq!(azure.operation(&id).await.unwrap().status, seen);
+        assert_eq!(service.asked().len(), asked, "after {seconds} s more");
+    }
+    let [_, sent, first, last] = &service.asked()[..] else { panic!("four requests") };
+    assert!(sent.url.ends_with("/virtualMachines/vm/installPatches?api-version=2024-07-01"));
+    let expected = json!({
+        "maximumDuration": "PT2H30M",
+        "rebootSetting": "IfRequired",
+        "windowsParameters": {"classificationsToInclude": ["Critical", "Security"]},
+    });
+    assert_eq!(sent.body, expected, "and nothing that is null");
+    assert_eq!([&first.url, &last.url], [&status, &status], "followed as it stands");
+    let read = azure.install_result(&id).await.unwrap();
+    assert_eq!(read.ended_at, Some("2024-11-23T01:55:32.2637578Z".parse().unwrap()));
+    assert_eq!(read.counts.installed, 32);
+    let shown = format!("{azure:?} {:?} {id}", azure.operations);
+    assert!(!shown.contains("signature") && !shown.contains("certificate"), "{shown}");
+}
+
+#[tokio::test]
+async fn an_act_that_is_accepted_without_an_address_is_a_lost_one() {
+    let service = Canned::new().then(200, &[], &fresh("Linux")).then(202, &[], &Value::Null).then(
+        200,
+        &[],
+        &fresh("Linux"),
+    );
+    let azure = service.provider(Tokens::Same);
+    for asked in [2, 3] {
+        let error = azure.submit(install()).await.unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, Retry::Never));
+        assert_eq!(service.asked().len(), asked, "it is not sent again");
+    }
 }

@@ -185,11 +185,14 @@ async fn pages_that_repeat_leave_out_or_break_lose_nothing_in_silence() {
 }
 
 #[tokio::test]
-async fn the_scopes_with_machines_are_told() {
+async fn the_scopes_are_those_with_machines_and_one_of_each_subscription() {
     let cloud = Cloud::empty().await;
-    assert_eq!(cloud.azure.scopes().await.unwrap(), []);
+    let names = async || {
+        let scopes = cloud.azure.scopes().await.unwrap();
+        scopes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let everywhere = format!("azure/{SUBSCRIPTION}/global");
+    assert_eq!(names().await, std::slice::from_ref(&everywhere));
     cloud.vm();
-    let scopes = cloud.azure.scopes().await.unwrap();
-    let names: Vec<String> = scopes.iter().map(ToString::to_string).collect();
-    assert_eq!(names, [format!("azure/{SUBSCRIPTION}/westeurope")]);
+    assert_eq!(names().await, [everywhere, format!("azure/{SUBSCRIPTION}/westeurope")]);
 }

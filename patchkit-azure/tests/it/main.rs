@@ -8,6 +8,7 @@ mod credential;
 mod fault;
 mod fleet;
 mod harness;
+mod log;
 mod operation;
 mod power;
 mod resource_group;

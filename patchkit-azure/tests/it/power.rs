@@ -51,7 +51,11 @@ async fn what_cannot_be_switched_says_why_and_nothing_is_sent() {
     let hybrid = cloud.add(&arc());
     let gone = cloud.add(&vm().with_power(Power::Deallocated));
     let busy = cloud.vm();
-    assert!(cloud.azure.set_power(&[busy.clone()], PowerTarget::Deallocated).await[0].1.is_ok());
+    assert!(
+        cloud.azure.set_power(std::slice::from_ref(&busy), PowerTarget::Deallocated).await[0]
+            .1
+            .is_ok()
+    );
     cloud.world.forget_calls();
     for (node, target, kind, word) in [
         (&hybrid, PowerTarget::Running, ErrorKind::Unsupported, "Arc"),

@@ -31,7 +31,8 @@ async fn an_act_whose_answer_is_lost_is_sent_once_and_found_where_it_began() {
             assert_eq!(error.kind(), ErrorKind::Timeout, "{kind:?} on {operation}: {error}");
             assert_eq!(error.retry(), Retry::Never);
             assert_eq!(error.node(), Some(&node));
-            let found = cloud.azure.find_operation(&mark, &[node.clone()]).await.unwrap();
+            let found =
+                cloud.azure.find_operation(&mark, std::slice::from_ref(&node)).await.unwrap();
             assert_eq!(found.is_some(), began, "{kind:?} on {operation}");
             let again = cloud.azure.submit(sent).await;
             match found {
@@ -57,7 +58,7 @@ async fn a_refused_act_may_be_sent_again() {
     let error = cloud.azure.submit(sent.clone()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Throttled);
     assert_eq!(error.retry(), Retry::After(Duration::from_secs(1)), "as the service asks");
-    assert_eq!(cloud.azure.find_operation(&mark, &[node.clone()]).await.unwrap(), None);
+    assert_eq!(cloud.azure.find_operation(&mark, std::slice::from_ref(&node)).await.unwrap(), None);
     cloud.world.add_fault(Fault::new(FaultKind::Deny).on("*InstallPatches").times(1)).unwrap();
     let error = cloud.azure.submit(sent.clone()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
