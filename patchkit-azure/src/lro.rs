@@ -313,7 +313,8 @@ mod tests {
         let first = client.look(&followed, &node()).await.unwrap();
         assert_eq!(first, Progress::Running(FLOOR));
         let last = client.look(&followed, &node()).await.unwrap();
-        assert_eq!(last, Progress::Succeeded(Some(json!({"installedPatchCount": 3}))));
+        let result = Some(json!({"installedPatchCount": 3}));
+        assert_eq!(last, Progress::Succeeded { result, ended: None });
         let asked: Vec<String> = service.asked().into_iter().map(|it| it.url).collect();
         assert!(asked[2].ends_with("1?monitor=true&s=signed"), "followed as it stands: {asked:?}");
     }
@@ -324,7 +325,8 @@ mod tests {
         let client = service.provider(Tokens::Same).client;
         let followed = followed(None, Some("1"));
         assert_eq!(client.look(&followed, &node()).await.unwrap(), Progress::Running(FLOOR));
-        assert_eq!(client.look(&followed, &node()).await.unwrap(), Progress::Succeeded(None));
+        let done = Progress::Succeeded { result: None, ended: None };
+        assert_eq!(client.look(&followed, &node()).await.unwrap(), done);
     }
 
     #[tokio::test]
