@@ -23,7 +23,7 @@ use serde_json::Value;
 use self::{
     act::{ActId, Kind, activity_in},
     ledger::{Begun, Ledger, Sent},
-    machine::Seen,
+    machine::{Seen, SeenAct},
     progress::nameless,
 };
 pub use self::{
@@ -116,7 +116,7 @@ impl UpdateManager {
         if known.is_some() {
             return Err(named(not_again()));
         }
-        self.free(&seen).map_err(named)?;
+        self.free(order.node, &seen).map_err(named)?;
         let body = match order.what {
             What::Assess => None,
             What::Install(reboot) => {
@@ -129,12 +129,13 @@ impl UpdateManager {
         }
         match self.post(&order, body).await {
             Ok(id) => Ok(id),
-            Err(error) => {
-                if error.kind() != ErrorKind::Timeout {
+            Err(error) => match not_begun(error) {
+                Ok(refusal) => {
                     ledger.refused(token);
+                    Err(named(refusal))
                 }
-                Err(named(error))
-            }
+                Err(unclear) => Err(named(unclear)),
+            },
         }
     }
 
@@ -204,11 +205,16 @@ impl UpdateManager {
         Ok(Some(id))
     }
 
-    /// Refuses a machine on which something goes on.
-    fn free(&self, seen: &Seen) -> Result<()> {
+    /// Refuses a machine on which something goes on. What this process knows to be over may still be
+    /// told of as if it were not: Resource Graph is some minutes late.
+    fn free(&self, node: &NodeId, seen: &Seen) -> Result<()> {
         let now = self.client.now();
         let at = now.checked_add(seen.ahead).unwrap_or(now);
-        match seen.acts.iter().find(|act| act.runs(at)) {
+        let over = |act: &SeenAct| {
+            let id = ActId::new(act.kind, &act.activity, node).to_id();
+            id.is_ok_and(|id| self.operations.ledger.is_over(&id))
+        };
+        match seen.acts.iter().find(|act| act.runs(at) && !over(act)) {
             None => Ok(()),
             Some(act) => {
                 let since = act.started.map(|at| format!(" since {at}")).unwrap_or_default();
@@ -322,16 +328,36 @@ fn not_again() -> Error {
     Error::new(ErrorKind::Timeout, PROVIDER, SUBMIT, message)
 }
 
+/// The error of a submission after which nothing was begun; the other way round where that is not said.
+fn not_begun(error: Error) -> Result<Error, Error> {
+    match error.kind() {
+        ErrorKind::NotFound
+        | ErrorKind::PermissionDenied
+        | ErrorKind::Unauthenticated
+        | ErrorKind::Throttled
+        | ErrorKind::Conflict
+        | ErrorKind::InvalidInput
+        | ErrorKind::Unsupported
+        | ErrorKind::NodeUnreachable => Ok(error),
+        // Of a write, only what was never sent may be tried again.
+        ErrorKind::Unexpected if error.is_retryable() => Ok(later("nothing was sent", error)),
+        _ => Err(error),
+    }
+}
+
 /// What looking at a machine ends with where it fails: nothing was sent, so it may be tried again.
 fn not_looked(error: Error) -> Error {
     match error.kind() {
         // The service may be asked again, whatever has become of this question.
         ErrorKind::Timeout | ErrorKind::Unexpected | ErrorKind::Malformed => {
-            let message = "what goes on on the machine could not be read, and nothing was sent";
-            Error::new(ErrorKind::Throttled, PROVIDER, SUBMIT, message)
-                .with_retry(Retry::Backoff)
-                .with_source(error)
+            later("what goes on on the machine could not be read, and nothing was sent", error)
         }
         _ => error,
     }
+}
+
+fn later(message: &'static str, error: Error) -> Error {
+    Error::new(ErrorKind::Throttled, PROVIDER, SUBMIT, message)
+        .with_retry(Retry::Backoff)
+        .with_source(error)
 }

@@ -168,6 +168,13 @@ impl Ledger {
         }
     }
 
+    /// Whether an act is known to have ended.
+    pub(super) fn is_over(&self, id: &OperationId) -> bool {
+        let entries = self.entries();
+        let known = entries.acts.get(id).and_then(|act| act.known.as_ref());
+        known.is_some_and(|known| known.status.is_final())
+    }
+
     pub(super) fn result(&self, id: &OperationId) -> Option<Arc<InstallResult>> {
         self.entries().acts.get(id)?.result.clone()
     }

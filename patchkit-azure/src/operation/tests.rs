@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use patchkit_core::{
-    Classification, ErrorKind, Fleet, NodeId, OperationStatus, PatchAction, PatchRequest,
-    PatchState, RebootPolicy, Retry, SubmitToken, VirtualClock,
+    Classification, Error, ErrorKind, Fleet, NodeId, OperationStatus, PatchAction, PatchId,
+    PatchRequest, PatchState, RebootPolicy, Retry, SubmitToken, VirtualClock,
 };
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ fn the_recorded_install_is_read_whole_at_either_address() {
     }
     let act = status::of_install(&read, Over::Yes);
     assert_eq!((act.status, act.detail), (OperationStatus::Succeeded, None));
-    let installed: Vec<&str> = act.installed.iter().map(|id| id.as_str()).collect();
+    let installed: Vec<&str> = act.installed.iter().map(PatchId::as_str).collect();
     assert_eq!(installed, ["libpython3.10", "curl", "libtraceevent1"]);
 }
 
@@ -209,5 +209,50 @@ async fn an_act_that_is_accepted_without_an_address_is_a_lost_one() {
         let error = azure.submit(install()).await.unwrap_err();
         assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, Retry::Never));
         assert_eq!(service.asked().len(), asked, "it is not sent again");
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_tells_late_of_an_end_that_is_known_is_free() {
+    let place = "https://management.azure.com/subscriptions/s-1/operations";
+    let followed = format!("{place}/{ACTIVITY}?s=signature");
+    let mut late = fresh("Linux");
+    late["properties"]["instanceView"]["patchStatus"] = json!({"lastPatchInstallationSummary": {
+        "status": "InProgress",
+        "installationActivityId": ACTIVITY,
+        "startTime": "1970-01-01T00:00:01Z",
+    }});
+    let next = format!("{place}/68f8b292?s=signature");
+    let service = Canned::new()
+        .then(200, &[], &fresh("Linux"))
+        .then(202, &[("azure-asyncoperation", &followed)], &Value::Null)
+        .then(200, &[], &late)
+        .then(200, &[], &fixture!("recorded_install_succeeded"))
+        .then(200, &[], &late)
+        .then(202, &[("azure-asyncoperation", &next)], &Value::Null);
+    let clock = VirtualClock::manual(Timestamp::UNIX_EPOCH);
+    let azure = service.provider_on(Tokens::Same, clock.clone());
+    let id = azure.submit(install()).await.unwrap();
+    let scan = PatchRequest::new("scan".parse().unwrap(), vec![node()], PatchAction::Scan);
+    let error = azure.submit(scan.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "it goes on");
+    clock.advance(Duration::from_secs(15));
+    assert_eq!(azure.operation(&id).await.unwrap().status, OperationStatus::Succeeded);
+    azure.submit(scan).await.unwrap();
+    assert_eq!(service.asked().len(), 6);
+}
+
+#[test]
+fn only_a_refusal_that_is_clear_lets_a_token_be_sent_again() {
+    let error = |kind, retry| Error::new(kind, "azure", "submit", "x").with_retry(retry);
+    for (kind, retry, begun) in [
+        (ErrorKind::Conflict, Retry::Never, false),
+        (ErrorKind::Throttled, Retry::Backoff, false),
+        (ErrorKind::Unexpected, Retry::Backoff, false),
+        (ErrorKind::Unexpected, Retry::Never, true),
+        (ErrorKind::Timeout, Retry::Never, true),
+        (ErrorKind::Malformed, Retry::Never, true),
+    ] {
+        assert_eq!(super::not_begun(error(kind, retry)).is_err(), begun, "{kind:?}");
     }
 }
