@@ -39,11 +39,12 @@ use crate::{
 /// memory.
 pub(crate) const AT_ONCE: usize = 8;
 
-/// As many nodes as one operation takes, and as are asked one by one for their status.
+/// As many nodes as one call takes, and as are asked one by one for their status.
 const FEW: usize = 50;
 
 const ARC_GET: &str = "Machines_Get";
-const ARC_VERSION: &str = "2024-07-10";
+/// The version of HybridCompute's API that has its patch operations.
+pub(crate) const ARC_VERSION: &str = "2024-07-10";
 
 /// The nodes of some subscriptions.
 ///
@@ -63,6 +64,14 @@ const ARC_VERSION: &str = "2024-07-10";
 ///   itself, as they were in the last five minutes, for two calls in each subscription. Where they
 ///   cannot be read there is one that says so: it may be patched by any.
 /// - A resource group is Azure's own; it must be in one of the subscriptions.
+/// - An act is on one machine, and known by the machine and its time: Azure keeps no token. Who submits
+///   reads the machine first. What began there since the token was made is the token's act, and is not
+///   sent again; where something else goes on, the machine is refused as `Conflict`.
+/// - A token that tells no time ([`SubmitToken::stamped`]) is found again by the process alone that sent it.
+/// - What an install brings is said by [`InstallOptions`](crate::InstallOptions); what it brought is told by
+///   [`install_result`](UpdateManager::install_result).
+/// - No act is cancelled: neither Compute nor Arc has a call for it, and Microsoft.Maintenance ends the runs
+///   of schedules alone ("Apply Updates - Create Or Update Or Cancel").
 /// - Access is not checked: a VM's agent needs no identity for being patched.
 #[async_trait]
 impl Fleet for UpdateManager {
@@ -78,7 +87,9 @@ impl Fleet for UpdateManager {
         can.resource_groups = true;
         can.write_baselines = self.home.is_some();
         can.write_groups = self.home.is_some();
-        can.max_nodes_per_operation = NonZeroUsize::new(FEW).unwrap_or(NonZeroUsize::MIN);
+        can.find_operation = true;
+        can.max_nodes_per_operation = NonZeroUsize::MIN;
+        can.max_nodes_per_call = NonZeroUsize::new(FEW).unwrap_or(NonZeroUsize::MIN);
         can
     }
 
@@ -127,16 +138,20 @@ impl Fleet for UpdateManager {
         self.revert_node_tags(change).await
     }
 
-    async fn submit(&self, _: PatchRequest) -> Result<OperationId> {
-        Err(Error::unsupported(PROVIDER, "submit"))
+    async fn submit(&self, request: PatchRequest) -> Result<OperationId> {
+        self.submit_act(&request).await
     }
 
-    async fn find_operation(&self, _: &SubmitToken, _: &[NodeId]) -> Result<Option<OperationId>> {
-        Err(Error::unsupported(PROVIDER, "find_operation"))
+    async fn find_operation(
+        &self,
+        token: &SubmitToken,
+        nodes: &[NodeId],
+    ) -> Result<Option<OperationId>> {
+        self.find_act(token, nodes).await
     }
 
-    async fn operation(&self, _: &OperationId) -> Result<PatchOperation> {
-        Err(Error::unsupported(PROVIDER, "operation"))
+    async fn operation(&self, id: &OperationId) -> Result<PatchOperation> {
+        self.act(id).await
     }
 
     async fn cancel(&self, _: &OperationId) -> Result<()> {

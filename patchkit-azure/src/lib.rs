@@ -57,11 +57,11 @@ mod group;
 mod ids;
 mod limit;
 mod listing;
-#[cfg_attr(not(test), expect(dead_code, reason = "for acts on nodes, which are built on it"))]
 mod lro;
 mod machine;
 mod maintenance;
 mod manager;
+mod operation;
 mod power;
 mod preflight;
 mod provider;
@@ -82,6 +82,10 @@ pub use limit::{CallBudget, Quota};
 pub use machine::{AssessmentMode, Machine, PatchMode, PatchSettings, Schedules};
 pub use maintenance::{Assignment, Assignments, BaselineHome, MaintenanceConfiguration, Reach};
 pub use manager::UpdateManager;
+pub use operation::{
+    InstallCounts, InstallOptions, InstallResult, InstallStatus, LinuxPatches, PatchResult,
+    RebootStatus, RebootingPatches, WindowUse, WindowsPatches,
+};
 pub use preflight::{NodePreflight, PatchIntent, PreflightFinding, PreflightVerdict};
 pub use role::{Feature, role};
 pub use schedule::{MonthDay, Nth, PatchWindow, Recurrence, TimeZoneName, Timing};

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use jiff::Timestamp;
 use patchkit_core::{NodeId, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -87,8 +88,13 @@ impl Accepted {
 pub(crate) enum Progress {
     /// It goes on; look again no earlier than after this.
     Running(Duration),
-    /// It is done; with its result, where it has one.
-    Succeeded(Option<Value>),
+    /// It is done.
+    Succeeded {
+        /// Its result, where it has one.
+        result: Option<Value>,
+        /// When it ended, where that is told.
+        ended: Option<Timestamp>,
+    },
     /// It failed, or was cancelled.
     Failed {
         /// The service's word for how it ended.
@@ -116,16 +122,14 @@ impl Client {
         let url = self.given(OPERATION, status)?;
         let reply = self.get(OPERATION, charge(), url).await?;
         let progress = at_status(&reply)?;
-        if progress != Progress::Succeeded(None) {
-            return Ok(progress);
-        }
+        let Progress::Succeeded { result: None, ended } = progress else { return Ok(progress) };
         // The status had no result of its own.
         let Some(result) = &followed.result else { return Ok(progress) };
         let url = self.given(OPERATION, result)?;
         let reply = self.get(OPERATION, charge(), url).await?;
         match at_location(&reply)? {
             // The status has the say on whether it is over.
-            Progress::Succeeded(result) => Ok(Progress::Succeeded(result)),
+            Progress::Succeeded { result, .. } => Ok(Progress::Succeeded { result, ended }),
             _ => Ok(progress),
         }
     }
@@ -140,7 +144,8 @@ fn at_status(reply: &Reply) -> Result<Progress> {
         End::Not => Progress::Running(pause(reply)),
         End::Well => {
             let output = &body["properties"]["output"];
-            Progress::Succeeded((!output.is_null()).then(|| output.clone()))
+            let result = (!output.is_null()).then(|| output.clone());
+            Progress::Succeeded { result, ended: body["endTime"].as_str().and_then(time) }
         }
         End::Ill => Progress::Failed { status: shown(status), message: error_of(&body["error"]) },
     })
@@ -151,9 +156,13 @@ fn at_location(reply: &Reply) -> Result<Progress> {
         return Ok(Progress::Running(pause(reply)));
     }
     if reply.body.is_empty() {
-        return Ok(Progress::Succeeded(None));
+        return Ok(Progress::Succeeded { result: None, ended: None });
     }
-    Ok(Progress::Succeeded(Some(reply.value(OPERATION)?)))
+    Ok(Progress::Succeeded { result: Some(reply.value(OPERATION)?), ended: None })
+}
+
+fn time(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
 }
 
 /// How a status ends an operation; its words come in any case, and what is none of them goes on.
@@ -234,10 +243,15 @@ mod tests {
 
     #[test]
     fn the_output_of_a_status_is_the_result() {
-        let body =
-            json!({"status": "Succeeded", "properties": {"output": {"status": "Succeeded"}}});
+        let body = json!({
+            "status": "Succeeded",
+            "endTime": "2024-11-23T01:55:32.2637578+00:00",
+            "properties": {"output": {"status": "Succeeded"}},
+        });
         let progress = at_status(&reply(200, &[], &body)).unwrap();
-        assert_eq!(progress, Progress::Succeeded(Some(json!({"status": "Succeeded"}))));
+        let result = Some(json!({"status": "Succeeded"}));
+        let ended = Some("2024-11-23T01:55:32.2637578Z".parse().unwrap());
+        assert_eq!(progress, Progress::Succeeded { result, ended });
     }
 
     #[test]
@@ -299,7 +313,8 @@ mod tests {
         let first = client.look(&followed, &node()).await.unwrap();
         assert_eq!(first, Progress::Running(FLOOR));
         let last = client.look(&followed, &node()).await.unwrap();
-        assert_eq!(last, Progress::Succeeded(Some(json!({"installedPatchCount": 3}))));
+        let result = Some(json!({"installedPatchCount": 3}));
+        assert_eq!(last, Progress::Succeeded { result, ended: None });
         let asked: Vec<String> = service.asked().into_iter().map(|it| it.url).collect();
         assert!(asked[2].ends_with("1?monitor=true&s=signed"), "followed as it stands: {asked:?}");
     }
@@ -310,7 +325,8 @@ mod tests {
         let client = service.provider(Tokens::Same).client;
         let followed = followed(None, Some("1"));
         assert_eq!(client.look(&followed, &node()).await.unwrap(), Progress::Running(FLOOR));
-        assert_eq!(client.look(&followed, &node()).await.unwrap(), Progress::Succeeded(None));
+        let done = Progress::Succeeded { result: None, ended: None };
+        assert_eq!(client.look(&followed, &node()).await.unwrap(), done);
     }
 
     #[tokio::test]

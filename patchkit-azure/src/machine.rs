@@ -1,7 +1,5 @@
 //! Machines as Azure knows them: more than a managed node has.
 
-use std::{convert::Infallible, fmt, str::FromStr};
-
 use patchkit_core::ManagedNode;
 use serde::{Deserialize, Serialize};
 
@@ -99,10 +97,10 @@ macro_rules! mode {
             }
         }
 
-        impl FromStr for $name {
-            type Err = Infallible;
+        impl std::str::FromStr for $name {
+            type Err = std::convert::Infallible;
 
-            fn from_str(word: &str) -> Result<Self, Infallible> {
+            fn from_str(word: &str) -> Result<Self, std::convert::Infallible> {
                 $(if word.eq_ignore_ascii_case($word) {
                     return Ok(Self::$variant);
                 })+
@@ -123,13 +121,15 @@ macro_rules! mode {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
     };
 }
+
+pub(crate) use mode;
 
 mode! {
     /// Who installs patches on a machine.

@@ -7,7 +7,7 @@ use patchkit_core::{AccountId, Result};
 
 use crate::{
     BaselineHome, Cloud, UpdateManagerBuilder, client::Client, credential, error::invalid,
-    fleet::Schedules,
+    fleet::Schedules, operation::Operations,
 };
 
 /// Azure Update Manager, and what it needs of Compute, Arc and Resource Graph, in some subscriptions
@@ -19,13 +19,18 @@ use crate::{
 pub struct UpdateManager {
     pub(crate) client: Arc<Client>,
     pub(crate) home: Option<Arc<BaselineHome>>,
+    pub(crate) operations: Operations,
     pub(crate) schedules: Schedules,
 }
 
 impl UpdateManager {
     pub(crate) fn new(client: Client, home: Option<BaselineHome>) -> Self {
-        let (client, home) = (Arc::new(client), home.map(Arc::new));
-        Self { client, home, schedules: Schedules::default() }
+        Self {
+            client: Arc::new(client),
+            home: home.map(Arc::new),
+            operations: Operations::default(),
+            schedules: Schedules::default(),
+        }
     }
 
     /// Makes a provider piece by piece.

@@ -73,6 +73,15 @@ impl Canned {
         self.builder(tokens).build().unwrap()
     }
 
+    /// The same on a clock of the test's.
+    pub(crate) fn provider_on(
+        self: &Arc<Self>,
+        tokens: Tokens,
+        clock: VirtualClock,
+    ) -> UpdateManager {
+        self.builder(tokens).with_clock(clock).build().unwrap()
+    }
+
     pub(crate) fn builder(self: &Arc<Self>, tokens: Tokens) -> UpdateManagerBuilder {
         let transport: Arc<dyn Policy> = Arc::<Self>::clone(self);
         let options = ClientOptions {

@@ -228,9 +228,13 @@ pub struct Capabilities {
     pub write_groups: bool,
     /// Selects nodes by resource group.
     pub resource_groups: bool,
-    /// How many nodes one `submit`, `set_power` or `statuses` takes.
+    /// How many nodes one `submit` takes.
     pub max_nodes_per_operation: NonZeroUsize,
+    /// How many nodes one `statuses`, `set_power` or listing by ids takes.
+    pub max_nodes_per_call: NonZeroUsize,
 }
+
+const FIFTY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(49);
 
 impl Capabilities {
     /// A provider that only reads, 50 nodes at a time.
@@ -247,7 +251,8 @@ impl Capabilities {
             write_baselines: false,
             write_groups: false,
             resource_groups: false,
-            max_nodes_per_operation: NonZeroUsize::new(50).unwrap_or(NonZeroUsize::MIN),
+            max_nodes_per_operation: FIFTY,
+            max_nodes_per_call: FIFTY,
         }
     }
 
@@ -305,29 +310,41 @@ pub trait FleetExt: Fleet {
 
     /// Splits `nodes` as one operation takes them: by scope, and no more than the provider's limit.
     fn chunks(&self, nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
-        let sorted: BTreeSet<(_, &NodeId)> = nodes.iter().map(|id| (id.scope(), id)).collect();
-        let mut chunks: Vec<Vec<NodeId>> = Vec::new();
-        let mut most = 1;
-        for (scope, id) in sorted {
-            match chunks.last_mut() {
-                Some(chunk) if chunk[0].scope() == scope => {
-                    if chunk.len() < most {
-                        chunk.push(id.clone());
-                    } else {
-                        chunks.push(vec![id.clone()]);
-                    }
-                }
-                _ => {
-                    most = self.capabilities_for(scope).max_nodes_per_operation.get();
-                    chunks.push(vec![id.clone()]);
-                }
-            }
-        }
-        chunks
+        split(nodes, |scope| self.capabilities_for(scope).max_nodes_per_operation)
+    }
+
+    /// Splits `nodes` as one call about power, statuses or compliance takes them: by scope, and no
+    /// more than the provider's limit.
+    ///
+    /// A service may take an act for one node alone, and tell of a thousand in one answer.
+    fn call_chunks(&self, nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
+        split(nodes, |scope| self.capabilities_for(scope).max_nodes_per_call)
     }
 }
 
 impl<F: Fleet + ?Sized> FleetExt for F {}
+
+fn split(nodes: &[NodeId], most_in: impl Fn(&Scope) -> NonZeroUsize) -> Vec<Vec<NodeId>> {
+    let sorted: BTreeSet<(_, &NodeId)> = nodes.iter().map(|id| (id.scope(), id)).collect();
+    let mut chunks: Vec<Vec<NodeId>> = Vec::new();
+    let mut most = NonZeroUsize::MIN;
+    for (scope, id) in sorted {
+        match chunks.last_mut() {
+            Some(chunk) if chunk[0].scope() == scope => {
+                if chunk.len() < most.get() {
+                    chunk.push(id.clone());
+                } else {
+                    chunks.push(vec![id.clone()]);
+                }
+            }
+            _ => {
+                most = most_in(scope);
+                chunks.push(vec![id.clone()]);
+            }
+        }
+    }
+    chunks
+}
 
 fn only<F: Fleet + ?Sized, T>(
     fleet: &F,

@@ -6,6 +6,7 @@ mod common;
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,8 +17,9 @@ use std::{
 use common::{OS, count::Counting, error, node, off, run_id, wrap::Faulty};
 use futures::executor::block_on;
 use patchkit_core::{
-    Amount, ApprovalRule, AutoApproval, Baseline, Clock, ErrorKind, Estate, NodeId, NodeSelector,
-    PatchAction, PatchBaseline, PowerState, Retry, Rollout, Scope, VirtualClock, Wave, WaveMembers,
+    Amount, ApprovalRule, AutoApproval, Baseline, Clock, ErrorKind, Estate, Fleet, NodeId,
+    NodeSelector, PatchAction, PatchBaseline, PowerState, Retry, Rollout, Scope, VirtualClock,
+    Wave, WaveMembers,
     memory::{Behavior, Fault, MemoryCall, MemoryCloud, MemoryJournal, MemoryNode},
     workflow::{Outcome, PatchOptions, PatchPlan, Runner, ScanOutcome},
 };
@@ -200,6 +202,33 @@ fn a_scan_of_a_thousand_nodes_reads_each_result_once() {
     assert_eq!(of("submit"), running);
     assert!(of("operation") <= running * looks(60.0));
     assert_eq!(of("summaries"), running + 4, "and once for the off nodes of each scope");
+}
+
+#[test]
+fn where_an_act_takes_one_node_a_call_still_takes_many() {
+    let clock = clock();
+    let clouds = clouds(&clock, 2, 100);
+    let one_by_one = clouds.iter().map(|cloud| {
+        let mut can = cloud.capabilities();
+        can.max_nodes_per_operation = NonZeroUsize::MIN;
+        cloud.clone().with_capabilities(can)
+    });
+    let estate = estate(&one_by_one.collect::<Vec<_>>());
+    assert_eq!(estate.capabilities().max_nodes_per_operation.get(), 1);
+    assert_eq!(estate.capabilities().max_nodes_per_call.get(), BATCH);
+    let journal = MemoryJournal::new(clock.clone());
+    let runner = Runner::new(estate.clone(), estate, journal, clock);
+    block_on(async {
+        let plan = runner.plan_patch(&options(Rollout::new())).await.unwrap();
+        let report = runner.patch(&run_id("run"), &plan).await.unwrap();
+        assert_eq!(report.tally(), BTreeMap::from([(Outcome::Patched, 200)]));
+    });
+    let calls: Vec<MemoryCall> = clouds.iter().flat_map(MemoryCloud::calls).collect();
+    let of = |operation: &str| calls.iter().filter(|call| call.operation == operation).count();
+    assert_eq!(of("submit"), 2 * 200 + 40, "an install and a scan each, and agents of the started");
+    // Twenty of a hundred nodes are started, which is one call for each cloud.
+    assert_eq!(of("set_power"), 2 * 2, "up, and back");
+    assert!(of("statuses") < 100, "{} reads of statuses", of("statuses"));
 }
 
 #[test]

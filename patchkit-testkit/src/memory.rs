@@ -80,6 +80,7 @@ impl MemoryHarness {
     pub fn in_scope(scope: Scope, mut capabilities: Capabilities, clock: VirtualClock) -> Self {
         // Small, so that one node too many is soon there.
         capabilities.max_nodes_per_operation = NonZeroUsize::new(7).expect("seven is not zero");
+        capabilities.max_nodes_per_call = capabilities.max_nodes_per_operation;
         let seeder = MemoryCloud::builder().page_size(PAGE).clock(clock.clone()).build();
         let hook: Arc<Hook> = Arc::default();
         let of_call = Arc::clone(&hook);

@@ -162,7 +162,8 @@ impl Harness for AzureHarness {
         let fault = match trouble.kind {
             TroubleKind::Denied => Fault::new(FaultKind::Deny),
             TroubleKind::Throttled => Fault::new(FaultKind::Throttle),
-            other => panic!("{other:?} is no trouble of a fleet that takes no acts"),
+            TroubleKind::AnswerLost => Fault::new(FaultKind::CutAfter).on("*Patches"),
+            other => panic!("{other:?} is no trouble of Azure"),
         };
         let number = |it: usize| u32::try_from(it).expect("a small number");
         let mut fault = fault.of_caller(APPLICATION).times(number(trouble.times));

@@ -16,6 +16,7 @@ mod group;
 mod harness;
 mod log;
 mod maintenance;
+mod operation;
 mod power;
 mod preflight;
 mod raw;

@@ -40,6 +40,7 @@ impl Fleet for Estate {
             write_groups: a.write_groups || b.write_groups,
             resource_groups: a.resource_groups || b.resource_groups,
             max_nodes_per_operation: a.max_nodes_per_operation.min(b.max_nodes_per_operation),
+            max_nodes_per_call: a.max_nodes_per_call.min(b.max_nodes_per_call),
         })
     }
 
@@ -148,7 +149,7 @@ impl Estate {
         call: impl for<'a> Fn(&'a dyn Provider, &'a [NodeId]) -> BoxFuture<'a, PerNode<T>> + Sync,
     ) -> PerNode<T> {
         let call = &call;
-        let answers: Vec<PerNode<T>> = stream::iter(self.chunks(nodes))
+        let answers: Vec<PerNode<T>> = stream::iter(self.call_chunks(nodes))
             .map(|chunk| async move {
                 match self.only(operation, &chunk) {
                     Ok(entry) => call(&*entry.provider, &chunk).await,

@@ -89,10 +89,11 @@ impl MemoryCloudBuilder {
         self
     }
 
-    /// Sets how many nodes one call takes; 50 otherwise.
+    /// Sets how many nodes an act and a call take; 50 otherwise.
     #[must_use]
     pub fn nodes_per_operation(mut self, nodes: NonZeroUsize) -> Self {
         self.capabilities.max_nodes_per_operation = nodes;
+        self.capabilities.max_nodes_per_call = nodes;
         self
     }
 

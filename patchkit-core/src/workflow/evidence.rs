@@ -55,7 +55,7 @@ impl Runner {
         let waited = loop {
             let _ = log.keep().await;
             let ids: Vec<NodeId> = left.keys().cloned().collect();
-            let looks = self.fleet.chunks(&ids).into_iter().map(|batch| self.look(batch));
+            let looks = self.fleet.call_chunks(&ids).into_iter().map(|batch| self.look(batch));
             let mut slow = None;
             for look in join_all(looks).await {
                 if let Some(error) = evidence.take(&mut left, look)

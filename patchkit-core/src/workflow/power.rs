@@ -70,7 +70,7 @@ impl Runner {
     }
 
     async fn set_power(&self, nodes: &[NodeId], target: PowerTarget) -> PerNode<()> {
-        let chunks = self.fleet.chunks(nodes).into_iter();
+        let chunks = self.fleet.call_chunks(nodes).into_iter();
         let answers = join_all(chunks.map(|chunk| async move {
             self.gate.pass(self.fleet.set_power(&chunk, target)).await
         }));
@@ -78,7 +78,7 @@ impl Runner {
     }
 
     pub(super) async fn statuses(&self, nodes: &[NodeId]) -> PerNode<NodeStatus> {
-        let chunks = self.fleet.chunks(nodes).into_iter();
+        let chunks = self.fleet.call_chunks(nodes).into_iter();
         let answers = join_all(
             chunks.map(|chunk| async move { self.gate.pass(self.fleet.statuses(&chunk)).await }),
         );

@@ -14,7 +14,7 @@ use crate::{
     cloud::world::{
         State,
         catalogue::System,
-        machine::{Assessment, AzureSide, Installation, MachineIx},
+        machine::{Assessment, Attempt, AzureSide, Installation, MachineIx},
         uuid,
     },
     rng::mix,
@@ -280,10 +280,27 @@ pub(super) fn arc_installation(state: &State, at: MachineIx, it: &Installation) 
     with(body, installation_counts(it))
 }
 
+/// An assessment that found nothing yet, or never will: "It remains 'InProgress' until the operation
+/// completes" (Compute API, `AvailablePatchSummary`).
+fn attempt(it: &Attempt, now: Timestamp) -> Value {
+    json!({
+        "status": if it.failed.is_some() { "Failed" } else { "InProgress" },
+        "assessmentActivityId": it.activity,
+        "rebootPending": false,
+        "criticalAndSecurityPatchCount": 0,
+        "otherPatchCount": 0,
+        "startTime": stamp(it.started),
+        "lastModifiedTime": stamp(it.failed.unwrap_or(now)),
+        "error": null,
+    })
+}
+
 /// What an instance view says of patches; empty where there is nothing to say.
 pub(super) fn status(state: &State, at: MachineIx, azure: &AzureSide) -> Value {
     let mut status = json!({});
-    if let Some(it) = &azure.assessment {
+    if let Some(it) = &azure.attempt {
+        status["availablePatchSummary"] = attempt(it, state.now);
+    } else if let Some(it) = &azure.assessment {
         let [urgent, other] = split(state, at, &it.available);
         status["availablePatchSummary"] = json!({
             "status": "Succeeded",

@@ -15,7 +15,7 @@ use crate::cloud::world::{
     State,
     clock::{earlier, later},
     judge::between,
-    machine::{Assessment, AzureKind, Installation, MachineIx, Power},
+    machine::{Assessment, Attempt, AzureKind, Installation, MachineIx, Power},
     patching::{JobEnd, Work},
 };
 
@@ -55,6 +55,9 @@ impl State {
         self.set_busy(at, Some(activity));
         let started = self.now;
         let id: Box<str> = activity.into();
+        if let Some(azure) = &mut self.machine_mut(at).azure {
+            azure.attempt = Some(Attempt { activity: id.clone(), started, failed: None });
+        }
         let begun = self.begin(at, Work::Scan, move |state, at, _| {
             state.assess(at, &id, started, "User");
             let result = state.assessed(at);
@@ -130,6 +133,7 @@ impl State {
         let mut available = machine.patches.relevant.clone();
         available.difference_with(&machine.patches.installed);
         if let Some(azure) = &mut machine.azure {
+            azure.attempt = None;
             azure.assessment = Some(Arc::new(Assessment {
                 activity: activity.into(),
                 started,
@@ -216,6 +220,11 @@ impl State {
         {
             it.status = "Failed";
             it.ended = Some(now);
+        }
+        if let Some(azure) = &mut self.machine_mut(at).azure
+            && let Some(it) = azure.attempt.as_mut().filter(|it| *it.activity == *activity)
+        {
+            it.failed = Some(now);
         }
         self.end_run(at, activity, End::Failed(error));
     }

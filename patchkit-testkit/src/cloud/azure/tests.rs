@@ -179,6 +179,28 @@ fn a_machine_that_dies_in_the_middle_keeps_half_and_reports_no_more() {
 }
 
 #[test]
+fn an_assessment_is_in_progress_until_it_ends_and_failed_where_no_agent_answers() {
+    let summary = |cloud: &Cloud, id: &str| {
+        let view = cloud.get(&format!("{id}/instanceView")).body;
+        view["patchStatus"]["availablePatchSummary"].clone()
+    };
+    let cloud = Cloud::well();
+    let id = cloud.vms().remove(0);
+    cloud.post(&format!("{id}/assessPatches"), &Value::Null);
+    let running = summary(&cloud, &id);
+    assert_eq!(running["status"], "InProgress");
+    cloud.advance(HOUR);
+    let ended = summary(&cloud, &id);
+    assert_eq!(ended["status"], "Succeeded");
+    assert_eq!(ended["assessmentActivityId"], running["assessmentActivityId"]);
+
+    cloud.post(&format!("{id}/assessPatches"), &Value::Null);
+    cloud.post(&format!("{id}/deallocate"), &Value::Null);
+    cloud.advance(HOUR);
+    assert_eq!(summary(&cloud, &id)["status"], "Failed");
+}
+
+#[test]
 fn a_machine_turned_off_in_the_middle_fails_its_installation() {
     let cloud = Cloud::well();
     let id = cloud.vms().remove(0);

@@ -226,6 +226,7 @@ impl State {
             last_heard: earlier(self.now, Duration::from_hours(1)),
             busy: None,
             assessment: None,
+            attempt: None,
             installations: Vec::new(),
         };
         let id = self.vm_resource_id(&side);

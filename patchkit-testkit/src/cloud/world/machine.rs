@@ -370,6 +370,8 @@ pub(crate) struct AzureSide {
     pub(crate) busy: Option<Box<str>>,
     /// What the platform last found missing.
     pub(crate) assessment: Option<Arc<Assessment>>,
+    /// An assessment since then that found nothing: it goes on, or it failed.
+    pub(crate) attempt: Option<Attempt>,
     /// The installs of the last thirty days, newest last.
     pub(crate) installations: Vec<Installation>,
 }
@@ -409,6 +411,14 @@ pub(crate) struct Assessment {
     pub(crate) reboot_pending: bool,
     /// What was relevant and not installed.
     pub(crate) available: FixedBitSet,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) activity: Box<str>,
+    pub(crate) started: Timestamp,
+    /// When it failed.
+    pub(crate) failed: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]

@@ -462,6 +462,7 @@ impl<'a> Population<'a> {
             last_heard: earlier(self.plan.now, silent),
             busy: None,
             assessment: None,
+            attempt: None,
             installations: Vec::new(),
         }
     }
