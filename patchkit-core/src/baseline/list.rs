@@ -27,7 +27,7 @@ pub(super) enum Entry {
     /// A Bugzilla ticket that the patch closes.
     Ticket(Box<str>),
     /// One of the patch's names or, where they are allowed, its advisories and vulnerabilities.
-    Exact { text: Box<str>, ids: Ids },
+    Exact { text: Box<str>, print: u64, ids: Ids },
     /// Names that begin and end so.
     Glob(Glob),
     /// A KB number, without `KB`.
@@ -57,6 +57,9 @@ pub(super) struct Glob {
 pub(super) struct Subject<'a> {
     patch: &'a Patch,
     names: Vec<Cow<'a, str>>,
+    /// The names' fingerprints: of all the names and entries that are compared hardly any are the
+    /// same, and most of them are equally long.
+    prints: Vec<u64>,
 }
 
 impl CompiledList {
@@ -128,12 +131,16 @@ impl Entry {
         }
     }
 
+    fn exact(text: &str, ids: Ids) -> Self {
+        Self::Exact { text: text.into(), print: fingerprint(text), ids }
+    }
+
     fn name(text: &str, ids: Ids) -> Result<Self, &'static str> {
         if text.contains(char::is_whitespace) {
             return Err("has a space; package and patch names have none");
         }
         match text.split_once('*') {
-            None => Ok(Self::Exact { text: text.into(), ids }),
+            None => Ok(Self::exact(text, ids)),
             Some((_, suffix)) if suffix.contains('*') => Err("has more than one *"),
             Some((prefix, suffix)) => {
                 Ok(Self::Glob(Glob { prefix: prefix.into(), suffix: suffix.into() }))
@@ -146,14 +153,14 @@ impl Entry {
         if !text.bytes().all(bare) || without_arch(text, DEB_ARCHS) != text {
             return Err("is not a bare package name; APT lists take no version, architecture or *");
         }
-        Ok(Self::Exact { text: text.into(), ids: Ids::Ignored })
+        Ok(Self::exact(text, Ids::Ignored))
     }
 
     fn macos(text: &str) -> Result<Self, &'static str> {
         if text.contains('*') {
             return Err("has a *; macOS lists take only full names");
         }
-        Ok(Self::Exact { text: text.into(), ids: Ids::Ignored })
+        Ok(Self::exact(text, Ids::Ignored))
     }
 
     fn windows(text: &str) -> Result<Self, &'static str> {
@@ -167,12 +174,13 @@ impl Entry {
     }
 
     fn matches(&self, subject: &Subject<'_>, family: PackageFamily) -> bool {
-        let Subject { patch, names } = subject;
+        let Subject { patch, names, prints } = subject;
         let among = |ids: &[String], text: &str| ids.iter().any(|id| id.eq_ignore_ascii_case(text));
         match self {
             Self::Ticket(number) => patch.bugzilla.iter().any(|ticket| **ticket == **number),
-            Self::Exact { text, ids } => {
-                names.iter().any(|name| **name == **text)
+            Self::Exact { text, print, ids } => {
+                let named = |(at, of_name): (usize, &u64)| of_name == print && *names[at] == **text;
+                prints.iter().enumerate().any(named)
                     || *ids == Ids::Taken
                         && (among(&patch.advisories, text) || among(&patch.cves, text))
                     || family == PackageFamily::Other && among(&patch.bugzilla, text)
@@ -210,8 +218,21 @@ impl<'a> Subject<'a> {
                 names
             }
         };
-        Self { patch, names }
+        let prints = names.iter().map(|name| fingerprint(name)).collect();
+        Self { patch, names, prints }
     }
+}
+
+/// A number that equal texts have in common, and others by chance only.
+fn fingerprint(text: &str) -> u64 {
+    // FNV's step, eight bytes at a time: nothing here defends against chosen names, which would
+    // cost a comparison.
+    const PRIME: u64 = 0x0100_0000_01b3;
+    let step = |print: u64, word: u64| (print ^ word).wrapping_mul(PRIME).rotate_left(29);
+    let (words, rest) = text.as_bytes().as_chunks::<8>();
+    let print =
+        words.iter().fold(text.len() as u64, |it, word| step(it, u64::from_le_bytes(*word)));
+    rest.iter().fold(print, |print, byte| step(print, u64::from(*byte)))
 }
 
 /// The package's name without its architecture.

@@ -27,7 +27,6 @@ pub(super) struct Decided {
 pub(super) type Weight = u8;
 
 pub(super) const HARMLESS: Weight = 0;
-pub(super) const WORST: Weight = 1 + crate::ComplianceLevel::Critical as Weight;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Listed {

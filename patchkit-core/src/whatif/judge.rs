@@ -1,7 +1,7 @@
 //! Holds a matrix against baselines.
 
 use super::{
-    decide::{Decided, HARMLESS, WORST, Weight},
+    decide::{Decided, HARMLESS, Weight},
     matrix::{Cohort, Evidence, MatrixNode, PatchMatrix},
     plane::{Plane, Table},
     scenario::Scenario,
@@ -229,11 +229,10 @@ impl Part {
         values: impl Fn(&Decided) -> &[Weight],
         out: &mut [Weight],
     ) {
-        let table = |decided| Table {
-            values: values(decided),
-            idle: HARMLESS,
-            best: WORST,
-            merge: u8::max,
+        let table = |decided| {
+            let values = values(decided);
+            let best = values.iter().copied().max().unwrap_or(HARMLESS);
+            Table { values, idle: HARMLESS, best, merge: u8::max }
         };
         let is_one = self.tables.len() == 1 && self.table_of.iter().all(Option::is_some);
         if let (true, Some(decided)) = (is_one, self.tables.first()) {
