@@ -19,6 +19,10 @@ pub(super) enum ListKind {
 pub(super) struct CompiledList {
     family: PackageFamily,
     entries: Vec<Entry>,
+    /// The fingerprints of the entries that are names.
+    prints: Vec<u64>,
+    /// Whether any entry is compared with what a patch closes.
+    ids: Ids,
 }
 
 /// One entry of a list.
@@ -64,11 +68,22 @@ pub(super) struct Subject<'a> {
 
 impl CompiledList {
     pub(super) fn new(texts: &[String], kind: ListKind, family: PackageFamily) -> Self {
-        let entries = texts
+        let entries: Vec<Entry> = texts
             .iter()
             .map(|text| Entry::parse(text, kind, family).unwrap_or(Entry::Unusable))
             .collect();
-        Self { family, entries }
+        let print = |entry: &Entry| match entry {
+            Entry::Exact { print, .. } => Some(*print),
+            _ => None,
+        };
+        let prints = entries.iter().filter_map(print).collect();
+        let takes_ids = |entry: &Entry| match entry {
+            Entry::Exact { ids, .. } => *ids == Ids::Taken || family == PackageFamily::Other,
+            Entry::Ticket(_) => true,
+            _ => false,
+        };
+        let ids = if entries.iter().any(takes_ids) { Ids::Taken } else { Ids::Ignored };
+        Self { family, entries, prints, ids }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -77,7 +92,20 @@ impl CompiledList {
 
     /// The place of the first entry that matches.
     pub(super) fn first_match(&self, subject: Option<&Subject<'_>>) -> Option<usize> {
-        self.matches(subject?).next()
+        let subject = subject?;
+        if self.may_match(subject) { self.matches(subject).next() } else { None }
+    }
+
+    /// Sure of a "no" only: of all patches that are held against a list hardly any is on it.
+    fn may_match(&self, Subject { patch, names, prints }: &Subject<'_>) -> bool {
+        let ids = [&patch.advisories, &patch.cves, &patch.bugzilla];
+        self.ids == Ids::Taken && ids.iter().any(|ids| !ids.is_empty())
+            || prints.iter().any(|print| self.prints.contains(print))
+            || self.entries.iter().any(|entry| match entry {
+                Entry::Glob(glob) => names.iter().any(|name| glob.matches(name)),
+                Entry::Kb(_) | Entry::Bulletin(_) => true,
+                Entry::Exact { .. } | Entry::Ticket(_) | Entry::Unusable => false,
+            })
     }
 
     /// The places of all entries that match.
