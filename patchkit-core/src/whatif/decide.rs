@@ -23,7 +23,8 @@ pub(super) struct Decided {
     pub(super) installed: Vec<Weight>,
 }
 
-/// Nothing, or one more than the level of what is wrong.
+/// A bit for each level of what is wrong: to put two together takes no branch, which the levels of
+/// patches would make unpredictable.
 pub(super) type Weight = u8;
 
 pub(super) const HARMLESS: Weight = 0;
@@ -108,7 +109,7 @@ impl Decided {
 
 fn weight(judged: &JudgedPatch) -> Weight {
     match judged.status {
-        ComplianceStatus::NonCompliant => 1 + judged.level as Weight,
+        ComplianceStatus::NonCompliant => 1 << judged.level as Weight,
         _ => HARMLESS,
     }
 }

@@ -9,7 +9,7 @@ use super::{
     decide::Decided,
     judge::{Part, status_of},
     matrix::{Cohort, PatchMatrix},
-    onset::{CohortOnsets, Onsets},
+    onset::{ALWAYS, CohortOnsets, NEVER, Onsets},
     scenario::Scenario,
 };
 use crate::{
@@ -149,7 +149,12 @@ impl Days {
     }
 
     fn add_nodes(&mut self, cohort: &Cohort, part: &Part, onsets: &CohortOnsets) {
+        let settled = |rank: u32| rank == ALWAYS || rank == NEVER;
         for (row, code) in part.codes.iter().enumerate() {
+            // Most nodes are wrong already, or never will be.
+            if settled(onsets.of_node[row]) && onsets.possible[row] == NEVER {
+                continue;
+            }
             let onset = onsets.moment(onsets.of_node[row]);
             let possible = onsets.moment(onsets.possible[row]);
             if let Some(at) = onset.filter(|at| self.is_ahead(*at)) {
@@ -197,9 +202,7 @@ fn lacking(cohort: &Cohort, part: &Part) -> Vec<Vec<usize>> {
     };
     for (run, table) in cohort.runs.iter().zip(&part.table_of) {
         let Some(table) = table.filter(|table| waits(&part.tables[*table])) else { continue };
-        for row in run.rows.clone() {
-            cohort.absent.row(row).for_each(|number| lacking[table][number] += 1);
-        }
+        cohort.absent.count(&run.rows, &mut lacking[table]);
     }
     lacking
 }

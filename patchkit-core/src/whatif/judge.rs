@@ -159,11 +159,11 @@ impl Verdicts<'_> {
     pub fn counts(&self) -> VerdictCounts {
         let mut counts = VerdictCounts::default();
         for part in &self.parts {
-            // In a form that the compiler makes wide operations of.
-            let of = |takes: fn(u8) -> bool| part.codes.iter().filter(|it| takes(**it)).count();
-            counts.compliant += of(|code| code == HARMLESS);
-            counts.unknown += of(|code| code >= DOUBT);
-            counts.non_compliant += of(|code| (1..DOUBT).contains(&code));
+            let compliant = count(&part.codes, |code| code == HARMLESS);
+            let unknown = count(&part.codes, |code| code >= DOUBT);
+            counts.compliant += compliant;
+            counts.unknown += unknown;
+            counts.non_compliant += part.codes.len() - compliant - unknown;
         }
         counts
     }
@@ -232,7 +232,7 @@ impl Part {
         let table = |decided| {
             let values = values(decided);
             let best = values.iter().copied().max().unwrap_or(HARMLESS);
-            Table { values, idle: HARMLESS, best, merge: u8::max }
+            Table { values, idle: HARMLESS, best, merge: |a: Weight, b: Weight| a | b }
         };
         let is_one = self.tables.len() == 1 && self.table_of.iter().all(Option::is_some);
         if let (true, Some(decided)) = (is_one, self.tables.first()) {
@@ -290,6 +290,14 @@ impl Cohort {
     }
 }
 
+/// Counts codes, so many at a time that a byte holds the count: the compiler makes wide operations of
+/// that.
+fn count(codes: &[u8], takes: impl Fn(u8) -> bool) -> usize {
+    let chunks = codes.chunks(usize::from(u8::MAX));
+    let counts = chunks.map(|chunk| chunk.iter().fold(0_u8, |sum, it| sum + u8::from(takes(*it))));
+    counts.map(usize::from).sum()
+}
+
 fn empty_verdict() -> NodeVerdict {
     NodeVerdict {
         status: ComplianceStatus::Unknown,
@@ -307,7 +315,9 @@ pub(super) fn status_of(code: u8) -> ComplianceStatus {
 }
 
 pub(super) fn level_of(code: u8) -> Option<ComplianceLevel> {
-    ComplianceLevel::ALL.get(usize::from(code).checked_sub(1)?).copied()
+    // The highest level is the highest bit.
+    let highest = (code < DOUBT).then(|| code.checked_ilog2())??;
+    ComplianceLevel::ALL.get(highest as usize).copied()
 }
 
 pub(super) fn doubt_of(code: u8) -> Option<Doubt> {
@@ -319,4 +329,4 @@ fn code_of(doubt: Doubt) -> u8 {
 }
 
 /// Codes from here on are doubts; below are weights.
-const DOUBT: u8 = 16;
+const DOUBT: u8 = 1 << 7;

@@ -10,12 +10,18 @@ pub(super) struct Lists {
     nodes: usize,
     patches: usize,
     by_node: Rows,
-    by_patch: Option<Rows>,
+    /// The nodes of each patch, a block of nodes after the other; empty where they are not turned.
+    by_patch: Vec<Rows>,
 }
 
 impl Lists {
     pub(super) fn new(nodes: usize, patches: usize, pairs: usize) -> Self {
-        Self { nodes, patches, by_node: Rows::with_capacity(nodes, patches, pairs), by_patch: None }
+        Self {
+            nodes,
+            patches,
+            by_node: Rows::with_capacity(nodes, patches, pairs),
+            by_patch: Vec::new(),
+        }
     }
 
     pub(super) fn bytes_for(nodes: usize, patches: usize, pairs: usize) -> usize {
@@ -35,26 +41,47 @@ impl Lists {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.by_node.bytes() + self.by_patch.as_ref().map_or(0, Rows::bytes)
+        self.by_node.bytes() + self.by_patch.iter().map(Rows::bytes).sum::<usize>()
     }
 
     pub(super) fn turn(&mut self) {
+        let blocks = (0..self.nodes).step_by(BLOCK);
+        self.by_patch = blocks.map(|first| self.turned(first)).collect();
+    }
+
+    /// The nodes of each patch in the block that begins at `first`, counted from there.
+    fn turned(&self, first: usize) -> Rows {
+        let nodes = first..self.nodes.min(first + BLOCK);
         let mut next = vec![0_u32; self.patches + 1];
-        (0..self.nodes).for_each(|node| self.row(node).for_each(|patch| next[patch + 1] += 1));
+        for node in nodes.clone() {
+            self.row(node).for_each(|patch| next[patch + 1] += 1);
+        }
         let mut sum = 0;
         for start in &mut next {
             sum += *start;
             *start = sum;
         }
         let starts = next.clone();
-        let mut items = vec![0_u32; self.by_node.items.len()];
-        for (node, number) in (0..self.nodes).zip(0_u32..) {
+        let mut items = vec![0_u16; sum as usize];
+        for (node, number) in nodes.zip(0_u16..) {
             for patch in self.row(node) {
                 items[next[patch] as usize] = number;
                 next[patch] += 1;
             }
         }
-        self.by_patch = Some(Rows { starts, items: Items::of(items, self.nodes) });
+        Rows { starts, items: Items::Narrow(items) }
+    }
+
+    /// Adds up on how many of these nodes each patch is.
+    pub(super) fn count(&self, nodes: &Range<usize>, counts: &mut [usize]) {
+        let bounds =
+            self.by_node.starts[nodes.start] as usize..self.by_node.starts[nodes.end] as usize;
+        match &self.by_node.items {
+            Items::Narrow(items) => {
+                items[bounds].iter().for_each(|it| counts[usize::from(*it)] += 1);
+            }
+            Items::Wide(items) => items[bounds].iter().for_each(|it| counts[*it as usize] += 1),
+        }
     }
 
     pub(super) fn fold<T, F>(&self, nodes: Range<usize>, table: &Table<'_, T, F>, out: &mut [T])
@@ -62,14 +89,20 @@ impl Lists {
         T: Copy + PartialEq,
         F: Fn(T, T) -> T,
     {
-        match &self.by_patch {
-            // Patch by patch only those are read of which the table says something, and no branch
-            // depends on how many patches a node has.
-            Some(by_patch) if nodes == (0..self.nodes) => by_patch.scatter(table, out),
-            _ => self.by_node.gather(nodes, table, out),
+        if self.by_patch.is_empty() || nodes != (0..self.nodes) {
+            return self.by_node.gather(nodes, table, out);
+        }
+        // Patch by patch only those are read of which the table says something, and no branch
+        // depends on how many patches a node has.
+        for (block, out) in self.by_patch.iter().zip(out.chunks_mut(BLOCK)) {
+            block.scatter(table, out);
         }
     }
 }
+
+/// So many nodes are turned at once: a value for each of them stays in the nearest cache, and their
+/// numbers are of sixteen bits.
+const BLOCK: usize = 1 << 14;
 
 /// Numbers in rows of any length.
 #[derive(Debug)]
@@ -173,14 +206,6 @@ impl Items {
         }
     }
 
-    fn of(items: Vec<u32>, below: usize) -> Self {
-        if Self::is_narrow(below) {
-            Self::Narrow(items.into_iter().filter_map(|it| u16::try_from(it).ok()).collect())
-        } else {
-            Self::Wide(items)
-        }
-    }
-
     fn len(&self) -> usize {
         match self {
             Self::Narrow(items) => items.len(),
@@ -215,5 +240,22 @@ mod tests {
             lists.fold(0..1, &table, &mut out);
             assert_eq!(out, [1]);
         }
+    }
+
+    #[test]
+    fn nodes_beyond_a_block_are_kept() {
+        let nodes = 2 * BLOCK + 3;
+        let mut lists = Lists::new(nodes, 3, nodes);
+        for node in 0..nodes {
+            lists.push([u32::try_from(node % 3).unwrap()].into_iter());
+        }
+        lists.turn();
+        let table = Table { values: &[0_u8, 1, 2], idle: 0, best: 2, merge: u8::max };
+        let mut out = vec![0; nodes];
+        lists.fold(0..nodes, &table, &mut out);
+        assert!(out.iter().enumerate().all(|(node, value)| usize::from(*value) == node % 3));
+        let mut counts = [0; 3];
+        lists.count(&(BLOCK..nodes), &mut counts);
+        assert_eq!(counts.iter().sum::<usize>(), BLOCK + 3);
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Table<'a, T, F> {
     pub(super) values: &'a [T],
     /// What says nothing: a patch with this value changes no node.
     pub(super) idle: T,
-    /// What nothing beats.
+    /// What nothing else adds to.
     pub(super) best: T,
     pub(super) merge: F,
 }
@@ -69,6 +69,16 @@ impl Plane {
         match self {
             Self::Bits(bits) => Box::new(bits.row(node)),
             Self::Lists(lists) => Box::new(lists.row(node)),
+        }
+    }
+
+    /// Adds up on how many of these nodes each patch is.
+    pub(super) fn count(&self, nodes: &Range<usize>, counts: &mut [usize]) {
+        match self {
+            Self::Bits(bits) => {
+                nodes.clone().for_each(|node| bits.row(node).for_each(|patch| counts[patch] += 1))
+            }
+            Self::Lists(lists) => lists.count(nodes, counts),
         }
     }
 
@@ -178,7 +188,8 @@ where
     for (at, mask) in live {
         for bit in set_bits(row[*at] & mask) {
             value = (table.merge)(value, table.values[at * BITS + bit]);
-            if value == table.best {
+            // Nothing that comes can add to this.
+            if (table.merge)(value, table.best) == value {
                 return value;
             }
         }
@@ -252,8 +263,12 @@ mod tests {
                 for range in [0..nodes.len(), from..nodes.len()] {
                     let mut out = vec![0; range.len()];
                     plane.fold(range.clone(), &table, &mut out);
-                    let expected: Vec<u8> = nodes[range].iter().map(highest).collect();
+                    let expected: Vec<u8> = nodes[range.clone()].iter().map(highest).collect();
                     prop_assert_eq!(out, expected);
+                    let mut counts = vec![0; 200];
+                    plane.count(&range, &mut counts);
+                    let pairs: usize = nodes[range.clone()].iter().map(Vec::len).sum();
+                    prop_assert_eq!(counts.iter().sum::<usize>(), pairs);
                 }
                 for (at, node) in nodes.iter().enumerate() {
                     let row: Vec<u32> = plane.row(at).map(|it| u32::try_from(it).unwrap()).collect();
