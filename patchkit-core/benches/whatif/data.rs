@@ -174,6 +174,6 @@ impl Random {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let high = u32::try_from((z ^ (z >> 31)) >> 32).expect("32 bits are left");
-        u32::try_from(u64::from(high) * u64::from(bound) >> 32).expect("it is below the bound")
+        u32::try_from((u64::from(high) * u64::from(bound)) >> 32).expect("it is below the bound")
     }
 }

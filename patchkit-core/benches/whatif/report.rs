@@ -1,6 +1,6 @@
 //! The costs of both halves side by side.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ impl Costs {
     pub(crate) fn add(&mut self, half: &mut Process, name: &str, times: u32) {
         let before = half.cpu();
         let answer = half.ask(&json!({"ask": name, "times": times}));
-        let cpu: Duration = half.cpu() - before;
+        let cpu = half.cpu().saturating_sub(before);
         self.cpu.push(cpu.as_secs_f64() / f64::from(times));
         self.wall.push(answer["seconds"].as_f64().expect("it tells its time") / f64::from(times));
         self.answers.push(answer["answer"].clone());
@@ -102,11 +102,17 @@ impl fmt::Display for Report {
             )?;
             writeln!(f, "    both say {}", row.ours.answers[0])?;
         }
-        writeln!(
-            f,
-            "\nof each answer {:.2} ms is deciding on the patches, which Polars is given",
-            self.deciding * 1e3
-        )?;
+        if let Some(judge) = self.rows.first() {
+            let algebra = judge.ours.wall() - self.deciding;
+            writeln!(
+                f,
+                "\nof each answer {:.2} ms is deciding on the patches, which Polars is given; with the \
+                 decisions given to both, compliance takes {:.2} ms: {:.1} times",
+                self.deciding * 1e3,
+                algebra * 1e3,
+                judge.theirs.wall() / algebra
+            )?;
+        }
         let [ours, theirs] = self.loaded;
         writeln!(f, "loading from files, s: PatchKit {ours:.2}, Polars {theirs:.2}")?;
         let [ours, theirs] = self.peaks.map(|kilobytes| kilobytes / 1_024);
@@ -114,11 +120,14 @@ impl fmt::Display for Report {
         writeln!(f, "the planes take {} bytes", self.plane_bytes)?;
         let Some(judge) = self.rows.first() else { return Ok(()) };
         let times = judge.theirs.wall() / judge.ours.wall();
+        let algebra = judge.theirs.wall() / (judge.ours.wall() - self.deciding);
         let met = |is: bool| if is { "met" } else { "missed" };
         write!(
             f,
-            "compliance in a tenth of Polars' time: {}; in a thirty-fifth: {}",
+            "compliance in a tenth of Polars' time, deciding included: {}; in a thirty-fifth with the \
+             decisions given: {}; in a thirty-fifth, deciding included: {}",
             met(times >= 10.0),
+            met(algebra >= 35.0),
             met(times >= 35.0)
         )
     }

@@ -243,8 +243,11 @@ impl<'a> WhatIf<'a> {
     /// What becomes of all nodes.
     pub fn counts(&self) -> ChangeCounts {
         let mut counts = ChangeCounts::default();
-        let after = self.after.iter().map(|(_, status)| status);
-        self.before.iter().zip(after).for_each(|((_, a), b)| counts.count(a, b));
+        for (before, after) in self.before.parts.iter().zip(&self.after.parts) {
+            for (before, after) in before.codes.iter().zip(&after.codes) {
+                counts.count(status_of(*before), status_of(*after));
+            }
+        }
         counts
     }
 

@@ -76,7 +76,9 @@ impl Plane {
     pub(super) fn count(&self, nodes: &Range<usize>, counts: &mut [usize]) {
         match self {
             Self::Bits(bits) => {
-                nodes.clone().for_each(|node| bits.row(node).for_each(|patch| counts[patch] += 1))
+                for node in nodes.clone() {
+                    bits.row(node).for_each(|patch| counts[patch] += 1);
+                }
             }
             Self::Lists(lists) => lists.count(nodes, counts),
         }

@@ -41,12 +41,11 @@ impl Fleet {
 
     async fn lake(args: &Args, lake: &Path) -> Result<Self, Failure> {
         let when = args.at.unwrap_or_else(|| SystemClock.now());
-        let baselines = match &args.baselines {
-            Some(path) => baselines(path)?,
-            None => {
-                tell("no --baselines were given: taking those that AWS predefines");
-                OperatingSystem::KNOWN.iter().filter_map(predefined_default).collect()
-            }
+        let baselines: BaselineSet = if let Some(path) = &args.baselines {
+            baselines(path)?
+        } else {
+            tell("no --baselines were given: taking those that AWS predefines");
+            OperatingSystem::KNOWN.iter().filter_map(predefined_default).collect()
         };
         let scanned_under = Scenario::new(baselines.clone(), when);
         let mut builder =

@@ -125,14 +125,14 @@ fn node(number: usize, windows: &[PatchRef], linux: &[PatchRef]) -> Result<NodeF
     if is_windows {
         facts = facts.with_product("WindowsServer2022");
         // Updates that are not approved yet show as available; the newest is on no node.
-        facts.patches.push(is(&windows[0], number % 2 == 0));
+        facts.patches.push(is(&windows[0], number.is_multiple_of(2)));
         facts.patches.push(is(&windows[1], number % 4 == 1));
         facts.patches.push(is(&windows[2], number == 8));
         facts.patches.push(is(&windows[3], true));
         facts.patches.push(is(&windows[4], false));
     } else {
         // What is not approved yet, a scan of Linux does not report.
-        let newest = number % 5 == 0;
+        let newest = number.is_multiple_of(5);
         facts.patches.push(is(&linux[usize::from(!newest)], false));
         facts.patches.push(is(&linux[2], number == 7));
         facts.patches.push(is(&linux[3], number == 14));
