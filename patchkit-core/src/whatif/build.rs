@@ -37,13 +37,13 @@ use crate::{
 /// builder.node(NodeFacts::new(node, os.clone()).with_patch(patch, Presence::Absent))?;
 /// let matrix = builder.build();
 ///
-/// let after = |days| {
+/// let delayed = |days| {
 ///     PatchBaseline::new("web", OperatingSystem::Windows)
 ///         .with_rule(ApprovalRule::new(AutoApproval::AfterDays(days)))
 /// };
 /// let when = "2025-11-13T00:00:00Z".parse().unwrap();
-/// let answer =
-///     what_if(&matrix, &Scenario::new(after(7), when), &Scenario::new(after(3), when));
+/// let (before, after) = (Scenario::new(delayed(7), when), Scenario::new(delayed(3), when));
+/// let answer = what_if(&matrix, &before, &after);
 /// let change = answer.changes().next().unwrap();
 /// assert_eq!(change.after, ComplianceStatus::NonCompliant);
 /// assert_eq!(change.since, Some("2025-11-12T18:00:00Z".parse().unwrap()));
