@@ -2,7 +2,8 @@
 //!
 //! The binaries are examples of embedding PatchKit:
 //! - `patch-cycle` runs the whole patch cycle on a cloud in memory, and with the feature `aws` on AWS;
-//! - `fleet-report` reports on a data-sync lake, on disk or in S3.
+//! - `fleet-report` reports on a data-sync lake, on disk or in S3;
+//! - `what-if` tells what a change of baselines would do to a fleet.
 
 mod exit;
 mod text;

@@ -12,10 +12,11 @@ mod predefined;
 mod provider;
 mod state;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 #[cfg(feature = "mock")]
 pub use self::provider::MockBaseline;
+pub(crate) use self::state::state_under;
 pub use self::{
     eval::{
         Approval, ApprovalBoundary, CompiledBaseline, DecidedBy, Decision, RuleOutcome, evaluate,

@@ -64,6 +64,7 @@ mod rollout;
 mod schedule;
 mod secret;
 mod unmanaged;
+pub mod whatif;
 pub mod workflow;
 
 pub use access::{AccessChange, AccessGrant, AccessStatus, NodeAccess, TagChange, TagEdit};

@@ -5,15 +5,20 @@
 //!   joined with their liveness, grouped, and with what was lost or repaired in reading.
 //! - [`LocalSource`] reads a directory; with the feature `s3`, `S3Source` reads a bucket.
 //! - [`scan`] shows every row to a [`Visitor`], on all cores and in bounded memory.
+//! - [`LakeReport::matrix`] makes of it what [what-if questions](patchkit_core::whatif) are asked of;
+//!   [`parse_baselines`] and [`parse_catalogue`] read what AWS answers for them.
 //! - [`InventoryKey`], [`InventoryRecord`] and [`ObjectReader`] are the parts.
 //!
 //! Everything in a lake was written by the nodes themselves and is not trusted: no input panics, what
 //! is read of one object is bounded, and what is lost has its key, its line and a reason.
 
 mod application;
+mod baseline_file;
+mod catalogue;
 mod finding;
 mod group;
 mod key;
+mod matrix;
 mod node;
 mod reader;
 mod record;
@@ -27,11 +32,14 @@ mod tally;
 mod version;
 
 pub use application::{ApplicationQuery, ApplicationRow, NodesWanted};
+pub use baseline_file::parse_baselines;
+pub use catalogue::{CatalogueReading, parse_catalogue};
 pub use finding::{
     LakeReading, Listed, MAX_LISTED, RepairReason, Repaired, SkipReason, Skipped, TypeReading,
 };
 pub use group::{Dimension, Group, NotLive, PatchGap, StatusCounts};
 pub use key::{InventoryKey, KeyProblem, MAX_KEY_BYTES};
+pub use matrix::{LakeMatrix, compare_versions};
 pub use node::{Disagreement, LakeNode, Liveness, NodeInfo};
 pub use reader::{Consider, MAX_LINE_BYTES, ObjectReader, ObjectReading, RowSink};
 pub use record::{Field, InventoryRecord, MAX_FIELDS, MAX_NESTING, Rows, Value};

@@ -311,22 +311,22 @@ impl PatchSink {
     }
 }
 
-fn is_patch(row: &InventoryRecord<'_>) -> bool {
+pub(crate) fn is_patch(row: &InventoryRecord<'_>) -> bool {
     row.text("ComplianceType").is_some_and(|kind| kind.eq_ignore_ascii_case("Patch"))
 }
 
-fn patch_state(row: &InventoryRecord<'_>) -> PatchState {
+pub(crate) fn patch_state(row: &InventoryRecord<'_>) -> PatchState {
     let Ok(state) = row.text("PatchState").unwrap_or_default().parse();
     state
 }
 
 /// The id of a row's patch; one that core would refuse is taken as it may be shown.
-fn patch_id(row: &InventoryRecord<'_>) -> Option<PatchId> {
+pub(crate) fn patch_id(row: &InventoryRecord<'_>) -> Option<PatchId> {
     let text = row.text("Id").or_else(|| row.text("Title"))?;
     PatchId::new(text).or_else(|_| PatchId::new(shown(text))).ok()
 }
 
-fn parsed<T: std::str::FromStr>(row: &InventoryRecord<'_>, name: &str) -> Option<T> {
+pub(crate) fn parsed<T: std::str::FromStr>(row: &InventoryRecord<'_>, name: &str) -> Option<T> {
     row.text(name).and_then(|text| text.parse().ok())
 }
 

@@ -19,6 +19,10 @@ pub(super) enum ListKind {
 pub(super) struct CompiledList {
     family: PackageFamily,
     entries: Vec<Entry>,
+    /// The fingerprints of the entries that are names.
+    prints: Vec<u64>,
+    /// Whether any entry is compared with what a patch closes.
+    ids: Ids,
 }
 
 /// One entry of a list.
@@ -27,7 +31,7 @@ pub(super) enum Entry {
     /// A Bugzilla ticket that the patch closes.
     Ticket(Box<str>),
     /// One of the patch's names or, where they are allowed, its advisories and vulnerabilities.
-    Exact { text: Box<str>, ids: Ids },
+    Exact { text: Box<str>, print: u64, ids: Ids },
     /// Names that begin and end so.
     Glob(Glob),
     /// A KB number, without `KB`.
@@ -57,15 +61,29 @@ pub(super) struct Glob {
 pub(super) struct Subject<'a> {
     patch: &'a Patch,
     names: Vec<Cow<'a, str>>,
+    /// The names' fingerprints: of all the names and entries that are compared hardly any are the
+    /// same, and most of them are equally long.
+    prints: Vec<u64>,
 }
 
 impl CompiledList {
     pub(super) fn new(texts: &[String], kind: ListKind, family: PackageFamily) -> Self {
-        let entries = texts
+        let entries: Vec<Entry> = texts
             .iter()
             .map(|text| Entry::parse(text, kind, family).unwrap_or(Entry::Unusable))
             .collect();
-        Self { family, entries }
+        let print = |entry: &Entry| match entry {
+            Entry::Exact { print, .. } => Some(*print),
+            _ => None,
+        };
+        let prints = entries.iter().filter_map(print).collect();
+        let takes_ids = |entry: &Entry| match entry {
+            Entry::Exact { ids, .. } => *ids == Ids::Taken || family == PackageFamily::Other,
+            Entry::Ticket(_) => true,
+            _ => false,
+        };
+        let ids = if entries.iter().any(takes_ids) { Ids::Taken } else { Ids::Ignored };
+        Self { family, entries, prints, ids }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -74,7 +92,20 @@ impl CompiledList {
 
     /// The place of the first entry that matches.
     pub(super) fn first_match(&self, subject: Option<&Subject<'_>>) -> Option<usize> {
-        self.matches(subject?).next()
+        let subject = subject?;
+        if self.may_match(subject) { self.matches(subject).next() } else { None }
+    }
+
+    /// Sure of a "no" only: of all patches that are held against a list hardly any is on it.
+    fn may_match(&self, Subject { patch, names, prints }: &Subject<'_>) -> bool {
+        let ids = [&patch.advisories, &patch.cves, &patch.bugzilla];
+        self.ids == Ids::Taken && ids.iter().any(|ids| !ids.is_empty())
+            || prints.iter().any(|print| self.prints.contains(print))
+            || self.entries.iter().any(|entry| match entry {
+                Entry::Glob(glob) => names.iter().any(|name| glob.matches(name)),
+                Entry::Kb(_) | Entry::Bulletin(_) => true,
+                Entry::Exact { .. } | Entry::Ticket(_) | Entry::Unusable => false,
+            })
     }
 
     /// The places of all entries that match.
@@ -128,12 +159,16 @@ impl Entry {
         }
     }
 
+    fn exact(text: &str, ids: Ids) -> Self {
+        Self::Exact { text: text.into(), print: fingerprint(text), ids }
+    }
+
     fn name(text: &str, ids: Ids) -> Result<Self, &'static str> {
         if text.contains(char::is_whitespace) {
             return Err("has a space; package and patch names have none");
         }
         match text.split_once('*') {
-            None => Ok(Self::Exact { text: text.into(), ids }),
+            None => Ok(Self::exact(text, ids)),
             Some((_, suffix)) if suffix.contains('*') => Err("has more than one *"),
             Some((prefix, suffix)) => {
                 Ok(Self::Glob(Glob { prefix: prefix.into(), suffix: suffix.into() }))
@@ -146,14 +181,14 @@ impl Entry {
         if !text.bytes().all(bare) || without_arch(text, DEB_ARCHS) != text {
             return Err("is not a bare package name; APT lists take no version, architecture or *");
         }
-        Ok(Self::Exact { text: text.into(), ids: Ids::Ignored })
+        Ok(Self::exact(text, Ids::Ignored))
     }
 
     fn macos(text: &str) -> Result<Self, &'static str> {
         if text.contains('*') {
             return Err("has a *; macOS lists take only full names");
         }
-        Ok(Self::Exact { text: text.into(), ids: Ids::Ignored })
+        Ok(Self::exact(text, Ids::Ignored))
     }
 
     fn windows(text: &str) -> Result<Self, &'static str> {
@@ -167,12 +202,13 @@ impl Entry {
     }
 
     fn matches(&self, subject: &Subject<'_>, family: PackageFamily) -> bool {
-        let Subject { patch, names } = subject;
+        let Subject { patch, names, prints } = subject;
         let among = |ids: &[String], text: &str| ids.iter().any(|id| id.eq_ignore_ascii_case(text));
         match self {
             Self::Ticket(number) => patch.bugzilla.iter().any(|ticket| **ticket == **number),
-            Self::Exact { text, ids } => {
-                names.iter().any(|name| **name == **text)
+            Self::Exact { text, print, ids } => {
+                let named = |(at, of_name): (usize, &u64)| of_name == print && *names[at] == **text;
+                prints.iter().enumerate().any(named)
                     || *ids == Ids::Taken
                         && (among(&patch.advisories, text) || among(&patch.cves, text))
                     || family == PackageFamily::Other && among(&patch.bugzilla, text)
@@ -210,8 +246,21 @@ impl<'a> Subject<'a> {
                 names
             }
         };
-        Self { patch, names }
+        let prints = names.iter().map(|name| fingerprint(name)).collect();
+        Self { patch, names, prints }
     }
+}
+
+/// A number that equal texts have in common, and others by chance only.
+fn fingerprint(text: &str) -> u64 {
+    // FNV's step, eight bytes at a time: nothing here defends against chosen names, which would
+    // cost a comparison.
+    const PRIME: u64 = 0x0100_0000_01b3;
+    let step = |print: u64, word: u64| (print ^ word).wrapping_mul(PRIME).rotate_left(29);
+    let (words, rest) = text.as_bytes().as_chunks::<8>();
+    let print =
+        words.iter().fold(text.len() as u64, |it, word| step(it, u64::from_le_bytes(*word)));
+    rest.iter().fold(print, |print, byte| step(print, u64::from(*byte)))
 }
 
 /// The package's name without its architecture.

@@ -177,8 +177,19 @@ pub fn patch_state(
     operation: OperationKind,
     when: Timestamp,
 ) -> Option<JudgedPatch> {
-    let NodePatch { patch, presence, .. } = node_patch;
-    let decision = baseline.decide(patch, when);
+    let decision = baseline.decide(&node_patch.patch, when);
+    state_under(baseline, decision, &node_patch.patch, node_patch.presence, operation)
+}
+
+/// The state of a patch on which the baseline has decided already: who judges many nodes decides
+/// once.
+pub(crate) fn state_under(
+    baseline: &CompiledBaseline,
+    decision: Decision,
+    patch: &Patch,
+    presence: Presence,
+    operation: OperationKind,
+) -> Option<JudgedPatch> {
     let state = match presence {
         Presence::Installed => installed(baseline, decision),
         // The newer user guide ("Patch compliance state values") counts also what was installed

@@ -13,14 +13,14 @@ use crate::{
 };
 
 /// Times of two months, on and off midnight.
-pub(super) fn any_time() -> impl Strategy<Value = Timestamp> {
+pub(crate) fn any_time() -> impl Strategy<Value = Timestamp> {
     (0_i64..60, 0_i64..5, 0_i32..2).prop_map(|(day, quarter, nanos)| {
         Timestamp::new(1_762_000_000 / 86_400 * 86_400 + day * 86_400 + quarter * 21_600, nanos)
             .unwrap()
     })
 }
 
-pub(super) fn any_patch() -> impl Strategy<Value = Patch> {
+pub(crate) fn any_patch() -> impl Strategy<Value = Patch> {
     let id = select(vec!["bash", "bash.x86_64", "openssl", "KB1", "KB2"]);
     let kind = select(vec![
         Classification::Security,
@@ -58,7 +58,7 @@ pub(super) fn any_patch() -> impl Strategy<Value = Patch> {
     })
 }
 
-pub(super) fn any_rule() -> impl Strategy<Value = ApprovalRule> {
+pub(crate) fn any_rule() -> impl Strategy<Value = ApprovalRule> {
     let approval = prop_oneof![
         Just(AutoApproval::Immediately),
         (0_u16..40).prop_map(AutoApproval::AfterDays),
@@ -72,7 +72,7 @@ pub(super) fn any_rule() -> impl Strategy<Value = ApprovalRule> {
     )
 }
 
-pub(super) fn any_baseline() -> impl Strategy<Value = PatchBaseline> {
+pub(crate) fn any_baseline() -> impl Strategy<Value = PatchBaseline> {
     let parts = (
         select(OperatingSystem::KNOWN.to_vec()),
         vec(any_filter(), 0..2),

@@ -191,3 +191,26 @@ proptest! {
         }
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn the_quick_no_is_no_other_answer(
+        baseline in crate::baseline::testing::any_baseline(),
+        patch in crate::baseline::testing::any_patch(),
+        bare in proptest::prelude::any::<bool>(),
+    ) {
+        let family = baseline.operating_system.family();
+        let mut patch = patch;
+        if bare {
+            patch.cves.clear();
+        }
+        let subject = Subject::new(&patch, family);
+        for (list, kind) in [
+            (&baseline.approved_patches, ListKind::Approved),
+            (&baseline.rejected_patches, ListKind::Rejected),
+        ] {
+            let list = CompiledList::new(list, kind, family);
+            proptest::prop_assert_eq!(list.first_match(Some(&subject)), list.matches(&subject).next());
+        }
+    }
+}
