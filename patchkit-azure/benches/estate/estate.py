@@ -58,15 +58,16 @@ KEPT = timedelta(days=7)
 class Row:
     """What is kept of a machine."""
 
-    __slots__ = ("id", "kind", "system", "power", "tags", "group", "status", "missing", "others")
+    __slots__ = ("id", "kind", "system", "power", "name", "group", "status", "missing", "others")
 
-    def __init__(self, name, kind, system, power, tags):
-        self.id = name
+    def __init__(self, id, kind, system, power, name, tags):
+        self.id = id
         self.kind = kind
         self.system = system
         self.power = power
-        self.tags = tags or {}
-        groups = {self.tags[key] for key in ("Patch Group", "PatchGroup") if self.tags.get(key)}
+        self.name = name
+        tags = tags or {}
+        groups = {tags[key] for key in ("Patch Group", "PatchGroup") if tags.get(key)}
         self.group = groups.pop() if len(groups) == 1 else None
         self.status = "unknown"
         self.missing = self.others = 0
@@ -88,6 +89,13 @@ class Row:
             self.status = "non_compliant"
         elif (row["assessment"] or "").lower() in WHOLE and row["available"] is not None:
             self.status = "compliant"
+
+
+class Anyone:
+    """The clients want a credential; the policy below takes its place."""
+
+    def get_token(self, *_scopes, **_options):
+        raise NotImplementedError
 
 
 class Bearer(SansIOHTTPPolicy):
@@ -132,12 +140,14 @@ def instances(compute, row):
         codes = [it.code for it in machine.instance_view.statuses]
         power = next((it for it in codes if it.startswith("PowerState/")), "")
         system = machine.storage_profile.os_disk.os_type
-        yield Row(machine.id, "instance", str(system), power, machine.tags)
+        yield Row(machine.id, "instance", str(system), power, machine.name, machine.tags)
 
 
 def read(endpoint, subscriptions):
-    graph = ResourceGraphClient(None, **options(endpoint))
-    compute = {it: ComputeManagementClient(None, it, **options(endpoint)) for it in subscriptions}
+    graph = ResourceGraphClient(Anyone(), **options(endpoint))
+    compute = {
+        it: ComputeManagementClient(Anyone(), it, **options(endpoint)) for it in subscriptions
+    }
     now = datetime.now(timezone.utc)
     done = {}
     for page in pages(graph, INSTALLATIONS, subscriptions):
@@ -153,7 +163,9 @@ def read(endpoint, subscriptions):
             arc = kind == ARC
             power = None if arc else (row["view"] or {}).get("powerState", {}).get("code")
             system = row["arcOsType"] if arc else row["osType"]
-            machine = Row(row["id"], "arc" if arc else "vm", system or "", power or "", row["tags"])
+            name = row["displayName"] or row["name"]
+            kind = "arc" if arc else "vm"
+            machine = Row(row["id"], kind, system or "", power or "", name, row["tags"])
             machine.judge(row, done.get(row["id"].lower()), now)
             rows.append(machine)
     return rows
@@ -167,7 +179,7 @@ def totals(rows):
         "instances": sum(row.kind == "instance" for row in rows),
         "windows": sum("windows" in row.system.lower() for row in rows),
         "off": sum(row.power in off for row in rows),
-        "tags": sum(len(row.tags) for row in rows),
+        "named": sum(row.name is not None for row in rows),
         "grouped": sum(row.group is not None for row in rows),
         "compliant": sum(row.status == "compliant" for row in rows),
         "non_compliant": sum(row.status == "non_compliant" for row in rows),

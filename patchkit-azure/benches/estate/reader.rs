@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use patchkit_azure::{CallBudget, Machine, MachineKind, UpdateManager};
 use patchkit_core::{
     ComplianceStatus, NodeCompliance, NodeId, NodeSelector, OperatingSystem, PatchCounts,
-    PatchGroupName, PowerState, Tags,
+    PatchGroupName, PowerState,
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,10 +25,9 @@ pub(crate) struct Totals {
     /// Instances of uniform scale sets.
     pub(crate) instances: usize,
     pub(crate) windows: usize,
+    pub(crate) named: usize,
     /// Machines that are stopped or deallocated.
     pub(crate) off: usize,
-    /// Tags of all machines.
-    pub(crate) tags: usize,
     /// Machines in a patch group.
     pub(crate) grouped: usize,
     pub(crate) compliant: usize,
@@ -46,7 +45,7 @@ struct Row {
     kind: MachineKind,
     system: OperatingSystem,
     power: PowerState,
-    tags: Tags,
+    name: Option<String>,
     group: Option<PatchGroupName>,
     status: ComplianceStatus,
     counts: PatchCounts,
@@ -60,7 +59,7 @@ impl Row {
             kind: machine.kind,
             system: machine.node.operating_system,
             power: machine.node.power,
-            tags: machine.node.tags,
+            name: machine.node.name,
             group,
             status: known.status,
             counts: known.counts,
@@ -123,7 +122,7 @@ fn totals(rows: &[Row]) -> Totals {
         totals.instances += usize::from(row.kind == MachineKind::ScaleSetInstance);
         totals.windows += usize::from(row.system == OperatingSystem::Windows);
         totals.off += usize::from(row.power.is_off());
-        totals.tags += row.tags.len();
+        totals.named += usize::from(row.name.is_some());
         totals.grouped += usize::from(row.group.is_some());
         totals.missing += u64::from(row.counts.missing);
         totals.others += u64::from(row.counts.other);
