@@ -120,8 +120,3 @@ pub use sync::{
     LakeSyncCreation, SyncDirection, SyncStatus,
 };
 pub use window::{AtCutoff, PatchWindow, ScheduledWindow, WindowSummary};
-
-/// The README's examples are held against the code as every other one.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-mod readme {}

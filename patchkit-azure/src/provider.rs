@@ -9,7 +9,8 @@ use crate::UpdateManager;
 ///
 /// # Behavior
 /// - [`nodes_with_compliance`](Provider::nodes_with_compliance) is one query for each thousand
-///   machines, where the two listings are one each.
+///   machines, where the two listings are one each. No machine is asked for its agent: where Resource
+///   Graph knows nothing of it, a running node's reachability is `Unknown`.
 impl Provider for UpdateManager {
     fn nodes_with_compliance(
         &self,
