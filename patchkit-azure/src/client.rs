@@ -15,7 +15,9 @@ use azure_core::{
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use jiff::{Timestamp, fmt::rfc2822};
-use patchkit_core::{AccountId, Clock, Error, ErrorKind, NodeId, Result, Retry, Secret};
+use patchkit_core::{
+    AccountId, Clock, Error, ErrorKind, NodeId, NodeSelector, Result, Retry, Secret,
+};
 use serde_json::Value;
 
 use crate::{
@@ -83,6 +85,19 @@ impl Client {
             reads: self.reads.clone(),
             writes: self.writes.clone(),
         }
+    }
+
+    /// The subscriptions of which a selector may take machines.
+    pub(crate) fn asked(&self, selector: &NodeSelector) -> Vec<AccountId> {
+        let named = |id: &AccountId| {
+            let is_it = |other: &AccountId| other.as_str().eq_ignore_ascii_case(id.as_str());
+            selector.accounts.as_ref().is_none_or(|set| set.iter().any(is_it))
+                && selector
+                    .ids
+                    .as_ref()
+                    .is_none_or(|set| set.iter().any(|node| is_it(node.scope().account())))
+        };
+        self.subscriptions().filter(|id| named(id)).cloned().collect()
     }
 
     /// Makes a call, and takes an answer that is no success apart.

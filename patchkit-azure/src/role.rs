@@ -91,6 +91,7 @@ impl Feature {
                 "Microsoft.HybridCompute/machines/extensions/read",
                 "Microsoft.Maintenance/configurationAssignments/maintenanceScope/InGuestPatch/read",
                 "Microsoft.Maintenance/configurationAssignments/read",
+                "Microsoft.Maintenance/maintenanceConfigurations/maintenanceScope/InGuestPatch/read",
                 "Microsoft.Maintenance/maintenanceConfigurations/read",
             ],
             Self::PreflightFix => &["Microsoft.Compute/virtualMachines/write"],
