@@ -19,7 +19,6 @@ mod maintenance;
 mod operation;
 mod power;
 mod preflight;
-mod raw;
 mod resource_group;
 mod role;
 mod scale_set;

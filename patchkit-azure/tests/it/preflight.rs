@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use azure_core::http::Method;
 use patchkit_azure::{
     AssessmentMode, Machine, NodePreflight, PatchIntent, PatchMode, PatchSettings,
     PreflightFinding, PreflightVerdict, Schedules, Subscriptions, UpdateManager,
@@ -15,8 +14,8 @@ use patchkit_testkit::cloud::{Agent, Denial, ExtensionSpec, Fault, FaultKind, No
 use serde_json::{Value, json};
 
 use crate::{
+    arm,
     cloud::{Cloud, GROUP, SUBSCRIPTION, all, arc, builder, node, provider, vm},
-    raw::send,
 };
 
 const MAINTENANCE: &str = "providers/Microsoft.Maintenance";
@@ -27,12 +26,7 @@ pub(crate) async fn configuration(cloud: &Cloud, name: &str, scope: &str) -> Str
         "/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/{MAINTENANCE}\
          /maintenanceConfigurations/{name}"
     );
-    send(&cloud.world, Method::Put, &id, &configuration_body(scope)).await;
-    id
-}
-
-pub(crate) fn configuration_body(scope: &str) -> Value {
-    json!({
+    let body = json!({
         "location": "westeurope",
         "properties": {
             "maintenanceScope": scope,
@@ -46,19 +40,20 @@ pub(crate) fn configuration_body(scope: &str) -> Value {
                 "linuxParameters": {"classificationsToInclude": ["Security"]},
             },
         },
-    })
+    });
+    arm::put(&cloud.world, &id, &body).await;
+    id
 }
 
 /// Assigns a configuration to what a path names.
 async fn assign(cloud: &Cloud, of: &str, configuration: &str, filter: Value) {
     let name = configuration.rsplit('/').next().unwrap();
-    let path = format!("{of}/{MAINTENANCE}/configurationAssignments/{name}");
     let mut properties = json!({"maintenanceConfigurationId": configuration});
     if !filter.is_null() {
         properties["filter"] = filter;
     }
     let body = json!({"location": "westeurope", "properties": properties});
-    send(&cloud.world, Method::Put, &path, &body).await;
+    arm::put(&cloud.world, &arm::assignment(of, name), &body).await;
 }
 
 async fn look(cloud: &Cloud, intent: &PatchIntent) -> Vec<NodePreflight> {
