@@ -21,6 +21,7 @@ use patchkit_core::{
 use serde_json::Value;
 
 use crate::{
+    Addresses,
     config::PageSize,
     error::{Call, PROVIDER, bounded_url, classify, malformed, unanswered},
     ids::MachineId,
@@ -34,6 +35,7 @@ pub(crate) struct Client {
     subscriptions: BTreeMap<String, AccountId>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) page: PageSize,
+    pub(crate) addresses: Addresses,
     endpoint: Url,
     /// Retries as its options say.
     reads: Pipeline,
@@ -69,6 +71,7 @@ impl Client {
             subscriptions,
             clock,
             page,
+            addresses: Addresses::default(),
             endpoint,
             reads: pipeline(options.clone()),
             writes: pipeline(once),
@@ -81,10 +84,16 @@ impl Client {
             subscriptions,
             clock: Arc::clone(&self.clock),
             page: self.page,
+            addresses: self.addresses,
             endpoint: self.endpoint.clone(),
             reads: self.reads.clone(),
             writes: self.writes.clone(),
         }
+    }
+
+    /// The same connections, token and budget, with or without addresses in listings.
+    pub(crate) fn with_addresses(&self, addresses: Addresses) -> Self {
+        Self { addresses, ..self.with_subscriptions(self.subscriptions.clone()) }
     }
 
     /// The subscriptions of which a selector may take machines.

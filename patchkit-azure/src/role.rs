@@ -36,11 +36,14 @@ pub enum Feature {
     SchedulesWrite,
     /// Opens subscriptions as an estate.
     Subscriptions,
+    /// Tells the addresses of virtual machines in listings; those of Arc machines
+    /// [`Nodes`](Self::Nodes) sees.
+    Addresses,
 }
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Nodes,
         Self::Compliance,
         Self::Patch,
@@ -51,6 +54,7 @@ impl Feature {
         Self::Schedules,
         Self::SchedulesWrite,
         Self::Subscriptions,
+        Self::Addresses,
     ];
 
     /// The actions that it takes, as "Azure permissions" lists them. Those of Compute's assessments are
@@ -124,6 +128,7 @@ impl Feature {
                 "Microsoft.Maintenance/maintenanceConfigurations/write",
             ],
             Self::Subscriptions => &["Microsoft.Resources/subscriptions/read"],
+            Self::Addresses => &["Microsoft.Network/networkInterfaces/read"],
         }
     }
 }

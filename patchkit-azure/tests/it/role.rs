@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures::{FutureExt, future::LocalBoxFuture};
 use patchkit_azure::{
-    Feature, PatchIntent, PatchWindow, PreflightFinding, Subscriptions, TimeZoneName, Timing, role,
+    Addresses, Feature, PatchIntent, PatchWindow, PreflightFinding, Subscriptions, TimeZoneName,
+    Timing, role,
 };
 use patchkit_core::{
     ApprovalRule, AutoApproval, Baseline, ComplianceReport, ComplianceStatus, Error, Fleet,
@@ -119,6 +120,7 @@ workflows! {
     machines_are_looked_at: [Nodes] [Preflight] look;
     settings_are_changed: [Nodes] [PreflightFix] fix;
     subscriptions_are_opened: [Nodes] [Subscriptions] open;
+    addresses_are_told: [Nodes] [Addresses] address;
     compliance_is_read: [Nodes] [Compliance] report;
     machines_are_patched: [Nodes] [Patch] patch;
     schedules_are_read: [Nodes] [Schedules] schedules;
@@ -308,6 +310,15 @@ async fn open(scene: &Scene) -> Told {
     match opened.failures.first() {
         Some(failure) => Err(failure.to_string()),
         None => Ok(()),
+    }
+}
+
+async fn address(scene: &Scene) -> Told {
+    let azure = scene.cloud.azure.with_addresses(Addresses::OfInterfaces);
+    let node = told(azure.node(&scene.running).await)?;
+    match node.identity.ip_addresses.len() {
+        1 => Ok(()),
+        count => Err(format!("{count} addresses are seen")),
     }
 }
 
