@@ -15,10 +15,13 @@ use azure_core::{
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use jiff::{Timestamp, fmt::rfc2822};
-use patchkit_core::{AccountId, Clock, Error, ErrorKind, NodeId, Result, Retry, Secret};
+use patchkit_core::{
+    AccountId, Clock, Error, ErrorKind, NodeId, NodeSelector, Result, Retry, Secret,
+};
 use serde_json::Value;
 
 use crate::{
+    Addresses,
     config::PageSize,
     error::{Call, PROVIDER, bounded_url, classify, malformed, unanswered},
     ids::MachineId,
@@ -32,6 +35,7 @@ pub(crate) struct Client {
     subscriptions: BTreeMap<String, AccountId>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) page: PageSize,
+    pub(crate) addresses: Addresses,
     endpoint: Url,
     /// Retries as its options say.
     reads: Pipeline,
@@ -67,6 +71,7 @@ impl Client {
             subscriptions,
             clock,
             page,
+            addresses: Addresses::default(),
             endpoint,
             reads: pipeline(options.clone()),
             writes: pipeline(once),
@@ -79,10 +84,29 @@ impl Client {
             subscriptions,
             clock: Arc::clone(&self.clock),
             page: self.page,
+            addresses: self.addresses,
             endpoint: self.endpoint.clone(),
             reads: self.reads.clone(),
             writes: self.writes.clone(),
         }
+    }
+
+    /// The same connections, token and budget, with or without addresses in listings.
+    pub(crate) fn with_addresses(&self, addresses: Addresses) -> Self {
+        Self { addresses, ..self.with_subscriptions(self.subscriptions.clone()) }
+    }
+
+    /// The subscriptions of which a selector may take machines.
+    pub(crate) fn asked(&self, selector: &NodeSelector) -> Vec<AccountId> {
+        let named = |id: &AccountId| {
+            let is_it = |other: &AccountId| other.as_str().eq_ignore_ascii_case(id.as_str());
+            selector.accounts.as_ref().is_none_or(|set| set.iter().any(is_it))
+                && selector
+                    .ids
+                    .as_ref()
+                    .is_none_or(|set| set.iter().any(|node| is_it(node.scope().account())))
+        };
+        self.subscriptions().filter(|id| named(id)).cloned().collect()
     }
 
     /// Makes a call, and takes an answer that is no success apart.

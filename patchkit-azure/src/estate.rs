@@ -15,7 +15,7 @@ use patchkit_core::{AccountId, Error, ErrorKind, Estate, Region, Result, Retry, 
 use serde_json::Value;
 
 use crate::{
-    UpdateManager, UpdateManagerBuilder,
+    Addresses, UpdateManager, UpdateManagerBuilder,
     client::Client,
     convert::node::text,
     error::{PROVIDER, invalid, malformed, shown},
@@ -75,6 +75,7 @@ pub struct Subscriptions {
     excluded: BTreeSet<String>,
     locations: BTreeSet<Region>,
     parallel: usize,
+    addresses: Addresses,
 }
 
 impl Default for Subscriptions {
@@ -91,6 +92,7 @@ impl Subscriptions {
             excluded: BTreeSet::new(),
             locations: BTreeSet::new(),
             parallel: 16,
+            addresses: Addresses::default(),
         }
     }
 
@@ -121,6 +123,14 @@ impl Subscriptions {
     #[must_use]
     pub fn with_parallel(mut self, calls: usize) -> Self {
         self.parallel = calls.max(1);
+        self
+    }
+
+    /// Sets whether listings of nodes tell the machines' addresses: see
+    /// [`UpdateManager::with_addresses`].
+    #[must_use]
+    pub fn with_addresses(mut self, addresses: Addresses) -> Self {
+        self.addresses = addresses;
         self
     }
 
@@ -266,7 +276,8 @@ impl Tenant {
             return (None, Vec::new(), failures);
         }
         let home = self.builder.home_in(&seen);
-        let azure = UpdateManager::new(self.client.with_subscriptions(seen.clone()), home);
+        let azure = UpdateManager::new(self.client.with_subscriptions(seen.clone()), home)
+            .with_addresses(self.asked.addresses);
         match scopes(&azure, &seen, &self.asked.locations).await {
             Ok(scopes) => (Some(azure), scopes, failures),
             Err(error) => (None, Vec::new(), all(&error)),

@@ -1,6 +1,7 @@
 //! The nodes of some subscriptions: virtual machines, instances of scale sets and Arc machines as one
 //! listing.
 
+mod addresses;
 mod machines;
 pub(crate) mod query;
 mod scale_set;
@@ -24,6 +25,7 @@ use patchkit_core::{
 };
 use serde_json::Value;
 
+pub use self::addresses::Addresses;
 pub(crate) use self::schedules::Schedules;
 use crate::{
     MachineKind, UpdateManager,
@@ -63,6 +65,7 @@ pub(crate) const ARC_VERSION: &str = "2024-07-10";
 /// - A node has the [schedules](ManagedNode::schedules) of Update Manager by which Azure patches it by
 ///   itself, as they were in the last five minutes, for two calls in each subscription. Where they
 ///   cannot be read there is one that says so: it may be patched by any.
+/// - A node has its addresses where [`with_addresses`](UpdateManager::with_addresses) says so.
 /// - A resource group is Azure's own; it must be in one of the subscriptions.
 /// - An act is on one machine, and known by the machine and its time: Azure keeps no token. Who submits
 ///   reads the machine first. What began there since the token was made is the token's act, and is not
@@ -95,6 +98,7 @@ impl Fleet for UpdateManager {
 
     fn nodes(&self, selector: &NodeSelector) -> BoxStream<'static, Result<ManagedNode>> {
         let nodes = self.machines(selector).map_ok(|machine| machine.node).boxed();
+        let nodes = self.add_addresses(selector, nodes, |node| node);
         self.with_schedules(nodes, |node| node)
     }
 

@@ -77,6 +77,7 @@ pub use baseline::{InstallParameters, Lack, Selection, install_parameters, what_
 pub use compliance::Refresh;
 pub use config::{Cloud, PlainHttp, UpdateManagerBuilder};
 pub use estate::{OpenedEstate, Subscriptions, UnopenedScope};
+pub use fleet::Addresses;
 pub use ids::MachineKind;
 pub use limit::{CallBudget, Quota};
 pub use machine::{AssessmentMode, Machine, PatchMode, PatchSettings, Schedules};

@@ -15,18 +15,19 @@ use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
-use patchkit_core::{BaselineId, Error, ErrorKind, RebootPolicy, Result, Retry};
+use patchkit_core::{AccountId, BaselineId, Error, ErrorKind, RebootPolicy, Result, Retry};
 use serde_json::Value;
 
+pub(crate) use self::{
+    assignment::key_of,
+    configuration::Draft,
+    filter::Filter,
+    id::{ConfigurationId, Named, Part, named},
+};
 pub use self::{
     assignment::{Assignment, Assignments, Reach},
     configuration::MaintenanceConfiguration,
     home::BaselineHome,
-};
-pub(crate) use self::{
-    configuration::Draft,
-    filter::Filter,
-    id::{ConfigurationId, Named, Part, named},
 };
 use crate::{
     PatchWindow, Timing, UpdateManager,
@@ -179,7 +180,8 @@ impl Client {
         self: &Arc<Self>,
     ) -> BoxStream<'static, Result<MaintenanceConfiguration>> {
         let client = Arc::clone(self);
-        let rows = self.in_each_subscription(LIST, "maintenanceConfigurations");
+        let subscriptions = self.subscriptions().cloned().collect();
+        let rows = self.in_each(subscriptions, LIST, "maintenanceConfigurations");
         let read = move |row: Result<Value>| match row {
             Err(error) => Some(Err(error)),
             Ok(row) => MaintenanceConfiguration::read(LIST, &row, client.now())
@@ -189,16 +191,16 @@ impl Client {
         until_error(rows.filter_map(move |row| std::future::ready(read(row))))
     }
 
-    /// The rows of a list that each subscription has, several at once and in the order of the
+    /// The rows of a list that each of some subscriptions has, several at once and in the order of the
     /// subscriptions.
-    fn in_each_subscription(
+    fn in_each(
         self: &Arc<Self>,
+        subscriptions: Vec<AccountId>,
         operation: &'static str,
         kind: &'static str,
     ) -> BoxStream<'static, Result<Value>> {
         let client = Arc::clone(self);
-        let subscriptions: Vec<_> = self.subscriptions().cloned().collect();
-        let list = move |subscription: patchkit_core::AccountId| {
+        let list = move |subscription: AccountId| {
             let client = Arc::clone(&client);
             async move {
                 let path =

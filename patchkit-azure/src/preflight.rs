@@ -2,13 +2,12 @@
 
 mod finding;
 mod judge;
-mod schedules;
 mod survey;
 
 use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt, TryFutureExt, stream, stream::BoxStream};
-use patchkit_core::{AccountId, Error, NodeId, NodeSelector, PerNode, Result};
+use patchkit_core::{Error, NodeId, NodeSelector, PerNode, Result};
 use serde::{Deserialize, Serialize};
 
 pub use self::finding::{PreflightFinding, PreflightVerdict};
@@ -77,11 +76,12 @@ impl UpdateManager {
     /// settings are those that `intent` needs, which schedules are attached, whether extensions failed.
     ///
     /// # Behavior
-    /// - Reads only. Machines, schedules and extensions come from Resource Graph: three queries beside
-    ///   the listing, and a call for each subscription. A machine itself is asked where the graph knows
+    /// - Reads only. Machines and extensions come from Resource Graph: a query beside the listing;
+    ///   schedules from two calls for each subscription. A machine itself is asked where the graph knows
     ///   nothing of its agent, or an extension on it failed.
     /// - A schedule is attached where it is assigned to the machine, or where the filter of a dynamic
-    ///   scope takes it, as Update Manager evaluates that when it runs.
+    ///   scope takes it, as Update Manager evaluates that when it runs. One whose window never opens, as
+    ///   that of a baseline which is registered, is told only where it is the one that is meant.
     /// - What could not be read is a finding of each machine that it is about, never a clean bill:
     ///   schedules that the caller may not read Resource Graph would leave out without a word. Of
     ///   extensions it does, and nobody can tell.
@@ -114,7 +114,7 @@ impl UpdateManager {
     ) -> BoxStream<'static, Result<NodePreflight>> {
         let (azure, selector, intent) = (self.clone(), selector.clone(), intent.clone());
         let looked = async move {
-            let subscriptions = azure.asked(&selector);
+            let subscriptions = azure.client.asked(&selector);
             let survey = Arc::new(azure.client.survey(&subscriptions).await);
             let client = Arc::clone(&azure.client);
             let looked = azure.machines(&selector).map(move |machine| {
@@ -147,19 +147,6 @@ impl UpdateManager {
             }
         };
         stream::iter(looked.iter().map(fix)).buffered(AT_ONCE).collect().await
-    }
-
-    /// The subscriptions of which a selector may take machines.
-    fn asked(&self, selector: &NodeSelector) -> Vec<AccountId> {
-        let named = |id: &AccountId| {
-            let is_it = |other: &AccountId| other.as_str().eq_ignore_ascii_case(id.as_str());
-            selector.accounts.as_ref().is_none_or(|set| set.iter().any(is_it))
-                && selector
-                    .ids
-                    .as_ref()
-                    .is_none_or(|set| set.iter().any(|node| is_it(node.scope().account())))
-        };
-        self.client.subscriptions().filter(|id| named(id)).cloned().collect()
     }
 }
 

@@ -18,6 +18,7 @@ impl Provider for UpdateManager {
     ) -> BoxStream<'static, Result<(ManagedNode, NodeCompliance)>> {
         let known = self.machines_with_compliance(selector);
         let nodes = known.map_ok(|(machine, known)| (machine.node, known)).boxed();
+        let nodes = self.add_addresses(selector, nodes, |(node, _)| node);
         self.with_schedules(nodes, |(node, _)| node)
     }
 }

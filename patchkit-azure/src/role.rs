@@ -10,10 +10,14 @@ use serde_json::{Value, json};
 #[non_exhaustive]
 pub enum Feature {
     /// Lists machines and reads their states. Every feature that is about machines needs it.
+    ///
+    /// Which schedules patch a machine is [`Schedules`](Self::Schedules)'s to see: without that, each says
+    /// that they are unknown, and plans refuse it unless
+    /// [`OtherPatchers::Allow`](patchkit_core::workflow::OtherPatchers::Allow) says otherwise.
     Nodes,
     /// Reads what is known of machines' patches.
     Compliance,
-    /// Assesses and installs, and follows that.
+    /// Assesses and installs, follows that, and finds it again.
     Patch,
     /// Starts, stops and deallocates virtual machines.
     Power,
@@ -24,17 +28,22 @@ pub enum Feature {
     /// Changes virtual machines' patch settings, and takes that back. It takes the right to write to a
     /// virtual machine, which is that to change anything of it: Azure has no smaller one.
     PreflightFix,
-    /// Reads maintenance configurations and whom they are assigned to.
+    /// Reads maintenance configurations and whom they are assigned to: baselines, patch groups, and by
+    /// which schedules Azure patches a machine.
     Schedules,
-    /// Makes, changes and deletes maintenance configurations, and assigns them.
+    /// Makes, changes and deletes maintenance configurations, and assigns them. It needs
+    /// [`Schedules`](Self::Schedules).
     SchedulesWrite,
     /// Opens subscriptions as an estate.
     Subscriptions,
+    /// Tells the addresses of virtual machines in listings; those of Arc machines
+    /// [`Nodes`](Self::Nodes) sees.
+    Addresses,
 }
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Nodes,
         Self::Compliance,
         Self::Patch,
@@ -45,6 +54,7 @@ impl Feature {
         Self::Schedules,
         Self::SchedulesWrite,
         Self::Subscriptions,
+        Self::Addresses,
     ];
 
     /// The actions that it takes, as "Azure permissions" lists them. Those of Compute's assessments are
@@ -74,11 +84,17 @@ impl Feature {
                 "Microsoft.Compute/locations/operations/read",
                 "Microsoft.Compute/virtualMachines/assessPatches/action",
                 "Microsoft.Compute/virtualMachines/installPatches/action",
+                "Microsoft.Compute/virtualMachines/patchInstallationResults/read",
+                "Microsoft.Compute/virtualMachines/patchInstallationResults/softwarePatches/read",
                 "Microsoft.HybridCompute/locations/operationresults/read",
                 "Microsoft.HybridCompute/locations/operationstatus/read",
                 "Microsoft.HybridCompute/locations/updateCenterOperationResults/read",
                 "Microsoft.HybridCompute/machines/assessPatches/action",
                 "Microsoft.HybridCompute/machines/installPatches/action",
+                // Arc machines do not tell of their acts themselves.
+                "Microsoft.HybridCompute/machines/patchAssessmentResults/read",
+                "Microsoft.HybridCompute/machines/patchInstallationResults/read",
+                "Microsoft.HybridCompute/machines/patchInstallationResults/softwarePatches/read",
             ],
             Self::Power => &[
                 "Microsoft.Compute/virtualMachines/deallocate/action",
@@ -91,6 +107,7 @@ impl Feature {
                 "Microsoft.HybridCompute/machines/extensions/read",
                 "Microsoft.Maintenance/configurationAssignments/maintenanceScope/InGuestPatch/read",
                 "Microsoft.Maintenance/configurationAssignments/read",
+                "Microsoft.Maintenance/maintenanceConfigurations/maintenanceScope/InGuestPatch/read",
                 "Microsoft.Maintenance/maintenanceConfigurations/read",
             ],
             Self::PreflightFix => &["Microsoft.Compute/virtualMachines/write"],
@@ -111,6 +128,7 @@ impl Feature {
                 "Microsoft.Maintenance/maintenanceConfigurations/write",
             ],
             Self::Subscriptions => &["Microsoft.Resources/subscriptions/read"],
+            Self::Addresses => &["Microsoft.Network/networkInterfaces/read"],
         }
     }
 }

@@ -16,8 +16,11 @@ use crate::{Assignments, UpdateManager};
 const KEPT: Duration = Duration::from_mins(5);
 
 /// What was read last, and when.
+type Read = Option<(Timestamp, Arc<Assignments>)>;
+
+/// What is known of schedules; clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Schedules(Arc<Mutex<Option<(Timestamp, Arc<Assignments>)>>>);
+pub(crate) struct Schedules(Arc<Mutex<Read>>);
 
 impl fmt::Debug for Schedules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

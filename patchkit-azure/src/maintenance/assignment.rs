@@ -109,15 +109,22 @@ impl Assignment {
 
     /// What of two configurations' ids is the same for all spellings.
     pub(crate) fn configuration_key(&self) -> String {
-        match ConfigurationId::parse(LIST, &self.configuration) {
-            Ok(id) => id.key(),
-            Err(_) => self.configuration.to_ascii_lowercase(),
-        }
+        key_of(&self.configuration)
+    }
+}
+
+/// What of a configuration's ids is the same for all spellings.
+pub(crate) fn key_of(configuration: &str) -> String {
+    match ConfigurationId::parse(LIST, configuration) {
+        Ok(id) => id.key(),
+        Err(_) => configuration.to_ascii_lowercase(),
     }
 }
 
 /// The assignments of all subscriptions of a provider, as they were when they were read.
-#[derive(Debug)]
+///
+/// Those of configurations that are for something else than patching guests are not among them.
+#[derive(Debug, Default)]
 pub struct Assignments {
     rows: Vec<Assignment>,
     /// What could not be read, which may be anyone's.
@@ -174,35 +181,7 @@ impl UpdateManager {
     /// `Malformed`, `Throttled`, `Unauthenticated`. What cannot be read of one subscription is among the
     /// [problems](Assignments::problems).
     pub async fn assignments(&self) -> Result<Assignments> {
-        let (mut timings, mut problems) = (BTreeMap::new(), Vec::new());
-        let mut configurations = self.client.configurations();
-        while let Some(row) = configurations.next().await {
-            match row {
-                Ok(MaintenanceConfiguration { id, timing, .. }) => {
-                    timings.insert(id.to_ascii_lowercase(), timing);
-                }
-                // Its assignments are of unknown timing.
-                Err(error) if error.scope().is_some() => {
-                    tracing::debug!(%error, "a maintenance configuration is not known");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let mut rows = Vec::new();
-        let mut listing = self.client.assignments();
-        while let Some(row) = listing.next().await {
-            match row {
-                Ok(mut row) => {
-                    if let Some(timing) = timings.get(&row.configuration_key()) {
-                        row.timing = timing.clone();
-                    }
-                    rows.push(row);
-                }
-                Err(error) if error.scope().is_some() => problems.push(error),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Assignments { rows, problems })
+        self.client.assignments_in(self.subscriptions()).await
     }
 
     /// The assignments of maintenance configurations that are for one node, directly or by a dynamic scope.
@@ -218,10 +197,69 @@ impl UpdateManager {
 }
 
 impl Client {
+    /// The assignments in some subscriptions, each with when its configuration patches.
+    pub(crate) async fn assignments_in(
+        self: &Arc<Self>,
+        subscriptions: Vec<AccountId>,
+    ) -> Result<Assignments> {
+        // A configuration may be for machines of another subscription than its own.
+        let timings = self.timings().await?;
+        let mut known = Assignments::default();
+        let mut listing = self.assignments_of(subscriptions);
+        while let Some(row) = listing.next().await {
+            match row {
+                Ok(mut row) => match timings.get(&row.configuration_key()) {
+                    Some(None) => {}
+                    Some(Some(timing)) => {
+                        row.timing = timing.clone();
+                        known.rows.push(row);
+                    }
+                    None => known.rows.push(row),
+                },
+                Err(error) if error.scope().is_some() => known.problems.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(known)
+    }
+
+    /// When configurations patch guests, by their keys; none for one that is for something else.
+    async fn timings(self: &Arc<Self>) -> Result<BTreeMap<String, Option<Timing>>> {
+        let mut timings = BTreeMap::new();
+        let subscriptions = self.subscriptions().cloned().collect();
+        let mut rows = self.in_each(subscriptions, super::LIST, "maintenanceConfigurations");
+        while let Some(row) = rows.next().await {
+            let read = row.and_then(|row| {
+                let read = MaintenanceConfiguration::read(super::LIST, &row, self.now());
+                let read = read.map_err(|error| self.placed(&row, error))?;
+                let id = row["id"].as_str().unwrap_or_default();
+                Ok((key_of(id), read.map(|it| it.timing)))
+            });
+            match read {
+                Ok((key, timing)) => {
+                    timings.insert(key, timing);
+                }
+                // Its assignments are of unknown timing.
+                Err(error) if error.scope().is_some() => {
+                    tracing::debug!(%error, "a maintenance configuration is not known");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(timings)
+    }
+
     /// Every assignment in the subscriptions: of machines, resource groups and themselves.
     pub(crate) fn assignments(self: &Arc<Self>) -> BoxStream<'static, Result<Assignment>> {
+        self.assignments_of(self.subscriptions().cloned().collect())
+    }
+
+    fn assignments_of(
+        self: &Arc<Self>,
+        subscriptions: Vec<AccountId>,
+    ) -> BoxStream<'static, Result<Assignment>> {
         let client = Arc::clone(self);
-        let rows = self.in_each_subscription(LIST, "configurationAssignments");
+        let rows = self.in_each(subscriptions, LIST, "configurationAssignments");
         let read = move |row: Result<Value>| {
             let row = row?;
             let ours = |id: &str| client.subscription(id).cloned();
@@ -297,3 +335,6 @@ fn path(subscription: &AccountId, name: &str) -> String {
         "/subscriptions/{subscription}/providers/Microsoft.Maintenance/configurationAssignments/{name}"
     )
 }
+
+#[cfg(test)]
+mod tests;

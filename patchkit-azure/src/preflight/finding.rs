@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use patchkit_core::{PowerState, Reachability};
+use patchkit_core::{Error, PowerState, Reachability};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -70,7 +70,14 @@ pub enum PreflightFinding {
         /// The configuration's id.
         configuration: String,
     },
-    /// A maintenance configuration other than the one that is meant is attached to it.
+    /// The maintenance configuration that is meant is attached to it, and its window never opens, or
+    /// will not again.
+    NeverOpens {
+        /// The configuration's id.
+        configuration: String,
+    },
+    /// A maintenance configuration other than the one that is meant is attached to it, and patches it
+    /// one day.
     OtherSchedule {
         /// The configuration's id. Untrusted: escape before showing.
         configuration: String,
@@ -118,7 +125,8 @@ impl PreflightFinding {
             | Self::AgentNotReady { .. }
             | Self::PatchMode { .. }
             | Self::PlatformSchedules
-            | Self::NotScheduled { .. } => PreflightVerdict::Blocked,
+            | Self::NotScheduled { .. }
+            | Self::NeverOpens { .. } => PreflightVerdict::Blocked,
             Self::ExtensionFailed { kind, .. } if is_of_patching(kind) => PreflightVerdict::Blocked,
             Self::ExtensionFailed { .. }
             | Self::PatchedByPlatform
@@ -146,6 +154,7 @@ impl PreflightFinding {
                 "set its patch mode to Manual or AutomaticByPlatform where it may not boot at any time"
             }
             Self::NotScheduled { .. } => "assign the configuration, or widen its dynamic scope",
+            Self::NeverOpens { .. } => "give the configuration a window: schedule its baseline",
             Self::OtherSchedule { .. } => "remove the assignment, or leave the machine out",
             Self::NoPeriodicAssessment => {
                 "switch the periodic assessment on, or scan before a report"
@@ -155,6 +164,10 @@ impl PreflightFinding {
             }
             Self::Unread { .. } => "give the right to read it, and look again",
         }
+    }
+
+    pub(super) fn unread(what: &str, error: &Error) -> Self {
+        Self::Unread { what: what.to_owned(), error: error.report() }
     }
 
     /// Adds what the instance view of a VM says of an extension that failed.
@@ -199,6 +212,9 @@ impl fmt::Display for PreflightFinding {
             Self::PatchedBySystem => f.write_str("Windows patches it at times of its own"),
             Self::NotScheduled { configuration } => {
                 write!(f, "{} is not attached", last(configuration))
+            }
+            Self::NeverOpens { configuration } => {
+                write!(f, "the window of {} never opens", last(configuration))
             }
             Self::OtherSchedule { configuration } => {
                 write!(f, "{} is attached too", last(configuration))

@@ -1,9 +1,11 @@
 //! The judgement of one machine: pure, of what was read.
 
+use std::collections::BTreeMap;
+
 use patchkit_core::{PowerState, Reachability};
 
 use super::{PatchIntent, PreflightFinding, survey::Survey};
-use crate::{AssessmentMode, Machine, MachineKind, PatchMode};
+use crate::{AssessmentMode, Assignment, Machine, MachineKind, PatchMode, maintenance::key_of};
 
 /// What stands in the way of a machine's being patched as it is meant to be.
 pub(super) fn judge(
@@ -34,7 +36,7 @@ pub(super) fn judge(
         schedules(machine, intent, survey, &mut findings);
     }
     findings.extend(survey.extensions(node.id.resource()).iter().cloned());
-    findings.extend(survey.unread(node.id.scope().account()).cloned());
+    findings.extend(survey.unread().iter().cloned());
     findings
 }
 
@@ -66,26 +68,41 @@ fn schedules(
     survey: &Survey,
     findings: &mut Vec<PreflightFinding>,
 ) {
-    let mut attached = survey.attached(machine);
-    if let PatchIntent::Schedule(meant) = intent
-        && attached.remove(&meant.to_ascii_lowercase()).is_none()
-    {
-        findings.push(PreflightFinding::NotScheduled { configuration: meant.clone() });
+    let attached = match survey.attached(&machine.node) {
+        Ok(attached) => attached,
+        Err(error) => {
+            findings.push(PreflightFinding::unread("its schedules", &error));
+            return;
+        }
+    };
+    // A machine may have one by several assignments.
+    let mut attached: BTreeMap<String, &Assignment> =
+        attached.into_iter().map(|it| (it.configuration_key(), it)).collect();
+    if let PatchIntent::Schedule(meant) = intent {
+        let configuration = meant.clone();
+        match attached.remove(&key_of(meant)) {
+            None => findings.push(PreflightFinding::NotScheduled { configuration }),
+            Some(own) if !own.timing.is_live() => {
+                findings.push(PreflightFinding::NeverOpens { configuration });
+            }
+            Some(_) => {}
+        }
     }
-    let others = attached.into_values().map(str::to_owned);
+    let others = attached.into_values().filter(|it| it.timing.is_live());
+    let others = others.map(|it| it.configuration.clone());
     findings.extend(others.map(|configuration| PreflightFinding::OtherSchedule { configuration }));
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use jiff::Timestamp;
     use patchkit_core::{ManagedNode, OperatingSystem};
 
     use super::*;
-    use crate::{PatchSettings, Schedules, preflight::PreflightVerdict};
+    use crate::{Assignments, PatchSettings, Schedules, preflight::PreflightVerdict};
 
     /// A machine that runs, whose agent answers, and of whose patch settings nothing is said.
-    pub(in crate::preflight) fn vm(name: &str) -> Machine {
+    fn vm(name: &str) -> Machine {
         let id = format!(
             "azure/s-1/westeurope//subscriptions/s-1/resourceGroups/web/providers\
              /Microsoft.Compute/virtualMachines/{name}"
@@ -107,12 +124,16 @@ pub(super) mod tests {
         }
     }
 
+    fn nothing() -> Survey {
+        Survey::new(Ok(Assignments::default()))
+    }
+
     fn nightly() -> PatchIntent {
         PatchIntent::Schedule("/x/nightly".to_owned())
     }
 
     fn found(machine: &Machine, intent: &PatchIntent) -> Vec<PreflightFinding> {
-        let findings = judge(machine, intent, &Survey::default());
+        let findings = judge(machine, intent, &nothing());
         let attached = |it: &PreflightFinding| !matches!(it, PreflightFinding::NotScheduled { .. });
         findings.into_iter().filter(attached).collect()
     }
@@ -176,9 +197,6 @@ pub(super) mod tests {
     fn an_instance_of_a_uniform_scale_set_is_not_patched() {
         let mut machine = vm("vm1");
         machine.kind = MachineKind::ScaleSetInstance;
-        assert_eq!(
-            judge(&machine, &nightly(), &Survey::default()),
-            [PreflightFinding::Unpatchable]
-        );
+        assert_eq!(judge(&machine, &nightly(), &nothing()), [PreflightFinding::Unpatchable]);
     }
 }

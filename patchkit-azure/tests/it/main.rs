@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod addresses;
 mod arm;
 mod baseline;
 mod cloud;
@@ -19,7 +20,6 @@ mod maintenance;
 mod operation;
 mod power;
 mod preflight;
-mod raw;
 mod resource_group;
 mod role;
 mod scale_set;

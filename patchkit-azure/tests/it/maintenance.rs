@@ -106,6 +106,19 @@ async fn only_what_may_patch_one_day_is_live() {
 }
 
 #[tokio::test]
+async fn what_patches_no_guest_is_no_schedule_of_one() {
+    let cloud = Cloud::empty().await;
+    let id = cloud.vm();
+    let mut host = weekly();
+    host["properties"]["maintenanceScope"] = json!("Host");
+    arm::put(&cloud.world, &arm::configuration("weekly"), &host).await;
+    assign(&cloud, id.resource(), "own", Value::Null).await;
+    let node = cloud.azure.node(&id).await.unwrap();
+    assert!(node.schedules.is_empty(), "{:?}", node.schedules);
+    assert!(cloud.azure.assignments().await.unwrap().all().is_empty());
+}
+
+#[tokio::test]
 async fn a_subscription_that_cannot_be_read_leaves_the_others() {
     let world = builder().nodes(0).azure_subscription(OTHER).start().await.unwrap();
     let both = [SUBSCRIPTION, OTHER].map(|id| id.parse().unwrap());

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use azure_core::http::Method;
 use patchkit_azure::{
     AssessmentMode, Machine, NodePreflight, PatchIntent, PatchMode, PatchSettings,
     PreflightFinding, PreflightVerdict, Schedules, Subscriptions, UpdateManager,
 };
 use patchkit_core::{
-    AccountId, ErrorKind, NodeId, NodeSelector, OperatingSystem, PowerState, Reachability,
+    AccountId, Baseline, ErrorKind, NodeId, NodeSelector, OperatingSystem, PatchBaseline,
+    PatchGroup, PowerState, Reachability,
 };
 use patchkit_testkit::cloud::{Agent, Denial, ExtensionSpec, Fault, FaultKind, NodeSpec, Power};
 use serde_json::{Value, json};
 
 use crate::{
+    arm,
     cloud::{Cloud, GROUP, SUBSCRIPTION, all, arc, builder, node, provider, vm},
-    raw::send,
 };
 
 const MAINTENANCE: &str = "providers/Microsoft.Maintenance";
@@ -26,12 +26,7 @@ pub(crate) async fn configuration(cloud: &Cloud, name: &str, scope: &str) -> Str
         "/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/{MAINTENANCE}\
          /maintenanceConfigurations/{name}"
     );
-    send(&cloud.world, Method::Put, &id, &configuration_body(scope)).await;
-    id
-}
-
-pub(crate) fn configuration_body(scope: &str) -> Value {
-    json!({
+    let body = json!({
         "location": "westeurope",
         "properties": {
             "maintenanceScope": scope,
@@ -45,19 +40,20 @@ pub(crate) fn configuration_body(scope: &str) -> Value {
                 "linuxParameters": {"classificationsToInclude": ["Security"]},
             },
         },
-    })
+    });
+    arm::put(&cloud.world, &id, &body).await;
+    id
 }
 
 /// Assigns a configuration to what a path names.
 async fn assign(cloud: &Cloud, of: &str, configuration: &str, filter: Value) {
     let name = configuration.rsplit('/').next().unwrap();
-    let path = format!("{of}/{MAINTENANCE}/configurationAssignments/{name}");
     let mut properties = json!({"maintenanceConfigurationId": configuration});
     if !filter.is_null() {
         properties["filter"] = filter;
     }
     let body = json!({"location": "westeurope", "properties": properties});
-    send(&cloud.world, Method::Put, &path, &body).await;
+    arm::put(&cloud.world, &arm::assignment(of, name), &body).await;
 }
 
 async fn look(cloud: &Cloud, intent: &PatchIntent) -> Vec<NodePreflight> {
@@ -156,6 +152,21 @@ async fn a_schedule_needs_its_settings_and_an_assignment_and_others_are_told() {
 }
 
 #[tokio::test]
+async fn a_schedule_that_never_opens_is_told_only_where_it_is_meant() {
+    let cloud = Cloud::empty().await;
+    let node = cloud.add(&vm().with_tag("PatchGroup", "web"));
+    let baseline = PatchBaseline::new("web", OperatingSystem::Ubuntu);
+    let baseline = cloud.azure.create_baseline(&baseline).await.unwrap();
+    cloud.azure.register(&"web".parse().unwrap(), &baseline).await.unwrap();
+    let looked = look_at(&cloud, &node, &PatchIntent::OnDemand).await;
+    assert_eq!(looked.findings, [PreflightFinding::NoPeriodicAssessment]);
+    let configuration = baseline.to_string();
+    let intent = PatchIntent::Schedule(configuration.clone());
+    let looked = look_at(&cloud, &node, &intent).await;
+    assert!(looked.findings.contains(&PreflightFinding::NeverOpens { configuration }));
+}
+
+#[tokio::test]
 async fn an_extension_that_failed_is_told_with_what_its_handler_said() {
     let cloud = Cloud::empty().await;
     let broken = ExtensionSpec::new("LinuxPatchExtension").failed("no space left on device");
@@ -210,8 +221,10 @@ async fn a_preflight_of_many_costs_as_many_queries_as_of_one() {
     let azure = provider(&cloud.world).with_page_size(1_000).build().unwrap();
     let looked = all(azure.preflight(&NodeSelector::all(), &PatchIntent::OnDemand)).await.unwrap();
     assert!(looked.len() > 50, "{}", looked.len());
-    assert!(cloud.count("Resources") <= 5, "{}", cloud.count("Resources"));
-    assert_eq!(cloud.count("ConfigurationAssignments_List"), 1);
+    assert!(cloud.count("Resources") <= 3, "{}", cloud.count("Resources"));
+    for listing in ["ConfigurationAssignments_List", "MaintenanceConfigurations_List"] {
+        assert_eq!(cloud.count(listing), 1, "{listing}");
+    }
 }
 
 #[tokio::test]

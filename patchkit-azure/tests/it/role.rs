@@ -2,19 +2,24 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use azure_core::http::Method;
 use futures::{FutureExt, future::LocalBoxFuture};
-use patchkit_azure::{Feature, PatchIntent, PreflightFinding, Subscriptions, role};
+use patchkit_azure::{
+    Addresses, Feature, PatchIntent, PatchWindow, PreflightFinding, Subscriptions, TimeZoneName,
+    Timing, role,
+};
 use patchkit_core::{
-    Error, Fleet, FleetExt, NodeId, NodeSelector, PatchState, PowerTarget, Reachability, Tags,
+    ApprovalRule, AutoApproval, Baseline, ComplianceReport, ComplianceStatus, Error, Fleet,
+    FleetExt, ManagedNode, NodeId, NodeSelector, OperatingSystem, OperationId, PatchAction,
+    PatchBaseline, PatchGroup, PatchRequest, PatchState, PowerTarget, Reachability, RebootPolicy,
+    SubmitToken, Tags, UpdateScope,
 };
 use patchkit_testkit::cloud::{Agent, Allowance, ExtensionSpec, PatchSpec, Power, World};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
+    arm,
     cloud::{APPLICATION, Cloud, SUBSCRIPTION, all, arc, builder, provider, vm},
-    preflight::{configuration, configuration_body},
-    raw::{Answer, send, send_as},
+    preflight::configuration,
 };
 
 /// What a workflow was told that could not do its work.
@@ -36,17 +41,18 @@ struct Scene {
 /// Machines of each kind that cost calls of their own.
 async fn scene() -> Scene {
     let cloud = Cloud::of(builder().nodes(60)).await;
-    let patches = || {
-        [("openssl", PatchState::Missing), ("curl", PatchState::Installed)]
-            .map(|(id, state)| PatchSpec::new(id.parse().unwrap(), state))
-    };
+    let patches = [("openssl", PatchState::Missing), ("curl", PatchState::Installed)]
+        .map(|(id, state)| PatchSpec::new(id.parse().unwrap(), state));
     let broken = |name: &str| ExtensionSpec::new(name).failed("no space left on device");
-    let running = vm().with_patches(patches()).scanned();
-    let running = cloud.add(&running.with_extension(broken("LinuxPatchExtension")));
+    let running = cloud.add(&vm().with_extension(broken("LinuxPatchExtension")));
     let silent = cloud.add(&vm().with_agent(Agent::ConnectionLost));
     let off = cloud.add(&vm().with_power(Power::Deallocated));
-    let arc = arc().with_patches(patches()).scanned();
-    let arc = cloud.add(&arc.with_extension(broken("LinuxOsUpdateExtension")));
+    let arc = cloud.add(&arc().with_extension(broken("LinuxOsUpdateExtension")));
+    for node in [&running, &arc] {
+        cloud.world.set_patches(node.resource(), &patches).unwrap();
+    }
+    // What was done to them is of before any act.
+    cloud.world.advance(Duration::from_mins(5));
     let schedule = configuration(&cloud, "nightly", "InGuestPatch").await;
     let machines = machines(&cloud.world).await;
     Scene { cloud, running, silent, off, arc, schedule, machines }
@@ -114,94 +120,114 @@ workflows! {
     machines_are_looked_at: [Nodes] [Preflight] look;
     settings_are_changed: [Nodes] [PreflightFix] fix;
     subscriptions_are_opened: [Nodes] [Subscriptions] open;
-    compliance_is_read: [] [Compliance] report;
-    machines_are_patched: [] [Patch] patch;
-    schedules_are_read: [] [Schedules] schedules;
-    schedules_are_written: [] [SchedulesWrite] write_schedules;
+    addresses_are_told: [Nodes] [Addresses] address;
+    compliance_is_read: [Nodes] [Compliance] report;
+    machines_are_patched: [Nodes] [Patch] patch;
+    schedules_are_read: [Nodes] [Schedules] schedules;
+    schedules_are_written: [Schedules] [SchedulesWrite] write_schedules;
 }
 
-/// What the provider would ask, in its own name.
-async fn ask(scene: &Scene, method: Method, path: &str, body: Value) -> Told<Answer> {
-    send_as(APPLICATION, &scene.cloud.world, method, path, &body).await
-}
-
-async fn rows(scene: &Scene, query: &str) -> Told<BTreeSet<String>> {
-    let body = json!({"subscriptions": [SUBSCRIPTION], "query": query});
-    let path = "/providers/Microsoft.ResourceGraph/resources";
-    let answer = ask(scene, Method::Post, path, body).await?;
-    let rows = answer.body["data"].as_array().cloned().unwrap_or_default();
-    Ok(rows.iter().filter_map(|it| it["type"].as_str()).map(str::to_owned).collect())
-}
-
+/// What was found and what was installed, on a machine of each kind.
 async fn report(scene: &Scene) -> Told {
-    let [vm, arc] = ["microsoft.compute/virtualmachines", "microsoft.hybridcompute/machines"];
-    let mut seen = BTreeSet::new();
-    for query in
-        ["patchassessmentresources | distinct type", "patchinstallationresources | distinct type"]
-    {
-        seen.extend(rows(scene, query).await?);
+    let azure = &scene.cloud.azure;
+    for node in [&scene.running, &scene.arc] {
+        let known = told(azure.summary(node).await)?;
+        let counts = (known.counts.missing, known.counts.installed);
+        if (known.status, counts) != (ComplianceStatus::NonCompliant, (1, 1)) {
+            return Err(format!("{node} is {} with {counts:?}", known.status));
+        }
+        let mut patches = told(all(azure.patches(node)).await)?;
+        patches.sort_by(|a, b| a.patch.cmp(&b.patch));
+        let states: Vec<_> = patches.iter().map(|it| (it.patch.as_str(), &it.state)).collect();
+        if states != [("curl", &PatchState::Installed), ("openssl", &PatchState::Missing)] {
+            return Err(format!("{node} has {states:?}"));
+        }
     }
-    for kind in [vm, arc] {
-        for tail in [
-            "patchassessmentresults",
-            "patchassessmentresults/softwarepatches",
-            "patchinstallationresults",
-            "patchinstallationresults/softwarepatches",
-        ] {
-            if !seen.contains(&format!("{kind}/{tail}")) {
-                return Err(format!("no {tail} of {kind} is seen"));
+    Ok(())
+}
+
+/// Sends an act, follows it to its end, and has another process find it.
+async fn act(scene: &Scene, node: &NodeId, action: PatchAction) -> Told<OperationId> {
+    let Scene { cloud: Cloud { world, azure }, .. } = scene;
+    let token = SubmitToken::stamped(&format!("{action} {node}"), world.now()).unwrap();
+    let request = PatchRequest::new(token.clone(), vec![node.clone()], action);
+    let id = told(azure.submit(request).await)?;
+    let mut looks = 0;
+    while !told(azure.operation(&id).await)?.status.is_final() {
+        world.advance(Duration::from_mins(1));
+        looks += 1;
+        assert!(looks < 600, "{id} never ends");
+    }
+    // Of an Arc machine Resource Graph tells, somewhat later.
+    world.advance(Duration::from_mins(1));
+    let other = provider(world).build().unwrap();
+    let found = told(other.find_operation(&token, std::slice::from_ref(node)).await)?;
+    if found.as_ref() != Some(&id) {
+        return Err(format!("{found:?} is found for {id}"));
+    }
+    Ok(id)
+}
+
+async fn patch(scene: &Scene) -> Told {
+    for node in [&scene.running, &scene.arc] {
+        act(scene, node, PatchAction::Scan).await?;
+        let id = act(scene, node, PatchAction::Install(RebootPolicy::Never)).await?;
+        let other = provider(&scene.cloud.world).build().unwrap();
+        for azure in [&scene.cloud.azure, &other] {
+            let result = told(azure.install_result(&id).await)?;
+            if !result.patches_in(&PatchState::Installed).any(|it| it.id.as_str() == "openssl") {
+                return Err(format!("of {node} nothing is told: {result:?}"));
             }
         }
     }
     Ok(())
 }
 
-async fn patch(scene: &Scene) -> Told {
-    let install = json!({
-        "maximumDuration": "PT2H",
-        "rebootSetting": "Never",
-        "linuxParameters": {"classificationsToInclude": ["Security"]},
-    });
-    for node in [&scene.running, &scene.arc] {
-        for (act, body) in [("assessPatches", Value::Null), ("installPatches", install.clone())] {
-            let path = format!("{}/{act}", node.resource());
-            let address = ask(scene, Method::Post, &path, body).await?.followed;
-            scene.cloud.world.advance(Duration::from_hours(3));
-            ask(scene, Method::Get, &address.unwrap(), Value::Null).await?;
-        }
-    }
-    Ok(())
-}
-
 async fn schedules(scene: &Scene) -> Told {
-    for path in [
-        format!(
-            "/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Maintenance/configurationAssignments"
-        ),
-        scene.schedule.clone(),
-    ] {
-        ask(scene, Method::Get, &path, Value::Null).await?;
+    assign(scene, &scene.schedule).await;
+    let azure = &scene.cloud.azure;
+    let nodes = told(azure.collect_nodes(&NodeSelector::all()).await)?;
+    let own = nodes.iter().find(|it| it.id == scene.running).unwrap();
+    if let Some(unknown) = nodes.iter().flat_map(|it| &it.schedules).find(|it| is_unknown(it)) {
+        return Err(unknown.clone());
     }
-    let seen =
-        rows(scene, "resources | where type has 'maintenanceconfigurations' | distinct type")
-            .await?;
-    if seen.is_empty() { Err("no schedule is seen".to_owned()) } else { Ok(()) }
+    let of = told(azure.schedules_of(own).await)?;
+    match of.as_slice() {
+        [one] if matches!(one.timing, Timing::Window(_)) && own.schedules.len() == 1 => Ok(()),
+        _ => Err(format!("{of:?} of {:?} are seen", own.schedules)),
+    }
 }
 
 async fn write_schedules(scene: &Scene) -> Told {
-    let assignment = format!(
-        "{}/providers/Microsoft.Maintenance/configurationAssignments/nightly",
-        scene.running.resource()
-    );
+    let azure = &scene.cloud.azure;
+    let rule = ApprovalRule::new(AutoApproval::Immediately).with_scope(UpdateScope::All);
+    let draft = PatchBaseline::new("web", OperatingSystem::Ubuntu).with_rule(rule);
+    let group = "web".parse().unwrap();
+    let zone = TimeZoneName::new("UTC").unwrap();
+    let now = jiff::tz::TimeZone::UTC.to_datetime(scene.cloud.world.now());
+    let schedule = "cron(0 3 ? * SAT *)".parse().unwrap();
+    let window = PatchWindow::of(&schedule, now, zone, Duration::from_hours(2)).unwrap();
+    let id = told(azure.create_baseline(&draft).await)?;
+    told(azure.register(&group, &id).await)?;
+    told(azure.schedule_baseline(&id, &window, RebootPolicy::Never).await)?;
+    told(azure.unschedule_baseline(&id).await)?;
+    told(azure.deregister(&group, &id).await)?;
+    told(azure.delete_baseline(&id).await).map(drop)
+}
+
+/// Has someone attach a schedule to the running machine.
+async fn assign(scene: &Scene, configuration: &str) {
+    let name = configuration.rsplit('/').next().unwrap();
     let body = json!({
         "location": "westeurope",
-        "properties": {"maintenanceConfigurationId": scene.schedule},
+        "properties": {"maintenanceConfigurationId": configuration},
     });
-    ask(scene, Method::Put, &assignment, body).await?;
-    ask(scene, Method::Delete, &assignment, Value::Null).await?;
-    let weekly = scene.schedule.replace("nightly", "weekly");
-    ask(scene, Method::Put, &weekly, configuration_body("InGuestPatch")).await?;
-    ask(scene, Method::Delete, &weekly, Value::Null).await.map(drop)
+    let of = scene.running.resource();
+    arm::put(&scene.cloud.world, &arm::assignment(of, name), &body).await;
+}
+
+fn is_unknown(schedule: &str) -> bool {
+    schedule.starts_with("unknown: ")
 }
 
 async fn read(scene: &Scene) -> Told {
@@ -250,14 +276,7 @@ async fn tag(scene: &Scene) -> Told {
 async fn look(scene: &Scene) -> Told {
     let host = configuration(&scene.cloud, "host", "Host").await;
     for configuration in [&scene.schedule, &host] {
-        let name = configuration.rsplit('/').next().unwrap();
-        let path = format!(
-            "{}/providers/Microsoft.Maintenance/configurationAssignments/{name}",
-            scene.running.resource()
-        );
-        let properties = json!({"maintenanceConfigurationId": configuration});
-        let body = json!({"location": "westeurope", "properties": properties});
-        send(&scene.cloud.world, Method::Put, &path, &body).await;
+        assign(scene, configuration).await;
     }
     scene.cloud.world.advance(Duration::from_mins(1));
     let some = NodeSelector::ids([scene.running.clone(), scene.arc.clone()]);
@@ -291,6 +310,28 @@ async fn open(scene: &Scene) -> Told {
     match opened.failures.first() {
         Some(failure) => Err(failure.to_string()),
         None => Ok(()),
+    }
+}
+
+async fn address(scene: &Scene) -> Told {
+    let azure = scene.cloud.azure.with_addresses(Addresses::OfInterfaces);
+    let node = told(azure.node(&scene.running).await)?;
+    match node.identity.ip_addresses.len() {
+        1 => Ok(()),
+        count => Err(format!("{count} addresses are seen")),
+    }
+}
+
+#[tokio::test]
+async fn without_the_right_to_schedules_machines_are_listed_and_may_be_patched_by_any() {
+    let scene = scene().await;
+    scene.bind(allowed(&[Feature::Nodes]));
+    let nodes = scene.cloud.azure.collect_nodes(&NodeSelector::all()).await.unwrap();
+    assert_eq!(nodes.len(), scene.machines);
+    // Azure patches no instance of a uniform scale set.
+    let patched = |it: &&ManagedNode| !it.id.resource().contains("virtualMachineScaleSets");
+    for node in nodes.iter().filter(patched) {
+        assert!(node.schedules.iter().any(|it| is_unknown(it)), "{}", node.id);
     }
 }
 

@@ -9,6 +9,7 @@
 //! | scale sets | list, get, instance view; machines of uniform ones: list, get, view, power | changes; `$filter` of their machines |
 //! | Arc machines | list, get, assess, install | licences, changes |
 //! | extensions | those that a test puts on a machine, in Resource Graph and instance views | list, get, changes |
+//! | network interfaces | those of virtual machines with their private address, in Resource Graph where a query names their type | list, get, changes |
 //! | tags at a scope | get, put, merge, replace, delete | tags of other resources than machines, scale sets, groups, subscriptions |
 //! | maintenance | configurations, assignments, dynamic scopes, runs in guests | other scopes than `InGuestPatch` (kept, never run), limits of counts, events before and after a run |
 //! | Resource Graph | five tables, see [`graph`] | facets, management groups, changes |

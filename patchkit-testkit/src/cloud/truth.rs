@@ -20,6 +20,8 @@ pub struct NodeTruth {
     pub aws_scope: Option<String>,
     /// Its resource id, where it is in Azure.
     pub azure_id: Option<String>,
+    /// Its private address.
+    pub address: String,
     /// Whether it runs.
     pub power: Power,
     /// What its agent does.
@@ -126,6 +128,7 @@ impl State {
             aws_id: machine.aws.as_ref().map(|it| it.id.to_string()),
             aws_scope: machine.aws.as_ref().map(scope),
             azure_id: machine.azure.as_ref().map(|it| self.vm_resource_id(it)),
+            address: machine.address(),
             power: machine.power,
             agent: machine.aws.as_ref().map(|it| it.agent),
             answers: self.answers(at),

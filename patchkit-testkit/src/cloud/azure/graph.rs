@@ -90,7 +90,8 @@ use self::{
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Table {
-    /// `resources`: virtual machines, Arc machines, scale sets, maintenance configurations.
+    /// `resources`: virtual machines, Arc machines, scale sets, maintenance configurations, extensions,
+    /// network interfaces.
     Resources,
     /// `resourcecontainers`: subscriptions and resource groups.
     ResourceContainers,

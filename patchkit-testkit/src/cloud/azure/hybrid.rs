@@ -47,7 +47,7 @@ pub(super) fn document(state: &State, at: MachineIx) -> Result<Value, ArmError> 
     }))
 }
 
-const PROPERTIES: [&str; 15] = [
+const PROPERTIES: [&str; 16] = [
     "provisioningState",
     "status",
     "lastStatusChange",
@@ -63,6 +63,7 @@ const PROPERTIES: [&str; 15] = [
     "osVersion",
     "osProfile",
     "detectedProperties",
+    "networkProfile",
 ];
 
 /// The properties of an Arc machine.
@@ -115,6 +116,11 @@ pub(super) fn property(
             profile
         }
         "detectedProperties" => json!({"cloudprovider": "N/A", "manufacturer": "VMware, Inc."}),
+        "networkProfile" => json!({"networkInterfaces": [{"ipAddresses": [{
+            "address": machine.address(),
+            "ipAddressVersion": "IPv4",
+            "subnet": {"addressPrefix": "10.0.0.0/8"},
+        }]}]}),
         _ => return None,
     })
 }

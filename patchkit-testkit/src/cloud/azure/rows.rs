@@ -3,6 +3,7 @@
 //! A row has the columns that its table fills; a column that it lacks is empty. Types and names of
 //! resource groups are in lower case, as the service writes them.
 
+mod interface;
 mod machine;
 mod other;
 
@@ -42,6 +43,8 @@ pub(super) struct World {
     copied: usize,
     /// Scale sets, maintenance configurations and extensions.
     documents: OnceLock<Vec<Value>>,
+    /// Network interfaces: as many as machines, which few queries ask for.
+    interfaces: OnceLock<Vec<Value>>,
 }
 
 /// Where a row goes.
@@ -58,6 +61,7 @@ impl World {
             subscriptions,
             hidden,
             documents: OnceLock::new(),
+            interfaces: OnceLock::new(),
         }
     }
 

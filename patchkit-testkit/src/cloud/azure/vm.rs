@@ -313,13 +313,7 @@ pub(super) fn property(
             })
         }
         "osProfile" => os_profile(state, at, azure),
-        "networkProfile" => json!({"networkInterfaces": [{
-            "id": format!(
-                "{}/providers/Microsoft.Network/networkInterfaces/{}-nic",
-                group(),
-                azure.name,
-            ),
-        }]}),
+        "networkProfile" => json!({"networkInterfaces": [{"id": interface_id(state, azure)}]}),
         "timeCreated" => json!(stamp(state.machine(at).created)),
         "virtualMachineScaleSet" => {
             let AzureKind::Flexible { set } = &azure.kind else { return None };
@@ -327,6 +321,12 @@ pub(super) fn property(
         }
         _ => return None,
     })
+}
+
+/// The id of a VM's network interface.
+pub(super) fn interface_id(state: &State, azure: &AzureSide) -> String {
+    let group = state.group_id(azure.subscription, azure.group);
+    format!("{group}/providers/Microsoft.Network/networkInterfaces/{}-nic", azure.name)
 }
 
 /// The size of a VM, as Azure names it.

@@ -1,10 +1,11 @@
-//! The rows that are no machine's own: scale sets, containers, maintenance, extensions.
+//! The rows that are no machine's own: scale sets, containers, maintenance, extensions, network
+//! interfaces.
 
 use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 
-use super::{Each, INSTALLATIONS, World};
+use super::{Each, INSTALLATIONS, World, interface};
 use crate::cloud::{
     azure::{
         extension,
@@ -24,8 +25,17 @@ const ASSIGNMENT: &str = "microsoft.maintenance/configurationassignments";
 const UPDATE: &str = "microsoft.maintenance/applyupdates";
 
 /// The types of the rows that are made here.
-pub(super) const KINDS: [&str; 8] =
-    [SET, CONFIGURATION, VM_EXTENSION, ARC_EXTENSION, SUBSCRIPTION, GROUP, ASSIGNMENT, UPDATE];
+pub(super) const KINDS: [&str; 9] = [
+    SET,
+    CONFIGURATION,
+    VM_EXTENSION,
+    ARC_EXTENSION,
+    SUBSCRIPTION,
+    GROUP,
+    ASSIGNMENT,
+    UPDATE,
+    interface::KIND,
+];
 /// Those of them that are in the table of resources.
 const RESOURCES: [&str; 4] = [SET, CONFIGURATION, VM_EXTENSION, ARC_EXTENSION];
 
@@ -61,6 +71,17 @@ impl World {
         row
     }
 
+    /// A document with the columns of a row.
+    fn whole(&self, mut document: Value, kind: &str) -> Value {
+        let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
+        let (id, name) = (text("id"), text("name"));
+        let mut row = self.document(&id, &name, kind, document["properties"].take());
+        for key in ["location", "tags", "sku"] {
+            row[key] = document[key].take();
+        }
+        row
+    }
+
     /// Whether a resource is in one of the subscriptions, and of a type that is shown there.
     fn holds(&self, id: &str, kind: &str, hints: &Hints) -> bool {
         let subscription = id.split('/').nth(2).unwrap_or_default();
@@ -77,7 +98,8 @@ impl World {
                 .is_some_and(|at| kind.is_none_or(|kind| self.shows(*at, kind)))
     }
 
-    /// Scale sets, maintenance configurations and extensions, if any is wanted.
+    /// Scale sets, maintenance configurations and extensions, if any is wanted; network interfaces where
+    /// their type is.
     pub(super) fn documents<'a>(
         &'a self,
         table: Table,
@@ -94,20 +116,20 @@ impl World {
                     (it, if arc { ARC_EXTENSION } else { VM_EXTENSION })
                 });
                 let all = sets.chain(schedules.map(|it| (it, CONFIGURATION))).chain(extensions);
-                let all = all.map(|(mut document, kind)| {
-                    let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
-                    let (id, name) = (text("id"), text("name"));
-                    let mut row = self.document(&id, &name, kind, document["properties"].take());
-                    for key in ["location", "tags", "sku"] {
-                        row[key] = document[key].take();
-                    }
-                    row
-                });
-                all.collect()
+                all.map(|(document, kind)| self.whole(document, kind)).collect()
+            })
+        });
+        // Of these there are as many as machines: they are made for who names their type.
+        let named = hints.types.is_some() && hints.wants_type(interface::KIND);
+        let interfaces = (table == Table::Resources && named).then(|| {
+            self.interfaces.get_or_init(|| {
+                let all = interface::documents(&self.state).into_iter();
+                all.map(|document| self.whole(document, interface::KIND)).collect()
             })
         });
         let text = |it: &'a Value, key: &str| it[key].as_str().unwrap_or_default();
         all.into_iter()
+            .chain(interfaces)
             .flatten()
             .filter(move |it| self.holds(text(it, "id"), text(it, "type"), hints))
     }

@@ -14,7 +14,10 @@ use super::{
 };
 use crate::cloud::{
     Allowance, Fault, FaultKind,
-    azure::rows::{Hidden, World},
+    azure::{
+        rows::{Hidden, World},
+        vm,
+    },
     shared::lock,
     world::machine::{Behavior, SubIx},
 };
@@ -358,4 +361,23 @@ fn a_bound_caller_is_shown_the_types_that_he_may_read_and_nothing_is_said_of_the
     assert_eq!(reply.status, StatusCode::FORBIDDEN, "who may read nothing is refused");
     let listed = cloud.get("/subscriptions").body;
     assert_eq!(listed["value"], json!([]));
+}
+
+#[test]
+fn an_interface_has_the_address_that_its_machine_has_everywhere() {
+    let cloud = Cloud::well();
+    let query = "resources | where type =~ 'microsoft.network/networkinterfaces' \
+                 | mv-expand configuration = properties.ipConfigurations \
+                 | project id, vm = tostring(properties.virtualMachine.id), \
+                 address = tostring(configuration.properties.privateIPAddress)";
+    let rows = all(&cloud, query);
+    assert_eq!(rows.len(), all(&cloud, VMS).len());
+    let state = cloud.0.settled();
+    for row in rows {
+        let at = state.find_anywhere(row["vm"].as_str().unwrap()).unwrap();
+        assert_eq!(row["address"], state.truth(at).address);
+        let azure = super::side(&state, at).unwrap();
+        let profile = vm::property(&state, at, azure, "networkProfile");
+        assert_eq!(profile.unwrap()["networkInterfaces"][0]["id"], row["id"]);
+    }
 }

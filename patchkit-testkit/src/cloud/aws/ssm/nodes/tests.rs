@@ -123,6 +123,9 @@ fn a_hybrid_node_has_the_fields_of_one_and_none_names_a_cloud() {
         ]
     );
     assert_eq!(node["SourceType"], "AWS::SSM::ManagedInstance");
+    let state = world.state();
+    let at = state.find_anywhere(&hybrid[0]).unwrap();
+    assert_eq!(node["IPAddress"], state.truth(at).address, "the one that its host shows");
 }
 
 #[test]
