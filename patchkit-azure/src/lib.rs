@@ -73,7 +73,9 @@ mod tags;
 #[cfg(test)]
 mod testing;
 
-pub use baseline::{InstallParameters, Lack, Selection, install_parameters, what_azure_lacks};
+pub use baseline::{
+    Baselines, InstallParameters, Lack, Selection, install_parameters, what_azure_lacks,
+};
 pub use compliance::Refresh;
 pub use config::{Cloud, PlainHttp, UpdateManagerBuilder};
 pub use estate::{OpenedEstate, Subscriptions, UnopenedScope};

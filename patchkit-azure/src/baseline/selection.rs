@@ -57,21 +57,21 @@ pub enum InstallParameters {
 
 impl InstallParameters {
     /// The member of the body, and its value.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for installs, which are built on it"))]
     pub(crate) fn to_json(&self) -> (&'static str, Value) {
-        match self {
-            Self::Windows { include, exclude } => (
-                Part::Windows.key(),
-                json!({"kbNumbersToInclude": include, "kbNumbersToExclude": exclude}),
-            ),
-            Self::Linux { include, exclude } => (
-                Part::Linux.key(),
-                json!({
-                    "packageNameMasksToInclude": include,
-                    "packageNameMasksToExclude": exclude,
-                }),
-            ),
+        let (part, names, include, exclude) = match self {
+            Self::Windows { include, exclude } => {
+                (Part::Windows, ["kbNumbersToInclude", "kbNumbersToExclude"], include, exclude)
+            }
+            Self::Linux { include, exclude } => {
+                let names = ["packageNameMasksToInclude", "packageNameMasksToExclude"];
+                (Part::Linux, names, include, exclude)
+            }
+        };
+        let mut lists = json!({names[0]: include});
+        if !exclude.is_empty() {
+            lists[names[1]] = json!(exclude);
         }
+        (part.key(), lists)
     }
 }
 

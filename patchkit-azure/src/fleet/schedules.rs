@@ -17,7 +17,9 @@ const KEPT: Duration = Duration::from_mins(5);
 
 /// What was read last, and when.
 #[derive(Clone, Default)]
-pub(crate) struct Schedules(Arc<Mutex<Option<(Timestamp, Arc<Assignments>)>>>);
+pub(crate) struct Schedules(Arc<Mutex<LastRead>>);
+
+type LastRead = Option<(Timestamp, Arc<Assignments>)>;
 
 impl fmt::Debug for Schedules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
