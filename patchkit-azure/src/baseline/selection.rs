@@ -145,7 +145,9 @@ pub fn install_parameters(
 /// The name by which Azure is asked for one patch and no other.
 fn name(part: Part, patch: &Patch) -> Option<String> {
     if part == Part::Windows {
-        return kb(patch.id.as_str());
+        // Digits alone are the id of an update without a number, and may be the number of another.
+        let id = patch.id.as_str();
+        return id.get(..2).filter(|it| it.eq_ignore_ascii_case("KB")).and_then(|_| kb(id));
     }
     let name = package(patch);
     let package = patch.package.as_ref().filter(|package| !package.version.is_empty());

@@ -116,3 +116,6 @@ impl UpdateManager {
 fn conflict(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Conflict, PROVIDER, SUBMIT, message.into())
 }
+
+#[cfg(test)]
+mod tests;
