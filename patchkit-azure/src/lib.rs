@@ -33,6 +33,8 @@
 //! - Azure patches nothing by itself because of what PatchKit writes: baselines are maintenance
 //!   configurations whose window opens in the year 9999. [`UpdateManager::schedule_baseline`] and
 //!   [`UpdateManager::register_scheduled`] alone change that.
+//! - An install brings what is chosen by name or class, and is never sent without a choice, which Azure
+//!   takes for everything. [`Baselines`] that decide are evaluated here, and Azure is sent names.
 //! - Tokens go to the endpoint's host alone, whatever address an answer gives, and over plain HTTP to this
 //!   machine only, unless [`PlainHttp`] says otherwise. Neither tokens nor signed addresses are printed.
 //! - Credentials, proxies, retries and tracing are those of `azure_core` and `azure_identity`.

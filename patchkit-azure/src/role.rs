@@ -24,7 +24,8 @@ pub enum Feature {
     /// Changes virtual machines' patch settings, and takes that back. It takes the right to write to a
     /// virtual machine, which is that to change anything of it: Azure has no smaller one.
     PreflightFix,
-    /// Reads maintenance configurations and whom they are assigned to.
+    /// Reads maintenance configurations and whom they are assigned to: schedules, baselines, and which
+    /// are [registered](crate::Baselines::Registered).
     Schedules,
     /// Makes, changes and deletes maintenance configurations, and assigns them.
     SchedulesWrite,

@@ -41,7 +41,8 @@ pub enum Baselines {
     ///
     /// What is registered is read with two lists of each subscription, and believed for five minutes.
     /// Where two subscriptions have registered different ones, a machine has its own subscription's.
-    /// What cannot be read decides nothing: a machine that it may be about is an error.
+    /// What cannot be read decides nothing: a machine that it may be about is an error, and so is one
+    /// whose tags name two groups.
     Registered,
 }
 

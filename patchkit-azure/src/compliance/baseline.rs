@@ -37,8 +37,9 @@ impl UpdateManager {
     /// - The patches that the last assessment of a node found are judged by the core, as
     ///   [`judge_node`] does after a scan: one that the baseline approves is missing, and of any other
     ///   nothing is said.
-    /// - A node of an operating system without a baseline is `Unknown`. Of two for the same system the
-    ///   first counts.
+    /// - A node of an operating system without a baseline is `Unknown`; one for `Linux` is for every Linux
+    ///   without its own. Of two for the same system the first counts.
+    /// - [`with_baselines`](Self::with_baselines) has all else go by them too: installs above all.
     /// - A node that waits for a reboot is `NonCompliant`.
     /// - Azure tells of a patch its name, class and, on Windows, its date. Where something else decides,
     ///   a product or a severity, and nothing that is known makes the node `NonCompliant`, it is

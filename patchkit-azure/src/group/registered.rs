@@ -5,8 +5,8 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use futures::{StreamExt, lock::Mutex};
 use jiff::Timestamp;
 use patchkit_core::{
-    AccountId, CompiledBaseline, Error, ManagedNode, OperatingSystem, PatchBaseline,
-    PatchGroupName, Result,
+    AccountId, CompiledBaseline, Error, ErrorKind, GroupTag, ManagedNode, OperatingSystem,
+    PatchBaseline, PatchGroupName, Result,
 };
 
 use super::{Groups, Known};
@@ -14,12 +14,18 @@ use crate::{
     UpdateManager,
     baseline::{default_baseline, default_since, of_system},
     client::Client,
-    error::again,
+    error::{PROVIDER, again},
     maintenance::{ConfigurationId, MaintenanceConfiguration, Part, Reach},
 };
 
+const OPERATION: &str = "baseline_for";
+
 /// How long what was read is believed: a workflow asks for each node that it patches.
 const KEPT: Duration = Duration::from_mins(5);
+
+/// How long it is believed that something could not be read: it may be in a moment, and each node of a
+/// workflow would ask all subscriptions again.
+const KEPT_BROKEN: Duration = Duration::from_secs(30);
 
 /// What was read last, and when.
 #[derive(Clone, Default)]
@@ -78,7 +84,15 @@ impl Registrations {
     pub(crate) fn on(&self, node: &ManagedNode) -> Result<Option<Arc<CompiledBaseline>>> {
         let os = &node.operating_system;
         let Some(part) = Part::of(os) else { return Ok(None) };
-        if let Some(group) = node.patch_group() {
+        let group = match node.group_tag() {
+            GroupTag::One(group) => Some(group),
+            GroupTag::None => None,
+            GroupTag::Ambiguous(_) => {
+                let message = "its tags name two patch groups, and either may have a baseline";
+                return Err(Error::new(ErrorKind::Conflict, PROVIDER, OPERATION, message));
+            }
+        };
+        if let Some(group) = group {
             let own = node.id.scope().account().as_str();
             for place in [Where::Own, Where::Elsewhere] {
                 let there =
@@ -150,13 +164,15 @@ impl UpdateManager {
     pub(crate) async fn registered(&self, kept: &Kept) -> Result<Arc<Registrations>> {
         let mut kept = kept.0.lock().await;
         let now = self.client.now();
-        let fresh = |read: Timestamp| now.duration_since(read).unsigned_abs() < KEPT;
-        if let Some((_, known)) = kept.as_ref().filter(|(read, _)| fresh(*read)) {
+        let fresh = |(read, known): &&(Timestamp, Arc<Registrations>)| {
+            let believed = if known.is_whole() { KEPT } else { KEPT_BROKEN };
+            now.duration_since(*read).unsigned_abs() < believed
+        };
+        if let Some((_, known)) = kept.as_ref().filter(fresh) {
             return Ok(Arc::clone(known));
         }
         let known = Arc::new(self.client.all_registered().await?);
-        // What could not be read now may be in a moment.
-        *kept = known.is_whole().then(|| (now, Arc::clone(&known)));
+        *kept = Some((now, Arc::clone(&known)));
         Ok(known)
     }
 }
@@ -168,11 +184,13 @@ impl Client {
         let mut configurations = self.configurations();
         while let Some(row) = configurations.next().await {
             match row {
-                Ok(kept) => {
-                    let key = ConfigurationId::parse("registrations", &kept.id)?.key();
-                    defaults.take(&key, &kept);
-                    known.insert(key, kept);
-                }
+                Ok(kept) => match ConfigurationId::parse(OPERATION, &kept.id) {
+                    Ok(id) => {
+                        defaults.take(&id.key(), &kept);
+                        known.insert(id.key(), kept);
+                    }
+                    Err(error) => defaults.unknown.push(error),
+                },
                 Err(error) if error.scope().is_some() => defaults.unknown.push(error),
                 Err(error) => return Err(error),
             }
@@ -204,3 +222,6 @@ impl Client {
 fn compiled(baseline: &PatchBaseline) -> Arc<CompiledBaseline> {
     Arc::new(CompiledBaseline::new(baseline))
 }
+
+#[cfg(test)]
+mod tests;
