@@ -1,5 +1,6 @@
 //! Patch baselines: maintenance configurations, with the whole of what PatchKit wrote kept beside them.
 
+mod choice;
 mod lack;
 mod predefined;
 mod selection;
@@ -17,10 +18,14 @@ use patchkit_core::{
     Patch, PatchBaseline, PatchFilterKey, Result,
 };
 
-pub(crate) use self::predefined::is_predefined;
 pub use self::{
+    choice::Baselines,
     lack::{Lack, what_azure_lacks},
     selection::{InstallParameters, Selection, install_parameters},
+};
+pub(crate) use self::{
+    choice::{Choice, Deciding, of_system},
+    predefined::is_predefined,
 };
 use crate::{
     UpdateManager,
@@ -236,10 +241,18 @@ impl UpdateManager {
 }
 
 /// Since when a configuration's baseline is a default.
-fn default_since(configuration: &MaintenanceConfiguration, part: Part) -> Option<Timestamp> {
+pub(crate) fn default_since(
+    configuration: &MaintenanceConfiguration,
+    part: Part,
+) -> Option<Timestamp> {
     let name = default_tag(part);
     let tag = configuration.tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(&name));
     tag.and_then(|(_, since)| since.parse().ok())
+}
+
+/// Azure's own default for an operating system.
+pub(crate) fn default_baseline(os: &OperatingSystem) -> Result<PatchBaseline> {
+    predefined::of("default_baseline", os)
 }
 
 /// The baseline of an id in its configuration.

@@ -18,6 +18,7 @@ use patchkit_core::{
 };
 use serde_json::Value;
 
+use self::patch::By;
 pub use self::refresh::Refresh;
 use crate::{
     Machine, UpdateManager,
@@ -40,8 +41,10 @@ const AT_ONCE: usize = 2;
 ///   days; a machine without one is `Unknown`. [`refresh`](UpdateManager::refresh) assesses.
 /// - A node is `NonCompliant` where it lacks a patch that is critical or for security, or waits for a
 ///   reboot; it is `Compliant` where a whole assessment found neither. Other patches that are to be had
-///   are counted in `other` and have no say, unless
-///   [a baseline](UpdateManager::summaries_under) gives them one.
+///   are counted in `other` and have no say.
+/// - Where [baselines](crate::Baselines) decide, a node is held against its own, as
+///   [`summaries_under`](UpdateManager::summaries_under) does, for a query more for each thousand missing
+///   patches. A node whose baseline cannot be told is an error of its scope that names it.
 /// - An installation ends with an assessment. Until there is one, a node on which patches were installed
 ///   is `NonCompliant` where some failed, are pending or wait for a reboot, and else `Unknown`.
 /// - The whole selection is read by a query for each thousand machines, and one for each thousand of them
@@ -70,7 +73,11 @@ impl ComplianceReport for UpdateManager {
         let listing = async move {
             let mut known = azure.known(&NodeSelector::ids([node.clone()]));
             let (machine, findings) = known.next().await.ok_or_else(|| not_found(&node))??;
-            Ok::<_, Error>(azure.client.patches_of(&machine.node.id, &findings))
+            let by = match azure.deciding().await? {
+                None => By::Azure,
+                Some(deciding) => deciding.on(&machine.node)?.map_or(By::Nobody, By::Baseline),
+            };
+            Ok::<_, Error>(azure.client.patches_of(&machine.node.id, &findings, by))
         };
         let listing = listing.boxed().try_flatten_stream();
         until_error(listing.map_err(move |error| error.with_node(named.clone())))
@@ -93,6 +100,14 @@ impl UpdateManager {
     /// # Errors
     /// As [`machines`](Self::machines).
     pub fn machines_with_compliance(
+        &self,
+        selector: &NodeSelector,
+    ) -> BoxStream<'static, Result<(Machine, NodeCompliance)>> {
+        self.judged(selector)
+    }
+
+    /// The machines of a selector, each with what Azure's own counts say of its patches.
+    fn assessed(
         &self,
         selector: &NodeSelector,
     ) -> BoxStream<'static, Result<(Machine, NodeCompliance)>> {

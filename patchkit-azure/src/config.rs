@@ -9,8 +9,8 @@ use azure_core::{
 use patchkit_core::{AccountId, Clock, Result, SystemClock};
 
 use crate::{
-    BaselineHome, CallBudget, UpdateManager, client::Client, error::invalid, ids::is_name,
-    limit::Limiter, session::Tokens,
+    BaselineHome, Baselines, CallBudget, UpdateManager, baseline::Choice, client::Client,
+    error::invalid, ids::is_name, limit::Limiter, session::Tokens,
 };
 
 /// Which of Microsoft's clouds.
@@ -91,6 +91,7 @@ pub struct UpdateManagerBuilder {
     budget: CallBudget,
     options: ClientOptions,
     home: Option<BaselineHome>,
+    baselines: Baselines,
 }
 
 impl UpdateManagerBuilder {
@@ -106,6 +107,7 @@ impl UpdateManagerBuilder {
             budget: CallBudget::default(),
             options: ClientOptions::default(),
             home: None,
+            baselines: Baselines::default(),
         }
     }
 
@@ -180,6 +182,14 @@ impl UpdateManagerBuilder {
         self
     }
 
+    /// Sets which baselines decide what a machine lacks, and what an install brings to it; none by
+    /// default.
+    #[must_use]
+    pub fn with_baselines(mut self, baselines: Baselines) -> Self {
+        self.baselines = baselines;
+        self
+    }
+
     /// Makes the provider; asks nobody anything.
     ///
     /// # Errors
@@ -191,7 +201,13 @@ impl UpdateManagerBuilder {
             return Err(invalid("build", "no subscription is named"));
         }
         let home = self.checked_home(&subscriptions)?;
-        Ok(UpdateManager::new(self.client(subscriptions)?, home))
+        let choice = self.choice();
+        Ok(UpdateManager::new(self.client(subscriptions)?, home, choice))
+    }
+
+    /// The baselines that decide, of which nothing is read yet.
+    pub(crate) fn choice(&self) -> Choice {
+        Choice::from(&self.baselines)
     }
 
     /// Where baselines are kept: in one of the subscriptions.
@@ -268,6 +284,7 @@ impl fmt::Debug for UpdateManagerBuilder {
             .field("plain_http", &self.plain_http)
             .field("budget", &self.budget)
             .field("home", &self.home)
+            .field("baselines", &self.baselines)
             .finish_non_exhaustive()
     }
 }

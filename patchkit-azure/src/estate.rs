@@ -276,7 +276,8 @@ impl Tenant {
             return (None, Vec::new(), failures);
         }
         let home = self.builder.home_in(&seen);
-        let azure = UpdateManager::new(self.client.with_subscriptions(seen.clone()), home)
+        let client = self.client.with_subscriptions(seen.clone());
+        let azure = UpdateManager::new(client, home, self.builder.choice())
             .with_addresses(self.asked.addresses);
         match scopes(&azure, &seen, &self.asked.locations).await {
             Ok(scopes) => (Some(azure), scopes, failures),

@@ -29,6 +29,7 @@ pub use self::addresses::Addresses;
 pub(crate) use self::schedules::Schedules;
 use crate::{
     MachineKind, UpdateManager,
+    baseline::Choice,
     bridge::reply,
     client::Client,
     convert,
@@ -71,8 +72,13 @@ pub(crate) const ARC_VERSION: &str = "2024-07-10";
 ///   reads the machine first. What began there since the token was made is the token's act, and is not
 ///   sent again; where something else goes on, the machine is refused as `Conflict`.
 /// - A token that tells no time ([`SubmitToken::stamped`]) is found again by the process alone that sent it.
-/// - What an install brings is said by [`InstallOptions`](crate::InstallOptions); what it brought is told by
-///   [`install_result`](UpdateManager::install_result).
+/// - What an install brings is said by [`InstallOptions`](crate::InstallOptions), or where
+///   [baselines](crate::Baselines) decide by the machine's: it is evaluated against what the last assessment
+///   found, and Azure is sent the names of what it approves and nothing else. Without an assessment of the last
+///   seven days, as long as Azure keeps one, the install is a `Conflict`; workflows scan before where theirs
+///   is too old. Where nothing is approved nothing is sent, and the act is over at once, and well; it fails
+///   where something is approved that Azure has no name for.
+/// - What an install brought is told by [`install_result`](UpdateManager::install_result).
 /// - No act is cancelled: neither Compute nor Arc has a call for it, and Microsoft.Maintenance ends the runs
 ///   of schedules alone ("Apply Updates - Create Or Update Or Cancel").
 /// - Access is not checked: a VM's agent needs no identity for being patched.
@@ -91,6 +97,7 @@ impl Fleet for UpdateManager {
         can.write_baselines = self.home.is_some();
         can.write_groups = self.home.is_some();
         can.find_operation = true;
+        can.scan_before_install = !matches!(self.choice, Choice::Azure);
         can.max_nodes_per_operation = NonZeroUsize::MIN;
         can.max_nodes_per_call = NonZeroUsize::new(FEW).unwrap_or(NonZeroUsize::MIN);
         can

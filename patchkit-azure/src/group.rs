@@ -1,5 +1,7 @@
 //! Patch groups: machines by their tags, and the dynamic scopes that tie them to baselines.
 
+mod registered;
+
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
@@ -17,6 +19,7 @@ use patchkit_core::{
 };
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::registered::{Kept, Registrations};
 use crate::{
     UpdateManager,
     baseline::{is_predefined, one},

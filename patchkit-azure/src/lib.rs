@@ -33,6 +33,8 @@
 //! - Azure patches nothing by itself because of what PatchKit writes: baselines are maintenance
 //!   configurations whose window opens in the year 9999. [`UpdateManager::schedule_baseline`] and
 //!   [`UpdateManager::register_scheduled`] alone change that.
+//! - An install brings what is chosen by name or class, and is never sent without a choice, which Azure
+//!   takes for everything. [`Baselines`] that decide are evaluated here, and Azure is sent names.
 //! - Tokens go to the endpoint's host alone, whatever address an answer gives, and over plain HTTP to this
 //!   machine only, unless [`PlainHttp`] says otherwise. Neither tokens nor signed addresses are printed.
 //! - Credentials, proxies, retries and tracing are those of `azure_core` and `azure_identity`.
@@ -73,7 +75,9 @@ mod tags;
 #[cfg(test)]
 mod testing;
 
-pub use baseline::{InstallParameters, Lack, Selection, install_parameters, what_azure_lacks};
+pub use baseline::{
+    Baselines, InstallParameters, Lack, Selection, install_parameters, what_azure_lacks,
+};
 pub use compliance::Refresh;
 pub use config::{Cloud, PlainHttp, UpdateManagerBuilder};
 pub use estate::{OpenedEstate, Subscriptions, UnopenedScope};

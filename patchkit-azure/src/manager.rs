@@ -6,8 +6,8 @@ use azure_core::credentials::TokenCredential;
 use patchkit_core::{AccountId, Result};
 
 use crate::{
-    BaselineHome, Cloud, UpdateManagerBuilder, client::Client, credential, error::invalid,
-    fleet::Schedules, operation::Operations,
+    BaselineHome, Cloud, UpdateManagerBuilder, baseline::Choice, client::Client, credential,
+    error::invalid, fleet::Schedules, operation::Operations,
 };
 
 /// Azure Update Manager, and what it needs of Compute, Arc and Resource Graph, in some subscriptions
@@ -19,15 +19,17 @@ use crate::{
 pub struct UpdateManager {
     pub(crate) client: Arc<Client>,
     pub(crate) home: Option<Arc<BaselineHome>>,
+    pub(crate) choice: Choice,
     pub(crate) operations: Operations,
     pub(crate) schedules: Schedules,
 }
 
 impl UpdateManager {
-    pub(crate) fn new(client: Client, home: Option<BaselineHome>) -> Self {
+    pub(crate) fn new(client: Client, home: Option<BaselineHome>, choice: Choice) -> Self {
         Self {
             client: Arc::new(client),
             home: home.map(Arc::new),
+            choice,
             operations: Operations::default(),
             schedules: Schedules::default(),
         }

@@ -1,8 +1,10 @@
 //! Assessments and installs: an act is sent once, found again by its time, and followed to its end.
 
 mod act;
+mod choose;
 mod ledger;
 mod machine;
+mod nothing;
 mod options;
 mod progress;
 mod result;
@@ -22,8 +24,10 @@ use serde_json::Value;
 
 use self::{
     act::{ActId, Kind, activity_in},
+    choose::Chosen,
     ledger::{Begun, Ledger, Sent},
     machine::{Seen, SeenAct},
+    nothing::Nothing,
     progress::nameless,
 };
 pub use self::{
@@ -97,6 +101,8 @@ impl UpdateManager {
     ///   the token's act, and is not sent again; where something else goes on, the machine is refused.
     /// - Where that reading fails, nothing is sent: `Throttled`, to be tried again.
     /// - A token whose answer was lost is never sent again by this process.
+    /// - Where baselines decide and the machine's approves nothing of what the last assessment found,
+    ///   nothing is sent, and the act is over at once.
     pub(crate) async fn submit_act(&self, request: &PatchRequest) -> Result<OperationId> {
         let order = self.order(request)?;
         let named = |error: Error| error.with_node(order.node.clone());
@@ -117,18 +123,25 @@ impl UpdateManager {
             return Err(named(not_again()));
         }
         self.free(order.node, &seen).map_err(named)?;
-        let body = match order.what {
-            What::Assess => None,
+        let (body, remark) = match order.what {
+            What::Assess => (None, None),
             What::Install(reboot) => {
-                let options = &self.operations.options;
-                Some(options.body(reboot, seen.system, order.timeout).map_err(named)?)
+                match self.choose(&order, reboot, &seen).await.map_err(named)? {
+                    Chosen::Ask { body, remark } => (Some(body), remark),
+                    Chosen::Nothing(nothing) => return self.end_at_once(token, &nothing),
+                }
             }
         };
         if ledger.begin(token, order.what.kind(), self.client.now()) == Begun::Again {
             return Err(named(not_again()));
         }
         match self.post(&order, body).await {
-            Ok(id) => Ok(id),
+            Ok(id) => {
+                if let Some(remark) = remark {
+                    ledger.remark(&id, remark);
+                }
+                Ok(id)
+            }
             Err(error) => match not_begun(error) {
                 Ok(refusal) => {
                     ledger.refused(token);
@@ -137,6 +150,13 @@ impl UpdateManager {
                 Err(unclear) => Err(named(unclear)),
             },
         }
+    }
+
+    /// An install for which there is nothing to ask of Azure.
+    fn end_at_once(&self, token: &SubmitToken, nothing: &Nothing) -> Result<OperationId> {
+        let id = nothing.to_id()?;
+        self.operations.ledger.accepted(token, &id, None, Some(nothing.end()), self.client.now());
+        Ok(id)
     }
 
     /// `Fleet::find_operation`.

@@ -28,8 +28,8 @@ pub enum Feature {
     /// Changes virtual machines' patch settings, and takes that back. It takes the right to write to a
     /// virtual machine, which is that to change anything of it: Azure has no smaller one.
     PreflightFix,
-    /// Reads maintenance configurations and whom they are assigned to: baselines, patch groups, and by
-    /// which schedules Azure patches a machine.
+    /// Reads maintenance configurations and whom they are assigned to: baselines, patch groups, which are
+    /// [registered](crate::Baselines::Registered), and by which schedules Azure patches a machine.
     Schedules,
     /// Makes, changes and deletes maintenance configurations, and assigns them. It needs
     /// [`Schedules`](Self::Schedules).

@@ -228,6 +228,9 @@ pub struct Capabilities {
     pub write_groups: bool,
     /// Selects nodes by resource group.
     pub resource_groups: bool,
+    /// Installs what a node's last scan found, so that one has to be there: workflows scan before an
+    /// install where the last scan is too old.
+    pub scan_before_install: bool,
     /// How many nodes one `submit` takes.
     pub max_nodes_per_operation: NonZeroUsize,
     /// How many nodes one `statuses`, `set_power` or listing by ids takes.
@@ -251,6 +254,7 @@ impl Capabilities {
             write_baselines: false,
             write_groups: false,
             resource_groups: false,
+            scan_before_install: false,
             max_nodes_per_operation: FIFTY,
             max_nodes_per_call: FIFTY,
         }

@@ -16,6 +16,7 @@ mod power;
 mod recover;
 mod remediate;
 mod scan;
+mod scan_first;
 mod tags;
 mod verify;
 

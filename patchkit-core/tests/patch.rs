@@ -14,10 +14,11 @@ use std::{
 use common::{azure, error, id, node, off, options, outcome, report, run_id, says, world};
 use futures::executor::block_on;
 use patchkit_core::{
-    Amount, ComplianceStatus, ErrorKind, Journal, MaintenanceWindow, NodeOrigin, NodeSelector,
-    PatchAction, PowerState, Reachability, RebootPolicy, Retry, Rollout, Wave, WaveMembers,
+    Amount, Capabilities, ComplianceStatus, ErrorKind, Journal, MaintenanceWindow, NodeOrigin,
+    NodeSelector, PatchAction, PowerState, Reachability, RebootPolicy, Retry, Rollout, Wave,
+    WaveMembers,
     memory::{Behavior, Fault},
-    workflow::{CancelToken, Outcome, PlanStep, Progress},
+    workflow::{CancelToken, Outcome, PlanStep, PlannedNode, Progress, Runner},
 };
 
 #[test]
@@ -54,6 +55,38 @@ fn agents_are_updated_on_the_started_nodes_alone() {
     let updates = world.submits(|action| *action == PatchAction::UpdateAgent);
     let nodes: Vec<_> = updates.into_iter().flat_map(|call| call.nodes).collect();
     assert_eq!(nodes, [stopped]);
+}
+
+#[test]
+fn what_the_last_scan_found_is_made_anew_before_an_install_that_goes_by_it() {
+    let (fresh, stopped) = (id("i-01"), id("i-02"));
+    let mut world = world([node(fresh.clone()), off(stopped.clone(), PowerState::Stopped)]);
+    let scan = NodeSelector::ids([fresh.clone()]);
+    block_on(world.runner.scan(&run_id("scan"), &scan)).unwrap();
+    for (needs, scanned) in [(false, vec![]), (true, vec![stopped.clone()])] {
+        let mut can = Capabilities::full();
+        can.scan_before_install = needs;
+        let cloud = world.cloud.clone().with_capabilities(can);
+        let (journal, clock) = (world.journal.clone(), world.clock.clone());
+        world.runner = Runner::new(cloud.clone(), cloud, journal, clock);
+        let plan = block_on(world.runner.plan_patch(&options())).unwrap();
+        let scans = |it: &&PlannedNode| it.steps.contains(&PlanStep::Scan);
+        let planned: Vec<_> = plan.nodes.iter().filter(scans).map(|it| it.id.clone()).collect();
+        assert_eq!(planned, scanned);
+        assert_eq!(plan.to_string().contains("→ scan → install"), needs, "{plan}");
+        if !needs {
+            continue;
+        }
+        let before = world.submits(|_| true).len();
+        let ended = block_on(world.runner.patch(&run_id("run"), &plan)).unwrap();
+        assert!(ended.is_clean(), "{ended}");
+        let acts = world.submits(|_| true).split_off(before);
+        let on_stopped = acts.iter().filter(|call| call.nodes.contains(&stopped));
+        let actions: Vec<_> = on_stopped.filter_map(|call| call.action).collect();
+        let install = PatchAction::Install(RebootPolicy::IfRequired);
+        let scan = PatchAction::Scan;
+        assert_eq!(actions, [PatchAction::UpdateAgent, scan, install, scan]);
+    }
 }
 
 #[test]

@@ -57,21 +57,21 @@ pub enum InstallParameters {
 
 impl InstallParameters {
     /// The member of the body, and its value.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for installs, which are built on it"))]
     pub(crate) fn to_json(&self) -> (&'static str, Value) {
-        match self {
-            Self::Windows { include, exclude } => (
-                Part::Windows.key(),
-                json!({"kbNumbersToInclude": include, "kbNumbersToExclude": exclude}),
-            ),
-            Self::Linux { include, exclude } => (
-                Part::Linux.key(),
-                json!({
-                    "packageNameMasksToInclude": include,
-                    "packageNameMasksToExclude": exclude,
-                }),
-            ),
+        let (part, names, include, exclude) = match self {
+            Self::Windows { include, exclude } => {
+                (Part::Windows, ["kbNumbersToInclude", "kbNumbersToExclude"], include, exclude)
+            }
+            Self::Linux { include, exclude } => {
+                let names = ["packageNameMasksToInclude", "packageNameMasksToExclude"];
+                (Part::Linux, names, include, exclude)
+            }
+        };
+        let mut lists = json!({names[0]: include});
+        if !exclude.is_empty() {
+            lists[names[1]] = json!(exclude);
         }
+        (part.key(), lists)
     }
 }
 
@@ -145,7 +145,9 @@ pub fn install_parameters(
 /// The name by which Azure is asked for one patch and no other.
 fn name(part: Part, patch: &Patch) -> Option<String> {
     if part == Part::Windows {
-        return kb(patch.id.as_str());
+        // Digits alone are the id of an update without a number, and may be the number of another.
+        let id = patch.id.as_str();
+        return id.get(..2).filter(|it| it.eq_ignore_ascii_case("KB")).and_then(|_| kb(id));
     }
     let name = package(patch);
     let package = patch.package.as_ref().filter(|package| !package.version.is_empty());

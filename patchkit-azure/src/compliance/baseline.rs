@@ -18,7 +18,8 @@ use patchkit_core::{
 
 use super::{AT_ONCE, OPERATION, takes_all};
 use crate::{
-    Machine, UpdateManager,
+    Baselines, Machine, UpdateManager,
+    baseline::Deciding,
     client::Client,
     convert::{
         compliance::{Findings, Say},
@@ -36,8 +37,9 @@ impl UpdateManager {
     /// - The patches that the last assessment of a node found are judged by the core, as
     ///   [`judge_node`] does after a scan: one that the baseline approves is missing, and of any other
     ///   nothing is said.
-    /// - A node of an operating system without a baseline is `Unknown`. Of two for the same system the
-    ///   first counts.
+    /// - A node of an operating system without a baseline is `Unknown`; one for `Linux` is for every Linux
+    ///   without its own. Of two for the same system the first counts.
+    /// - [`with_baselines`](Self::with_baselines) has all else go by them too: installs above all.
     /// - A node that waits for a reboot is `NonCompliant`.
     /// - Azure tells of a patch its name, class and, on Windows, its date. Where something else decides,
     ///   a product or a severity, and nothing that is known makes the node `NonCompliant`, it is
@@ -51,8 +53,31 @@ impl UpdateManager {
         baselines: impl IntoIterator<Item = PatchBaseline>,
         selector: &NodeSelector,
     ) -> BoxStream<'static, Result<NodeCompliance>> {
-        let baselines = baselines.into_iter().map(|it| CompiledBaseline::new(&it)).collect();
-        let judge = Arc::new(Judge { baselines, now: self.client.now() });
+        let theirs = self.with_baselines(&Baselines::These(baselines.into_iter().collect()));
+        theirs.judged(selector).map_ok(|(_, known)| known).boxed()
+    }
+
+    /// The machines of a selector, each with what the baselines that decide say of it.
+    pub(super) fn judged(
+        &self,
+        selector: &NodeSelector,
+    ) -> BoxStream<'static, Result<(Machine, NodeCompliance)>> {
+        let (azure, selector) = (self.clone(), selector.clone());
+        let listing = async move {
+            Ok::<_, Error>(match azure.deciding().await? {
+                None => azure.assessed(&selector),
+                Some(deciding) => azure.judged_by(deciding, &selector),
+            })
+        };
+        until_error(listing.boxed().try_flatten_stream())
+    }
+
+    fn judged_by(
+        &self,
+        deciding: Deciding,
+        selector: &NodeSelector,
+    ) -> BoxStream<'static, Result<(Machine, NodeCompliance)>> {
+        let judge = Arc::new(Judge { deciding, now: self.client.now() });
         let (client, known) = (Arc::clone(&self.client), self.known(selector));
         if !takes_all(selector) {
             let chunks = known.chunks(MOST_IDS).map(move |chunk| {
@@ -76,7 +101,7 @@ impl Client {
         self: &Arc<Self>,
         judge: &Judge,
         chunk: Vec<Result<(Machine, Findings)>>,
-    ) -> Vec<Result<NodeCompliance>> {
+    ) -> Vec<Result<(Machine, NodeCompliance)>> {
         let machines = chunk.iter().flatten().map(|(machine, _)| &machine.node.id);
         let ids: Vec<NodeId> = machines.cloned().collect();
         let missing = if ids.is_empty() {
@@ -135,10 +160,10 @@ impl Missing {
     }
 }
 
-/// Baselines, and the time that they are asked for.
+/// The baselines that decide, and the time that they are asked for.
 #[derive(Debug)]
 struct Judge {
-    baselines: Vec<CompiledBaseline>,
+    deciding: Deciding,
     now: Timestamp,
 }
 
@@ -147,55 +172,50 @@ impl Judge {
         &self,
         (machine, findings): (Machine, Findings),
         missing: &mut Missing,
-    ) -> Result<NodeCompliance> {
-        let (group, node) = (machine.node.patch_group(), machine.node.id);
-        let patches = missing
-            .take(&node)
-            .map_err(|error| error.with_scope(node.scope().clone()).with_node(node.clone()))?;
-        let system = &machine.node.operating_system;
-        let its = self.baselines.iter().find(|it| it.baseline().operating_system == *system);
-        let mut known = match its {
-            None => NodeCompliance::unknown(node),
-            Some(baseline) => self.held(node, &findings, &patches, baseline),
+    ) -> Result<(Machine, NodeCompliance)> {
+        let node = &machine.node.id;
+        let place = |error: Error| error.with_scope(node.scope().clone()).with_node(node.clone());
+        let patches = missing.take(node).map_err(place)?;
+        let mut known = match self.deciding.on(&machine.node).map_err(place)? {
+            None => NodeCompliance::unknown(node.clone()),
+            Some(baseline) => held(node.clone(), &findings, &patches, &baseline, self.now),
         };
-        known.group = group;
-        Ok(known)
+        known.group = machine.node.patch_group();
+        Ok((machine, known))
     }
+}
 
-    /// The compliance of a node that is held against a baseline.
-    fn held(
-        &self,
-        node: NodeId,
-        findings: &Findings,
-        patches: &[Arc<SoftwarePatch>],
-        baseline: &CompiledBaseline,
-    ) -> NodeCompliance {
-        let mut known = findings.summary(node, self.now);
-        known.baseline.clone_from(&baseline.baseline().id);
-        let Say::Assessment(assessment) = findings.say(self.now) else { return known };
-        let mut open = !assessment.is_whole();
-        let mut judged = Vec::with_capacity(patches.len());
-        for patch in patches {
-            let offered = NodePatch::new(patch.offered(), Presence::Absent);
-            open = open || is_open(baseline, &offered.patch, self.now);
-            let state = patch_state(baseline, &offered, OperationKind::Scan, self.now);
-            judged.extend(state.map(|state| (patch.classification(), state)));
-        }
-        let verdict = judge_node(baseline, judged);
-        let brought = findings.brought();
-        known.counts = verdict.counts;
-        known.counts.installed = brought.installed;
-        known.counts.installed_pending_reboot = brought.installed_pending_reboot;
-        known.level = verdict.level;
-        known.status = match verdict.status {
-            ComplianceStatus::Compliant if findings.is_waiting(self.now) => {
-                ComplianceStatus::NonCompliant
-            }
-            ComplianceStatus::Compliant if open => ComplianceStatus::Unknown,
-            status => status,
-        };
-        known
+/// The compliance of a node that is held against a baseline.
+fn held(
+    node: NodeId,
+    findings: &Findings,
+    patches: &[Arc<SoftwarePatch>],
+    baseline: &CompiledBaseline,
+    now: Timestamp,
+) -> NodeCompliance {
+    let mut known = findings.summary(node, now);
+    known.baseline.clone_from(&baseline.baseline().id);
+    let Say::Assessment(assessment) = findings.say(now) else { return known };
+    let mut open = !assessment.is_whole();
+    let mut judged = Vec::with_capacity(patches.len());
+    for patch in patches {
+        let offered = NodePatch::new(patch.offered(), Presence::Absent);
+        open = open || is_open(baseline, &offered.patch, now);
+        let state = patch_state(baseline, &offered, OperationKind::Scan, now);
+        judged.extend(state.map(|state| (patch.classification(), state)));
     }
+    let verdict = judge_node(baseline, judged);
+    let brought = findings.brought();
+    known.counts = verdict.counts;
+    known.counts.installed = brought.installed;
+    known.counts.installed_pending_reboot = brought.installed_pending_reboot;
+    known.level = verdict.level;
+    known.status = match verdict.status {
+        ComplianceStatus::Compliant if findings.is_waiting(now) => ComplianceStatus::NonCompliant,
+        ComplianceStatus::Compliant if open => ComplianceStatus::Unknown,
+        status => status,
+    };
+    known
 }
 
 /// Whether it hangs on something that Azure does not tell that a baseline does not approve a patch.
@@ -257,12 +277,15 @@ mod tests {
         Arc::new(SoftwarePatch::read("test", &row).unwrap())
     }
 
-    fn held(rule: ApprovalRule, findings: &Findings, patch: &Arc<SoftwarePatch>) -> NodeCompliance {
+    fn under(
+        rule: ApprovalRule,
+        findings: &Findings,
+        patch: &Arc<SoftwarePatch>,
+    ) -> NodeCompliance {
         let baseline = PatchBaseline::new("web", OperatingSystem::Windows).with_rule(rule);
         let baseline = CompiledBaseline::new(&baseline);
-        let judge = Judge { baselines: Vec::new(), now: now() };
         let node = "azure/s/westeurope//subscriptions/s/resourceGroups/g/providers/p/vm".parse();
-        judge.held(node.unwrap(), findings, std::slice::from_ref(patch), &baseline)
+        held(node.unwrap(), findings, std::slice::from_ref(patch), &baseline, now())
     }
 
     fn class(name: &str) -> PatchFilter {
@@ -279,7 +302,7 @@ mod tests {
             ("Security Updates", "2026-11-20T00:00:00Z", ComplianceStatus::Compliant),
             ("Updates", "2026-11-10T00:00:00Z", ComplianceStatus::Compliant),
         ] {
-            let known = held(rule.clone(), &assessed(&json!({})), &update(kind, Some(released)));
+            let known = under(rule.clone(), &assessed(&json!({})), &update(kind, Some(released)));
             assert_eq!(known.status, status, "{kind} of {released}");
             let behind = status == ComplianceStatus::NonCompliant;
             assert_eq!(known.counts.missing, u32::from(behind));
@@ -292,9 +315,9 @@ mod tests {
         let severity = PatchFilter::new(PatchFilterKey::MsrcSeverity, ["Critical"]);
         let rule = ApprovalRule::new(AutoApproval::Immediately).with_filter(severity);
         let (found, patch) = (assessed(&json!({})), update("Security Updates", None));
-        assert_eq!(held(rule.clone(), &found, &patch).status, ComplianceStatus::Unknown);
+        assert_eq!(under(rule.clone(), &found, &patch).status, ComplianceStatus::Unknown);
         // Its class decides, whatever its severity is.
-        let other = held(rule.with_filter(class("Drivers")), &found, &patch);
+        let other = under(rule.with_filter(class("Drivers")), &found, &patch);
         assert_eq!(other.status, ComplianceStatus::Compliant);
     }
 
@@ -308,7 +331,7 @@ mod tests {
             (json!({"assessment": "Failed"}), ComplianceStatus::Unknown),
             (json!({"assessedAt": null}), ComplianceStatus::Unknown),
         ] {
-            assert_eq!(held(rule(), &assessed(&row), &patch).status, status, "{row}");
+            assert_eq!(under(rule(), &assessed(&row), &patch).status, status, "{row}");
         }
     }
 }

@@ -7,7 +7,11 @@ use futures::{
     future::ready,
     stream::{self, BoxStream},
 };
-use patchkit_core::{AccountId, NodeId, PatchCompliance, Result};
+use jiff::Timestamp;
+use patchkit_core::{
+    AccountId, CompiledBaseline, NodeId, NodePatch, OperationKind, Patch, PatchCompliance,
+    Presence, Result, patch_state,
+};
 use serde_json::Value;
 
 use super::{OPERATION, Say};
@@ -61,12 +65,36 @@ impl Of<'_> {
     }
 }
 
+/// Who says whether a patch that an assessment found is missing.
+#[derive(Debug)]
+pub(super) enum By {
+    Azure,
+    Baseline(Arc<CompiledBaseline>),
+    /// The baselines that decide, of which none is for the machine.
+    Nobody,
+}
+
+impl By {
+    fn tell(&self, patch: &SoftwarePatch, now: Timestamp) -> Option<PatchCompliance> {
+        match self {
+            Self::Azure => Some(patch.assessed()),
+            Self::Baseline(baseline) => {
+                let offered = NodePatch::new(patch.offered(), Presence::Absent);
+                let state = patch_state(baseline, &offered, OperationKind::Scan, now);
+                state.map(|state| patch.judged(state))
+            }
+            Self::Nobody => None,
+        }
+    }
+}
+
 impl Client {
     /// The patches of a node.
     pub(super) fn patches_of(
         self: &Arc<Self>,
         node: &NodeId,
         findings: &Findings,
+        by: By,
     ) -> BoxStream<'static, Result<PatchCompliance>> {
         let effect = findings.effect();
         let treated = |of_all: Wanted| match &findings.installation {
@@ -80,11 +108,13 @@ impl Client {
             }
         };
         match findings.say(self.now()) {
+            _ if matches!(by, By::Nobody) => stream::empty().boxed(),
             Say::Nobody => stream::empty().boxed(),
             Say::Installation(_) => treated(Wanted::All),
             Say::Assessment(_) => {
-                let missing = self.software(node, Of::Machine(node));
-                missing.map_ok(|patch| patch.assessed()).chain(treated(Wanted::Installed)).boxed()
+                let (missing, now) = (self.software(node, Of::Machine(node)), self.now());
+                let told = move |patch: SoftwarePatch| ready(Ok(by.tell(&patch, now)));
+                missing.try_filter_map(told).chain(treated(Wanted::Installed)).boxed()
             }
         }
     }
@@ -102,6 +132,15 @@ impl Client {
                 .map_err(|error| error.with_scope(node.scope().clone()).with_node(node.clone()))
         });
         sound(OPERATION, rows)
+    }
+
+    /// What the last assessment of a node found, as baselines look at it.
+    ///
+    /// # Errors
+    /// Also for a single row that cannot be read: it may be the one that counts.
+    pub(crate) async fn offered(self: &Arc<Self>, node: &NodeId) -> Result<Vec<Patch>> {
+        let rows = self.software(node, Of::Machine(node));
+        rows.map_ok(|patch| patch.offered()).try_collect().await
     }
 
     /// What assessments found, by the id of the machine in lower case; of some machines or of all.

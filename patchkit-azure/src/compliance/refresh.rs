@@ -44,7 +44,7 @@ impl UpdateManager {
         selector: &NodeSelector,
         limit: Duration,
     ) -> BoxStream<'static, Result<NodeCompliance>> {
-        let (now, known) = (self.client.now(), self.machines_with_compliance(selector));
+        let (now, known) = (self.client.now(), self.assessed(selector));
         known
             .map_ok(|(_, known)| known)
             .try_filter(move |known| ready(!is_fresh(known, now, limit)))
@@ -90,7 +90,7 @@ impl UpdateManager {
         let now = self.client.now();
         let (mut fresh, mut unable, mut problems) = (Vec::new(), Vec::new(), Vec::new());
         let mut outdated = Vec::new();
-        let mut known = self.machines_with_compliance(selector);
+        let mut known = self.assessed(selector);
         while let Some(row) = known.next().await {
             match row {
                 Ok((_, known)) if is_fresh(&known, now, limit) => fresh.push(known),

@@ -73,6 +73,20 @@ impl Assessment {
     pub(crate) fn is_whole(&self) -> bool {
         self.outcome == Outcome::Whole && self.available.is_some() && self.reboot != Reboot::Untold
     }
+
+    pub(crate) fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// Whether it is young enough for Azure to keep what it found.
+    pub(crate) fn is_kept(&self, now: Timestamp) -> bool {
+        now.duration_since(self.at) <= KEPT
+    }
+
+    /// Whether it came to its end, so that what it did not find is not there.
+    pub(crate) fn is_over(&self) -> bool {
+        self.outcome == Outcome::Whole
+    }
 }
 
 impl Available {
@@ -181,7 +195,7 @@ impl Findings {
     /// `CoreMain`): what failed or was left out and is still missing is among what that one found. One
     /// that is older than the beginning of an installation which brought something is out of date.
     pub(crate) fn say(&self, now: Timestamp) -> Say<'_> {
-        let kept = |it: &&Assessment| now.duration_since(it.at) <= KEPT;
+        let kept = |it: &&Assessment| it.is_kept(now);
         match (self.assessment.as_ref().filter(kept), self.installation.as_ref()) {
             (Some(assessment), Some(installation)) if !installation.outdates(assessment) => {
                 Say::Assessment(assessment)

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use patchkit_core::{
-    Classification, ComplianceStatus, Package, Patch, PatchCompliance, PatchId, PatchSource,
-    PatchState, Result,
+    Classification, ComplianceStatus, JudgedPatch, Package, Patch, PatchCompliance, PatchId,
+    PatchSource, PatchState, Result,
 };
 use serde_json::Value;
 
@@ -107,6 +107,14 @@ impl SoftwarePatch {
             }
             (state, _) => self.told(state),
         }
+    }
+
+    /// A patch that an assessment found, as a baseline judges it.
+    pub(crate) fn judged(&self, by_baseline: JudgedPatch) -> PatchCompliance {
+        let mut told = self.told(by_baseline.state);
+        told.status = by_baseline.status;
+        told.level = by_baseline.level;
+        told
     }
 
     /// A patch that an installation dealt with.

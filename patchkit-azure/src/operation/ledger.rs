@@ -57,6 +57,8 @@ pub(super) struct Watched {
     due: Timestamp,
     known: Option<NodeOperation>,
     result: Option<Arc<InstallResult>>,
+    /// What is to be said of it beside what Azure says.
+    remark: Option<String>,
     noted: Timestamp,
 }
 
@@ -161,6 +163,17 @@ impl Ledger {
         }
     }
 
+    /// Notes what is to be said of an act that was accepted, beside what Azure says of it.
+    pub(super) fn remark(&self, id: &OperationId, remark: String) {
+        if let Some(act) = self.entries().acts.get_mut(id) {
+            act.remark = Some(remark);
+        }
+    }
+
+    pub(super) fn remark_on(&self, id: &OperationId) -> Option<String> {
+        self.entries().acts.get(id)?.remark.clone()
+    }
+
     /// Forgets where an act is followed: the service has.
     pub(super) fn unfollow(&self, id: &OperationId) {
         if let Some(act) = self.entries().acts.get_mut(id) {
@@ -186,8 +199,8 @@ impl Ledger {
 
 impl Watched {
     fn new(now: Timestamp) -> Self {
-        let (token, followed, known, result) = (None, None, None, None);
-        Self { token, followed, due: now, known, result, noted: now }
+        let (token, followed, known, result, remark) = (None, None, None, None, None);
+        Self { token, followed, due: now, known, result, remark, noted: now }
     }
 }
 

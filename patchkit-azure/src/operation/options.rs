@@ -18,8 +18,9 @@ const USUAL: Duration = Duration::from_mins(150);
 /// Which patches an install of an [`UpdateManager`](crate::UpdateManager) brings, and how long it may
 /// take.
 ///
-/// The default brings what is critical or a security patch, within two and a half hours. Azure has no
-/// baselines: what one approves is passed as explicit lists.
+/// The default brings what is critical or a security patch, within two and a half hours. Where
+/// [baselines](crate::Baselines) decide, they choose the patches, and these options say how long it may
+/// take; options that choose patches as well are refused.
 ///
 /// # Example
 /// ```
@@ -122,16 +123,7 @@ impl InstallOptions {
         system: Option<System>,
         timeout: Option<Duration>,
     ) -> Result<Value> {
-        let reboot = match reboot {
-            RebootPolicy::IfRequired => "IfRequired",
-            RebootPolicy::Never => "Never",
-            RebootPolicy::Always => "Always",
-            other => return Err(invalid(OPERATION, format!("Azure cannot reboot {other}"))),
-        };
-        let mut body = json!({
-            "maximumDuration": duration(timeout.unwrap_or(self.maximum_duration))?,
-            "rebootSetting": reboot,
-        });
+        let mut body = self.frame(reboot, timeout)?;
         if system != Some(System::Linux) {
             body["windowsParameters"] = self.windows.parameters()?;
         }
@@ -139,6 +131,25 @@ impl InstallOptions {
             body["linuxParameters"] = self.linux.parameters()?;
         }
         Ok(body)
+    }
+
+    /// Whether they choose other patches than those that are chosen where nothing is said.
+    pub(super) fn choose_patches(&self) -> bool {
+        self.windows != WindowsPatches::default() || self.linux != LinuxPatches::default()
+    }
+
+    /// The body of a request that chooses nothing yet.
+    pub(super) fn frame(&self, reboot: RebootPolicy, timeout: Option<Duration>) -> Result<Value> {
+        let reboot = match reboot {
+            RebootPolicy::IfRequired => "IfRequired",
+            RebootPolicy::Never => "Never",
+            RebootPolicy::Always => "Always",
+            other => return Err(invalid(OPERATION, format!("Azure cannot reboot {other}"))),
+        };
+        Ok(json!({
+            "maximumDuration": duration(timeout.unwrap_or(self.maximum_duration))?,
+            "rebootSetting": reboot,
+        }))
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{
     act::{ActId, Kind},
     ledger::Turn,
+    nothing::Nothing,
     result::InstallResult,
     status::{self, Over},
 };
@@ -33,6 +34,9 @@ impl UpdateManager {
     /// - Where this process did not send the act, its machine is read, and for an older install
     ///   Resource Graph.
     pub(crate) async fn act(&self, id: &OperationId) -> Result<PatchOperation> {
+        if let Some(nothing) = Nothing::read(&self.client, OPERATION, id)? {
+            return Ok(nothing.operation(id));
+        }
         let act = ActId::read(&self.client, OPERATION, id)?;
         let node = self.follow(id, &act).await.map_err(|it| it.with_node(act.node.clone()))?;
         Ok(PatchOperation::new(id.clone(), node.status, vec![node]))
@@ -50,6 +54,9 @@ impl UpdateManager {
     /// `NotFound` (no such install, or not told of yet), `InvalidInput` (a scan), `PermissionDenied`,
     /// `Throttled`.
     pub async fn install_result(&self, id: &OperationId) -> Result<InstallResult> {
+        if let Some(nothing) = Nothing::read(&self.client, "install_result", id)? {
+            return Ok(nothing.result());
+        }
         let act = ActId::read(&self.client, "install_result", id)?;
         let named = |error: Error| error.with_node(act.node.clone());
         if act.kind != Kind::Install {
@@ -168,10 +175,17 @@ impl UpdateManager {
     fn keep(
         &self,
         id: &OperationId,
-        known: NodeOperation,
+        mut known: NodeOperation,
         result: Option<InstallResult>,
         pause: Duration,
     ) -> NodeOperation {
+        let remark = self.operations.ledger.remark_on(id);
+        if let Some(remark) = remark.filter(|_| known.status.is_final()) {
+            known.detail = Some(match known.detail {
+                Some(detail) => format!("{detail}; {remark}"),
+                None => remark,
+            });
+        }
         let now = self.client.now();
         self.operations.ledger.note(id, known.clone(), result, now, pause);
         known

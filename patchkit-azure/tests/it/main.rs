@@ -10,6 +10,7 @@ mod compliance;
 mod conformance;
 mod cost;
 mod credential;
+mod deciding;
 mod estate;
 mod fault;
 mod fleet;

@@ -39,6 +39,7 @@ impl Fleet for Estate {
             write_baselines: a.write_baselines || b.write_baselines,
             write_groups: a.write_groups || b.write_groups,
             resource_groups: a.resource_groups || b.resource_groups,
+            scan_before_install: a.scan_before_install || b.scan_before_install,
             max_nodes_per_operation: a.max_nodes_per_operation.min(b.max_nodes_per_operation),
             max_nodes_per_call: a.max_nodes_per_call.min(b.max_nodes_per_call),
         })

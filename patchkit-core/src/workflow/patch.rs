@@ -184,7 +184,7 @@ impl Runner {
         (going.failures > errors).then(|| format!("the error budget of {errors} is used up"))
     }
 
-    fn must_stop(&self, going: &Progressing<'_>) -> Stop {
+    pub(super) fn must_stop(&self, going: &Progressing<'_>) -> Stop {
         if self.cancel.is_cancelled() {
             return Some("the run was cancelled".to_owned());
         }
@@ -215,6 +215,7 @@ impl Runner {
         let mut started = Started::new();
         let open = self.make_reachable(going, nodes, &mut started).await;
         let open = self.update_agents(going, label, open, &started).await;
+        self.scan_first(going, label, &open).await;
         let installed = self.install(going, label, open).await;
         let verdicts = self.verify(going, label, installed).await;
 
@@ -460,7 +461,7 @@ impl Progressing<'_> {
         })
     }
 
-    fn note(&mut self, node: &NodeId, note: String) {
+    pub(super) fn note(&mut self, node: &NodeId, note: String) {
         if let Some(report) = self.reports.get_mut(node) {
             report.outcome.notes.push(note);
         }

@@ -33,7 +33,8 @@ pub struct PatchOptions {
     pub reboot: RebootPolicy,
     /// When work may begin; at any time by default.
     pub window: Option<MaintenanceWindow>,
-    /// A node that a scan no older than this found compliant is left alone.
+    /// A node that a scan no older than this found compliant is left alone. Where a provider installs
+    /// what the last scan found, an older one is made anew before the install.
     pub fresh: Duration,
     /// What becomes of machines that another control plane may patch as well.
     // Left out where it is not set: plans have the hashes that they had.
@@ -129,6 +130,8 @@ pub enum PlanStep {
     WaitReachable,
     /// Its agent is updated.
     UpdateAgent,
+    /// It is scanned, because its provider installs what the last scan found and that one is too old.
+    Scan,
     /// Patches are installed, and it reboots.
     Install,
     /// It is scanned again.
@@ -143,6 +146,7 @@ impl fmt::Display for PlanStep {
             Self::Start => "start",
             Self::WaitReachable => "wait reachable",
             Self::UpdateAgent => "update agent",
+            Self::Scan => "scan",
             Self::Install => "install",
             Self::Rescan => "rescan",
             Self::RestorePower => "restore power",
@@ -309,7 +313,11 @@ impl Runner {
         for node in found {
             let none = NodeCompliance::unknown(node.id.clone());
             let compliance = known.get(&node.id).unwrap_or(&none);
-            let planned = planned(&node, compliance);
+            let mut planned = planned(&node, compliance);
+            if self.scans_first(&node, compliance, options, now) {
+                let install = planned.steps.iter().position(|step| *step == PlanStep::Install);
+                planned.steps.insert(install.unwrap_or_default(), PlanStep::Scan);
+            }
             let reason = cannot(options, &node)
                 .or_else(|| others_patch(options, &node))
                 .or_else(|| self.cannot_start(&node))
@@ -359,6 +367,18 @@ impl Runner {
             node.resource_groups.extend(groups.remove(&node.id).unwrap_or_default());
         }
         Ok(failures)
+    }
+
+    /// Whether a node is scanned before the install, for what is installed is what the scan finds.
+    fn scans_first(
+        &self,
+        node: &ManagedNode,
+        known: &NodeCompliance,
+        options: &PatchOptions,
+        now: Timestamp,
+    ) -> bool {
+        self.fleet.capabilities_for(node.id.scope()).scan_before_install
+            && (known.status == ComplianceStatus::Unknown || !is_fresh(known, options.fresh, now))
     }
 
     fn cannot_start(&self, node: &ManagedNode) -> Option<(Outcome, String)> {
