@@ -84,7 +84,10 @@ pub use id::{
     AccountId, BaselineId, NodeId, OperationId, PatchGroupName, PatchId, Region, ResourceGroupName,
     RunId, Scope, SubmitToken,
 };
-pub use journal::{Change, Event, Journal, NodeLease, Record, RunLease};
+pub use journal::{
+    Change, Event, Journal, NodeLease, Order, OrderRecord, Record, RunHead, RunLease, RunState,
+    Standing,
+};
 pub use node::{
     GroupTag, ManagedNode, NodeOrigin, NodeSelector, NodeStatus, PATCH_GROUP_TAGS, PowerState,
     PowerTarget, Reachability, Tags, group_tag,

@@ -7,6 +7,7 @@ mod access;
 mod act;
 mod evidence;
 mod gate;
+mod hold;
 mod listing;
 mod log;
 mod outcome;
@@ -233,10 +234,6 @@ fn may_get_better(error: &Error) -> bool {
             error.kind(),
             ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::InvalidInput
         )
-}
-
-fn cancelled(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Cancelled, "core", operation, "the run was cancelled")
 }
 
 /// Follows a run, for progress bars and logs. Called often: return quickly.

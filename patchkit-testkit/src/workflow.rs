@@ -97,6 +97,9 @@ fn is_journal(call: &Call) -> bool {
             | "append"
             | "events"
             | "runs"
+            | "head"
+            | "order"
+            | "orders"
             | "claim"
             | "unclaim"
     )

@@ -143,7 +143,7 @@ impl Runner {
         let mut out_of_work = going.failed();
         let mut round = 0;
         while !left.is_empty() {
-            if let Some(reason) = self.must_stop(going) {
+            if let Some(reason) = self.held(going).await {
                 return Some(reason);
             }
             if going.failures > errors {
@@ -166,9 +166,15 @@ impl Runner {
         (going.failures > errors).then(|| format!("the error budget of {errors} is used up"))
     }
 
+    /// Waits for a paused run to be resumed; says why nothing more may be begun.
+    async fn held(&self, going: &Progressing<'_>) -> Stop {
+        self.hold(going.log).await;
+        self.must_stop(going)
+    }
+
     fn must_stop(&self, going: &Progressing<'_>) -> Stop {
-        if self.cancel.is_cancelled() {
-            return Some("the run was cancelled".to_owned());
+        if self.is_cancelled(going.log) {
+            return Some(Self::why_cancelled(going.log).to_owned());
         }
         match going.log.lost() {
             Lost::No => {}
@@ -259,10 +265,11 @@ impl Runner {
         let limit = self.limits.start + self.limits.reachable;
         let lost =
             self.wait_nodes(going.log, &open, limit, Patience::UntilCancelled, is_online).await;
-        let not_reached = |(node, word): (&NodeId, &String)| {
-            (node.clone(), NodeOutcome::new(self.not_reached()).because(word))
+        let not_reached = self.not_reached(going.log);
+        let ended = |(node, word): (&NodeId, &String)| {
+            (node.clone(), NodeOutcome::new(not_reached).because(word))
         };
-        self.finish(going, lost.iter().map(not_reached).collect()).await;
+        self.finish(going, lost.iter().map(ended).collect()).await;
         open.retain(|node| !lost.contains_key(node));
         open
     }
@@ -283,7 +290,7 @@ impl Runner {
         if old.is_empty() {
             return open;
         }
-        if self.must_stop(going).is_some() {
+        if self.held(going).await.is_some() {
             return open;
         }
         for node in &old {
@@ -303,18 +310,19 @@ impl Runner {
         let lost = self
             .wait_nodes(going.log, &old, self.limits.reachable, Patience::UntilCancelled, is_online)
             .await;
-        let not_reached = |(node, word): (&NodeId, &String)| {
+        let not_reached = self.not_reached(going.log);
+        let ended = |(node, word): (&NodeId, &String)| {
             let word = format!("after the agent update: {word}");
-            (node.clone(), NodeOutcome::new(self.not_reached()).because(word))
+            (node.clone(), NodeOutcome::new(not_reached).because(word))
         };
-        self.finish(going, lost.iter().map(not_reached).collect()).await;
+        self.finish(going, lost.iter().map(ended).collect()).await;
         open.into_iter().filter(|node| !lost.contains_key(node)).collect()
     }
 
     /// How a node ends whose agent was waited for in vain: a cancelled run did not wait long enough
     /// to tell.
-    fn not_reached(&self) -> Outcome {
-        if self.cancel.is_cancelled() { Outcome::Skipped } else { Outcome::Unreachable }
+    fn not_reached(&self, log: &RunLog) -> Outcome {
+        if self.is_cancelled(log) { Outcome::Skipped } else { Outcome::Unreachable }
     }
 
     /// Installs. Returns the nodes whose evidence a rescan can give, with what the install said.
@@ -324,7 +332,7 @@ impl Runner {
         label: &str,
         open: Vec<NodeId>,
     ) -> Vec<Installed> {
-        if let Some(reason) = self.must_stop(going) {
+        if let Some(reason) = self.held(going).await {
             let ended = open.into_iter().map(|node| (node, skipped(&reason))).collect();
             self.finish(going, ended).await;
             return Vec::new();
@@ -340,7 +348,7 @@ impl Runner {
         let (mut verify, mut ended) = (Vec::with_capacity(acted.len()), Vec::new());
         for (node, acted) in acted {
             match acted {
-                Acted::NotBegun(reason) if self.cancel.is_cancelled() => {
+                Acted::NotBegun(reason) if self.is_cancelled(going.log) => {
                     ended.push((node, skipped(reason)));
                 }
                 Acted::NotBegun(reason) => ended.push((node, failed(reason))),

@@ -119,6 +119,13 @@ impl Left {
                     self.forget_acts(|at| at == node);
                 }
             }
+            Event::RunResumed { .. } => {}
+            // Nothing of it is looked after any more.
+            Event::RunAbandoned { .. } => {
+                *self = Self { finished: true, ..Self::default() };
+            }
+            Event::Torn { detail } => self.problems.push(format!("a torn write: {detail}")),
+            Event::Other(_) => {}
             Event::RunFinished => {
                 self.finished = true;
                 let ended = std::mem::take(&mut self.ended);
