@@ -97,7 +97,7 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// Tells where a run stands: its lease, and its newest record.
     ///
     /// # Behavior
-    /// - It costs the same however long the run is.
+    /// - It is as new as what was acknowledged last, and costs the same however long the run is.
     ///
     /// # Errors
     /// `NotFound`, `Malformed`, `Unexpected`.

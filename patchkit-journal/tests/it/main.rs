@@ -1,0 +1,3 @@
+//! The durable journals keep what a journal promises, whatever dies, breaks or comes in between.
+
+mod sqlite;
