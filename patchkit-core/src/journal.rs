@@ -1,6 +1,7 @@
 //! The journal: what a run is about to do is written down before it is done.
 
 mod order;
+mod story;
 
 use std::{fmt, time::Duration};
 

@@ -52,6 +52,7 @@ pub mod memory;
 pub mod mock;
 mod node;
 mod operation;
+mod operator;
 mod page;
 mod patch;
 mod platform;
@@ -96,6 +97,7 @@ pub use operation::{
     NodeFailure, NodeOperation, OperationStatus, PatchAction, PatchOperation, PatchRequest,
     PerNode, RebootPolicy,
 };
+pub use operator::{RunLine, RunStory, Runs};
 pub use page::{Page, paginate};
 pub use patch::{
     Classification, ComplianceLevel, ComplianceStatus, Package, Patch, PatchSource, PatchState,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Record, RunLease};
-use crate::RunId;
+use crate::{RunId, operator::Plain};
 
 /// What an operator asks of runs; their holders read it within a poll.
 ///
@@ -96,7 +96,8 @@ impl OrderRecord {
 
 impl fmt::Display for OrderRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, ordered by {} at {}: {}", self.order, self.by, self.at, self.reason)
+        let (by, reason) = (Plain(&self.by), Plain(&self.reason));
+        write!(f, "{}, ordered by {by} at {}: {reason}", self.order, self.at)
     }
 }
 
