@@ -18,7 +18,10 @@ const TERM: Duration = Duration::from_mins(5);
 /// A journal in which a run of a newer version has died, with a node that it started.
 async fn newer(world: &common::World) -> MemoryJournal {
     let journal = world.journal.clone();
-    let lease = journal.begin(&run_id("run"), "newer", TERM).await.unwrap();
+    let lease = journal
+        .begin(&run_id("run"), "newer", TERM)
+        .await
+        .expect("the memory journal does not fail");
     let started = id("i-01");
     let start = Change::Start { node: started.clone(), before: PowerState::Stopped };
     let plan = serde_json::json!({ "nodes": [started, id("i-02")] });
@@ -28,9 +31,9 @@ async fn newer(world: &common::World) -> MemoryJournal {
         Event::ChangeDone { change: start },
         Event::Other(serde_json::json!({ "event": "quarantined", "node": id("i-02") })),
     ];
-    journal.append(&lease, &events).await.unwrap();
+    journal.append(&lease, &events).await.expect("the memory journal does not fail");
     for (_, claim) in journal.claim(&lease, &[started, id("i-02")]).await {
-        claim.unwrap();
+        claim.expect("nobody else claims");
     }
     world.clock.advance(2 * TERM);
     journal

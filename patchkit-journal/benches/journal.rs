@@ -16,7 +16,7 @@ use std::{
 use futures::{TryStreamExt, executor::block_on, future::join_all};
 use object_store::local::LocalFileSystem;
 use patchkit_core::{
-    Amount, Event, Journal, NodeSelector, Record, Rollout, RunId, RunLease, SystemClock,
+    Amount, Clock, Event, Journal, NodeSelector, Record, Rollout, RunId, RunLease, SystemClock,
     VirtualClock,
     memory::{Fault, MemoryCloud, MemoryJournal},
     workflow::{PatchOptions, Runner},
@@ -27,7 +27,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Acts that are followed at once, each of which writes.
 const AT_ONCE: usize = 40;
-const TERM: Duration = Duration::from_secs(3_600);
+const TERM: Duration = Duration::from_hours(1);
 
 fn main() -> Outcome<()> {
     // Where the disk is: what is kept in memory waits for nothing.
@@ -59,13 +59,15 @@ fn main() -> Outcome<()> {
 }
 
 fn open(kind: &str, place: &Path) -> Outcome<Arc<dyn Journal>> {
-    Ok(match kind {
-        "sqlite" => Arc::new(SqliteJournal::open(place.join("runs.db"), SystemClock)?),
-        _ => {
-            let store = Arc::new(LocalFileSystem::new_with_prefix(place)?);
-            Arc::new(ObjectJournal::new(store, "journal", SystemClock)?)
-        }
-    })
+    open_on(kind, place, SystemClock)
+}
+
+fn open_on(kind: &str, place: &Path, clock: impl Clock) -> Outcome<Arc<dyn Journal>> {
+    if kind == "sqlite" {
+        return Ok(Arc::new(SqliteJournal::open(place.join("runs.db"), clock)?));
+    }
+    let store = Arc::new(LocalFileSystem::new_with_prefix(place)?);
+    Ok(Arc::new(ObjectJournal::new(store, "journal", clock)?))
 }
 
 fn appends(journal: &dyn Journal) -> Outcome<()> {
@@ -136,13 +138,7 @@ fn read(kind: &str, place: &Path) -> Outcome<()> {
 async fn first_call(kind: &str, place: &Path) -> Outcome<f64> {
     // When the lease is over.
     let clock = VirtualClock::automatic("2035-01-01T00:00:00Z".parse()?);
-    let journal: Arc<dyn Journal> = match kind {
-        "sqlite" => Arc::new(SqliteJournal::open(place.join("runs.db"), clock.clone())?),
-        _ => {
-            let store = Arc::new(LocalFileSystem::new_with_prefix(place)?);
-            Arc::new(ObjectJournal::new(store, "journal", clock.clone())?)
-        }
-    };
+    let journal = open_on(kind, place, clock.clone())?;
     let cloud = MemoryCloud::builder().seed(7).nodes(0).clock(clock.clone()).build();
     let called = Arc::new(Mutex::new(None));
     let calls = Arc::clone(&called);

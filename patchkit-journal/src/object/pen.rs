@@ -84,7 +84,7 @@ impl Pen {
                 free: number,
                 torn: torn.clone(),
             };
-            let (entry, bytes) = self.entry("begin", shelf, &start, &mark, lease.clone(), &[])?;
+            let (entry, bytes) = Self::entry("begin", shelf, &start, &mark, lease.clone(), &[])?;
             if self.put("begin", number, bytes, &mark).await? == Put::Done {
                 desk.tail = Some(Tail { entry, free: number + 1, torn: Vec::new() });
                 return Ok(lease);
@@ -281,7 +281,7 @@ impl Pen {
             if operation == "append" && events.is_empty() {
                 return Ok(());
             }
-            let (entry, bytes) = self.entry(operation, shelf, tail, mark, lease, events)?;
+            let (entry, bytes) = Self::entry(operation, shelf, tail, mark, lease, events)?;
             match self.put(operation, number, bytes, mark).await? {
                 Put::Done => {
                     desk.tail = Some(Tail { entry, free: number + 1, torn: Vec::new() });
@@ -308,7 +308,6 @@ impl Pen {
 
     /// The object that comes after `tail`. It first tells of what is torn there.
     fn entry(
-        &self,
         operation: &'static str,
         shelf: &Shelf,
         tail: &Tail,

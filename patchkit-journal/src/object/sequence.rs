@@ -108,8 +108,7 @@ impl Sequence {
         match (found, error) {
             (Ok(Some(found)), _) if is_ours(&found) => Ok(Put::Done),
             (Ok(Some(_)), _) => Ok(Put::Taken),
-            (_, Some(error)) => Err(error),
-            (Err(error), None) => Err(error),
+            (_, Some(error)) | (Err(error), None) => Err(error),
             (Ok(None), None) => {
                 let message = format!("{} is there and is not", self.key(number));
                 Err(Error::new(ErrorKind::Unexpected, OBJECTS, operation, message))

@@ -187,7 +187,7 @@ mod tests {
             (ErrorKind::InvalidInput, "the file is no journal")
         );
         let error = refused(|path| {
-            fs::write(path, "not a database at all, and long enough".repeat(40)).unwrap()
+            fs::write(path, "not a database at all, and long enough".repeat(40)).unwrap();
         });
         assert_eq!(
             (error.kind(), error.message()),
@@ -215,7 +215,7 @@ mod tests {
                 for _ in 0..6 {
                     scope.spawn(|| {
                         gate.wait();
-                        open(&path, Duration::from_secs(60)).unwrap();
+                        open(&path, Duration::from_mins(1)).unwrap();
                     });
                 }
             });

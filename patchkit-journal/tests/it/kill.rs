@@ -25,13 +25,11 @@ const KINDS: [&str; 2] = ["sqlite", "objects"];
 const KILLS: u64 = 50;
 
 fn open(kind: &str, place: &Path) -> patchkit_core::Result<Arc<dyn Journal>> {
-    match kind {
-        "sqlite" => Ok(Arc::new(SqliteJournal::open(place.join("runs.db"), SystemClock)?)),
-        _ => {
-            let store = LocalFileSystem::new_with_prefix(place).unwrap();
-            Ok(Arc::new(ObjectJournal::new(Arc::new(store), "journal", SystemClock)?))
-        }
+    if kind == "sqlite" {
+        return Ok(Arc::new(SqliteJournal::open(place.join("runs.db"), SystemClock)?));
     }
+    let store = LocalFileSystem::new_with_prefix(place).unwrap();
+    Ok(Arc::new(ObjectJournal::new(Arc::new(store), "journal", SystemClock)?))
 }
 
 fn run() -> RunId {

@@ -43,7 +43,7 @@ impl SqliteHarness {
 
     fn journal(&self) -> SqliteJournal {
         // Cases that write from many threads wait for their turn, on a slow machine too.
-        let options = SqliteOptions::default().with_busy_timeout(Duration::from_secs(60));
+        let options = SqliteOptions::default().with_busy_timeout(Duration::from_mins(1));
         SqliteJournal::open_with(self.path(), self.clock.clone(), options).unwrap()
     }
 }

@@ -6,7 +6,7 @@ use patchkit_core::{Clock, ErrorKind, Event, NodeId, RunLease};
 
 use super::{
     JournalHarness,
-    support::{PAST_THE_TERM, TERM, begun, event, names, node},
+    support::{PAST_THE_TERM, TERM, WITHIN_THE_TERM, begun, event, names, node},
 };
 use crate::cases::support::{answer_of, bad, good};
 
@@ -33,7 +33,7 @@ pub async fn a_lease_is_taken_over_after_its_term_and_not_before(h: &dyn Journal
     let (one, other) = (h.open().await, h.open().await);
     let lease = begun(&*one, "r").await;
     assert_eq!(lease.expires_at.duration_since(h.clock().now()).unsigned_abs(), TERM);
-    h.clock().advance(TERM - Duration::from_secs(1));
+    h.clock().advance(WITHIN_THE_TERM);
     let early = other.take_over(&lease.run, "worker-2", TERM).await;
     let error = bad(early, ErrorKind::Conflict, "taking over within the term");
     assert!(error.message().contains("worker-1"), "it names the holder: {error}");
@@ -50,7 +50,7 @@ pub async fn a_renewed_lease_lasts_from_then_on(h: &dyn JournalHarness) {
     let (one, other) = (h.open().await, h.open().await);
     let mut lease = begun(&*one, "r").await;
     for _ in 0..5 {
-        h.clock().advance(TERM - Duration::from_secs(10));
+        h.clock().advance(WITHIN_THE_TERM);
         let renewed = good(one.renew(&lease).await, "a renewal");
         assert_eq!(renewed.fence, lease.fence, "the holder is the same");
         assert_eq!(renewed.expires_at.duration_since(h.clock().now()).unsigned_abs(), TERM);

@@ -126,13 +126,11 @@ impl Journal for Switched {
     }
 
     async fn claim(&self, lease: &RunLease, nodes: &[NodeId]) -> PerNode<NodeLease> {
-        match self.whole("claim") {
-            Ok(journal) => journal.claim(lease, nodes).await,
-            Err(_) => {
-                let error = || Error::new(ErrorKind::Unexpected, "memory", "claim", "it is broken");
-                nodes.iter().map(|node| (node.clone(), Err(error()))).collect()
-            }
+        if let Ok(journal) = self.whole("claim") {
+            return journal.claim(lease, nodes).await;
         }
+        let error = || Error::new(ErrorKind::Unexpected, "memory", "claim", "the store is broken");
+        nodes.iter().map(|node| (node.clone(), Err(error()))).collect()
     }
 
     async fn unclaim(&self, lease: &RunLease, nodes: &[NodeId]) -> Result<()> {

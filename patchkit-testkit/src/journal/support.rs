@@ -8,6 +8,8 @@ use patchkit_core::{Error, Event, Journal, NodeId, Record, RunId, RunLease};
 use crate::cases::support::good;
 
 pub(super) const TERM: Duration = Duration::from_mins(5);
+/// A little less than the term.
+pub(super) const WITHIN_THE_TERM: Duration = Duration::from_secs(299);
 /// Longer than the term.
 pub(super) const PAST_THE_TERM: Duration = Duration::from_secs(301);
 

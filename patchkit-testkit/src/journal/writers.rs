@@ -139,6 +139,7 @@ pub async fn one_of_many_takers_wins(h: &dyn JournalHarness) {
 
 /// Many runs claim the same nodes at once, in different orders: each node goes to one of them.
 pub async fn one_of_many_runs_gets_each_node(h: &dyn JournalHarness) {
+    drop(h.open().await);
     let nodes: Vec<NodeId> = (0..30).map(|at| node(&format!("i-{at}"))).collect();
     let got = at_once(WRITERS, async |writer| {
         let journal = h.open().await;
