@@ -9,9 +9,9 @@ use crate::{
     AccessChange, AccessGrant, Baseline, BaselineId, BaselineSelector, Capabilities,
     ComplianceReport, Event, Fleet, GroupRegistration, Journal, ManagedNode, NodeAccess,
     NodeCompliance, NodeId, NodeLease, NodeSelector, NodeStatus, OperatingSystem, OperationId,
-    Patch, PatchBaseline, PatchCompliance, PatchGroup, PatchGroupName, PatchOperation,
-    PatchRequest, PerNode, PowerTarget, Provider, Record, Result, RunId, RunLease, Scope,
-    SubmitToken, TagChange, Tags,
+    Order, OrderRecord, Patch, PatchBaseline, PatchCompliance, PatchGroup, PatchGroupName,
+    PatchOperation, PatchRequest, PerNode, PowerTarget, Provider, Record, Result, RunHead, RunId,
+    RunLease, Scope, SubmitToken, TagChange, Tags,
 };
 
 macro_rules! forward {
@@ -169,6 +169,15 @@ macro_rules! forward {
             }
             fn runs(&self) -> BoxStream<'static, Result<RunId>> {
                 (**self).runs()
+            }
+            async fn head(&self, run: &RunId) -> Result<RunHead> {
+                (**self).head(run).await
+            }
+            async fn order(&self, order: &Order, by: &str, reason: &str) -> Result<()> {
+                (**self).order(order, by, reason).await
+            }
+            async fn orders(&self, run: &RunId) -> Result<Vec<OrderRecord>> {
+                (**self).orders(run).await
             }
             async fn claim(&self, lease: &RunLease, nodes: &[NodeId]) -> PerNode<NodeLease> {
                 (**self).claim(lease, nodes).await

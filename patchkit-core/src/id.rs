@@ -338,6 +338,16 @@ impl NodeId {
         self.0.resource.rsplit('/').next().unwrap_or(&self.0.resource)
     }
 
+    /// One text for all spellings of the node: equal exactly where the ids are.
+    ///
+    /// For stores that compare text; [`Display`](fmt::Display) keeps the spelling.
+    pub fn canonical(&self) -> String {
+        match self.key() {
+            (Some(scope), resource) => format!("{scope}/{resource}"),
+            (None, folded) => folded.to_owned(),
+        }
+    }
+
     fn key(&self) -> (Option<&Scope>, &str) {
         match &self.0.folded {
             Some(folded) => (None, folded),
@@ -429,6 +439,7 @@ mod tests {
             "azure/s/WestEurope//SUBSCRIPTIONS/s/virtualmachines/web-1".parse().unwrap();
         assert_eq!(a, b);
         assert_eq!(a.cmp(&b), Ordering::Equal);
+        assert_eq!(a.canonical(), b.canonical());
         assert_eq!(HashSet::from([a, b]).len(), 1);
     }
 
@@ -471,6 +482,7 @@ mod tests {
             prop_assert_eq!(&node.to_string().parse::<NodeId>().unwrap(), &node);
             let json = serde_json::to_string(&node).unwrap();
             prop_assert_eq!(&serde_json::from_str::<NodeId>(&json).unwrap(), &node);
+            prop_assert!(id.starts_with('/') || node.canonical() == node.to_string());
         }
     }
 }

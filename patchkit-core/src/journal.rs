@@ -1,5 +1,8 @@
 //! The journal: what a run is about to do is written down before it is done.
 
+mod order;
+mod story;
+
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
@@ -7,6 +10,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::order::{Order, OrderRecord, RunHead, RunState, Standing};
 use crate::{
     AccessChange, NodeId, OperationId, PatchAction, PerNode, PowerState, Result, RunId,
     SubmitToken, TagChange,
@@ -73,6 +77,10 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Behavior
     /// - Every event that was ever written comes once, in order.
+    /// - An event that this version does not know comes as it was written.
+    /// - A write that broke off before it was acknowledged comes as `Torn`, or not at all.
+    /// - A record that cannot be read is a `Malformed` item that names the run and its place, and
+    ///   the others come after it; any other error is the last item.
     ///
     /// # Errors
     /// `NotFound`, `Malformed`, `Unexpected`.
@@ -86,6 +94,34 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// `Unexpected`.
     fn runs(&self) -> BoxStream<'static, Result<RunId>>;
+
+    /// Tells where a run stands: its lease, and its newest record.
+    ///
+    /// # Behavior
+    /// - It is as new as what was acknowledged last, and costs the same however long the run is.
+    ///
+    /// # Errors
+    /// `NotFound`, `Malformed`, `Unexpected`.
+    async fn head(&self, run: &RunId) -> Result<RunHead>;
+
+    /// Leaves an order for those who hold runs. Whoever gives it needs no lease.
+    ///
+    /// # Behavior
+    /// - What was ordered stays in the list of orders.
+    ///
+    /// # Errors
+    /// `NotFound` (its run), `Unexpected` (the store failed; it may have been left).
+    async fn order(&self, order: &Order, by: &str, reason: &str) -> Result<()>;
+
+    /// Reads the orders that concern a run, oldest first: its own, and those for all runs.
+    ///
+    /// # Behavior
+    /// - A run that does not exist has those for all.
+    /// - An order that this version does not know comes as it was written.
+    ///
+    /// # Errors
+    /// `Malformed`, `Unexpected`.
+    async fn orders(&self, run: &RunId) -> Result<Vec<OrderRecord>>;
 
     /// Claims nodes for a run: a node is never worked on by two runs.
     ///
@@ -252,8 +288,29 @@ pub enum Event {
         /// How it ended, as the workflow's own outcome.
         outcome: serde_json::Value,
     },
+    /// Another holder goes on with the run.
+    RunResumed {
+        /// Who.
+        holder: String,
+    },
+    /// An operator gave the run up: nothing of it is looked after any more.
+    RunAbandoned {
+        /// Who gave it up.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// The run is over.
     RunFinished,
+    /// A write of the journal that broke off before it was acknowledged: whoever made it was not
+    /// told that it was done, and did not act on it.
+    Torn {
+        /// Where, and how it looks.
+        detail: String,
+    },
+    /// An event that this version cannot read, kept as it is: a newer one wrote it.
+    #[serde(untagged)]
+    Other(serde_json::Value),
 }
 
 /// A change to a node that can be taken back.

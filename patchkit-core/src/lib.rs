@@ -55,6 +55,7 @@ pub mod memory;
 pub mod mock;
 mod node;
 mod operation;
+mod operator;
 mod page;
 mod patch;
 mod platform;
@@ -90,7 +91,10 @@ pub use id::{
     AccountId, BaselineId, NodeId, OperationId, PatchGroupName, PatchId, Region, ResourceGroupName,
     RunId, Scope, SubmitToken,
 };
-pub use journal::{Change, Event, Journal, NodeLease, Record, RunLease};
+pub use journal::{
+    Change, Event, Journal, NodeLease, Order, OrderRecord, Record, RunHead, RunLease, RunState,
+    Standing,
+};
 pub use link::{
     AmbiguousLink, CandidateLink, HostLink, Link, LinkEvidence, LinkPlan, LinkReport, LinkSurvey,
     LinkedFleet, Links, MachineLink, NODE_ID_TAG, RESOURCE_ID_TAG, StaleLink, VM_ID_TAG,
@@ -105,6 +109,7 @@ pub use operation::{
     NodeFailure, NodeOperation, OperationStatus, PatchAction, PatchOperation, PatchRequest,
     PerNode, RebootPolicy,
 };
+pub use operator::{RunLine, RunStory, Runs};
 pub use page::{Page, paginate};
 pub use patch::{
     Classification, ComplianceLevel, ComplianceStatus, Package, Patch, PatchSource, PatchState,

@@ -7,6 +7,8 @@ mod access;
 mod act;
 mod evidence;
 mod gate;
+mod hold;
+mod left;
 mod listing;
 mod log;
 mod outcome;
@@ -15,6 +17,7 @@ mod plan;
 mod power;
 mod recover;
 mod remediate;
+mod resume;
 mod scan;
 mod scan_first;
 mod tags;
@@ -234,10 +237,6 @@ fn may_get_better(error: &Error) -> bool {
             error.kind(),
             ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::InvalidInput
         )
-}
-
-fn cancelled(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Cancelled, "core", operation, "the run was cancelled")
 }
 
 /// Follows a run, for progress bars and logs. Called often: return quickly.

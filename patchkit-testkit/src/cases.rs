@@ -160,7 +160,7 @@ macro_rules! __conformance_cases {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     macro_rules! listed {
         ({} $($module:ident { $($case:ident)* })*) => {
             [$((
@@ -172,7 +172,7 @@ mod tests {
     }
 
     /// The text of each bullet below a `# Behavior`, on one line, without links.
-    fn promises(source: &str) -> Vec<String> {
+    pub(crate) fn promises(source: &str) -> Vec<String> {
         let (mut promises, mut within): (Vec<String>, _) = (Vec::new(), false);
         for line in source.lines().map(str::trim) {
             match line.strip_prefix("///").map(str::trim) {

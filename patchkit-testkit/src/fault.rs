@@ -302,9 +302,9 @@ impl Faults {
 
     fn accepted(&self, token: &SubmitToken, operation: &OperationId) {
         let mut log = self.log();
-        let submitted = |call: &&mut Call| {
-            call.caller == self.name && call.act.as_ref().is_some_and(|(at, _)| at == token)
-        };
+        // Whoever submitted it may be dead: another asks after it.
+        let submitted =
+            |call: &&mut Call| call.act.as_ref().is_some_and(|(submitted, _)| submitted == token);
         if let Some(call) = log.iter_mut().rev().find(submitted) {
             call.accepted = Some(operation.clone());
         }

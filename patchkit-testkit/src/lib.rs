@@ -6,6 +6,7 @@ pub mod cloud;
 pub mod estate;
 pub mod fault;
 mod harness;
+pub mod journal;
 pub mod lake;
 pub mod linked;
 mod macros;

@@ -99,3 +99,44 @@ macro_rules! __workflow_tests {
         }
     )*};
 }
+
+/// Runs the whole journal suite, each case as a test of its own.
+///
+/// The expression makes a fresh [`JournalHarness`](crate::journal::JournalHarness) for every case.
+/// The tests are in modules as those of [`conformance!`](crate::conformance):
+/// `leases::an_old_holder_is_refused`.
+///
+/// ```
+/// use patchkit_testkit::journal::MemoryJournalHarness;
+///
+/// mod journal {
+///     patchkit_testkit::journal_conformance!(crate::MemoryJournalHarness::new());
+/// }
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! journal_conformance {
+    ($harness:expr $(,)?) => {
+        $crate::__journal_cases!([$crate::__journal_tests] $harness);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __journal_tests {
+    ({ $harness:expr } $($module:ident { $($case:ident)* })*) => {$(
+        mod $module {
+            // The harness's expression speaks of what the caller has in scope.
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use super::*;
+
+            $(
+                #[::tokio::test]
+                async fn $case() {
+                    let harness = $harness;
+                    $crate::journal::$module::$case(&harness).await;
+                }
+            )*
+        }
+    )*};
+}

@@ -11,6 +11,7 @@
 //! - `Patched` is said only of nodes that were scanned after their install and are compliant.
 //! - A node with an install is not called skipped.
 //! - A node that is not put back stays claimed; after the recovery every node can be claimed again.
+//! - A run that is resumed gives no node a second install, whoever gave the first.
 //!
 //! [`scopes`] does the same within one scope of an estate, and has one rule more: the nodes of the
 //! other scopes end as if nothing had happened.
@@ -21,8 +22,10 @@
 
 pub mod changes;
 pub mod claims;
+pub mod orders;
 pub mod patch;
 pub mod recovery;
+pub mod resume;
 mod rules;
 pub mod scan;
 mod scene;
@@ -58,6 +61,10 @@ impl World {
     /// The journal.
     pub fn journal(&self) -> &dyn Journal {
         &*self.journal
+    }
+
+    fn journal_handle(&self) -> Arc<dyn Journal> {
+        Arc::clone(&self.journal)
     }
 }
 
@@ -97,6 +104,9 @@ fn is_journal(call: &Call) -> bool {
             | "append"
             | "events"
             | "runs"
+            | "head"
+            | "order"
+            | "orders"
             | "claim"
             | "unclaim"
     )
@@ -152,6 +162,19 @@ macro_rules! __workflow_cases {
                 dropped_at_each_await_of_a_recovery
                 a_finished_run_is_left_alone
                 an_unsupported_start_leaves_nothing_to_undo
+            }
+            resume {
+                resumed_after_each_await
+                an_error_at_each_step_of_a_resumption
+                an_outage_from_each_step_of_a_resumption_on
+                dropped_at_each_await_of_a_resumption
+                a_scan_is_not_resumed
+                an_abandoned_run_gives_its_nodes_back
+            }
+            orders {
+                paused_at_each_step
+                cancelled_at_each_step
+                halted_at_each_step
             }
             claims {
                 two_runs_never_work_on_one_node

@@ -16,8 +16,8 @@ use jiff::Timestamp;
 
 use super::cloud::pause;
 use crate::{
-    Clock, Error, ErrorKind, Event, Journal, NodeId, NodeLease, PerNode, Record, Result, RunId,
-    RunLease, clock::later,
+    Clock, Error, ErrorKind, Event, Journal, NodeId, NodeLease, Order, OrderRecord, PerNode,
+    Record, Result, RunHead, RunId, RunLease, clock::later,
 };
 
 /// A journal that lives in memory; clones share it.
@@ -49,10 +49,12 @@ struct Books {
     runs: BTreeMap<RunId, Run>,
     order: Vec<RunId>,
     claims: BTreeMap<NodeId, NodeLease>,
+    orders: Vec<OrderRecord>,
     fence: u64,
 }
 
 struct Run {
+    begun_at: Timestamp,
     lease: RunLease,
     records: Vec<Record>,
 }
@@ -106,7 +108,8 @@ impl Journal for MemoryJournal {
             return Err(Error::new(ErrorKind::Conflict, "memory", "begin", message));
         }
         let lease = books.lease(run, holder, term, now);
-        books.runs.insert(run.clone(), Run { lease: lease.clone(), records: Vec::new() });
+        let begun = Run { begun_at: now, lease: lease.clone(), records: Vec::new() };
+        books.runs.insert(run.clone(), begun);
         books.order.push(run.clone());
         Ok(lease)
     }
@@ -169,6 +172,33 @@ impl Journal for MemoryJournal {
     fn runs(&self) -> BoxStream<'static, Result<RunId>> {
         let runs = self.books().order.clone();
         stream::iter(runs.into_iter().map(Ok)).boxed()
+    }
+
+    async fn head(&self, run: &RunId) -> Result<RunHead> {
+        pause().await;
+        let books = self.books();
+        let found = books.runs.get(run).ok_or_else(|| Error::not_found("memory", "head", run))?;
+        let Run { begun_at, lease, records } = found;
+        let last = records.last().cloned();
+        Ok(RunHead::new(*begun_at, lease.clone(), records.len() as u64, last))
+    }
+
+    async fn order(&self, order: &Order, by: &str, reason: &str) -> Result<()> {
+        pause().await;
+        let now = self.clock.now();
+        let mut books = self.books();
+        if let Some(run) = order.run().filter(|run| !books.runs.contains_key(run)) {
+            return Err(Error::not_found("memory", "order", run));
+        }
+        books.orders.push(OrderRecord::new(now, order.clone(), by, reason));
+        Ok(())
+    }
+
+    async fn orders(&self, run: &RunId) -> Result<Vec<OrderRecord>> {
+        pause().await;
+        let books = self.books();
+        let concerning = books.orders.iter().filter(|record| record.order.concerns(run));
+        Ok(concerning.cloned().collect())
     }
 
     async fn claim(&self, lease: &RunLease, nodes: &[NodeId]) -> PerNode<NodeLease> {

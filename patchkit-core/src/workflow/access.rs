@@ -149,12 +149,12 @@ impl Runner {
             return finding(outcome_of(access.status), access.findings);
         }
         let mut findings = access.findings;
-        if self.cancel.is_cancelled() {
-            findings.push("not fixed: the run was cancelled".to_owned());
+        // A lease that is lost refuses the intent.
+        self.hold(log).await;
+        if self.is_cancelled(log) {
+            findings.push(format!("not fixed: {}", Self::why_cancelled(log)));
             return finding(AccessOutcome::Missing, findings);
         }
-        // A lease that is lost refuses the intent.
-        let _ = log.keep().await;
         let intent = Change::Access(AccessChange::none(node.clone()));
         if let Err(error) = log.append(&[Event::ChangeIntent { change: intent.clone() }]).await {
             findings.push(error.report());

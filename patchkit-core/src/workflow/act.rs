@@ -6,15 +6,16 @@ use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::{
-    Limits, Runner, cancelled,
+    Limits, Runner,
+    gate::Place,
     log::{Lost, RunLog},
     may_get_better,
     power::Patience,
 };
 use crate::{
     Error, ErrorKind, Event, FleetExt, NodeId, NodeOperation, OperationId, OperationStatus,
-    PatchAction, PatchRequest, Polled, Result, Retry, SubmitToken, WaitError, clock::later,
-    poll::Wait,
+    PatchAction, PatchRequest, Polled, Result, Retry, Standing, SubmitToken, WaitError,
+    clock::later, poll::Wait,
 };
 
 /// How often a submission that was refused without effect is made again.
@@ -145,16 +146,12 @@ impl Runner {
         nodes: &[NodeId],
         patience: Patience,
     ) -> Sent {
-        let over = || patience == Patience::UntilCancelled && self.cancel.is_cancelled();
         // The intent is not written before there is a place: of acts that wait for theirs nobody
         // has to ask whether they were begun.
-        let mut place = self.gate.place().await;
-        if over() {
-            return Sent::Refused(cancelled("submit"));
-        }
-        if let Err(error) = log.keep().await {
-            return Sent::Refused(error);
-        }
+        let mut place = match self.admitted(log, patience).await {
+            Ok(place) => place,
+            Err(error) => return Sent::Refused(error),
+        };
         let intent = Event::SubmitIntent { token: token.clone(), action, nodes: nodes.to_vec() };
         if let Err(error) = log.append(&[intent]).await {
             return Sent::Refused(error);
@@ -177,7 +174,9 @@ impl Runner {
             drop(place);
             match error.kind() {
                 ErrorKind::Throttled
-                    if attempt < SUBMIT_TRIES && error.is_retryable() && !over() =>
+                    if attempt < SUBMIT_TRIES
+                        && error.is_retryable()
+                        && !self.is_over(log, patience) =>
                 {
                     if let Retry::After(delay) = error.retry() {
                         pause = pause.max(delay.min(LONGEST_PAUSE));
@@ -187,13 +186,16 @@ impl Runner {
                         return Sent::Refused(lost);
                     }
                     pause = (pause * 2).min(LONGEST_PAUSE);
-                    place = self.gate.place().await;
-                    if over() {
-                        let failed =
-                            Event::SubmitFailed { token: token.clone(), error: error.report() };
-                        log.note(&[failed]).await;
-                        break;
-                    }
+                    place = match self.admitted(log, patience).await {
+                        Ok(place) => place,
+                        Err(stop) if stop.kind() == ErrorKind::Cancelled => {
+                            let failed =
+                                Event::SubmitFailed { token: token.clone(), error: error.report() };
+                            log.note(&[failed]).await;
+                            return Sent::Refused(stop);
+                        }
+                        Err(lost) => return Sent::Refused(lost),
+                    };
                 }
                 ErrorKind::Throttled
                 | ErrorKind::NotFound
@@ -212,7 +214,33 @@ impl Runner {
                 _ => return self.find_lost(log, token, nodes, &error).await,
             }
         }
-        Sent::Refused(cancelled("submit"))
+        // Not reached: the last try returns.
+        Sent::Refused(Self::cancelled(log, "submit"))
+    }
+
+    /// Waits for a place at the gate, and for a paused run to be resumed.
+    async fn admitted(&self, log: &RunLog, patience: Patience) -> Result<Place<'_>> {
+        loop {
+            self.hold(log).await;
+            let place = self.gate.place().await;
+            // What was ordered, or whose the run is, may be otherwise than before the wait.
+            if self.is_over(log, patience) {
+                return Err(Self::cancelled(log, "submit"));
+            }
+            log.keep().await?;
+            match log.standing() {
+                Standing::Paused if !self.cancel.is_cancelled() => drop(place),
+                _ if self.is_over(log, patience) => return Err(Self::cancelled(log, "submit")),
+                _ => return Ok(place),
+            }
+        }
+    }
+
+    /// Whether nothing may be submitted any more. What was done has to be looked at, also by a run
+    /// that was cancelled; the kill switch stops even that.
+    fn is_over(&self, log: &RunLog, patience: Patience) -> bool {
+        log.standing() == Standing::Halted
+            || patience == Patience::UntilCancelled && self.is_cancelled(log)
     }
 
     /// Waits, and keeps the run's lease meanwhile.

@@ -1,11 +1,12 @@
-//! A run's pen: writes to the journal under the run's lease.
+//! A run's pen: writes to the journal under the run's lease, and reads there what operators ask.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures::lock::Mutex as Turn;
@@ -13,8 +14,13 @@ use jiff::Timestamp;
 
 use super::{Runner, power::whole};
 use crate::{
-    Clock, Error, ErrorKind, Event, Journal, NodeId, PerNode, Result, RunId, RunLease, clock::later,
+    Clock, Error, ErrorKind, Event, Journal, NodeId, Order, OrderRecord, PerNode, Result, RunId,
+    RunLease, Standing, clock::later,
 };
+
+/// How old the last reading of the orders may be when something is begun: the first pause of a poll
+/// loop, so that a run with many acts does not ask for each of them.
+const LISTEN: Duration = Duration::from_secs(5);
 
 /// The journal of one run, and the lease under which it is written.
 pub(super) struct RunLog {
@@ -24,9 +30,19 @@ pub(super) struct RunLog {
     /// How often the lease was to be renewed, and the error of the last time.
     renewals: AtomicU64,
     renewing: Turn<Option<Error>>,
+    heard: Mutex<Heard>,
+    listening: Turn<()>,
     problems: Mutex<Vec<String>>,
     lost: Mutex<Lost>,
     pub(super) started_at: Timestamp,
+}
+
+/// What the last reading of the orders came to.
+#[derive(Default)]
+struct Heard {
+    standing: Standing,
+    at: Option<Timestamp>,
+    error: Option<Error>,
 }
 
 /// Whether the run may still act.
@@ -50,6 +66,7 @@ impl RunLog {
         plan_hash: String,
         plan: serde_json::Value,
     ) -> Result<Self> {
+        allowed(runner, run).await?;
         let lease = runner.journal.begin(run, &runner.holder, runner.term).await?;
         let log = Self::new(runner, lease);
         let started = Event::RunStarted { workflow: workflow.to_owned(), plan_hash, plan };
@@ -72,6 +89,8 @@ impl RunLog {
             lease: Mutex::new(lease),
             renewals: AtomicU64::new(0),
             renewing: Turn::new(None),
+            heard: Mutex::default(),
+            listening: Turn::new(()),
             problems: Mutex::new(Vec::new()),
             lost: Mutex::new(Lost::No),
             started_at: runner.clock.now(),
@@ -84,6 +103,12 @@ impl RunLog {
 
     pub(super) fn lost(&self) -> Lost {
         *self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the orders came to when they were read last. A run that was to end ends, whatever is
+    /// ordered afterwards: nodes may have been put back already.
+    pub(super) fn standing(&self) -> Standing {
+        self.heard().standing
     }
 
     pub(super) fn problems(&self) -> Vec<String> {
@@ -117,8 +142,13 @@ impl RunLog {
         let _ = self.append(events).await;
     }
 
-    /// Prolongs the lease when less than half of its term is left.
+    /// Prolongs the lease when less than half of its term is left, and reads the orders.
     pub(super) async fn keep(&self) -> Result<()> {
+        self.renew().await?;
+        self.listen().await
+    }
+
+    async fn renew(&self) -> Result<()> {
         if self.is_kept() {
             return Ok(());
         }
@@ -142,6 +172,69 @@ impl RunLog {
                 Err(error)
             }
         }
+    }
+
+    /// Reads the orders, unless that was just done. What cannot be read may be the kill switch, so
+    /// nothing new is begun any more.
+    async fn listen(&self) -> Result<()> {
+        if let Some(answer) = self.just_heard() {
+            return answer;
+        }
+        let _turn = self.listening.lock().await;
+        if let Some(answer) = self.just_heard() {
+            return answer;
+        }
+        let run = self.run();
+        match self.journal.orders(&run).await {
+            Ok(orders) => {
+                let standing = Standing::of(&run, &orders);
+                for record in self.notable(standing, &orders) {
+                    self.problem(record.to_string());
+                }
+                let mut heard = self.heard();
+                let before = Some(heard.standing).filter(|it| *it >= Standing::Cancelled);
+                heard.standing = before.unwrap_or_default().max(standing);
+                (heard.at, heard.error) = (Some(self.clock.now()), None);
+                Ok(())
+            }
+            Err(error) => {
+                self.lose(Lost::Journal, &error);
+                let mut heard = self.heard();
+                (heard.at, heard.error) = (Some(self.clock.now()), Some(error.copy()));
+                Err(error)
+            }
+        }
+    }
+
+    /// The orders that belong in the run's report: those that end it, and those that this version
+    /// does not know.
+    fn notable<'a>(
+        &self,
+        standing: Standing,
+        orders: &'a [OrderRecord],
+    ) -> impl Iterator<Item = &'a OrderRecord> {
+        let began = self.started_at;
+        let halt = orders.iter().rposition(|record| record.order == Order::Halt);
+        let halt = halt.filter(|_| standing == Standing::Halted);
+        orders.iter().enumerate().filter_map(move |(at, record)| {
+            let is_notable = match record.order {
+                Order::Cancel { .. } => true,
+                Order::Halt => Some(at) == halt,
+                Order::Other(_) => record.at >= began,
+                _ => false,
+            };
+            is_notable.then_some(record)
+        })
+    }
+
+    fn just_heard(&self) -> Option<Result<()>> {
+        let heard = self.heard();
+        let is_fresh = self.clock.now() < later(heard.at?, LISTEN);
+        is_fresh.then(|| heard.error.as_ref().map_or(Ok(()), |error| Err(error.copy())))
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_kept(&self) -> bool {
@@ -188,6 +281,10 @@ impl RunLog {
 
     fn fail(&self, error: &Error) {
         let lost = if error.kind() == ErrorKind::Conflict { Lost::Lease } else { Lost::Journal };
+        self.lose(lost, error);
+    }
+
+    fn lose(&self, lost: Lost, error: &Error) {
         let mut state = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         if *state != Lost::Lease {
             *state = lost;
@@ -199,4 +296,16 @@ impl RunLog {
     fn lease(&self) -> RunLease {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Refuses what may not begin while the kill switch is on.
+pub(super) async fn allowed(runner: &Runner, run: &RunId) -> Result<()> {
+    let orders = runner.journal.orders(run).await?;
+    if Standing::of(run, &orders) != Standing::Halted {
+        return Ok(());
+    }
+    let halt = orders.iter().rev().find(|record| record.order == Order::Halt);
+    let halt = halt.map(ToString::to_string).unwrap_or_default();
+    let message = format!("the kill switch is on: {halt}");
+    Err(Error::new(ErrorKind::Cancelled, "core", "begin", message))
 }

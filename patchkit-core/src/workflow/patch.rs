@@ -25,15 +25,21 @@ pub(super) struct Progressing<'a> {
     pub(super) log: &'a RunLog,
     pub(super) reports: BTreeMap<NodeId, NodeReport>,
     /// Nodes whose part is not over.
-    open: BTreeSet<NodeId>,
-    undo_failed: Vec<UndoFailure>,
-    failures: usize,
+    pub(super) open: BTreeSet<NodeId>,
+    pub(super) undo_failed: Vec<UndoFailure>,
+    pub(super) failures: usize,
     /// Nodes on which an install goes on as far as anyone knows, and why nobody knows more.
-    unwatched: BTreeMap<NodeId, String>,
+    pub(super) unwatched: BTreeMap<NodeId, String>,
+    /// Stands before the labels of acts, so that those of a resumed run are told from earlier ones.
+    pub(super) prefix: String,
+    /// Nodes whose agents were told to update before the run was resumed.
+    pub(super) updated: BTreeSet<NodeId>,
+    /// Scans after installs that ended before the run was resumed.
+    pub(super) scanned: BTreeMap<NodeId, Acted>,
 }
 
 /// Why no further node is begun.
-type Stop = Option<String>;
+pub(super) type Stop = Option<String>;
 
 impl Runner {
     /// Carries a plan out.
@@ -64,26 +70,16 @@ impl Runner {
             unexpected("patch", "the plan is not JSON".to_owned()).with_source(error)
         })?;
         let log = RunLog::begin(self, run, &plan.workflow, plan.hash(), json).await?;
-        let reports = plan.nodes.iter().map(|node| (node.id.clone(), untouched(node))).collect();
-        let mut going = Progressing {
-            plan,
-            log: &log,
-            reports,
-            open: plan.nodes.iter().map(|node| node.id.clone()).collect(),
-            undo_failed: Vec::new(),
-            failures: 0,
-            unwatched: BTreeMap::new(),
-        };
+        let mut going = Progressing::new(plan, &log);
         for skipped in &plan.skipped {
-            let mut report = untouched(&skipped.node);
-            report.outcome = NodeOutcome::new(skipped.outcome).because(&skipped.reason);
-            self.finished(&report);
-            going.reports.insert(skipped.node.id.clone(), report);
+            if let Some(report) = going.reports.get(&skipped.node.id) {
+                self.finished(report);
+            }
         }
 
         let claimed = self.claim(&mut going).await;
         let claimed = self.check_links(&mut going, claimed).await;
-        self.waves(&mut going, &claimed).await;
+        self.waves(&mut going, &claimed, 0).await;
         self.close(going).await
     }
 
@@ -104,10 +100,15 @@ impl Runner {
 
     /// Leaves nodes out whose part in another control plane is not what the plan says: a machine
     /// that was created anew is another one.
-    async fn check_links(&self, going: &mut Progressing<'_>, claimed: Vec<NodeId>) -> Vec<NodeId> {
+    pub(super) async fn check_links(
+        &self,
+        going: &mut Progressing<'_>,
+        claimed: Vec<NodeId>,
+    ) -> Vec<NodeId> {
         let planned = |node: &NodeId| going.plan.node(node)?.host();
         let links: BTreeMap<NodeId, HostLink> = claimed
             .iter()
+            .filter(|node| going.is_open(node))
             .filter_map(|node| Some((node.clone(), planned(node)?.clone())))
             .collect();
         let broken = self.broken_links(&links).await;
@@ -116,11 +117,12 @@ impl Runner {
         claimed.into_iter().filter(|node| !broken.contains_key(node)).collect()
     }
 
-    async fn waves(&self, going: &mut Progressing<'_>, claimed: &[NodeId]) {
+    /// Works through the waves, from the one at `from` on.
+    pub(super) async fn waves(&self, going: &mut Progressing<'_>, claimed: &[NodeId], from: usize) {
         let claimed: BTreeSet<&NodeId> = claimed.iter().collect();
         let mut stop: Stop = None;
         let waves = &going.plan.waves;
-        for (at, wave) in waves.iter().enumerate() {
+        for (at, wave) in waves.iter().enumerate().skip(from) {
             // A plan comes from outside: a node that it names twice is patched once.
             let nodes: BTreeSet<&NodeId> = wave
                 .nodes
@@ -161,7 +163,7 @@ impl Runner {
         let mut out_of_work = going.failed();
         let mut round = 0;
         while !left.is_empty() {
-            if let Some(reason) = self.must_stop(going) {
+            if let Some(reason) = self.held(going).await {
                 return Some(reason);
             }
             if going.failures > errors {
@@ -176,17 +178,23 @@ impl Runner {
             }
             let (now, later) = left.split_at(room);
             left = later;
-            let label = format!("w{at}r{round}");
-            self.round(going, &label, now).await;
+            let label = format!("{}w{at}r{round}", going.prefix);
+            self.round(going, &label, now, Started::new()).await;
             out_of_work = going.failed();
             round += 1;
         }
         (going.failures > errors).then(|| format!("the error budget of {errors} is used up"))
     }
 
+    /// Waits for a paused run to be resumed; says why nothing more may be begun.
+    pub(super) async fn held(&self, going: &Progressing<'_>) -> Stop {
+        self.hold(going.log).await;
+        self.must_stop(going)
+    }
+
     pub(super) fn must_stop(&self, going: &Progressing<'_>) -> Stop {
-        if self.cancel.is_cancelled() {
-            return Some("the run was cancelled".to_owned());
+        if self.is_cancelled(going.log) {
+            return Some(Self::why_cancelled(going.log).to_owned());
         }
         match going.log.lost() {
             Lost::No => {}
@@ -199,7 +207,7 @@ impl Runner {
             .then(|| format!("the maintenance window does not admit work at {now}"))
     }
 
-    async fn bake(&self, going: &Progressing<'_>, bake: Duration) {
+    pub(super) async fn bake(&self, going: &Progressing<'_>, bake: Duration) {
         let slice = Duration::from_mins(1);
         let mut left = bake;
         while left > Duration::ZERO && self.must_stop(going).is_none() {
@@ -210,15 +218,30 @@ impl Runner {
         }
     }
 
-    /// Takes some nodes through all steps, and puts back those it started.
-    async fn round(&self, going: &mut Progressing<'_>, label: &str, nodes: &[NodeId]) {
-        let mut started = Started::new();
+    /// Takes some nodes through all steps, and puts back those it started, with those that `started`
+    /// holds already.
+    pub(super) async fn round(
+        &self,
+        going: &mut Progressing<'_>,
+        label: &str,
+        nodes: &[NodeId],
+        mut started: Started,
+    ) {
         let open = self.make_reachable(going, nodes, &mut started).await;
         let open = self.update_agents(going, label, open, &started).await;
         self.scan_first(going, label, &open).await;
         let installed = self.install(going, label, open).await;
         let verdicts = self.verify(going, label, installed).await;
+        self.settle(going, started, verdicts).await;
+    }
 
+    /// Puts nodes back and writes down how their part ended.
+    pub(super) async fn settle(
+        &self,
+        going: &mut Progressing<'_>,
+        started: Started,
+        verdicts: Vec<(NodeId, NodeOutcome)>,
+    ) {
         // Half an install is worse than a node that is on.
         let (left_on, started): (Started, Started) =
             started.into_iter().partition(|(node, _)| going.unwatched.contains_key(node));
@@ -250,6 +273,11 @@ impl Runner {
             let Some(planned) = going.plan.node(&node) else { continue };
             match status {
                 Err(error) => ended.push((node, failed(error.report()))),
+                // Whether the start was carried out is not known where the run was resumed.
+                Ok(status) if status.power.is_off() && started.contains_key(&node) => {
+                    off.push((node, status.power));
+                }
+                Ok(_) if started.contains_key(&node) => open.push(node),
                 Ok(status) if status.power != planned.power => {
                     let mut drift = format!(
                         "its power was {} when the plan was made and is {} now",
@@ -263,6 +291,11 @@ impl Runner {
                 Ok(status) if status.power.is_off() => off.push((node, status.power)),
                 Ok(_) => open.push(node),
             }
+        }
+        if !off.is_empty()
+            && let Some(reason) = self.held(going).await
+        {
+            ended.extend(off.drain(..).map(|(node, _)| (node, skipped(&reason))));
         }
         self.finish(going, ended).await;
         for (node, _) in &off {
@@ -281,10 +314,11 @@ impl Runner {
         let limit = self.limits.start + self.limits.reachable;
         let lost =
             self.wait_nodes(going.log, &open, limit, Patience::UntilCancelled, is_online).await;
-        let not_reached = |(node, word): (&NodeId, &String)| {
-            (node.clone(), NodeOutcome::new(self.not_reached()).because(word))
+        let not_reached = self.not_reached(going.log);
+        let ended = |(node, word): (&NodeId, &String)| {
+            (node.clone(), NodeOutcome::new(not_reached).because(word))
         };
-        self.finish(going, lost.iter().map(not_reached).collect()).await;
+        self.finish(going, lost.iter().map(ended).collect()).await;
         open.retain(|node| !lost.contains_key(node));
         open
     }
@@ -299,13 +333,15 @@ impl Runner {
         started: &Started,
     ) -> Vec<NodeId> {
         let old = |node: &&NodeId| {
-            started.contains_key(*node) && self.fleet.capabilities_for(node.scope()).update_agent
+            started.contains_key(*node)
+                && !going.updated.contains(*node)
+                && self.fleet.capabilities_for(node.scope()).update_agent
         };
         let old: Vec<NodeId> = open.iter().filter(old).cloned().collect();
         if old.is_empty() {
             return open;
         }
-        if self.must_stop(going).is_some() {
+        if self.held(going).await.is_some() {
             return open;
         }
         for node in &old {
@@ -325,18 +361,19 @@ impl Runner {
         let lost = self
             .wait_nodes(going.log, &old, self.limits.reachable, Patience::UntilCancelled, is_online)
             .await;
-        let not_reached = |(node, word): (&NodeId, &String)| {
+        let not_reached = self.not_reached(going.log);
+        let ended = |(node, word): (&NodeId, &String)| {
             let word = format!("after the agent update: {word}");
-            (node.clone(), NodeOutcome::new(self.not_reached()).because(word))
+            (node.clone(), NodeOutcome::new(not_reached).because(word))
         };
-        self.finish(going, lost.iter().map(not_reached).collect()).await;
+        self.finish(going, lost.iter().map(ended).collect()).await;
         open.into_iter().filter(|node| !lost.contains_key(node)).collect()
     }
 
     /// How a node ends whose agent was waited for in vain: a cancelled run did not wait long enough
     /// to tell.
-    fn not_reached(&self) -> Outcome {
-        if self.cancel.is_cancelled() { Outcome::Skipped } else { Outcome::Unreachable }
+    fn not_reached(&self, log: &RunLog) -> Outcome {
+        if self.is_cancelled(log) { Outcome::Skipped } else { Outcome::Unreachable }
     }
 
     /// Installs. Returns the nodes whose evidence a rescan can give, with what the install said.
@@ -346,7 +383,7 @@ impl Runner {
         label: &str,
         open: Vec<NodeId>,
     ) -> Vec<Installed> {
-        if let Some(reason) = self.must_stop(going) {
+        if let Some(reason) = self.held(going).await {
             let ended = open.into_iter().map(|node| (node, skipped(&reason))).collect();
             self.finish(going, ended).await;
             return Vec::new();
@@ -362,7 +399,7 @@ impl Runner {
         let (mut verify, mut ended) = (Vec::with_capacity(acted.len()), Vec::new());
         for (node, acted) in acted {
             match acted {
-                Acted::NotBegun(reason) if self.cancel.is_cancelled() => {
+                Acted::NotBegun(reason) if self.is_cancelled(going.log) => {
                     ended.push((node, skipped(reason)));
                 }
                 Acted::NotBegun(reason) => ended.push((node, failed(reason))),
@@ -389,7 +426,11 @@ impl Runner {
     }
 
     /// Writes the outcomes of nodes down, with the notes that they have already.
-    async fn finish(&self, going: &mut Progressing<'_>, ended: Vec<(NodeId, NodeOutcome)>) {
+    pub(super) async fn finish(
+        &self,
+        going: &mut Progressing<'_>,
+        ended: Vec<(NodeId, NodeOutcome)>,
+    ) {
         let mut events = Vec::with_capacity(ended.len());
         for (node, outcome) in ended {
             let Some(report) = going.reports.get_mut(&node) else { continue };
@@ -409,7 +450,7 @@ impl Runner {
     }
 
     /// Reads how the nodes ended, and gives run and nodes back.
-    async fn close(&self, going: Progressing<'_>) -> Result<RunReport> {
+    pub(super) async fn close(&self, going: Progressing<'_>) -> Result<RunReport> {
         let Progressing { plan, log, mut reports, mut undo_failed, .. } = going;
         let ids: Vec<NodeId> = reports.keys().cloned().collect();
         for (node, status) in self.statuses(&ids).await {
@@ -446,13 +487,34 @@ impl Runner {
     }
 }
 
-impl Progressing<'_> {
+impl<'a> Progressing<'a> {
+    pub(super) fn new(plan: &'a PatchPlan, log: &'a RunLog) -> Self {
+        let planned = plan.nodes.iter().map(|node| (node.id.clone(), untouched(node)));
+        let skipped = plan.skipped.iter().map(|skipped| {
+            let mut report = untouched(&skipped.node);
+            report.outcome = NodeOutcome::new(skipped.outcome).because(&skipped.reason);
+            (skipped.node.id.clone(), report)
+        });
+        Self {
+            plan,
+            log,
+            reports: planned.chain(skipped).collect(),
+            open: plan.nodes.iter().map(|node| node.id.clone()).collect(),
+            undo_failed: Vec::new(),
+            failures: 0,
+            unwatched: BTreeMap::new(),
+            prefix: String::new(),
+            updated: BTreeSet::new(),
+            scanned: BTreeMap::new(),
+        }
+    }
+
     /// How many nodes of the run have failed so far.
-    fn failed(&self) -> usize {
+    pub(super) fn failed(&self) -> usize {
         self.plan.nodes.iter().filter(|node| self.is_failed(&node.id)).count()
     }
 
-    fn is_failed(&self, node: &NodeId) -> bool {
+    pub(super) fn is_failed(&self, node: &NodeId) -> bool {
         self.reports.get(node).is_some_and(|report| {
             matches!(
                 report.outcome.outcome,
@@ -480,7 +542,7 @@ fn untouched(node: &PlannedNode) -> NodeReport {
     }
 }
 
-fn skipped(reason: impl Into<String>) -> NodeOutcome {
+pub(super) fn skipped(reason: impl Into<String>) -> NodeOutcome {
     NodeOutcome::new(Outcome::Skipped).because(reason)
 }
 

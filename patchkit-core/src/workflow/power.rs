@@ -114,11 +114,11 @@ impl Runner {
                 is_throttled.then(|| node.clone())
             });
             let again: Vec<NodeId> = throttled.collect();
-            if again.is_empty() || self.cancel.is_cancelled() {
+            if again.is_empty() || self.is_cancelled(log) {
                 break;
             }
             self.clock.sleep(Duration::from_secs(pause)).await;
-            if self.cancel.is_cancelled() || log.keep().await.is_err() {
+            if log.keep().await.is_err() || self.is_cancelled(log) {
                 break;
             }
             answers.extend(ask(again).await);
@@ -182,8 +182,8 @@ impl Runner {
             }
             let answer = if left.is_empty() {
                 Polled::Ready(())
-            } else if patience == Patience::UntilCancelled && self.cancel.is_cancelled() {
-                Polled::Failed("the run was cancelled".to_owned())
+            } else if patience == Patience::UntilCancelled && self.is_cancelled(log) {
+                Polled::Failed(Self::why_cancelled(log).to_owned())
             } else {
                 Polled::Pending
             };

@@ -1,15 +1,17 @@
 //! Recovery of a run that died: what it left running is waited for, what it started is put back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use futures::{TryStreamExt, future::join_all};
+use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use super::{NodeOutcome, Outcome, Runner, UndoFailure, act::Acted, log::RunLog, power::Started};
-use crate::{
-    Change, ErrorKind, Event, HostLink, NodeId, OperationId, PatchAction, Record, Result, RunId,
-    SubmitToken, WaitError,
+use super::{
+    Runner, UndoFailure,
+    act::Acted,
+    left::{Left, LeftAct, other_ids_of},
+    log::RunLog,
 };
+use crate::{Error, ErrorKind, Event, NodeId, PatchAction, Result, RunId, SubmitToken, WaitError};
 
 /// What a recovery found and did.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -27,113 +29,12 @@ pub struct Recovery {
     pub problems: Vec<String>,
 }
 
-/// What the journal says of a run that is not over.
-#[derive(Default)]
-struct Left {
-    /// Nodes whose part is over.
-    ended: BTreeSet<NodeId>,
-    started: Started,
-    /// Changes that are no power changes, begun and not known to be done.
-    open: BTreeMap<NodeId, String>,
-    acts: BTreeMap<SubmitToken, (PatchAction, Vec<NodeId>, Option<OperationId>)>,
-    nodes: BTreeSet<NodeId>,
-    /// What machines are in other control planes, by the plan.
-    links: BTreeMap<NodeId, HostLink>,
-    also: BTreeMap<NodeId, BTreeSet<NodeId>>,
-    /// Nodes that could not be put back, or that were not because an act may go on there.
-    stuck: BTreeSet<NodeId>,
-    problems: Vec<String>,
-    finished: bool,
-}
-
-impl Left {
-    fn read(records: &[Record]) -> Self {
-        let mut left = Self::default();
-        for record in records {
-            left.take(&record.event);
-        }
-        left
-    }
-
-    fn forget_acts(&mut self, on: impl Fn(&NodeId) -> bool) {
-        for (_, nodes, _) in self.acts.values_mut() {
-            nodes.retain(|node| !on(node));
-        }
-    }
-
-    fn take(&mut self, event: &Event) {
-        match event {
-            Event::RunStarted { plan, .. } => {
-                if let Ok(plan) = serde_json::from_value::<super::PatchPlan>(plan.clone()) {
-                    for node in plan.nodes {
-                        self.links.extend(node.host().map(|link| (node.id.clone(), link.clone())));
-                        self.also.insert(node.id.clone(), node.also);
-                        self.nodes.insert(node.id);
-                    }
-                } else if let Some(nodes) = plan.get("nodes") {
-                    match serde_json::from_value::<Vec<NodeId>>(nodes.clone()) {
-                        Ok(nodes) => self.nodes.extend(nodes),
-                        Err(error) => self.problems.push(format!("the run's nodes: {error}")),
-                    }
-                }
-            }
-            Event::ChangeIntent { change } => {
-                self.nodes.insert(change.node().clone());
-                match change {
-                    Change::Start { node, before } => {
-                        self.started.insert(node.clone(), *before);
-                    }
-                    Change::Access(_) | Change::Tags(_) => {
-                        let step = format!("{} may have happened", change.step());
-                        self.open.insert(change.node().clone(), step);
-                    }
-                }
-            }
-            // A node that could not be put back is tried again.
-            Event::UndoFailed { change, .. } => {
-                self.stuck.insert(change.node().clone());
-            }
-            Event::ChangeRefused { change, .. } | Event::Undone { change } => {
-                self.stuck.remove(change.node());
-                if self.finished {
-                    self.forget_acts(|node| node == change.node());
-                }
-                if let Change::Start { node, .. } = change {
-                    self.started.remove(node);
-                }
-                self.open.remove(change.node());
-            }
-            Event::ChangeDone { change } => {
-                self.open.remove(change.node());
-            }
-            Event::SubmitIntent { token, action, nodes } => {
-                self.nodes.extend(nodes.iter().cloned());
-                self.acts.insert(token.clone(), (*action, nodes.clone(), None));
-            }
-            Event::Submitted { token, operation } => {
-                if let Some(act) = self.acts.get_mut(token) {
-                    act.2 = Some(operation.clone());
-                }
-            }
-            Event::SubmitFailed { token, .. } => {
-                self.acts.remove(token);
-            }
-            Event::NodeFinished { node, outcome } => {
-                self.ended.insert(node.clone());
-                let outcome: Option<NodeOutcome> = serde_json::from_value(outcome.clone()).ok();
-                // A run that dies before its report has told nobody of those.
-                if outcome.is_none_or(|end| end.outcome != Outcome::Unknown) {
-                    self.forget_acts(|at| at == node);
-                }
-            }
-            Event::RunFinished => {
-                self.finished = true;
-                let ended = std::mem::take(&mut self.ended);
-                let stuck = self.stuck.clone();
-                self.forget_acts(|node| ended.contains(node) && !stuck.contains(node));
-            }
-        }
-    }
+/// What becomes of a run that is ended by another than its holder.
+enum Ending<'a> {
+    /// What cannot be put back stays claimed, for the next recovery.
+    Recover,
+    /// Nothing stays claimed.
+    Abandon { by: &'a str, reason: &'a str },
 }
 
 impl Runner {
@@ -145,6 +46,8 @@ impl Runner {
     /// - Twice is as good as once; a run that ended by itself is left alone.
     /// - Nodes whose end is not known are named. Where even that could not be asked, they are left as
     ///   they are, in `undo_failed`, until the next recovery.
+    /// - A record that cannot be read, or is of a newer version, is named. Nobody knows what it did,
+    ///   so the run's nodes stay claimed.
     ///
     /// # Assumptions
     /// - Nobody has stopped or started the run's nodes on purpose since it died.
@@ -153,42 +56,48 @@ impl Runner {
     /// `NotFound` (no such run), `Conflict` (its holder's term is not over), or the journal cannot be
     /// read.
     pub async fn recover(&self, run: &RunId) -> Result<Recovery> {
+        self.end(run, Ending::Recover).await
+    }
+
+    /// Gives a run up that nobody is to look after any more, as an operator decides.
+    ///
+    /// It does what [`recover`](Self::recover) does, once. Then the run gives all its nodes back,
+    /// those too that could not be put back: they are named, and from then on someone else's.
+    ///
+    /// # Guarantees
+    /// - As for `recover`, but for what is claimed afterwards.
+    /// - A run that is over, with nothing left to look at, is left alone.
+    ///
+    /// # Assumptions
+    /// - As for `recover`.
+    /// - Someone looks after the nodes that are named.
+    ///
+    /// # Errors
+    /// `NotFound` (no such run), `Conflict` (its holder's term is not over: cancel it instead), or
+    /// the journal cannot be read or written.
+    pub async fn abandon(&self, run: &RunId, by: &str, reason: &str) -> Result<Recovery> {
+        self.end(run, Ending::Abandon { by, reason }).await
+    }
+
+    async fn end(&self, run: &RunId, ending: Ending<'_>) -> Result<Recovery> {
         let log = RunLog::take_over(self, run).await?;
-        let records: Vec<Record> = self.journal.events(run).try_collect().await?;
-        let mut left = Left::read(&records);
+        let mut left = self.left(run).await?;
+        let is_over = left.finished && left.started.is_empty();
         let mut recovery = Recovery {
             run: run.clone(),
             restored: Vec::new(),
             undo_failed: Vec::new(),
-            unknown: left.open.into_iter().collect(),
-            problems: left.problems,
+            unknown: std::mem::take(&mut left.open).into_iter().collect(),
+            problems: std::mem::take(&mut left.problems),
         };
-        let acts = left.acts.into_iter().filter(|(_, (_, nodes, _))| !nodes.is_empty());
-        let acts = acts.map(|(token, (action, nodes, operation))| {
-            let log = &log;
-            async move { self.await_act(log, &token, action, &nodes, operation).await }
-        });
-        for end in join_all(acts).await {
-            recovery.problems.extend(end.problem);
-            for (node, word) in end.untouched {
-                if left.started.remove(&node).is_some() {
-                    let failure = UndoFailure::new(node.clone(), "start", word.clone());
-                    recovery.undo_failed.push(failure);
-                }
-                recovery.unknown.push((node, word));
-            }
-            recovery.unknown.extend(end.unknown);
-        }
-        left.links.retain(|node, _| left.started.contains_key(node));
-        for (node, word) in self.broken_links(&left.links).await {
+        self.await_acts(&log, &mut left, &mut recovery).await;
+        let links = left.links();
+        for (node, word) in self.broken_links(&links).await {
             left.started.remove(&node);
             recovery.undo_failed.push(UndoFailure::new(node, "start", word));
         }
-        let started: Vec<_> = left
-            .started
-            .keys()
-            .map(|node| (node.clone(), left.also.get(node).cloned().unwrap_or_default()))
-            .collect();
+        let started: Vec<_> =
+            left.started.keys().map(|node| (node.clone(), left.also(node))).collect();
         for (node, claim) in log.claim_whole(&started).await {
             // What this run could not write down it may have undone, and given the node back.
             if let Err(error) = claim
@@ -202,13 +111,29 @@ impl Runner {
         let stuck: BTreeSet<NodeId> =
             recovery.undo_failed.iter().map(|failure| failure.node.clone()).collect();
         recovery.restored = left.started.into_keys().filter(|node| !stuck.contains(node)).collect();
-        if !left.finished {
-            log.note(&[Event::RunFinished]).await;
+        let (plan, mut free) = (left.plan, left.nodes.into_iter().collect::<Vec<NodeId>>());
+        match ending {
+            Ending::Abandon { by, reason } if !is_over => {
+                let (by, reason) = (by.to_owned(), reason.to_owned());
+                if let Err(error) = log.append(&[Event::RunAbandoned { by, reason }]).await {
+                    log.close(&[]).await;
+                    return Err(error);
+                }
+            }
+            // Nobody knows what those did, or to which nodes.
+            Ending::Recover | Ending::Abandon { .. } if left.unread > 0 => free.clear(),
+            Ending::Recover | Ending::Abandon { .. } => {
+                free.retain(|node| !stuck.contains(node));
+                // A run that was over already is over again, with what was done since.
+                if !left.finished || !recovery.restored.is_empty() || !stuck.is_empty() {
+                    log.note(&[Event::RunFinished]).await;
+                }
+            }
         }
-        let free = left.nodes.into_iter().filter(|node| !stuck.contains(node));
         let free: Vec<NodeId> = free
+            .into_iter()
             .flat_map(|node| {
-                let also = left.also.remove(&node).unwrap_or_default();
+                let also = other_ids_of(plan.as_ref(), &node);
                 std::iter::once(node).chain(also)
             })
             .collect();
@@ -217,61 +142,86 @@ impl Runner {
         Ok(recovery)
     }
 
+    /// Waits for what is under way, and names where that is not known.
+    async fn await_acts(&self, log: &RunLog, left: &mut Left, recovery: &mut Recovery) {
+        let acts = std::mem::take(&mut left.acts).into_iter();
+        let acts = acts.filter(|(_, act)| !act.nodes.is_empty());
+        let ends = acts.map(|(token, act)| async move {
+            let end = self.await_act(log, &token, &act).await;
+            (act, end)
+        });
+        for (LeftAct { action, nodes, .. }, end) in join_all(ends).await {
+            let each = |word: String| nodes.iter().cloned().map(move |node| (node, word.clone()));
+            let (mut unknown, mut untouched) = (Vec::new(), Vec::new());
+            match end {
+                ActEnd::NotFound(problem) => {
+                    recovery.problems.extend(problem);
+                    unknown.extend(each(not_found(action)));
+                }
+                ActEnd::Blind(error) => {
+                    untouched.extend(each(format!("{action} could not be looked for: {error}")));
+                }
+                ActEnd::Followed(answers) => {
+                    for (node, acted) in answers {
+                        let word = match acted.problem() {
+                            None => format!("{action} succeeded, not verified by a scan"),
+                            Some(problem) => format!("{action}: {problem}"),
+                        };
+                        match (action, acted) {
+                            (PatchAction::Install(_), Acted::Unwatched(_)) => &mut untouched,
+                            _ => &mut unknown,
+                        }
+                        .push((node, word));
+                    }
+                }
+            }
+            for (node, word) in untouched {
+                if left.started.remove(&node).is_some() {
+                    let failure = UndoFailure::new(node.clone(), "start", word.clone());
+                    recovery.undo_failed.push(failure);
+                }
+                unknown.push((node, word));
+            }
+            recovery.unknown.extend(unknown);
+        }
+    }
+
     /// Waits for the end of an act that a dead run may have submitted.
-    async fn await_act(
+    pub(super) async fn await_act(
         &self,
         log: &RunLog,
         token: &SubmitToken,
-        action: PatchAction,
-        nodes: &[NodeId],
-        operation: Option<OperationId>,
+        act: &LeftAct,
     ) -> ActEnd {
-        let mut end = ActEnd::default();
-        let each = |word: String| nodes.iter().cloned().map(move |node| (node, word.clone()));
-        let operation = match operation {
-            Some(operation) => Some(operation),
-            None => match self.find(log, token, nodes).await {
-                Ok(found) => Some(found),
-                Err(WaitError::Exceeded { last: None, .. }) => None,
+        let operation = match &act.operation {
+            Some(operation) => operation.clone(),
+            None => match self.find(log, token, &act.nodes).await {
+                Ok(found) => found,
+                Err(WaitError::Exceeded { last: None, .. }) => return ActEnd::NotFound(None),
                 Err(WaitError::Poll(error)) if error.kind() == ErrorKind::Unsupported => {
-                    end.problem = Some(error.report());
-                    None
+                    return ActEnd::NotFound(Some(error.report()));
                 }
                 Err(error) => {
-                    let error = error.into_error("core", "recover").report();
-                    end.untouched
-                        .extend(each(format!("{action} could not be looked for: {error}")));
-                    return end;
+                    let error: Error = error.into_error("core", "recover");
+                    return ActEnd::Blind(error.report());
                 }
             },
         };
-        let Some(operation) = operation else {
-            let word = format!("{action} was about to be submitted and was not found");
-            end.unknown.extend(each(word));
-            return end;
-        };
-        for (node, acted) in self.follow(log, &operation, nodes, self.limits.install).await {
-            let word = match acted.problem() {
-                None => format!("{action} succeeded, not verified by a scan"),
-                Some(problem) => format!("{action}: {problem}"),
-            };
-            match (action, acted) {
-                (PatchAction::Install(_), Acted::Unwatched(_)) => &mut end.untouched,
-                _ => &mut end.unknown,
-            }
-            .push((node, word));
-        }
-        end
+        ActEnd::Followed(self.follow(log, &operation, &act.nodes, self.limits.install).await)
     }
 }
 
 /// How an act of a dead run ended.
-#[derive(Default)]
-struct ActEnd {
-    /// Its nodes, and what is known of it there.
-    unknown: Vec<(NodeId, String)>,
-    /// Nodes on which it may be going on, for it could not even be asked after: they are left as they
-    /// are, and the next recovery asks again.
-    untouched: Vec<(NodeId, String)>,
-    problem: Option<String>,
+pub(super) enum ActEnd {
+    /// As its provider told, for each node.
+    Followed(Vec<(NodeId, Acted)>),
+    /// It was about to be submitted, and the provider knows of none, or cannot tell, for this reason.
+    NotFound(Option<String>),
+    /// It may be going on, for it could not even be asked after: its nodes are left as they are, and
+    /// the next recovery asks again.
+    Blind(String),
+}
+
+pub(super) fn not_found(action: PatchAction) -> String {
+    format!("{action} was about to be submitted and was not found")
 }

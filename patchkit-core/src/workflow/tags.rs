@@ -203,11 +203,14 @@ impl Runner {
             change: None,
             error: None,
         };
-        let Some(log) = log.filter(|_| !wanted.is_empty() && !self.cancel.is_cancelled()) else {
+        let Some(log) = log.filter(|_| !wanted.is_empty()) else {
             return finding;
         };
         // A lease that is lost refuses the intent.
-        let _ = log.keep().await;
+        self.hold(log).await;
+        if self.is_cancelled(log) {
+            return finding;
+        }
         let planned = TagChange::between(finding.node.clone(), &finding.tags, &wanted);
         let intent = Change::Tags(planned);
         if let Err(error) = log.append(&[Event::ChangeIntent { change: intent.clone() }]).await {

@@ -29,7 +29,9 @@ impl Runner {
         label: &str,
         installed: Vec<Installed>,
     ) -> Vec<(NodeId, NodeOutcome)> {
-        let ids: Vec<NodeId> = installed.iter().map(|at| at.node.clone()).collect();
+        // Those that were scanned before the run was resumed may be off again.
+        let ids = installed.iter().map(|at| &at.node).filter(|at| !going.scanned.contains_key(at));
+        let ids: Vec<NodeId> = ids.cloned().collect();
         let reachable = self.limits.reachable;
         let lost = self.wait_nodes(going.log, &ids, reachable, Patience::ToTheEnd, is_online).await;
         let back: Vec<NodeId> = ids.into_iter().filter(|node| !lost.contains_key(node)).collect();
@@ -41,7 +43,9 @@ impl Runner {
         let label = format!("{label}-rescan");
         let limit = self.limits.scan;
         let patience = Patience::ToTheEnd;
-        let scanned = self.act(going.log, &label, PatchAction::Scan, &back, limit, patience).await;
+        let mut scanned =
+            self.act(going.log, &label, PatchAction::Scan, &back, limit, patience).await;
+        scanned.append(&mut going.scanned);
         // By the provider's clock where it tells: ours may differ by more than lies between install
         // and scan.
         let began = |(node, acted): (&NodeId, &Acted)| match acted {

@@ -5,8 +5,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures::stream::BoxStream;
 use patchkit_core::{
     AccessChange, AccessGrant, Capabilities, Event, Fleet, Journal, ManagedNode, NodeAccess,
-    NodeId, NodeLease, NodeSelector, NodeStatus, OperationId, PatchOperation, PatchRequest,
-    PerNode, PowerTarget, Record, Result, RunId, RunLease, SubmitToken, TagChange, Tags,
+    NodeId, NodeLease, NodeSelector, NodeStatus, OperationId, Order, OrderRecord, PatchOperation,
+    PatchRequest, PerNode, PowerTarget, Record, Result, RunHead, RunId, RunLease, SubmitToken,
+    TagChange, Tags,
     memory::{Fault, MemoryCloud, MemoryJournal},
 };
 
@@ -131,6 +132,18 @@ impl Journal for Faulty {
     }
     fn runs(&self) -> BoxStream<'static, Result<RunId>> {
         self.journal.runs()
+    }
+    async fn head(&self, run: &RunId) -> Result<RunHead> {
+        self.journal.head(run).await
+    }
+    async fn order(&self, order: &Order, by: &str, reason: &str) -> Result<()> {
+        self.journal.order(order, by, reason).await
+    }
+    async fn orders(&self, run: &RunId) -> Result<Vec<OrderRecord>> {
+        match (self.hook)("orders", &[]) {
+            Fault::Refuse(error) => Err(error),
+            _ => self.journal.orders(run).await,
+        }
     }
     async fn claim(&self, lease: &RunLease, nodes: &[NodeId]) -> PerNode<NodeLease> {
         let mut claims = self.journal.claim(lease, nodes).await;

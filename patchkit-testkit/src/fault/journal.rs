@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{FutureExt, stream::BoxStream};
-use patchkit_core::{Event, Journal, NodeId, NodeLease, PerNode, Record, Result, RunId, RunLease};
+use patchkit_core::{
+    Event, Journal, NodeId, NodeLease, Order, OrderRecord, PerNode, Record, Result, RunHead, RunId,
+    RunLease,
+};
 
 use super::{Call, Faults, call::Answer};
 
@@ -59,6 +62,21 @@ impl<J: Journal> Journal for FaultyJournal<J> {
 
     fn runs(&self) -> BoxStream<'static, Result<RunId>> {
         self.faults.listing(Call::new("runs"), || self.inner.runs())
+    }
+
+    async fn head(&self, run: &RunId) -> Result<RunHead> {
+        let call = Call::new("head");
+        self.faults.call(call, Answer::Second, || self.inner.head(run)).await
+    }
+
+    async fn order(&self, order: &Order, by: &str, reason: &str) -> Result<()> {
+        let call = Call::new("order");
+        self.faults.call(call, Answer::Second, || self.inner.order(order, by, reason)).await
+    }
+
+    async fn orders(&self, run: &RunId) -> Result<Vec<OrderRecord>> {
+        let call = Call::new("orders");
+        self.faults.call(call, Answer::Second, || self.inner.orders(run)).await
     }
 
     async fn claim(&self, lease: &RunLease, nodes: &[NodeId]) -> PerNode<NodeLease> {

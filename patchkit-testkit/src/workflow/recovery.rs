@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A run that died in the middle of its work, and whose lease is over.
-async fn dying(world: World, label: String) -> Scene {
+pub(super) async fn dying(world: World, label: String) -> Scene {
     let scene = Scene::new(world, label).await;
     let plan = scene.plan().await;
     let faults = scene.faults("worker", FaultPlan::new());

@@ -38,12 +38,7 @@ pub(crate) struct CloudArgs {
     azure: AzureArgs,
     /// Patch: machines are started, updated, and reboot. Without it the plan is printed, and that is
     /// all that is done, except on a simulator: an endpoint of http:// on this machine
-    #[arg(
-        long,
-        requires = "clouds",
-        conflicts_with = "plan_only",
-        help_heading = "Clouds"
-    )]
+    #[arg(long, requires = "clouds", conflicts_with = "plan_only", help_heading = "Clouds")]
     yes: bool,
     /// sim-cloud's control endpoint: time is then that of the simulated world, at its speed. Without
     /// it a simulator is given a sixtieth of the usual time for each step
