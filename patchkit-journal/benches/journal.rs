@@ -47,12 +47,11 @@ fn main() -> Outcome<()> {
         println!("  {:.0} bytes for each node", bytes / 10_000.0);
         read(kind, directory.path())?;
     }
-    let records = block_on(recorded(100_000))?;
-    let half = &records[..records.len() / 2];
+    let half = half_of_ten(&records)?;
     for kind in ["sqlite", "objects in a directory"] {
         let directory = tempfile::tempdir_in(&place)?;
         println!("{kind}, half of a run over 100,000 nodes, {} records", half.len());
-        write(kind, directory.path(), half)?;
+        write(kind, directory.path(), &half)?;
         read(kind, directory.path())?;
         let seconds = block_on(first_call(kind, directory.path()))?;
         println!("  resumed up to its first call to a provider in {seconds:.2} s");
@@ -109,6 +108,47 @@ async fn recorded(nodes: usize) -> Outcome<Vec<Record>> {
     let (run, plan) = (RunId::new("run")?, runner.plan_patch(&options).await?);
     runner.patch(&run, &plan).await?;
     Ok(journal.events(&run).try_collect().await?)
+}
+
+/// Half of a run over ten times the nodes: one plan for all, and five of ten parts carried out.
+fn half_of_ten(records: &[Record]) -> Outcome<Vec<Record>> {
+    let mut plan = None;
+    let mut half = Vec::new();
+    for part in 0..10 {
+        for record in records {
+            let text = serde_json::to_string(record)?.replace("/i-", &format!("/i-{part}-"));
+            let own: Record = serde_json::from_str(&text)?;
+            match own.event {
+                Event::RunStarted { plan: own, .. } => {
+                    add(plan.get_or_insert_with(|| own.clone()), own);
+                }
+                Event::RunFinished => {}
+                _ if part < 5 => half.push(own),
+                _ => {}
+            }
+        }
+    }
+    let mut first = records[0].clone();
+    if let (Event::RunStarted { plan: whole, .. }, Some(plan)) = (&mut first.event, plan) {
+        *whole = plan;
+    }
+    half.insert(0, first);
+    Ok(half)
+}
+
+/// Adds the nodes of a part to those of the whole plan.
+fn add(whole: &mut serde_json::Value, mut part: serde_json::Value) {
+    let mut move_over = |path: &str| {
+        let (Some(whole), Some(part)) = (whole.pointer_mut(path), part.pointer_mut(path)) else {
+            return;
+        };
+        if let (Some(whole), Some(part)) = (whole.as_array_mut(), part.as_array_mut())
+            && whole.first() != part.first()
+        {
+            whole.append(part);
+        }
+    };
+    ["/nodes", "/skipped", "/waves/0/nodes"].into_iter().for_each(&mut move_over);
 }
 
 /// Writes records as a run does: those of one moment at once.

@@ -4,9 +4,9 @@
 //! submits none of it again, and puts back what was started. For that the journal has to outlive
 //! the process, and here are two that do:
 //!
-//! - [`SqliteJournal`](sqlite::SqliteJournal), a file on this machine. One process or several share
+//! - [`SqliteJournal`], a file on this machine. One process or several share
 //!   it. The right one for a worker that comes back on the machine where it died.
-//! - [`ObjectJournal`](object::ObjectJournal), objects in a bucket. Workers on many machines share
+//! - [`ObjectJournal`], objects in a bucket. Workers on many machines share
 //!   runs, and one takes over what another left.
 //!
 //! Both keep every promise of [`Journal`](patchkit_core::Journal), held to them by the suite of
