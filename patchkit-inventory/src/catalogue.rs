@@ -205,7 +205,7 @@ mod tests {
         let text = r#"{"Patches":[{"Name":"curl","Arch":"x86_64","Epoch":0,"Version":"8.5.0",
             "Release":"1.amzn2023","Product":"AmazonLinux2023","Classification":"Bugfix",
             "Severity":"Low","ReleaseDate":1543341600.0,"CVEIds":["CVE-2018-16842"]}]}
-            {"Patches":[{"Name":"bash","Product":"Ubuntu22.04"}],"NextToken":""}"#;
+            {"Patches":[{"Name":"bash","Product":"Ubuntu22.04"}]}"#;
         let read = parse_catalogue(text, None).unwrap();
         let patches: Vec<_> = read.catalogue.patches().collect();
         assert_eq!(patches[0].0, &OperatingSystem::AmazonLinux2023);
