@@ -127,7 +127,7 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Behavior
     /// - A node that this run holds already is no error.
-    /// - Nodes are compared as [`NodeId`] compares them: an ARM id without regard to case and scope.
+    /// - Nodes are compared as their ids are: one of ARM without regard to case and scope.
     /// - A node that another run holds is `Conflict`, also when that run's lease is over: what it
     ///   did to the node is not known until someone recovers it.
     ///

@@ -22,6 +22,7 @@
 //! | `orders`: A run that does not exist has those for all. | [`orders::an_order_reaches_its_run_and_no_other`] |
 //! | An order that this version does not know comes as it was written. | [`orders::an_unknown_order_is_kept`] |
 //! | `claim`: A node that this run holds already is no error. | [`claims::a_node_is_held_by_one_run`] |
+//! | Nodes are compared as their ids are: one of ARM without regard to case and scope. | [`claims::two_spellings_of_a_node_are_one_node`] |
 //! | A node that another run holds is `Conflict`, also when that run's lease is over: what it did to the node is not known until someone recovers it. | [`claims::a_claim_outlives_the_lease`] |
 //! | `unclaim`: Twice is as good as once. | [`claims::giving_back_twice_is_as_good_as_once`] |
 
