@@ -37,11 +37,15 @@ impl Ssm {
         &self,
         chunk: Vec<Result<ManagedNode>>,
     ) -> Vec<Result<(ManagedNode, NodeCompliance)>> {
-        let mut rows = Vec::with_capacity(chunk.len());
         // What was listed before an error comes before it.
         let (nodes, errors): (Vec<_>, Vec<_>) = chunk.into_iter().partition(Result::is_ok);
+        let errors = errors.into_iter().filter_map(Result::err).map(Err);
         let nodes: Vec<ManagedNode> = nodes.into_iter().flatten().collect();
+        if nodes.is_empty() {
+            return errors.collect();
+        }
         let ids: Vec<_> = nodes.iter().map(|node| node.id.clone()).collect();
+        let mut rows = Vec::with_capacity(nodes.len());
         match self.client.patch_states(&ids).await {
             Ok(mut known) => rows.extend(nodes.into_iter().map(|node| {
                 let unknown = || NodeCompliance::unknown(node.id.clone());
@@ -50,7 +54,7 @@ impl Ssm {
             })),
             Err(error) => rows.push(Err(error)),
         }
-        rows.extend(errors.into_iter().filter_map(Result::err).map(Err));
+        rows.extend(errors);
         rows
     }
 }
