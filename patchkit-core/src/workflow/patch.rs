@@ -28,6 +28,9 @@ pub(super) struct Progressing<'a> {
     pub(super) open: BTreeSet<NodeId>,
     pub(super) undo_failed: Vec<UndoFailure>,
     pub(super) failures: usize,
+    /// Nodes that have failed so far: asked for in each round, of which a run may have as many as
+    /// nodes.
+    pub(super) failed: BTreeSet<NodeId>,
     /// Nodes on which an install goes on as far as anyone knows, and why nobody knows more.
     pub(super) unwatched: BTreeMap<NodeId, String>,
     /// Stands before the labels of acts, so that those of a resumed run are told from earlier ones.
@@ -438,9 +441,11 @@ impl Runner {
             notes.append(&mut report.outcome.notes);
             report.outcome = NodeOutcome { outcome: outcome.outcome, notes };
             going.open.remove(&node);
-            if matches!(outcome.outcome, Outcome::Failed | Outcome::Unreachable | Outcome::Unknown)
-            {
+            if is_failure(outcome.outcome) {
                 going.failures += 1;
+                going.failed.insert(node.clone());
+            } else {
+                going.failed.remove(&node);
             }
             let outcome = serde_json::to_value(&report.outcome).unwrap_or_default();
             self.tell(Progress::NodeFinished { report });
@@ -502,6 +507,7 @@ impl<'a> Progressing<'a> {
             open: plan.nodes.iter().map(|node| node.id.clone()).collect(),
             undo_failed: Vec::new(),
             failures: 0,
+            failed: BTreeSet::new(),
             unwatched: BTreeMap::new(),
             prefix: String::new(),
             updated: BTreeSet::new(),
@@ -511,16 +517,11 @@ impl<'a> Progressing<'a> {
 
     /// How many nodes of the run have failed so far.
     pub(super) fn failed(&self) -> usize {
-        self.plan.nodes.iter().filter(|node| self.is_failed(&node.id)).count()
+        self.failed.len()
     }
 
     pub(super) fn is_failed(&self, node: &NodeId) -> bool {
-        self.reports.get(node).is_some_and(|report| {
-            matches!(
-                report.outcome.outcome,
-                Outcome::Failed | Outcome::Unreachable | Outcome::Unknown
-            )
-        })
+        self.failed.contains(node)
     }
 
     pub(super) fn note(&mut self, node: &NodeId, note: String) {
@@ -528,6 +529,11 @@ impl<'a> Progressing<'a> {
             report.outcome.notes.push(note);
         }
     }
+}
+
+/// Whether a node that ended so stays counted in the budgets.
+pub(super) fn is_failure(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Failed | Outcome::Unreachable | Outcome::Unknown)
 }
 
 fn untouched(node: &PlannedNode) -> NodeReport {
