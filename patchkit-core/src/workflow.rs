@@ -5,6 +5,7 @@
 
 mod access;
 mod act;
+mod apply;
 mod evidence;
 mod gate;
 mod hold;
@@ -35,14 +36,21 @@ use std::{
 use self::gate::Gate;
 pub use self::{
     access::{AccessFinding, AccessMode, AccessOutcome, AccessReport},
+    apply::{Applied, ApplyOptions, Approver, Decided},
     listing::{Listing, ScopeFailure},
     outcome::{NodeOutcome, NodeReport, Outcome, RunReport, UndoFailure},
-    plan::{OtherPatchers, PatchOptions, PatchPlan, PlanStep, PlannedNode, SkippedNode},
+    plan::{
+        BaselineVersion, ExpectedPatches, NodeChange, NodeDiff, NodePart, OtherPatchers,
+        PatchListing, PatchOptions, PatchPlan, PlanChange, PlanDiff, PlanEstimate, PlanStep,
+        PlannedNode, SkippedNode, StepTimes,
+    },
     recover::Recovery,
     scan::{ScanOutcome, ScanReport, ScannedNode},
     tags::{RequiredTags, TagFinding, TagMode, TagOutcome, TagRecord, TagReport, TagState},
 };
-use crate::{Clock, ComplianceReport, Error, ErrorKind, Fleet, Journal, NodeId, PollPolicy};
+use crate::{
+    Baseline, Clock, ComplianceReport, Error, ErrorKind, Fleet, Journal, NodeId, PollPolicy, Scope,
+};
 
 /// How many calls are under way at once, where nobody says it.
 const PARALLEL: usize = 8;
@@ -86,6 +94,7 @@ pub struct Runner {
     limits: Limits,
     parallel: usize,
     gate: Arc<Gate>,
+    baselines: Option<Baselines>,
 }
 
 impl Runner {
@@ -108,7 +117,19 @@ impl Runner {
             limits: Limits::default(),
             parallel: PARALLEL,
             gate: Arc::new(Gate::new(PARALLEL)),
+            baselines: None,
         }
+    }
+
+    /// Has plans hold the versions of the baselines, which `keeper` gives for each scope: an estate's
+    /// scopes have baselines of their own.
+    #[must_use]
+    pub fn with_baselines(
+        mut self,
+        keeper: impl Fn(&Scope) -> Option<Arc<dyn Baseline>> + Send + Sync + 'static,
+    ) -> Self {
+        self.baselines = Some(Baselines(Arc::new(keeper)));
+        self
     }
 
     /// Tells `observer` what happens, as it happens.
@@ -162,6 +183,16 @@ impl fmt::Debug for Runner {
             .field("holder", &self.holder)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
+    }
+}
+
+/// Who keeps the baselines of each scope.
+#[derive(Clone)]
+struct Baselines(Arc<dyn Fn(&Scope) -> Option<Arc<dyn Baseline>> + Send + Sync>);
+
+impl Baselines {
+    fn of(&self, scope: &Scope) -> Option<Arc<dyn Baseline>> {
+        (self.0)(scope)
     }
 }
 

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     CompiledBaseline, ComplianceStatus, InstallChoice, NodeId, NodeOperation, NodePatch,
-    OperationId, OperationKind, OperationStatus, PatchAction, PatchCompliance,
-    PatchId, PatchOperation, Presence, RebootPolicy, clock::later, judge_node, patch_state,
+    OperationId, OperationKind, OperationStatus, PatchAction, PatchCompliance, PatchId,
+    PatchOperation, Presence, RebootPolicy, clock::later, judge_node, patch_state,
 };
 
 /// How long an act waits for an agent before it is undeliverable.

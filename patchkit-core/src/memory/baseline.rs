@@ -10,8 +10,8 @@ use super::{
     cloud::{Kept, MemoryCloud, PROVIDER, State},
 };
 use crate::{
-    Approval, Baseline, BaselineId, BaselineOwner, BaselineSelector, Error,
-    ErrorKind, OperatingSystem, Patch, PatchBaseline, Result,
+    Approval, Baseline, BaselineId, BaselineOwner, BaselineSelector, Error, ErrorKind,
+    OperatingSystem, Patch, PatchBaseline, Result,
 };
 
 #[async_trait]

@@ -361,27 +361,43 @@ impl State {
                 || Error::not_found(PROVIDER, operation, format!("the resource group {group}"));
             groups.push((group, self.resource_groups.get(group).ok_or_else(not_found)?.clone()));
         }
-        // A batch of a fleet is asked for by its ids: all others are not looked at.
-        let ids: Vec<NodeId> = match &selector.ids {
-            Some(ids) => ids.iter().filter_map(|id| self.nodes.get(id)).map(own_id).collect(),
-            None => self.nodes.keys().cloned().collect(),
-        };
-        for id in &ids {
+        // A batch of a fleet is asked for by its ids: all others are not looked at. Nor is time spent on
+        // nodes to which nothing can have happened.
+        let busy: Vec<NodeId> = self
+            .asked(selector)
+            .filter(|node| node.is_busy())
+            .map(|node| node.id().clone())
+            .collect();
+        for id in &busy {
             self.settle(id, now);
         }
-        let seen = ids.iter().filter_map(|id| {
-            let mut seen = self.nodes.get(id)?.seen(now, self.system(id, now));
-            let of = groups.iter().filter(|(_, members)| members.contains(id));
+        let seen = self.asked(selector).filter_map(|node| {
+            let mut seen = node.seen(now, self.system_of(node, now));
+            let of = groups.iter().filter(|(_, members)| members.contains(node.id()));
             seen.resource_groups = of.map(|(group, _)| (*group).clone()).collect();
             selector.matches(&seen).then_some(seen)
         });
         Ok(seen.collect())
     }
 
+    /// The nodes that a selector asks for by id, or all.
+    fn asked<'a>(
+        &'a self,
+        selector: &'a NodeSelector,
+    ) -> Box<dyn Iterator<Item = &'a MemoryNode> + 'a> {
+        match &selector.ids {
+            Some(ids) => Box::new(ids.iter().filter_map(|id| self.nodes.get(id))),
+            None => Box::new(self.nodes.values()),
+        }
+    }
+
     pub(super) fn system(&self, id: &NodeId, now: Timestamp) -> System {
-        let Some(node) = self.nodes.get(id) else { return System::Up };
+        self.nodes.get(id).map_or(System::Up, |node| self.system_of(node, now))
+    }
+
+    fn system_of(&self, node: &MemoryNode, now: Timestamp) -> System {
         match node.life.acts.front().and_then(|act| self.acts.get(act)) {
-            Some(act) if node.behavior != Behavior::InstallHangs => act.system(id, now),
+            Some(act) if node.behavior != Behavior::InstallHangs => act.system(node.id(), now),
             _ => System::Up,
         }
     }
@@ -400,10 +416,6 @@ impl State {
         self.counter += 1;
         self.counter
     }
-}
-
-fn own_id(node: &MemoryNode) -> NodeId {
-    node.id().clone()
 }
 
 pub(super) fn unknown_node(operation: &'static str, id: &NodeId) -> Error {

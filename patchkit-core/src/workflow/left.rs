@@ -152,6 +152,7 @@ impl Left {
             }
             Event::NodeFinished { node, outcome } => self.end(node, outcome),
             Event::RunResumed { .. } => self.resumed += 1,
+            Event::PlanApproved { .. } => {}
             // Nothing of it is looked after any more.
             Event::RunAbandoned { .. } => {
                 *self = Self { finished: true, ..Self::default() };

@@ -69,10 +69,24 @@ impl Runner {
     /// [`recover`](Self::recover) puts them back. To stop a run, cancel its
     /// [`CancelToken`](super::CancelToken) instead.
     pub async fn patch(&self, run: &RunId, plan: &PatchPlan) -> Result<RunReport> {
+        self.carry_out(run, plan, &[]).await
+    }
+
+    /// Carries a plan out; `before` is written down before the first act.
+    pub(super) async fn carry_out(
+        &self,
+        run: &RunId,
+        plan: &PatchPlan,
+        before: &[Event],
+    ) -> Result<RunReport> {
         let json = serde_json::to_value(plan).map_err(|error| {
             unexpected("patch", "the plan is not JSON".to_owned()).with_source(error)
         })?;
         let log = RunLog::begin(self, run, &plan.workflow, plan.hash(), json).await?;
+        if let Err(error) = log.append(before).await {
+            log.close(&[]).await;
+            return Err(error);
+        }
         let mut going = Progressing::new(plan, &log);
         for skipped in &plan.skipped {
             if let Some(report) = going.reports.get(&skipped.node.id) {

@@ -80,11 +80,8 @@ struct World {
 impl World {
     fn new(args: &Args, journal: &Path) -> Done<Self> {
         let clock = Simulated::new("2026-11-24T02:00:00Z".parse()?);
-        let cloud = MemoryCloud::builder()
-            .seed(args.seed)
-            .nodes(args.nodes)
-            .clock(clock.clone())
-            .build();
+        let cloud =
+            MemoryCloud::builder().seed(args.seed).nodes(args.nodes).clock(clock.clone()).build();
         let journal = Counted::new(SqliteJournal::open(journal, clock.clone())?);
         Ok(Self { clock, cloud, journal })
     }
