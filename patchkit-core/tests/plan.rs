@@ -144,6 +144,17 @@ fn what_a_scan_finds_anew_is_no_drift_but_a_node_that_need_not_be_patched_is() {
 }
 
 #[test]
+fn that_time_goes_by_is_no_drift() {
+    let world = three();
+    block_on(world.patch(&options()));
+    let plan = plan(&world);
+    assert_eq!(plan.skipped.len(), 3, "{plan}");
+    world.clock.advance(Duration::from_hours(40));
+    let diff = drift(&world, &plan);
+    assert!(diff.is_empty(), "{diff}");
+}
+
+#[test]
 fn a_plan_of_another_hash_is_refused_before_anything_is_asked() {
     let world = three();
     let (plan, before) = (plan(&world), world.cloud.calls().len());

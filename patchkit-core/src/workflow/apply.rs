@@ -180,13 +180,15 @@ impl Runner {
     /// Tells how the fleet differs now from a plan: it is planned anew, with the plan's own options,
     /// and held against it. Reads only.
     ///
+    /// How old a scan may be is judged as it was when the plan was made: that time goes by is no drift.
+    ///
     /// # Errors
     /// `InvalidInput` (the plan is of a workflow that this version does not know), and those of
     /// [`plan_patch`](Self::plan_patch).
     pub async fn drift(&self, plan: &PatchPlan) -> Result<PlanDiff> {
         let now = match plan.workflow.as_str() {
-            "patch" => self.plan_patch(&plan.options).await?,
-            "remediate" => self.plan_remediation(&plan.options).await?,
+            "patch" => self.plan_patch_at(&plan.options, plan.created_at).await?,
+            "remediate" => self.plan_remediation_at(&plan.options, plan.created_at).await?,
             other => {
                 let message = format!("the plan is of a workflow that is not known: {other:?}");
                 return Err(Error::invalid("core", "drift", message));

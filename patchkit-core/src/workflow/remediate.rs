@@ -1,5 +1,7 @@
 //! Remediate: patch only what is known to be not compliant.
 
+use jiff::Timestamp;
+
 use super::{Outcome, PatchOptions, PatchPlan, Runner};
 use crate::{ComplianceStatus, Result};
 
@@ -17,7 +19,15 @@ impl Runner {
     /// # Errors
     /// The first error of a listing that is not about one scope alone; one that is, is in the plan.
     pub async fn plan_remediation(&self, options: &PatchOptions) -> Result<PatchPlan> {
-        self.plan("remediate", options, |_, known, _| match known.status {
+        self.plan_remediation_at(options, self.clock.now()).await
+    }
+
+    pub(super) async fn plan_remediation_at(
+        &self,
+        options: &PatchOptions,
+        now: Timestamp,
+    ) -> Result<PatchPlan> {
+        self.plan("remediate", options, now, |_, known, _| match known.status {
             ComplianceStatus::NonCompliant => None,
             ComplianceStatus::Compliant => {
                 Some((Outcome::AlreadyCompliant, "compliant by its last scan".to_owned()))

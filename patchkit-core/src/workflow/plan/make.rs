@@ -37,7 +37,16 @@ impl Runner {
     /// The first error of a listing that is not about one scope alone: a plan over half a fleet would
     /// look like a whole one.
     pub async fn plan_patch(&self, options: &PatchOptions) -> Result<PatchPlan> {
-        self.plan("patch", options, |options, known, now| {
+        self.plan_patch_at(options, self.clock.now()).await
+    }
+
+    /// Plans as if it were `now`, as far as the age of what is known has a say.
+    pub(in crate::workflow) async fn plan_patch_at(
+        &self,
+        options: &PatchOptions,
+        now: Timestamp,
+    ) -> Result<PatchPlan> {
+        self.plan("patch", options, now, |options, known, now| {
             if known.status != ComplianceStatus::Compliant || !is_fresh(known, options.fresh, now) {
                 return None;
             }
@@ -51,9 +60,9 @@ impl Runner {
         &self,
         workflow: &str,
         options: &PatchOptions,
+        now: Timestamp,
         leave: impl Fn(&PatchOptions, &NodeCompliance, Timestamp) -> Option<(Outcome, String)>,
     ) -> Result<PatchPlan> {
-        let now = self.clock.now();
         let (mut found, mut unlisted) = self.list(&options.selector).await?;
         unlisted.extend(self.learn_groups(&mut found, options).await?);
         let (known, unread) = self.known(found.iter().map(|node| node.id.clone())).await?;
