@@ -35,6 +35,7 @@
 //! # Features
 //! - `csv`: [tag checks](workflow::TagReport) as CSV.
 //! - `tokio`: `SystemClock`, the machine's clock on tokio's timer.
+//! - `metrics`: runs are counted through the facade of that name, as [`observe`] tells.
 //! - `mock`: mockall mocks of the four traits, in `mock`.
 
 mod access;
@@ -54,6 +55,7 @@ pub mod memory;
 #[cfg(feature = "mock")]
 pub mod mock;
 mod node;
+pub mod observe;
 mod operation;
 mod operator;
 mod page;

@@ -5,9 +5,11 @@ use std::{
     time::Duration,
 };
 
+use tracing::Instrument;
+
 use super::{
-    NodeOutcome, NodeReport, Outcome, PatchPlan, PlanStep, PlannedNode, Progress, RunReport,
-    Runner, UndoFailure,
+    NodeOutcome, NodeReport, Outcome, PatchPlan, PlanStep, PlannedNode, RunReport, Runner,
+    UndoFailure,
     act::Acted,
     listing::problems,
     log::{Lost, RunLog},
@@ -17,6 +19,7 @@ use super::{
 };
 use crate::{
     AssignedWave, ErrorKind, Event, HostLink, NodeId, PatchAction, PowerState, Result, RunId,
+    observe::RunEventKind,
 };
 
 /// What is known of the nodes of a run while it goes on.
@@ -73,14 +76,14 @@ impl Runner {
         let mut going = Progressing::new(plan, &log);
         for skipped in &plan.skipped {
             if let Some(report) = going.reports.get(&skipped.node.id) {
-                self.finished(report);
+                going.log.finished(report);
             }
         }
 
         let claimed = self.claim(&mut going).await;
         let claimed = self.check_links(&mut going, claimed).await;
-        self.waves(&mut going, &claimed, 0).await;
-        self.close(going).await
+        self.waves(&mut going, &claimed, 0).instrument(log.span()).await;
+        self.close(going).instrument(log.span()).await
     }
 
     /// Claims the plan's nodes; those that cannot be claimed are skipped.
@@ -131,8 +134,10 @@ impl Runner {
                 .collect();
             let nodes: Vec<NodeId> = nodes.into_iter().cloned().collect();
             if stop.is_none() {
-                self.tell(Progress::WaveStarted { wave: &wave.name, nodes: nodes.len() });
-                stop = self.wave(going, at, wave, &nodes).await;
+                let (name, count) = (wave.name.clone(), nodes.len());
+                going.log.tell(RunEventKind::WaveStarted { wave: name, nodes: count });
+                let span = going.log.teller().wave(&wave.name, count);
+                stop = self.wave(going, at, wave, &nodes).instrument(span).await;
             }
             if let Some(reason) = &stop {
                 let left = nodes.into_iter().filter(|node| going.open.contains(node));
@@ -247,7 +252,7 @@ impl Runner {
             started.into_iter().partition(|(node, _)| going.unwatched.contains_key(node));
         let mut failed = self.leave_on(going.log, left_on, &going.unwatched).await;
         for node in started.keys() {
-            self.tell(Progress::Step { node, step: PlanStep::RestorePower });
+            going.log.step(node, PlanStep::RestorePower);
         }
         failed.extend(self.restore(going.log, &started).await);
         for failure in &failed {
@@ -299,7 +304,7 @@ impl Runner {
         }
         self.finish(going, ended).await;
         for (node, _) in &off {
-            self.tell(Progress::Step { node, step: PlanStep::Start });
+            going.log.step(node, PlanStep::Start);
         }
         if !off.is_empty() {
             let (now_on, refused) = self.start(going.log, &off).await;
@@ -309,7 +314,7 @@ impl Runner {
             self.finish(going, ended).await;
         }
         for node in &open {
-            self.tell(Progress::Step { node, step: PlanStep::WaitReachable });
+            going.log.step(node, PlanStep::WaitReachable);
         }
         let limit = self.limits.start + self.limits.reachable;
         let lost =
@@ -345,7 +350,7 @@ impl Runner {
             return open;
         }
         for node in &old {
-            self.tell(Progress::Step { node, step: PlanStep::UpdateAgent });
+            going.log.step(node, PlanStep::UpdateAgent);
         }
         let label = format!("{label}-agent");
         let limit = self.limits.update_agent;
@@ -389,7 +394,7 @@ impl Runner {
             return Vec::new();
         }
         for node in &open {
-            self.tell(Progress::Step { node, step: PlanStep::Install });
+            going.log.step(node, PlanStep::Install);
         }
         let action = PatchAction::Install(going.plan.options.reboot);
         let label = format!("{label}-install");
@@ -421,10 +426,6 @@ impl Runner {
         verify
     }
 
-    fn finished(&self, report: &NodeReport) {
-        self.tell(Progress::NodeFinished { report });
-    }
-
     /// Writes the outcomes of nodes down, with the notes that they have already.
     pub(super) async fn finish(
         &self,
@@ -443,7 +444,7 @@ impl Runner {
                 going.failures += 1;
             }
             let outcome = serde_json::to_value(&report.outcome).unwrap_or_default();
-            self.tell(Progress::NodeFinished { report });
+            going.log.finished(report);
             events.push(Event::NodeFinished { node, outcome });
         }
         going.log.note(&events).await;
