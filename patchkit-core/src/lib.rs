@@ -47,14 +47,17 @@ mod estate;
 mod fleet;
 mod forward;
 mod group;
+pub mod history;
 mod id;
 mod journal;
+mod ledger;
 mod link;
 mod machine;
 pub mod memory;
 #[cfg(feature = "mock")]
 pub mod mock;
 mod node;
+pub mod notify;
 pub mod observe;
 mod operation;
 mod operator;
@@ -97,6 +100,7 @@ pub use journal::{
     Change, Event, Journal, NodeLease, Order, OrderRecord, Record, RunHead, RunLease, RunState,
     Standing,
 };
+pub use ledger::{Book, Entry, Ledger};
 pub use link::{
     AmbiguousLink, CandidateLink, HostLink, Link, LinkEvidence, LinkPlan, LinkReport, LinkSurvey,
     LinkedFleet, Links, MachineLink, NODE_ID_TAG, RESOURCE_ID_TAG, StaleLink, VM_ID_TAG,

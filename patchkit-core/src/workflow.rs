@@ -5,6 +5,7 @@
 
 mod access;
 mod act;
+mod announce;
 mod evidence;
 mod gate;
 mod hold;
@@ -17,6 +18,7 @@ mod plan;
 mod power;
 mod recover;
 mod remediate;
+mod remember;
 mod resume;
 mod scan;
 mod scan_first;
@@ -44,6 +46,8 @@ pub use self::{
 };
 use crate::{
     Clock, ComplianceReport, Error, ErrorKind, Fleet, Journal, PollPolicy, RunId,
+    history::History,
+    notify::Outbox,
     observe::{Observer, Teller},
 };
 
@@ -83,6 +87,8 @@ pub struct Runner {
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     observers: Vec<Arc<dyn Observer>>,
+    history: Option<History>,
+    outbox: Option<Arc<Outbox>>,
     cancel: CancelToken,
     holder: String,
     term: Duration,
@@ -105,6 +111,8 @@ impl Runner {
             journal: Arc::new(journal),
             clock: Arc::new(clock),
             observers: Vec::new(),
+            history: None,
+            outbox: None,
             cancel: CancelToken::new(),
             holder: "patchkit".to_owned(),
             term: Duration::from_mins(5),

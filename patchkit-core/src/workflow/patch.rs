@@ -39,6 +39,8 @@ pub(super) struct Progressing<'a> {
     pub(super) updated: BTreeSet<NodeId>,
     /// Scans after installs that ended before the run was resumed.
     pub(super) scanned: BTreeMap<NodeId, Acted>,
+    /// Nodes whose associations were told to be applied again before the run was resumed.
+    pub(super) refreshed: BTreeMap<NodeId, Acted>,
 }
 
 /// Why no further node is begun.
@@ -234,9 +236,10 @@ impl Runner {
     ) {
         let open = self.make_reachable(going, nodes, &mut started).await;
         let open = self.update_agents(going, label, open, &started).await;
+        let (open, mut verdicts) = self.refresh(going, label, open).await;
         self.scan_first(going, label, &open).await;
         let installed = self.install(going, label, open).await;
-        let verdicts = self.verify(going, label, installed).await;
+        verdicts.extend(self.verify(going, label, installed).await);
         self.settle(going, started, verdicts).await;
     }
 
@@ -469,22 +472,28 @@ impl Runner {
                 }
             }
         }
-        log.note(&[Event::RunFinished]).await;
-        // A node that could not be put back stays claimed, until someone recovers the run. Those
-        // whose claim had no clear answer go as well; what another run holds is left alone.
-        let stuck: BTreeSet<&NodeId> = undo_failed.iter().map(|failure| &failure.node).collect();
-        let free = plan.nodes.iter().filter(|node| !stuck.contains(&node.id));
-        let free: Vec<NodeId> = free.flat_map(PlannedNode::ids).cloned().collect();
-        log.close(&free).await;
         undo_failed.sort_by(|a, b| a.node.cmp(&b.node));
-        Ok(RunReport {
+        let mut report = RunReport {
             run: log.run(),
             started_at: log.started_at,
             ended_at: self.clock.now(),
             nodes: reports.into_values().collect(),
             undo_failed,
             problems: problems(&plan.unlisted).chain(log.problems()).collect(),
-        })
+        };
+        // Before the run is over in the journal: a process that dies in between tells it later.
+        self.queue(log, &report).await;
+        log.note(&[Event::RunFinished]).await;
+        // A node that could not be put back stays claimed, until someone recovers the run. Those
+        // whose claim had no clear answer go as well; what another run holds is left alone.
+        let stuck: BTreeSet<&NodeId> =
+            report.undo_failed.iter().map(|failure| &failure.node).collect();
+        let free = plan.nodes.iter().filter(|node| !stuck.contains(&node.id));
+        let free: Vec<NodeId> = free.flat_map(PlannedNode::ids).cloned().collect();
+        log.close(&free).await;
+        self.post(log).await;
+        report.problems = problems(&plan.unlisted).chain(log.problems()).collect();
+        Ok(report)
     }
 }
 
@@ -507,6 +516,7 @@ impl<'a> Progressing<'a> {
             prefix: String::new(),
             updated: BTreeSet::new(),
             scanned: BTreeMap::new(),
+            refreshed: BTreeMap::new(),
         }
     }
 
@@ -547,6 +557,6 @@ pub(super) fn skipped(reason: impl Into<String>) -> NodeOutcome {
     NodeOutcome::new(Outcome::Skipped).because(reason)
 }
 
-fn failed(reason: impl Into<String>) -> NodeOutcome {
+pub(super) fn failed(reason: impl Into<String>) -> NodeOutcome {
     NodeOutcome::new(Outcome::Failed).because(reason)
 }

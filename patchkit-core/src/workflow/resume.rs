@@ -196,6 +196,9 @@ impl Runner {
                         }
                         going.updated.insert(node);
                     }
+                    PatchAction::RefreshAssociations => {
+                        going.refreshed.insert(node, acted);
+                    }
                     // One that was never submitted is made now: it changes nothing.
                     PatchAction::Scan if matches!(acted, Acted::Ended(_)) => {
                         going.scanned.insert(node, acted);

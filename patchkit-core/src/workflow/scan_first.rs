@@ -43,7 +43,9 @@ impl Runner {
                 }
             }
         }
-        for (node, reason) in self.evidence(going.log, scanned).await.late {
+        let found = self.evidence(going.log, scanned).await;
+        self.remember(going.log, found.known.values()).await;
+        for (node, reason) in found.late {
             going.note(&node, format!("before the install: {reason}"));
         }
     }
