@@ -63,7 +63,7 @@ pub struct Notification {
     pub run: Option<RunId>,
     /// One line of at most [`MAX_SUBJECT`](Self::MAX_SUBJECT) characters of ASCII.
     pub subject: String,
-    /// A few lines for people.
+    /// A few lines for people, at most [`MAX_TEXT`](Self::MAX_TEXT) bytes.
     pub text: String,
     /// The whole for programs, at most [`MAX_BODY`](Self::MAX_BODY) bytes of JSON.
     pub body: serde_json::Value,
@@ -74,9 +74,12 @@ impl Notification {
     /// (<https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>).
     pub const MAX_SUBJECT: usize = 99;
 
-    /// A message of SNS is at most 256 KiB and may hold the body several times, once for each
-    /// protocol; chats and e-mail gateways take less than that anyway.
-    pub const MAX_BODY: usize = 24 * 1024;
+    /// Chats and e-mail gateways take little.
+    pub const MAX_TEXT: usize = 8 * 1024;
+
+    /// A message of SNS is at most 256 KiB and may hold the body six times, once for each protocol of
+    /// programs, with its quotes escaped once more.
+    pub const MAX_BODY: usize = 16 * 1024;
 }
 
 /// What kind of thing is told.

@@ -20,6 +20,9 @@ const NAMED: usize = 10;
 const SENTENCE: usize = 200;
 const NOTES: usize = 3;
 
+/// Room for the line that says how many more there are.
+const MORE: usize = 64;
+
 /// The body, for programs.
 #[derive(Serialize)]
 struct Body {
@@ -166,7 +169,12 @@ fn text(subject: &str, body: &Body) -> String {
     }));
     lines.extend(body.problems.iter().take(NAMED).map(|problem| format!("problem: {problem}")));
     let listed = [&body.nodes.len(), &body.undo_failed.len(), &body.problems.len()];
-    let more: usize = listed.into_iter().map(|all| all.saturating_sub(NAMED)).sum();
+    let mut more: usize = listed.into_iter().map(|all| all.saturating_sub(NAMED)).sum();
+    let room = Notification::MAX_TEXT - MORE;
+    while lines.iter().map(|line| line.len() + 1).sum::<usize>() > room && lines.len() > 2 {
+        lines.pop();
+        more += 1;
+    }
     if more + body.omitted > 0 {
         lines.push(format!("and {} more", more + body.omitted));
     }
@@ -252,7 +260,8 @@ mod tests {
         let told = Notification::run_ended(&ended);
         let size = told.body.to_string().len();
         assert!(size <= Notification::MAX_BODY, "{size}");
-        assert!(told.text.len() < 16 * 1024 && told.subject.len() <= Notification::MAX_SUBJECT);
+        assert!(told.text.len() <= Notification::MAX_TEXT, "{}", told.text.len());
+        assert!(told.subject.len() <= Notification::MAX_SUBJECT);
         let listed = |name: &str| told.body[name].as_array().unwrap().len();
         let omitted = usize::try_from(told.body["omitted"].as_u64().unwrap()).unwrap();
         let all = listed("nodes") + listed("undo_failed") + listed("problems") + omitted;
