@@ -1,7 +1,5 @@
 //! What runs write into the history.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
-
 mod common;
 
 use std::collections::BTreeMap;

@@ -49,13 +49,14 @@ fn steps(plan: &PatchPlan, name: &str) -> Vec<PlanStep> {
 
 #[test]
 fn each_node_is_given_what_it_needs_and_no_more() {
+    use PlanStep::{Install, RefreshAssociations, Rescan, WaitReachable};
+
     let (world, plan) = scanned([
         whole("good"),
         node(id("patches")),
         failing(whole("associations")),
         failing(node(id("both"))),
     ]);
-    use PlanStep::{Install, RefreshAssociations, Rescan, WaitReachable};
     let without = |steps: Vec<PlanStep>| -> Vec<PlanStep> {
         steps.into_iter().filter(|step| *step != WaitReachable).collect()
     };

@@ -41,22 +41,20 @@ impl Sla {
     fn state(&self, severity: Option<&Severity>, age: SignedDuration) -> SlaState {
         let is_over = |limit: &Duration| age.unsigned_abs() > *limit && age.is_positive();
         let limit = |severity| self.limits.get(severity).or(self.otherwise.as_ref());
-        match severity {
-            Some(severity) => match limit(severity) {
+        if let Some(severity) = severity {
+            return match limit(severity) {
                 None => SlaState::NoLimit,
                 Some(limit) if is_over(limit) => SlaState::Overdue,
                 Some(_) => SlaState::Within,
-            },
-            // It may be any severity: only what is so for each of them is known.
-            None => {
-                let over = self.limits.values().chain(&self.otherwise).filter(|it| is_over(it));
-                match (over.count(), self.limits.len() + usize::from(self.otherwise.is_some())) {
-                    (_, 0) => SlaState::NoLimit,
-                    (0, _) => SlaState::Within,
-                    (over, all) if over == all && self.otherwise.is_some() => SlaState::Overdue,
-                    _ => SlaState::Unknown,
-                }
-            }
+            };
+        }
+        // It may be any severity: only what is so for each of them is known.
+        let limits = || self.limits.values().chain(&self.otherwise);
+        match limits().filter(|it| is_over(it)).count() {
+            _ if limits().next().is_none() => SlaState::NoLimit,
+            0 => SlaState::Within,
+            over if over == limits().count() && self.otherwise.is_some() => SlaState::Overdue,
+            _ => SlaState::Unknown,
         }
     }
 }

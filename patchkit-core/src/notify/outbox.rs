@@ -6,7 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use futures::{StreamExt, future::join_all, lock::Mutex as Turn};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join_all},
+    lock::Mutex as Turn,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -254,40 +258,42 @@ impl Outbox {
         let mut open: Vec<&Open> =
             state.open.iter().filter(|(id, _)| wanted(id)).map(|(_, open)| open).collect();
         open.sort_by_key(|open| open.queued_at);
-        let each = self.notifiers.iter().map(async |(name, notifier)| {
-            let mut posted = Posted::default();
-            // One after the other, so that each receiver gets them in order.
-            for open in open.iter().filter(|open| open.to.contains_key(name)) {
-                let id = open.notification.id.clone();
-                let error = notifier.deliver(&open.notification).await.err();
-                let error = error.map(|error| error.report());
-                #[cfg(feature = "metrics")]
-                metrics::counter!(
-                    "patchkit_notifications_total",
-                    "notifier" => name.clone(),
-                    "end" => if error.is_none() { "delivered" } else { "failed" }
-                )
-                .increment(1);
-                let to = name.clone();
-                let letter = match &error {
-                    None => Letter::Delivered { id: id.clone(), to: to.clone() },
-                    Some(error) => {
-                        Letter::Failed { id: id.clone(), to: to.clone(), error: error.clone() }
-                    }
-                };
-                if let Err(unwritten) = self.enter(&[letter]).await {
-                    posted.problems.push(unwritten.report());
-                }
-                posted.deliveries.push(Delivery { id, to, error });
-            }
-            posted
-        });
+        let each = self.notifiers.iter();
+        let each: Vec<BoxFuture<'_, Posted>> = each
+            .map(|(name, notifier)| self.deliver_to(name, &**notifier, &open).boxed())
+            .collect();
         let mut all = Posted { deliveries: Vec::new(), problems: state.unread.clone() };
         for posted in join_all(each).await {
             all.deliveries.extend(posted.deliveries);
             all.problems.extend(posted.problems);
         }
         all
+    }
+
+    /// Delivers what one receiver does not have, one after the other, so that it gets it in order.
+    async fn deliver_to(&self, name: &str, notifier: &dyn Notifier, open: &[&Open]) -> Posted {
+        let mut posted = Posted::default();
+        for open in open.iter().filter(|open| open.to.contains_key(name)) {
+            let (id, to) = (open.notification.id.clone(), name.to_owned());
+            let error = notifier.deliver(&open.notification).await.err();
+            let error = error.map(|error| error.report());
+            #[cfg(feature = "metrics")]
+            metrics::counter!(
+                "patchkit_notifications_total",
+                "notifier" => to.clone(),
+                "end" => if error.is_none() { "delivered" } else { "failed" }
+            )
+            .increment(1);
+            let letter = match error.clone() {
+                None => Letter::Delivered { id: id.clone(), to: to.clone() },
+                Some(error) => Letter::Failed { id: id.clone(), to: to.clone(), error },
+            };
+            if let Err(unwritten) = self.enter(&[letter]).await {
+                posted.problems.push(unwritten.report());
+            }
+            posted.deliveries.push(Delivery { id, to, error });
+        }
+        posted
     }
 
     async fn enter(&self, letters: &[Letter]) -> Result<()> {

@@ -13,20 +13,20 @@ use crate::{
 impl Runner {
     /// Writes down what was found of nodes. The run goes on without it: a history with a gap is no
     /// reason to leave nodes unpatched, and the gap is named.
-    pub(super) async fn remember<'a>(
-        &self,
-        log: &RunLog,
-        found: impl IntoIterator<Item = &'a NodeCompliance>,
-    ) {
-        let Some(history) = &self.history else { return };
+    pub(super) async fn remember(&self, log: &RunLog, found: Vec<NodeCompliance>) {
+        let Some(history) = self.history.as_ref().filter(|_| !found.is_empty()) else { return };
+        let mut severities = match history.detail() {
+            Detail::Verdicts => BTreeMap::new(),
+            Detail::Severities => self.weigh(log, &found).await,
+        };
         let (now, run) = (self.clock.now(), log.run());
-        let seen = found.into_iter().map(|known| Observation::of(known, now).with_run(run.clone()));
-        let mut seen: Vec<Observation> = seen.collect();
-        if seen.is_empty() {
-            return;
-        }
-        if history.detail() == Detail::Severities {
-            self.weigh(log, &mut seen).await;
+        let mut seen = Vec::with_capacity(found.len());
+        for known in found {
+            let observation = Observation::of(&known, now).with_run(run.clone());
+            seen.push(match severities.remove(&known.node) {
+                Some(lacking) => observation.with_lacking(lacking),
+                None => observation,
+            });
         }
         if let Err(error) = history.record(&seen).await {
             log.problem(format!("the history has a gap: {}", error.report()));
@@ -34,27 +34,34 @@ impl Runner {
     }
 
     /// Finds out how severe it is what nodes lack.
-    async fn weigh(&self, log: &RunLog, seen: &mut [Observation]) {
-        let wrong = seen.iter_mut().filter(|it| it.status == ComplianceStatus::NonCompliant);
-        let weighed = stream::iter(wrong)
-            .map(async |it| {
-                let lacking = self.gate.pass(self.severities(&it.node)).await;
-                (it, lacking)
+    async fn weigh(
+        &self,
+        log: &RunLog,
+        found: &[NodeCompliance],
+    ) -> BTreeMap<NodeId, BTreeMap<Severity, u32>> {
+        let wrong = found.iter().filter(|it| it.status == ComplianceStatus::NonCompliant);
+        let wrong: Vec<NodeId> = wrong.map(|it| it.node.clone()).collect();
+        let weighed: Vec<(NodeId, Result<BTreeMap<Severity, u32>>)> = stream::iter(wrong)
+            .map(|node| async move {
+                let lacking = self.gate.pass(self.severities(&node)).await;
+                (node, lacking)
             })
-            .buffer_unordered(self.parallel);
-        let mut weighed = std::pin::pin!(weighed);
-        while let Some((it, lacking)) = weighed.next().await {
+            .buffer_unordered(self.parallel)
+            .collect()
+            .await;
+        let mut severities = BTreeMap::new();
+        for (node, lacking) in weighed {
             match lacking {
-                Ok(lacking) => it.lacking = Some(lacking),
+                Ok(lacking) => {
+                    severities.insert(node, lacking);
+                }
                 Err(error) => {
                     let report = error.report();
-                    log.problem(format!(
-                        "the history lacks the severities of {}: {report}",
-                        it.node
-                    ));
+                    log.problem(format!("the history lacks the severities of {node}: {report}"));
                 }
             }
         }
+        severities
     }
 
     async fn severities(&self, node: &NodeId) -> Result<BTreeMap<Severity, u32>> {

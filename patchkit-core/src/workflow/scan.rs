@@ -167,7 +167,7 @@ impl Runner {
                 *why = Some(reason);
             }
         }
-        self.remember(&log, known.values()).instrument(log.span()).await;
+        self.remember(&log, known.values().cloned().collect()).instrument(log.span()).await;
         if log.lost() == Lost::No {
             log.note(&[Event::RunFinished]).await;
         }

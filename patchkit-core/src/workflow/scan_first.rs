@@ -44,7 +44,7 @@ impl Runner {
             }
         }
         let found = self.evidence(going.log, scanned).await;
-        self.remember(going.log, found.known.values()).await;
+        self.remember(going.log, found.known.into_values().collect()).await;
         for (node, reason) in found.late {
             going.note(&node, format!("before the install: {reason}"));
         }

@@ -56,7 +56,7 @@ impl Runner {
         };
         let since: BTreeMap<NodeId, Timestamp> = scanned.iter().filter_map(began).collect();
         let mut evidence = self.evidence(going.log, since).await;
-        self.remember(going.log, evidence.known.values()).await;
+        self.remember(going.log, evidence.known.values().cloned().collect()).await;
         let mut verdicts = Vec::with_capacity(installed.len());
         for Installed { node, patches, problem } in installed {
             let unknown = NodeOutcome::new(Outcome::Unknown);
