@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub(super) use self::make::age;
 pub use self::{
     content::{BaselineVersion, ExpectedPatches, PatchListing},
     diff::{NodeChange, NodeDiff, NodePart, PlanChange, PlanDiff},
@@ -163,6 +164,8 @@ pub enum PlanStep {
     WaitReachable,
     /// Its agent is updated.
     UpdateAgent,
+    /// Its associations are applied again.
+    RefreshAssociations,
     /// It is scanned, because its provider installs what the last scan found and that one is too old.
     Scan,
     /// Patches are installed, and it reboots.
@@ -179,6 +182,7 @@ impl fmt::Display for PlanStep {
             Self::Start => "start",
             Self::WaitReachable => "wait reachable",
             Self::UpdateAgent => "update agent",
+            Self::RefreshAssociations => "refresh associations",
             Self::Scan => "scan",
             Self::Install => "install",
             Self::Rescan => "rescan",

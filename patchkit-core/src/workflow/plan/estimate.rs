@@ -17,6 +17,8 @@ pub struct StepTimes {
     pub reachable: Duration,
     /// An agent update.
     pub update_agent: Duration,
+    /// The associations, applied again.
+    pub associations: Duration,
     /// A scan.
     pub scan: Duration,
     /// An install, its reboot included.
@@ -33,6 +35,7 @@ impl Default for StepTimes {
             start: short,
             reachable: short,
             update_agent: short,
+            associations: short,
             scan: short,
             install: Duration::from_mins(20),
             stop: short,
@@ -60,6 +63,7 @@ impl StepTimes {
             PlanStep::Start => self.start,
             PlanStep::WaitReachable => self.reachable,
             PlanStep::UpdateAgent => self.update_agent,
+            PlanStep::RefreshAssociations => self.associations,
             PlanStep::Scan | PlanStep::Rescan => self.scan,
             PlanStep::Install => self.install,
             PlanStep::RestorePower => self.stop,
@@ -113,10 +117,11 @@ impl PatchPlan {
 }
 
 /// The order in which the nodes of a round take their steps.
-const ORDER: [PlanStep; 7] = [
+const ORDER: [PlanStep; 8] = [
     PlanStep::Start,
     PlanStep::WaitReachable,
     PlanStep::UpdateAgent,
+    PlanStep::RefreshAssociations,
     PlanStep::Scan,
     PlanStep::Install,
     PlanStep::Rescan,
@@ -145,8 +150,10 @@ fn estimate_round(
             PlanStep::Start => counted.reads,
             // Started ones are waited for as one, from the order on.
             PlanStep::WaitReachable => counted.reads * looks,
-            PlanStep::UpdateAgent => counted.acts * (1 + looks) + counted.reads,
-            PlanStep::Scan | PlanStep::Rescan => counted.acts * (1 + looks) + counted.reads,
+            PlanStep::UpdateAgent
+            | PlanStep::RefreshAssociations
+            | PlanStep::Scan
+            | PlanStep::Rescan => counted.acts * (1 + looks) + counted.reads,
             PlanStep::Install => counted.acts * (1 + looks),
             PlanStep::RestorePower => counted.reads * (2 + looks),
         };

@@ -235,7 +235,7 @@ fn is_fresh(known: &NodeCompliance, fresh: Duration, now: Timestamp) -> bool {
     known.age(now).is_some_and(|age| age.unsigned_abs() < fresh)
 }
 
-fn age(known: &NodeCompliance, now: Timestamp) -> String {
+pub(in crate::workflow) fn age(known: &NodeCompliance, now: Timestamp) -> String {
     known.age(now).map_or_else(
         || "never".to_owned(),
         |age| format!("{:#}", SignedDuration::from_mins(age.as_mins())),
