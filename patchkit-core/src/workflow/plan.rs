@@ -277,8 +277,8 @@ impl Runner {
     ///
     /// # Guarantees
     /// - Reads only.
-    /// - A node is skipped, with the reason, when it is off and not to be started, gone, hybrid and
-    ///   unreachable, or compliant by a fresh scan.
+    /// - A node is skipped, with the reason, when its provider never patches it, when it is off and not
+    ///   to be started, gone, hybrid and unreachable, or compliant by a fresh scan.
     /// - Resource groups that the nodes to start or the waves are named by are looked up now: the
     ///   plan holds the nodes, not the groups.
     /// - A scope that could not be listed is in [`PatchPlan::unlisted`], and none of its nodes in the
@@ -394,6 +394,9 @@ impl Runner {
 fn cannot(options: &PatchOptions, node: &ManagedNode) -> Option<(Outcome, String)> {
     let starts = options.start.as_ref().is_some_and(|selector| selector.matches(node));
     let skipped = |reason: &str| Some((Outcome::Skipped, reason.to_owned()));
+    if let Some(reason) = &node.unpatchable {
+        return skipped(reason);
+    }
     match node.power {
         PowerState::Terminated => skipped("terminated"),
         PowerState::Stopping | PowerState::Starting => {
