@@ -36,6 +36,7 @@
 //! - `csv`: [tag checks](workflow::TagReport) as CSV.
 //! - `ical`: a [`FreezeCalendar`] out of an iCalendar file.
 //! - `tokio`: `SystemClock`, the machine's clock on tokio's timer.
+//! - `metrics`: runs are counted through the facade of that name, as [`observe`] tells.
 //! - `mock`: mockall mocks of the four traits, in `mock`.
 //! - `tzdb`: the database of time zones compiled in, for machines without one.
 
@@ -49,14 +50,18 @@ mod fleet;
 mod forward;
 mod freeze;
 mod group;
+pub mod history;
 mod id;
 mod journal;
+mod ledger;
 mod link;
 mod machine;
 pub mod memory;
 #[cfg(feature = "mock")]
 pub mod mock;
 mod node;
+pub mod notify;
+pub mod observe;
 mod operation;
 mod operator;
 mod page;
@@ -99,6 +104,7 @@ pub use journal::{
     Change, Event, Journal, NodeLease, Order, OrderRecord, Record, RunHead, RunLease, RunState,
     Standing,
 };
+pub use ledger::{Book, Entry, Ledger};
 pub use link::{
     AmbiguousLink, CandidateLink, HostLink, Link, LinkEvidence, LinkPlan, LinkReport, LinkSurvey,
     LinkedFleet, Links, MachineLink, NODE_ID_TAG, RESOURCE_ID_TAG, StaleLink, VM_ID_TAG,
