@@ -119,7 +119,8 @@ pub use platform::{OperatingSystem, PackageFamily, PlatformKind};
 pub use poll::{PollPolicy, Polled, WaitError, wait_until};
 pub use provider::{Provider, with_compliance};
 pub use rollout::{
-    Amount, AssignedWave, DisruptionBudget, ErrorBudget, Rollout, Wave, WaveMembers,
+    Amount, AssignedWave, Budget, DisruptionBudget, ErrorBudget, NodeKey, Ramp, Rollout,
+    SharedBudget, Wave, WaveMembers,
 };
 pub use schedule::{MaintenanceWindow, RateUnit, Schedule};
 pub use secret::Secret;
