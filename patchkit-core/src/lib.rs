@@ -92,8 +92,8 @@ pub use id::{
     RunId, Scope, SubmitToken,
 };
 pub use journal::{
-    Change, Event, Journal, NodeLease, Order, OrderRecord, Record, RunHead, RunLease, RunState,
-    Standing,
+    Change, Event, HookMark, HookPoint, Journal, NodeLease, Order, OrderRecord, Record, RunHead,
+    RunLease, RunState, Standing,
 };
 pub use link::{
     AmbiguousLink, CandidateLink, HostLink, Link, LinkEvidence, LinkPlan, LinkReport, LinkSurvey,
@@ -125,3 +125,4 @@ pub use rollout::{
 pub use schedule::{MaintenanceWindow, RateUnit, Schedule};
 pub use secret::Secret;
 pub use unmanaged::UnmanagedReason;
+pub use workflow::Health;
