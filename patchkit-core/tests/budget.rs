@@ -1,5 +1,7 @@
 //! Budgets: per group, over the whole run, and shared by the runs of one journal.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod common;
 
 use std::{

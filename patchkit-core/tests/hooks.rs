@@ -1,5 +1,7 @@
 //! Hooks around runs, waves and nodes, and the check of health.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod common;
 
 use std::{
@@ -13,10 +15,12 @@ use std::{
 use common::{World, error, id, node, off, options, outcome, run_id, says, world};
 use futures::{TryStreamExt, executor::block_on, future::poll_fn};
 use patchkit_core::{
-    Amount, Clock, ErrorKind, Event, Health, HookPoint, Journal, NodeId, PowerState, Result,
-    Rollout, RunState, Runs, VirtualClock, Wave, WaveMembers,
-    memory::Behavior,
-    workflow::{HealthCheck, Hook, HookCall, Outcome, Runner, WaveSoFar},
+    Amount, Clock, ErrorKind, Event, Health, HookPoint, Journal, NodeId, PowerState, Record,
+    Result, Rollout, RunState, Runs, VirtualClock, Wave, WaveMembers,
+    memory::MemoryNode,
+    workflow::{
+        CancelToken, HealthCheck, Hook, HookCall, Outcome, Progress, RunReport, Runner, WaveSoFar,
+    },
 };
 
 const TERM: Duration = Duration::from_mins(5);
@@ -99,11 +103,11 @@ fn two_waves() -> Rollout {
         .with_errors(Amount::Percent(100))
 }
 
-fn three(world_of: fn(NodeId) -> patchkit_core::memory::MemoryNode) -> World {
+fn three(world_of: fn(NodeId) -> MemoryNode) -> World {
     world((0..3).map(|at| world_of(id(&format!("i-{at:02}")))))
 }
 
-async fn patch(world: &World, runner: &Runner) -> patchkit_core::workflow::RunReport {
+async fn patch(world: &World, runner: &Runner) -> RunReport {
     let plan = world.runner.plan_patch(&options().with_rollout(two_waves())).await.unwrap();
     runner.patch(&run_id("run"), &plan).await.unwrap()
 }
@@ -150,10 +154,7 @@ fn of_several_hooks_the_first_before_is_the_last_after() {
 fn a_before_that_fails_skips_its_node_and_its_after_is_called() {
     let world = three(node);
     let mut hook = Recorder::new(&world, "drain");
-    hook.answer = |call| match is_at(call, HookPoint::BeforeNode, "i-01") {
-        true => Err(error(ErrorKind::Unexpected)),
-        false => Ok(()),
-    };
+    hook.answer = |call| fail_if(is_at(call, HookPoint::BeforeNode, "i-01"));
     let ended = block_on(patch(&world, &hook.on(&world.runner)));
     assert_eq!(outcome(&ended, &id("i-01")), Outcome::Skipped);
     assert!(says(&ended, &id("i-01"), "hook \"drain\" before_node: "), "{ended:?}");
@@ -215,11 +216,11 @@ fn a_hook_that_does_not_answer_is_a_failure_and_does_not_cost_the_lease() {
 fn the_afters_of_a_cancelled_run_are_called() {
     let world = three(|id| off(id, PowerState::Stopped));
     let hook = Recorder::new(&world, "recorder");
-    let cancel = patchkit_core::workflow::CancelToken::new();
+    let cancel = CancelToken::new();
     let token = cancel.clone();
     let runner = hook.on(&world.runner).with_cancel(cancel);
-    let runner = runner.with_observer(move |progress: &patchkit_core::workflow::Progress<'_>| {
-        if matches!(progress, patchkit_core::workflow::Progress::Step { .. }) {
+    let runner = runner.with_observer(move |progress: &Progress<'_>| {
+        if matches!(progress, Progress::Step { .. }) {
             token.cancel();
         }
     });
@@ -246,7 +247,7 @@ async fn polled(polls: usize, work: impl Future) -> bool {
 
 async fn events(world: &World) -> Vec<Event> {
     let records: Vec<_> = world.journal.events(&run_id("run")).try_collect().await.unwrap();
-    records.into_iter().map(|record: patchkit_core::Record| record.event).collect()
+    records.into_iter().map(|record: Record| record.event).collect()
 }
 
 #[test]
@@ -360,7 +361,7 @@ fn watched() -> Rollout {
     Rollout::new().with_wave(canary.with_bake(Duration::from_hours(1)))
 }
 
-async fn watch(world: &World, runner: &Runner) -> patchkit_core::workflow::RunReport {
+async fn watch(world: &World, runner: &Runner) -> RunReport {
     let plan = world.runner.plan_patch(&options().with_rollout(watched())).await.unwrap();
     runner.patch(&run_id("run"), &plan).await.unwrap()
 }
@@ -457,10 +458,7 @@ fn a_run_that_was_stopped_as_unhealthy_and_died_is_not_gone_on_with() {
 
 #[test]
 fn a_wave_that_was_over_when_its_run_died_is_asked_after_by_the_resumed_run() {
-    let world = three(|id| {
-        let node = node(id.clone());
-        if id.name() == "i-02" { node.with_behavior(Behavior::Healthy) } else { node }
-    });
+    let world = three(node);
     block_on(async {
         let runner = Check::on(&world, |_, _| Ok(Health::Healthy));
         let plan = world.runner.plan_patch(&options().with_rollout(watched())).await.unwrap();
@@ -485,4 +483,27 @@ fn a_wave_that_was_over_when_its_run_died_is_asked_after_by_the_resumed_run() {
         assert_eq!(ended.tally()[&Outcome::Skipped], 2, "{ended}");
     });
     assert_eq!(world.installs().len(), 1);
+}
+
+#[test]
+fn events_of_hooks_and_of_health_read_back_as_they_were_written() {
+    let hook: patchkit_core::HookMark = serde_json::from_value(serde_json::json!({
+        "name": "drain", "point": "before_node", "node": "aws/1/eu-west-1/i-01", "wave": 2,
+    }))
+    .unwrap();
+    let events = [
+        Event::HookIntent { hook: hook.clone() },
+        Event::HookOwed { hook: hook.clone().after() },
+        Event::HookDone { hook: hook.clone() },
+        Event::HookFailed { hook, error: "no\nanswer".to_owned() },
+        Event::WaveJudged { wave: 1, health: Health::Healthy },
+        Event::WaveJudged { wave: 1, health: Health::Unknown("x".to_owned()) },
+    ];
+    for event in events {
+        let json = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+        assert!(!event.to_string().contains('\n'), "{event}");
+    }
+    let unknown = r#"{"event":"hook_done","hook":{"name":"x","point":"before_lunch"}}"#;
+    assert!(matches!(serde_json::from_str(unknown).unwrap(), Event::Other(_)));
 }

@@ -1,5 +1,7 @@
 //! Windows that work must fit into, freezes, the ramp, and what earlier runs took.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod common;
 
 use std::time::Duration;

@@ -39,6 +39,7 @@ impl HookPoint {
     }
 
     /// The moment that ends what this one begins; itself where it is an end.
+    #[must_use]
     pub fn after(self) -> Self {
         match self {
             Self::BeforeRun | Self::AfterRun => Self::AfterRun,

@@ -52,8 +52,8 @@ pub struct Budget {
 ///   more. Runs whose failed nodes hold all slots do not wait for each other for ever.
 /// - The slots of a run that died stay taken until it is resumed, recovered or abandoned: what its
 ///   nodes do is not known.
-/// - A run that is over gives its slots back, but for those of nodes that could not be put back:
-///   these stay taken until the run is recovered.
+/// - A run that is over gives its slots back, but for those of nodes on which an install may be going
+///   on: these stay taken until the run is recovered.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SharedBudget {

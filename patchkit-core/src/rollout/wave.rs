@@ -84,10 +84,6 @@ impl Wave {
 /// Who is in a wave.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a rollout has a handful of waves: a box would only burden who writes one"
-)]
 #[non_exhaustive]
 pub enum WaveMembers {
     /// So many of all the run's nodes, spread evenly over those that are left in the order of their

@@ -19,7 +19,9 @@ pub(super) struct Room<'a> {
 impl<'a> Room<'a> {
     pub(super) fn new(plan: &'a PatchPlan) -> Self {
         let mut sizes: BTreeMap<Counted, usize> = BTreeMap::new();
-        for node in &plan.nodes {
+        // A plan may have as many waves as it has tags.
+        let is_bound = !plan.options.rollout.budgets.is_empty();
+        for node in plan.nodes.iter().filter(|_| is_bound) {
             for counted in counted(plan, node) {
                 *sizes.entry(counted).or_default() += 1;
             }

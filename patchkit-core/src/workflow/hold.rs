@@ -48,7 +48,7 @@ impl Runner {
             match self.thaw(going) {
                 // Something else may keep it from beginning, which the wait would not end.
                 Some(thaw) if self.ends_for_good(going).is_none() => {
-                    self.sleep_until(going, thaw).await
+                    self.sleep_until(going, thaw).await;
                 }
                 _ => return stop,
             }

@@ -34,7 +34,8 @@ impl HookBook {
                 self.owed.insert(hook.clone());
             }
             Event::HookDone { hook } => {
-                if !self.owed.remove(hook) {
+                let was_owed = self.owed.remove(hook);
+                if !was_owed {
                     self.passed.insert(hook.clone());
                 }
             }
@@ -178,7 +179,9 @@ impl Runner {
             let word = format!("not called: {}", error.report());
             return marks.into_iter().map(|mark| (mark, word.clone())).collect();
         }
-        events.iter().for_each(|event| going.hooks.take(event));
+        for event in &events {
+            going.hooks.take(event);
+        }
         if !asks {
             return Vec::new();
         }
@@ -233,7 +236,9 @@ impl Runner {
         };
         let events: Vec<Event> = ends.iter().map(event).collect();
         going.log.note(&events).await;
-        events.iter().for_each(|event| going.hooks.take(event));
+        for event in &events {
+            going.hooks.take(event);
+        }
         ends.into_iter().filter_map(|(mark, error)| Some((mark, error?))).collect()
     }
 }

@@ -369,7 +369,7 @@ impl Runner {
     /// Reads how the nodes ended, and gives run and nodes back.
     pub(super) async fn close(&self, mut going: Progressing<'_>) -> Result<RunReport> {
         self.settle_hooks(&mut going).await;
-        let Progressing { plan, log, mut reports, mut undo_failed, slots, .. } = going;
+        let Progressing { plan, log, mut reports, mut undo_failed, slots, out, .. } = going;
         let ids: Vec<NodeId> = reports.keys().cloned().collect();
         for (node, status) in self.statuses(&ids).await {
             let Some(report) = reports.get_mut(&node) else { continue };
@@ -392,7 +392,9 @@ impl Runner {
         let stuck: BTreeSet<NodeId> = undo_failed.iter().map(|it| it.node.clone()).collect();
         let free = plan.nodes.iter().filter(|node| !stuck.contains(&node.id));
         let mut free: Vec<NodeId> = free.flat_map(PlannedNode::ids).cloned().collect();
-        free.extend(Self::slots_to_give(plan, &slots, &stuck));
+        // Of those that are only on, nothing is out of work.
+        let out = stuck.intersection(&out).cloned().collect();
+        free.extend(Self::slots_to_give(plan, &slots, &out));
         log.close(&free).await;
         undo_failed.sort_by(|a, b| a.node.cmp(&b.node));
         Ok(RunReport {

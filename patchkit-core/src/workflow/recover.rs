@@ -137,8 +137,9 @@ impl Runner {
             }
         }
         if let Some(plan) = plan.as_ref().filter(|_| left.unread == 0 || is_abandoned) {
-            // Those of nodes that stay claimed stay taken.
-            let kept = if is_abandoned { BTreeSet::new() } else { stuck };
+            // An install may be going on on nodes that stay claimed, and of which it is not known.
+            let unknown = recovery.unknown.iter().map(|(node, _)| node.clone());
+            let kept = unknown.filter(|node| !is_abandoned && stuck.contains(node)).collect();
             let held = self.find_slots(&log, plan, &kept).await;
             slots = Self::slots_to_give(plan, &held, &kept);
         }

@@ -274,14 +274,14 @@ impl Progressing<'_> {
         if self.is_begun(from) { Duration::ZERO } else { before.bake.saturating_sub(passed) }
     }
 
-    /// Whether anything was done for the wave at `from`.
-    fn is_begun(&self, from: usize) -> bool {
+    /// Whether anything was done for the wave at `at`.
+    pub(super) fn is_begun(&self, at: usize) -> bool {
         // Nodes that could not be claimed ended before any wave.
         let is_touched = |node: &NodeId| {
             let report = self.reports.get(node).filter(|_| !self.is_open(node));
             report.is_some_and(|report| report.outcome.outcome != Outcome::Skipped)
         };
-        self.plan.waves.get(from).is_some_and(|wave| wave.nodes.iter().any(is_touched))
+        self.plan.waves.get(at).is_some_and(|wave| wave.nodes.iter().any(is_touched))
     }
 
     /// The first wave that has nodes whose part is not over.

@@ -34,9 +34,12 @@ impl Runner {
         picked: Vec<NodeId>,
         full: &mut BTreeSet<Counted>,
     ) -> Result<Vec<NodeId>> {
-        let plan = going.plan;
+        let (plan, shared) = (going.plan, shared(going.plan));
         let mut granted = picked;
-        for at in shared(plan) {
+        if shared.is_empty() {
+            return Ok(granted);
+        }
+        for at in shared {
             let groups = grouped(plan, at, &granted);
             let out = grouped(plan, at, &going.out);
             for (group, nodes) in groups {
@@ -192,6 +195,9 @@ fn needed(plan: &PatchPlan, group: &Counted, nodes: &BTreeSet<NodeId>) -> usize 
 /// The groups of the plan's shared budgets.
 fn all_groups(plan: &PatchPlan) -> BTreeSet<Counted> {
     let shared = shared(plan);
+    if shared.is_empty() {
+        return BTreeSet::new();
+    }
     let groups = plan.nodes.iter().flat_map(|node| counted(plan, node));
     groups.filter(|(at, _)| shared.contains(at)).collect()
 }

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    Progress, Runner,
+    PlannedNode, Progress, Runner,
     budget::{Counted, Room},
     freeze::{Fit, fit},
     patch::{Progressing, skipped},
@@ -49,7 +49,7 @@ impl Runner {
     /// Works through the waves, from the one at `from` on.
     pub(super) async fn waves(&self, going: &mut Progressing<'_>, claimed: &[NodeId], from: usize) {
         let claimed: BTreeSet<&NodeId> = claimed.iter().collect();
-        let mut stop: Stop = None;
+        let mut stop: Stop = going.stopped.clone();
         let waves = &going.plan.waves;
         for (at, wave) in waves.iter().enumerate().skip(from) {
             // A plan comes from outside: a node that it names twice is patched once.
@@ -59,7 +59,7 @@ impl Runner {
                 .filter(|node| claimed.contains(node) && going.open.contains(node))
                 .collect();
             let nodes: Vec<NodeId> = nodes.into_iter().cloned().collect();
-            let is_begun = stop.is_none() && !nodes.is_empty();
+            let was_stopped = stop.is_some();
             if stop.is_none() {
                 self.tell(Progress::WaveStarted { wave: &wave.name, nodes: nodes.len() });
                 stop = self.wave(going, at, wave, &nodes).await;
@@ -71,7 +71,7 @@ impl Runner {
             }
             // Of a run that was resumed an earlier holder may have begun it.
             self.after_all(going, Some(at)).await;
-            if is_begun && going.stopped.is_none() {
+            if !was_stopped && going.stopped.is_none() && going.is_begun(at) {
                 self.judge(going, at).await;
             }
             if stop.is_none() && at + 1 < waves.len() {
@@ -160,7 +160,7 @@ impl Runner {
                 && let Some(id) = queue.left.pop_front()
             {
                 let Some(node) = going.plan.node(&id) else { continue };
-                match self.fits(going, node, now) {
+                match fits(going, node, now) {
                     Fit::Never(reason) => ended.push((id, skipped(reason))),
                     Fit::Later(at) => {
                         thaw = Some(thaw.map_or(at, |earlier: Timestamp| earlier.min(at)));
@@ -238,10 +238,11 @@ impl Runner {
             self.judge_again(going, at).await;
         }
     }
+}
 
-    fn fits(&self, going: &Progressing<'_>, node: &super::PlannedNode, now: Timestamp) -> Fit {
-        let options = &going.plan.options;
-        let Some(times) = &options.times else { return Fit::Now };
-        fit(options.window.as_ref(), options.freezes.as_ref(), now, times.of_node(node))
-    }
+/// When a node may begin, by what nodes of its kind take.
+fn fits(going: &Progressing<'_>, node: &PlannedNode, now: Timestamp) -> Fit {
+    let options = &going.plan.options;
+    let Some(times) = &options.times else { return Fit::Now };
+    fit(options.window.as_ref(), options.freezes.as_ref(), now, times.of_node(node))
 }
