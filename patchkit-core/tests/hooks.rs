@@ -154,7 +154,7 @@ fn of_several_hooks_the_first_before_is_the_last_after() {
 fn a_before_that_fails_skips_its_node_and_its_after_is_called() {
     let world = three(node);
     let mut hook = Recorder::new(&world, "drain");
-    hook.answer = |call| fail_if(is_at(call, HookPoint::BeforeNode, "i-01"));
+    hook.answer = |call| fail_at(call, HookPoint::BeforeNode, "i-01");
     let ended = block_on(patch(&world, &hook.on(&world.runner)));
     assert_eq!(outcome(&ended, &id("i-01")), Outcome::Skipped);
     assert!(says(&ended, &id("i-01"), "hook \"drain\" before_node: "), "{ended:?}");
@@ -166,8 +166,8 @@ fn a_before_that_fails_skips_its_node_and_its_after_is_called() {
 #[test]
 fn a_before_of_a_wave_or_of_the_run_that_fails_stops_the_run() {
     let failing: [(Answer, usize); 2] = [
-        (|call| fail_if(is_at(call, HookPoint::BeforeWave, "rest")), 1),
-        (|call| fail_if(call.point == HookPoint::BeforeRun), 0),
+        (|call| fail_at(call, HookPoint::BeforeWave, "rest"), 1),
+        (|call| fail_at(call, HookPoint::BeforeRun, ""), 0),
     ];
     for (answer, patched) in failing {
         let world = three(node);
@@ -184,15 +184,16 @@ fn a_before_of_a_wave_or_of_the_run_that_fails_stops_the_run() {
     }
 }
 
-fn fail_if(fails: bool) -> Result<()> {
-    if fails { Err(error(ErrorKind::Unexpected)) } else { Ok(()) }
+/// Fails at `point`, for the node or wave of that name.
+fn fail_at(call: &HookCall<'_>, point: HookPoint, name: &str) -> Result<()> {
+    if is_at(call, point, name) { Err(error(ErrorKind::Unexpected)) } else { Ok(()) }
 }
 
 #[test]
 fn an_after_that_fails_is_a_note_and_its_node_stays_counted_as_out_of_work() {
     let world = three(node);
     let mut hook = Recorder::new(&world, "undrain");
-    hook.answer = |call| fail_if(is_at(call, HookPoint::AfterNode, "i-01"));
+    hook.answer = |call| fail_at(call, HookPoint::AfterNode, "i-01");
     let ended = block_on(patch(&world, &hook.on(&world.runner)));
     assert_eq!(outcome(&ended, &id("i-01")), Outcome::Patched);
     assert!(says(&ended, &id("i-01"), "hook \"undrain\" after_node"), "{ended:?}");

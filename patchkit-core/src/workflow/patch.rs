@@ -90,7 +90,8 @@ impl Runner {
         let claimed = self.claim(&mut going).await;
         let claimed = self.check_links(&mut going, claimed).await;
         self.before_all(&mut going, None).await;
-        self.waves(&mut going, &claimed, 0).await;
+        // On the heap: what holds a run must not carry all of its parts.
+        Box::pin(self.waves(&mut going, &claimed, 0)).await;
         self.close(going).await
     }
 

@@ -59,14 +59,15 @@ impl Runner {
         let used = used.union(&going.out).cloned().collect();
         going.slots = self.find_slots(&log, &plan, &used).await;
         let newest_at = left.newest_at.unwrap_or(log.started_at);
-        let claimed = self.interrupted(&mut going, left).await;
+        // On the heap: what holds a run must not carry all of its parts.
+        let claimed = Box::pin(self.interrupted(&mut going, left)).await;
         let claimed = self.check_links(&mut going, claimed).await;
         self.after_ended_nodes(&mut going).await;
         self.free_slots(&mut going).await;
         self.before_all(&mut going, None).await;
         let from = going.first_open_wave();
-        self.between(&mut going, from, newest_at).await;
-        self.waves(&mut going, &claimed, from).await;
+        Box::pin(self.between(&mut going, from, newest_at)).await;
+        Box::pin(self.waves(&mut going, &claimed, from)).await;
         self.close(going).await
     }
 
