@@ -62,9 +62,7 @@ async fn patch(args: &Args) -> Result<Exit, Box<dyn std::error::Error>> {
     if let Some(program) = &args.exec {
         let points = [HookPoint::BeforeNode, HookPoint::AfterNode];
         let hook = ShellHook::new("exec", points, program);
-        runner = runner.with_hook(
-            args.arguments.iter().fold(hook, |hook, argument| hook.with_argument(argument)),
-        );
+        runner = runner.with_hook(args.arguments.iter().fold(hook, ShellHook::with_argument));
     }
     #[cfg(feature = "http")]
     if let Some(address) = &args.post {

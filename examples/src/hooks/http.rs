@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeSet, fmt};
 
 use async_trait::async_trait;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, Uri,
     body::Bytes,
@@ -115,8 +115,13 @@ impl Hook for HttpHook {
         if status.is_success() {
             return Ok(());
         }
-        let said = Limited::new(answer.into_body(), SAID).collect().await;
-        let said = said.map(|said| said.to_bytes()).unwrap_or_default();
+        let (mut body, mut said) = (answer.into_body(), Vec::new());
+        while said.len() < SAID
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            said.extend(frame.into_data().unwrap_or_default());
+        }
+        said.truncate(SAID);
         let said = String::from_utf8_lossy(&said).trim().to_owned();
         Err(Self::failed(format!("the answer was {status}: {said}")))
     }

@@ -54,9 +54,9 @@ impl ShellHook {
         self
     }
 
-    fn failed(&self, kind: ErrorKind, message: String) -> Error {
+    fn failed(&self, message: &str) -> Error {
         let program = self.program.to_string_lossy();
-        Error::new(kind, "hook", "call", format!("{program:?} {message}"))
+        Error::new(ErrorKind::Unexpected, "hook", "call", format!("{program:?} {message}"))
     }
 
     async fn end(&self, mut child: Child, json: Vec<u8>) -> std::io::Result<(ExitStatus, String)> {
@@ -92,9 +92,8 @@ impl Hook for ShellHook {
     }
 
     async fn call(&self, call: &HookCall<'_>) -> Result<()> {
-        let json = serde_json::to_vec(call).map_err(|error| {
-            self.failed(ErrorKind::Unexpected, "was not told".to_owned()).with_source(error)
-        })?;
+        let json = serde_json::to_vec(call)
+            .map_err(|error| self.failed("was not told").with_source(error))?;
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
@@ -103,15 +102,13 @@ impl Hook for ShellHook {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let not_run = |error| {
-            self.failed(ErrorKind::Unexpected, "could not be run".to_owned()).with_source(error)
-        };
+        let not_run = |error| self.failed("could not be run").with_source(error);
         let child = command.spawn().map_err(not_run)?;
         let (status, said) = self.end(child, json).await.map_err(not_run)?;
         if status.success() {
             return Ok(());
         }
-        Err(self.failed(ErrorKind::Unexpected, format!("ended with {status}: {said}")))
+        Err(self.failed(&format!("ended with {status}: {said}")))
     }
 }
 
