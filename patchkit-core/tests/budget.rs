@@ -18,7 +18,8 @@ use patchkit_core::{
     Amount, Budget, ErrorKind, Journal, NodeId, NodeKey, NodeSelector, PowerState, Rollout, Wave,
     WaveMembers,
     memory::{Behavior, MemoryNode},
-    workflow::{Outcome, PatchOptions, PlanStep, Progress, Runner},
+    observe::{RunEvent, RunEventKind},
+    workflow::{Outcome, PatchOptions, PlanStep, Runner},
 };
 
 const TERM: Duration = Duration::from_mins(5);
@@ -123,15 +124,17 @@ struct Count(Arc<Mutex<(std::collections::BTreeSet<NodeId>, usize)>>);
 impl Count {
     fn watch(&self, runner: Runner) -> Runner {
         let count = Arc::clone(&self.0);
-        runner.with_observer(move |progress: &Progress<'_>| {
+        runner.with_observer(move |event: &RunEvent| {
             let mut count = count.lock().unwrap();
-            match progress {
-                Progress::Step { node, step: PlanStep::Start | PlanStep::Install } => {
-                    count.0.insert((*node).clone());
+            match &event.kind {
+                RunEventKind::NodeStep { node, step: PlanStep::Start | PlanStep::Install } => {
+                    count.0.insert(node.clone());
                     count.1 = count.1.max(count.0.len());
                 }
                 // One that failed is out of work still.
-                Progress::NodeFinished { report } if report.outcome.outcome != Outcome::Failed => {
+                RunEventKind::NodeFinished { report }
+                    if report.outcome.outcome != Outcome::Failed =>
+                {
                     count.0.remove(&report.node);
                 }
                 _ => {}

@@ -18,9 +18,8 @@ use patchkit_core::{
     Amount, Clock, ErrorKind, Event, Health, HookPoint, Journal, NodeId, PowerState, Record,
     Result, Rollout, RunState, Runs, VirtualClock, Wave, WaveMembers,
     memory::MemoryNode,
-    workflow::{
-        CancelToken, HealthCheck, Hook, HookCall, Outcome, Progress, RunReport, Runner, WaveSoFar,
-    },
+    observe::{RunEvent, RunEventKind},
+    workflow::{CancelToken, HealthCheck, Hook, HookCall, Outcome, RunReport, Runner, WaveSoFar},
 };
 
 const TERM: Duration = Duration::from_mins(5);
@@ -220,8 +219,8 @@ fn the_afters_of_a_cancelled_run_are_called() {
     let cancel = CancelToken::new();
     let token = cancel.clone();
     let runner = hook.on(&world.runner).with_cancel(cancel);
-    let runner = runner.with_observer(move |progress: &Progress<'_>| {
-        if matches!(progress, Progress::Step { .. }) {
+    let runner = runner.with_observer(move |event: &RunEvent| {
+        if matches!(event.kind, RunEventKind::NodeStep { .. }) {
             token.cancel();
         }
     });

@@ -139,6 +139,8 @@ pub enum PlanStep {
     WaitReachable,
     /// Its agent is updated.
     UpdateAgent,
+    /// Its associations are applied again.
+    RefreshAssociations,
     /// It is scanned, because its provider installs what the last scan found and that one is too old.
     Scan,
     /// Patches are installed, and it reboots.
@@ -155,6 +157,7 @@ impl fmt::Display for PlanStep {
             Self::Start => "start",
             Self::WaitReachable => "wait reachable",
             Self::UpdateAgent => "update agent",
+            Self::RefreshAssociations => "refresh associations",
             Self::Scan => "scan",
             Self::Install => "install",
             Self::Rescan => "rescan",
@@ -484,7 +487,7 @@ pub(super) fn is_fresh(known: &NodeCompliance, fresh: Duration, now: Timestamp) 
     known.age(now).is_some_and(|age| age.unsigned_abs() < fresh)
 }
 
-fn age(known: &NodeCompliance, now: Timestamp) -> String {
+pub(super) fn age(known: &NodeCompliance, now: Timestamp) -> String {
     known.age(now).map_or_else(
         || "never".to_owned(),
         |age| format!("{:#}", SignedDuration::from_mins(age.as_mins())),

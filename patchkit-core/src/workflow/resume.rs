@@ -7,6 +7,7 @@ use std::{
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use super::{
     NodeOutcome, Outcome, PatchPlan, RunReport, Runner, UndoFailure,
@@ -51,6 +52,7 @@ impl Runner {
                 return Err(error);
             }
         };
+        log.teller().name(&plan.workflow);
         log.started_at = left.began_at.unwrap_or(log.started_at);
         let mut going = Progressing::new(&plan, &log);
         going.prefix = format!("x{}", left.resumed + 1);
@@ -60,15 +62,15 @@ impl Runner {
         going.slots = self.find_slots(&log, &plan, &used).await;
         let newest_at = left.newest_at.unwrap_or(log.started_at);
         // On the heap: what holds a run must not carry all of its parts.
-        let claimed = Box::pin(self.interrupted(&mut going, left)).await;
+        let claimed = Box::pin(self.interrupted(&mut going, left)).instrument(log.span()).await;
         let claimed = self.check_links(&mut going, claimed).await;
         self.after_ended_nodes(&mut going).await;
         self.free_slots(&mut going).await;
         self.before_all(&mut going, None).await;
         let from = going.first_open_wave();
-        Box::pin(self.between(&mut going, from, newest_at)).await;
-        Box::pin(self.waves(&mut going, &claimed, from)).await;
-        self.close(going).await
+        Box::pin(self.between(&mut going, from, newest_at)).instrument(log.span()).await;
+        Box::pin(self.waves(&mut going, &claimed, from)).instrument(log.span()).await;
+        self.close(going).instrument(log.span()).await
     }
 
     /// Ends what the dead holder left undone of the waves before the one at `from`.
@@ -214,6 +216,9 @@ impl Runner {
                             going.note(&node, format!("agent not updated: {problem}"));
                         }
                         going.updated.insert(node);
+                    }
+                    PatchAction::RefreshAssociations => {
+                        going.refreshed.insert(node, acted);
                     }
                     // One that was never submitted is made now: it changes nothing.
                     PatchAction::Scan if matches!(acted, Acted::Ended(_)) => {

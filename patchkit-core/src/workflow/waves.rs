@@ -6,16 +6,17 @@ use std::{
 };
 
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use super::{
-    PlannedNode, Progress, Runner,
+    PlannedNode, Runner,
     budget::{Counted, Room},
     freeze::{Fit, fit},
     patch::{Progressing, skipped},
     power::Started,
     slots::shared_budget,
 };
-use crate::{AssignedWave, NodeId, clock::later};
+use crate::{AssignedWave, NodeId, clock::later, observe::RunEventKind};
 
 /// Why no further node is begun.
 pub(super) type Stop = Option<String>;
@@ -61,8 +62,10 @@ impl Runner {
             let nodes: Vec<NodeId> = nodes.into_iter().cloned().collect();
             let was_stopped = stop.is_some();
             if stop.is_none() {
-                self.tell(Progress::WaveStarted { wave: &wave.name, nodes: nodes.len() });
-                stop = self.wave(going, at, wave, &nodes).await;
+                let (name, count) = (wave.name.clone(), nodes.len());
+                going.log.tell(RunEventKind::WaveStarted { wave: name, nodes: count });
+                let span = going.log.teller().wave(&wave.name, count);
+                stop = self.wave(going, at, wave, &nodes).instrument(span).await;
             }
             if let Some(reason) = &stop {
                 let left = nodes.into_iter().filter(|node| going.open.contains(node));

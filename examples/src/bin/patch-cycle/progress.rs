@@ -6,7 +6,7 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use patchkit_core::workflow::{Observer, Progress};
+use patchkit_core::observe::{Observer, RunEvent, RunEventKind};
 use patchkit_examples::{printable, tell};
 
 /// The bars of one process; clones share them.
@@ -64,19 +64,21 @@ impl Bars {
 
     pub(crate) fn observer(&self) -> impl Observer + use<> {
         let bars = self.clone();
-        move |progress: &Progress<'_>| bars.take(progress)
+        move |event: &RunEvent| bars.take(&event.kind)
     }
 
-    fn take(&self, progress: &Progress<'_>) {
+    fn take(&self, event: &RunEventKind) {
         let bar = self.0.bar.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match progress {
-            Progress::WaveStarted { wave, nodes } => self.phase(&format!("wave {wave}"), *nodes),
-            Progress::Step { node, step } => {
+        match event {
+            RunEventKind::WaveStarted { wave, nodes } => {
+                self.phase(&format!("wave {wave}"), *nodes);
+            }
+            RunEventKind::NodeStep { node, step } => {
                 if let Some(bar) = bar {
                     bar.set_message(format!("{step} {}", printable(node.name())));
                 }
             }
-            Progress::NodeFinished { report } => {
+            RunEventKind::NodeFinished { report } => {
                 if let Some(bar) = bar {
                     // Nodes that no wave reached end too, without a bar of their own.
                     if Some(bar.position()) < bar.length() {
@@ -89,7 +91,7 @@ impl Bars {
                     self.say(&format!("  {} {outcome}{dash}{}", report.node, printable(&notes)));
                 }
             }
-            Progress::Checked { nodes } => {
+            RunEventKind::Checked { nodes } => {
                 if let Some(bar) = bar {
                     bar.inc(*nodes as u64);
                 }
