@@ -47,7 +47,7 @@ use std::{
 use self::gate::Gate;
 pub use self::{
     access::{AccessFinding, AccessMode, AccessOutcome, AccessReport},
-    freeze::{Freezes, FrozenSpan, WhileFrozen},
+    freeze::{Freezes, WhileFrozen},
     health::{Health, HealthCheck, WaveSoFar},
     hooks::{Hook, HookCall, HookWave},
     listing::{Listing, ScopeFailure},

@@ -10,8 +10,8 @@ use common::{World, id, node, off, options, outcome, run_id, says, world};
 use futures::executor::block_on;
 use jiff::Timestamp;
 use patchkit_core::{
-    Amount, MaintenanceWindow, PowerState, PowerTarget, Ramp, Rollout,
-    workflow::{Freezes, FrozenSpan, NodeTimes, Outcome, PatchOptions, TakenTimes, WhileFrozen},
+    Amount, Freeze, FreezeCalendar, MaintenanceWindow, PowerState, PowerTarget, Ramp, Rollout,
+    workflow::{Freezes, NodeTimes, Outcome, PatchOptions, TakenTimes, WhileFrozen},
 };
 
 fn at(text: &str) -> Timestamp {
@@ -90,7 +90,7 @@ fn options_with(taken: &TakenTimes, window: MaintenanceWindow) -> PatchOptions {
 }
 
 fn frozen(from: &str, until: &str) -> Freezes {
-    Freezes::new([FrozenSpan::new("sale\u{1b}[2J", at(from), at(until))])
+    Freezes::new(FreezeCalendar::new([Freeze::new("sale\u{1b}[2J", at(from), at(until))]))
 }
 
 #[test]

@@ -5,26 +5,28 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{MaintenanceWindow, clock::later, operator::Plain};
+use crate::{Freeze, FreezeCalendar, MaintenanceWindow, clock::later, operator::Plain};
 
 /// When a run begins nothing, and what it does then.
 ///
 /// # Behavior
 /// - What is under way goes on; nodes that were started and not yet given their install are put back.
 /// - Where the plan has estimates, nothing begins that would not be over before the next freeze.
+/// - Nothing is begun at a time that the calendar does not [know](FreezeCalendar::knows): it may be
+///   frozen.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Freezes {
-    /// The frozen times, in any order; they may overlap.
-    pub spans: Vec<FrozenSpan>,
+    /// The frozen times.
+    pub calendar: FreezeCalendar,
     /// What the run does when one comes.
     pub during: WhileFrozen,
 }
 
 impl Freezes {
-    /// Ends runs in these times.
-    pub fn new(spans: impl IntoIterator<Item = FrozenSpan>) -> Self {
-        Self { spans: spans.into_iter().collect(), during: WhileFrozen::default() }
+    /// Ends runs in the freezes of a calendar.
+    pub fn new(calendar: FreezeCalendar) -> Self {
+        Self { calendar, during: WhileFrozen::default() }
     }
 
     /// Sets what the run does when one comes.
@@ -34,53 +36,33 @@ impl Freezes {
         self
     }
 
-    /// The freeze at `now`; of several the one that lasts longest.
-    pub fn freeze_at(&self, now: Timestamp) -> Option<&FrozenSpan> {
-        let now = |span: &&FrozenSpan| span.from <= now && now < span.until;
-        self.spans.iter().filter(now).max_by_key(|span| span.until)
+    /// Why nothing is begun at `now`.
+    pub(super) fn standstill(&self, now: Timestamp) -> Option<String> {
+        let frozen = self.calendar.freeze_at(now).map(|it| Frozen(it).to_string());
+        let unknown = || format!("the freeze calendar tells nothing of {now}");
+        frozen.or_else(|| (!self.calendar.knows(now)).then(unknown))
+    }
+
+    /// When something may be begun again, where nothing may at `now`.
+    pub(super) fn thaw(&self, now: Timestamp) -> Option<Timestamp> {
+        self.calendar.freeze_at(now)?;
+        self.calendar.next_thaw(now)
     }
 
     /// The first freeze that begins after `now` and before `until`.
-    pub(super) fn next_before(&self, now: Timestamp, until: Timestamp) -> Option<&FrozenSpan> {
-        let comes = |span: &&FrozenSpan| now < span.from && span.from < until && !span.is_empty();
-        self.spans.iter().filter(comes).min_by_key(|span| span.from)
-    }
-
-    /// The freezes in which some of `window` lies.
-    pub fn clashes(&self, window: &MaintenanceWindow) -> Vec<&FrozenSpan> {
-        let lies = |span: &&FrozenSpan| {
-            span.from < window.closes() && window.opens < span.until && !span.is_empty()
-        };
-        self.spans.iter().filter(lies).collect()
+    fn next_before(&self, now: Timestamp, until: Timestamp) -> Option<&Freeze> {
+        let comes = |it: &&Freeze| now < it.starts && it.starts < until && it.starts < it.ends;
+        self.calendar.freezes.iter().find(comes)
     }
 }
 
-/// A time in which nothing new is begun.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct FrozenSpan {
-    /// Why: the name of the event in its calendar. Untrusted: escape before showing.
-    pub name: String,
-    /// From when.
-    pub from: Timestamp,
-    /// Until when; then work may begin again.
-    pub until: Timestamp,
-}
+/// A freeze as runs tell of it: its name is somebody's text.
+pub(super) struct Frozen<'a>(pub(super) &'a Freeze);
 
-impl FrozenSpan {
-    /// A freeze from `from` until `until`.
-    pub fn new(name: impl Into<String>, from: Timestamp, until: Timestamp) -> Self {
-        Self { name: name.into(), from, until }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.until <= self.from
-    }
-}
-
-impl fmt::Display for FrozenSpan {
+impl fmt::Display for Frozen<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "freeze {} to {}: {}", self.from, self.until, Plain(&self.name))
+        let Freeze { name, starts, ends, .. } = self.0;
+        write!(f, "freeze {starts} to {ends}: {}", Plain(name))
     }
 }
 
@@ -128,9 +110,13 @@ pub(super) fn fit(
     let Some(freezes) = freezes else { return Fit::Now };
     match freezes.next_before(now, over) {
         None => Fit::Now,
-        Some(span) if freezes.during == WhileFrozen::Wait => Fit::Later(span.until),
-        Some(span) => Fit::Never(format!(
-            "it takes {minutes} min as estimated, and would not be over before the {span}"
+        Some(freeze) if freezes.during == WhileFrozen::Wait => match freezes.thaw(freeze.starts) {
+            Some(thaw) => Fit::Later(thaw),
+            None => Fit::Never(format!("it is not known when the {} is over", Frozen(freeze))),
+        },
+        Some(freeze) => Fit::Never(format!(
+            "it takes {minutes} min as estimated, and would not be over before the {}",
+            Frozen(freeze)
         )),
     }
 }
@@ -144,34 +130,30 @@ mod tests {
     }
 
     fn freezes() -> Freezes {
-        Freezes::new([
-            FrozenSpan::new("sale", at("10T00:00"), at("12T00:00")),
-            FrozenSpan::new("audit", at("11T00:00"), at("13T00:00")),
-            FrozenSpan::new("none", at("01T00:00"), at("01T00:00")),
-        ])
+        Freezes::new(FreezeCalendar::new([
+            Freeze::new("sale", at("10T00:00"), at("12T00:00")),
+            Freeze::new("audit", at("11T00:00"), at("13T00:00")),
+            Freeze::new("none", at("01T00:00"), at("01T00:00")),
+        ]))
     }
 
     #[test]
-    fn of_freezes_that_overlap_the_one_that_lasts_longest_counts() {
+    fn what_is_frozen_thaws_after_the_last_freeze_that_touches_it() {
         let freezes = freezes();
-        assert_eq!(freezes.freeze_at(at("11T12:00")).unwrap().name, "audit");
-        assert_eq!(freezes.freeze_at(at("10T12:00")).unwrap().name, "sale");
-        assert_eq!(freezes.freeze_at(at("13T00:00")), None);
-        assert_eq!(freezes.freeze_at(at("01T00:00")), None);
+        assert!(freezes.standstill(at("11T12:00")).unwrap().contains("audit"));
+        assert_eq!(freezes.thaw(at("10T12:00")), Some(at("13T00:00")));
+        assert_eq!(freezes.standstill(at("13T00:00")), None);
+        assert_eq!(freezes.thaw(at("13T00:00")), None);
+        assert_eq!(freezes.standstill(at("01T00:00")), None);
     }
 
     #[test]
-    fn a_window_clashes_with_the_freezes_that_it_touches() {
-        let hours = Duration::from_hours(4);
-        let window = |opens| MaintenanceWindow::new(at(opens), hours);
-        let names = |opens| {
-            let freezes = freezes();
-            let clashes = freezes.clashes(&window(opens));
-            clashes.iter().map(|span| span.name.clone()).collect::<Vec<_>>()
-        };
-        assert_eq!(names("11T22:00"), ["sale", "audit"]);
-        assert_eq!(names("09T20:00"), Vec::<String>::new());
-        assert_eq!(names("13T00:00"), Vec::<String>::new());
+    fn nothing_is_begun_of_which_the_calendar_tells_nothing() {
+        let mut freezes = freezes();
+        freezes.calendar.known_until = Some(at("12T12:00"));
+        let why = freezes.standstill(at("14T00:00")).unwrap();
+        assert!(why.contains("tells nothing"), "{why}");
+        assert_eq!(freezes.thaw(at("10T12:00")), None);
     }
 
     #[test]
@@ -185,6 +167,6 @@ mod tests {
         assert_eq!(fit(None, Some(&ends), at("09T23:00"), hour), Fit::Now);
         assert!(matches!(fit(None, Some(&ends), at("09T23:01"), hour), Fit::Never(_)));
         let waits = freezes().with_during(WhileFrozen::Wait);
-        assert_eq!(fit(None, Some(&waits), at("09T23:01"), hour), Fit::Later(at("12T00:00")));
+        assert_eq!(fit(None, Some(&waits), at("09T23:01"), hour), Fit::Later(at("13T00:00")));
     }
 }

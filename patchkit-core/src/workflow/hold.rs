@@ -69,7 +69,7 @@ impl Runner {
             (!window.admits(now))
                 .then(|| format!("the maintenance window does not admit work at {now}"))
         };
-        let frozen = || Some(options.freezes.as_ref()?.freeze_at(now)?.to_string());
+        let frozen = || options.freezes.as_ref()?.standstill(now);
         self.ends_for_good(going).or_else(shut).or_else(frozen)
     }
 
@@ -89,7 +89,7 @@ impl Runner {
     fn thaw(&self, going: &Progressing<'_>) -> Option<Timestamp> {
         let (options, now) = (&going.plan.options, self.clock.now());
         let freezes = options.freezes.as_ref().filter(|it| it.during == WhileFrozen::Wait)?;
-        let thaw = freezes.freeze_at(now)?.until;
+        let thaw = freezes.thaw(now)?;
         let admits = |at| options.window.as_ref().is_none_or(|window| window.admits(at));
         (admits(now) && admits(thaw)).then_some(thaw)
     }

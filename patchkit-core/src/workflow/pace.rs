@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{PatchPlan, WhileFrozen};
+use super::{PatchPlan, WhileFrozen, freeze::Frozen};
+use crate::operator::Plain;
 
 /// The lines of a plan about what holds it back; none where nothing does.
 pub(super) struct Pace<'a>(pub(super) &'a PatchPlan);
@@ -29,12 +30,18 @@ impl fmt::Display for Pace<'_> {
             WhileFrozen::Wait => "the run waits then",
         };
         let clashes = match &options.window {
-            Some(window) => freezes.clashes(window),
-            None => freezes.spans.iter().filter(|it| it.until > self.0.created_at).collect(),
+            Some(window) => freezes.calendar.clashes(window).collect::<Vec<_>>(),
+            None => {
+                let all = freezes.calendar.freezes.iter();
+                all.filter(|it| it.ends > self.0.created_at).collect()
+            }
         };
         let word = if options.window.is_some() { "CLASH   " } else { "freeze  " };
-        for span in clashes {
-            writeln!(f, "  {word}  {span}; {then}")?;
+        for freeze in clashes {
+            writeln!(f, "  {word}  {}; {then}", Frozen(freeze))?;
+        }
+        for problem in &freezes.calendar.problems {
+            writeln!(f, "  UNREAD    of the freeze calendar: {}", Plain(problem))?;
         }
         Ok(())
     }
