@@ -376,6 +376,9 @@ impl PartialOrd for NodeId {
 
 impl Ord for NodeId {
     fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
         self.key().cmp(&other.key())
     }
 }

@@ -233,6 +233,15 @@ pub enum Event {
         /// The plan.
         plan: serde_json::Value,
     },
+    /// Someone agreed to the plan, before anything was done.
+    PlanApproved {
+        /// The plan's hash.
+        plan_hash: String,
+        /// Who.
+        by: String,
+        /// What is to be remembered of it.
+        note: String,
+    },
     /// A node's state is about to be changed.
     ChangeIntent {
         /// The change.

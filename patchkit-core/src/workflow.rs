@@ -6,6 +6,7 @@
 mod access;
 mod act;
 mod announce;
+mod apply;
 mod budget;
 mod evidence;
 mod freeze;
@@ -47,19 +48,24 @@ use std::{
 use self::gate::Gate;
 pub use self::{
     access::{AccessFinding, AccessMode, AccessOutcome, AccessReport},
+    apply::{Applied, ApplyOptions, Approver, Decided},
     freeze::{Freezes, WhileFrozen},
     health::{Health, HealthCheck, WaveSoFar},
     hooks::{Hook, HookCall, HookWave},
     listing::{Listing, ScopeFailure},
     outcome::{NodeOutcome, NodeReport, Outcome, RunReport, UndoFailure},
-    plan::{OtherPatchers, PatchOptions, PatchPlan, PlanStep, PlannedNode, SkippedNode},
+    plan::{
+        BaselineVersion, ExpectedPatches, NodeChange, NodeDiff, NodePart, OtherPatchers,
+        PatchListing, PatchOptions, PatchPlan, PlanChange, PlanDiff, PlanEstimate, PlanStep,
+        PlannedNode, SkippedNode, StepTimes,
+    },
     recover::Recovery,
     scan::{ScanOutcome, ScanReport, ScannedNode},
     tags::{RequiredTags, TagFinding, TagMode, TagOutcome, TagRecord, TagReport, TagState},
     timing::{KnownTime, NodeTimes, TakenTimes},
 };
 use crate::{
-    Clock, ComplianceReport, Error, ErrorKind, Fleet, Journal, PollPolicy, RunId,
+    Baseline, Clock, ComplianceReport, Error, ErrorKind, Fleet, Journal, PollPolicy, RunId, Scope,
     history::History,
     notify::Outbox,
     observe::{Observer, Teller},
@@ -111,6 +117,7 @@ pub struct Runner {
     limits: Limits,
     parallel: usize,
     gate: Arc<Gate>,
+    baselines: Option<Baselines>,
 }
 
 impl Runner {
@@ -137,7 +144,19 @@ impl Runner {
             limits: Limits::default(),
             parallel: PARALLEL,
             gate: Arc::new(Gate::new(PARALLEL)),
+            baselines: None,
         }
+    }
+
+    /// Has plans hold the versions of the baselines, which `keeper` gives for each scope: an estate's
+    /// scopes have baselines of their own.
+    #[must_use]
+    pub fn with_baselines(
+        mut self,
+        keeper: impl Fn(&Scope) -> Option<Arc<dyn Baseline>> + Send + Sync + 'static,
+    ) -> Self {
+        self.baselines = Some(Baselines(Arc::new(keeper)));
+        self
     }
 
     /// Tells `observer` too what happens, as it happens.
@@ -192,6 +211,16 @@ impl fmt::Debug for Runner {
             .field("holder", &self.holder)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
+    }
+}
+
+/// Who keeps the baselines of each scope.
+#[derive(Clone)]
+struct Baselines(Arc<dyn Fn(&Scope) -> Option<Arc<dyn Baseline>> + Send + Sync>);
+
+impl Baselines {
+    fn of(&self, scope: &Scope) -> Option<Arc<dyn Baseline>> {
+        (self.0)(scope)
     }
 }
 

@@ -3,7 +3,7 @@
 use patchkit_core::{
     AccessGrant, NodeSelector, RunId, VirtualClock,
     memory::{MemoryCloud, MemoryJournal},
-    workflow::{AccessMode, PatchOptions, RequiredTags, Runner, TagMode},
+    workflow::{AccessMode, ApplyOptions, PatchOptions, RequiredTags, Runner, TagMode},
 };
 
 fn send<T: Send>(_: &T) {}
@@ -30,4 +30,6 @@ fn every_workflow_can_be_spawned() {
     ));
     let plan = futures::executor::block_on(runner.plan_patch(&options)).unwrap();
     send(&runner.patch(&run, &plan));
+    send(&runner.drift(&plan));
+    send(&runner.apply(&run, &plan, &ApplyOptions::new(plan.hash())));
 }

@@ -23,6 +23,11 @@ impl fmt::Display for Event {
                 }
                 Ok(())
             }
+            Self::PlanApproved { plan_hash, by, note } => {
+                let short: String = plan_hash.chars().take(12).collect();
+                write!(f, "plan {} was approved by {}", Plain(&short), Plain(by))?;
+                if note.is_empty() { Ok(()) } else { write!(f, ": {}", Plain(note)) }
+            }
             Self::ChangeIntent { change } => write!(f, "about to {change}"),
             Self::ChangeDone { change } => write!(f, "accepted: {change}"),
             Self::ChangeRefused { change, error } => {

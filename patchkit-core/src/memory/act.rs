@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     CompiledBaseline, ComplianceStatus, InstallChoice, NodeId, NodeOperation, NodePatch,
-    OperationId, OperationKind, OperationStatus, PatchAction, PatchBaseline, PatchCompliance,
-    PatchId, PatchOperation, Presence, RebootPolicy, clock::later, judge_node, patch_state,
+    OperationId, OperationKind, OperationStatus, PatchAction, PatchCompliance, PatchId,
+    PatchOperation, Presence, RebootPolicy, clock::later, judge_node, patch_state,
 };
 
 /// How long an act waits for an agent before it is undeliverable.
@@ -162,7 +162,7 @@ impl MemoryNode {
         &mut self,
         action: PatchAction,
         at: Timestamp,
-        baseline: Option<&PatchBaseline>,
+        baseline: Option<&CompiledBaseline>,
         act: &mut NodeAct,
     ) {
         let done = OperationStatus::Succeeded;
@@ -183,10 +183,9 @@ impl MemoryNode {
                     act.end(at, OperationStatus::Failed, Some(detail));
                     return;
                 };
-                let compiled = CompiledBaseline::new(baseline);
                 if let PatchAction::Install(reboot) = action {
-                    let failed = self.install(&compiled, at, reboot, act);
-                    self.look(&compiled, OperationKind::Install, at);
+                    let failed = self.install(baseline, at, reboot, act);
+                    self.look(baseline, OperationKind::Install, at);
                     match failed {
                         Some(patch) => {
                             let detail = format!("patch {patch} could not be installed");
@@ -195,7 +194,7 @@ impl MemoryNode {
                         None => act.end(at, done, None),
                     }
                 } else {
-                    self.look(&compiled, OperationKind::Scan, at);
+                    self.look(baseline, OperationKind::Scan, at);
                     act.end(at, done, None);
                 }
             }

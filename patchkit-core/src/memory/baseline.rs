@@ -10,8 +10,8 @@ use super::{
     cloud::{Kept, MemoryCloud, PROVIDER, State},
 };
 use crate::{
-    Approval, Baseline, BaselineId, BaselineOwner, BaselineSelector, CompiledBaseline, Error,
-    ErrorKind, OperatingSystem, Patch, PatchBaseline, Result,
+    Approval, Baseline, BaselineId, BaselineOwner, BaselineSelector, Error, ErrorKind,
+    OperatingSystem, Patch, PatchBaseline, Result,
 };
 
 #[async_trait]
@@ -50,7 +50,7 @@ impl Baseline for MemoryCloud {
         let id = id.clone();
         self.list("approved_patches", move |state, now| {
             let kept = state.baseline("approved_patches", &id)?;
-            let compiled = CompiledBaseline::new(&kept.baseline);
+            let compiled = &kept.compiled;
             let os = &kept.baseline.operating_system;
             let offered = state.catalogue.iter().filter(|(of, _)| of == os).map(|(_, patch)| patch);
             let here = state
@@ -78,7 +78,7 @@ impl Baseline for MemoryCloud {
             let mut state = self.state();
             let id: BaselineId = format!("pb-{:017x}", state.next_number()).parse()?;
             let baseline = draft.clone().with_id(id.clone());
-            state.baselines.insert(id.clone(), Kept { baseline, owner: BaselineOwner::Custom });
+            state.baselines.insert(id.clone(), Kept::new(baseline, BaselineOwner::Custom));
             id
         };
         fault.answer(id)
@@ -101,7 +101,7 @@ impl Baseline for MemoryCloud {
             }
             baseline.check()?;
             let before = kept.baseline.clone();
-            let kept = Kept { baseline: baseline.clone(), owner: BaselineOwner::Custom };
+            let kept = Kept::new(baseline.clone(), BaselineOwner::Custom);
             state.baselines.insert(id.clone(), kept);
             before
         };

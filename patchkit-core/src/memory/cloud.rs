@@ -63,6 +63,15 @@ pub(super) struct State {
 pub(super) struct Kept {
     pub(super) baseline: PatchBaseline,
     pub(super) owner: crate::BaselineOwner,
+    /// Read once, and not again for each act of each node.
+    pub(super) compiled: Arc<CompiledBaseline>,
+}
+
+impl Kept {
+    pub(super) fn new(baseline: PatchBaseline, owner: crate::BaselineOwner) -> Self {
+        let compiled = Arc::new(CompiledBaseline::new(&baseline));
+        Self { baseline, owner, compiled }
+    }
 }
 
 impl MemoryCloud {
@@ -85,7 +94,7 @@ impl MemoryCloud {
         if let Some(at) = node.scanned
             && let Some(baseline) = state.baseline_of(&node)
         {
-            node.look(&CompiledBaseline::new(&baseline), OperationKind::Scan, at);
+            node.look(&baseline, OperationKind::Scan, at);
         }
         state.nodes.insert(node.id().clone(), node);
     }
@@ -307,7 +316,8 @@ impl State {
     }
 
     fn act_steps(&mut self, id: &NodeId, at: Timestamp, step: Step) {
-        let baseline = self.nodes.get(id).and_then(|node| self.baseline_of(node));
+        let ended = self.nodes.get(id).filter(|_| step == Step::End);
+        let baseline = ended.and_then(|node| self.baseline_of(node));
         let Some(node) = self.nodes.get_mut(id) else { return };
         let Some(act) = node.life.acts.front().cloned().and_then(|act| self.acts.get_mut(&act))
         else {
@@ -321,7 +331,7 @@ impl State {
                 act.started_at = Some(at);
                 return;
             }
-            Step::End => node.finish(action, at, baseline.as_ref(), act),
+            Step::End => node.finish(action, at, baseline.as_deref(), act),
             Step::TimeOut => {
                 act.end(at, OperationStatus::TimedOut, Some("execution timed out".to_owned()));
             }
@@ -332,13 +342,6 @@ impl State {
         }
         node.life.free_from = at;
         node.life.acts.pop_front();
-    }
-
-    pub(super) fn settle_all(&mut self, now: Timestamp) {
-        let ids: Vec<NodeId> = self.nodes.keys().cloned().collect();
-        for id in &ids {
-            self.settle(id, now);
-        }
     }
 
     /// The nodes that a selector takes, as they are at `now`.
@@ -358,32 +361,55 @@ impl State {
                 || Error::not_found(PROVIDER, operation, format!("the resource group {group}"));
             groups.push((group, self.resource_groups.get(group).ok_or_else(not_found)?.clone()));
         }
-        self.settle_all(now);
-        let seen = self.nodes.iter().map(|(id, node)| {
-            let mut seen = node.seen(now, self.system(id, now));
-            let of = groups.iter().filter(|(_, members)| members.contains(id));
+        // A batch of a fleet is asked for by its ids: all others are not looked at. Nor is time spent on
+        // nodes to which nothing can have happened.
+        let busy: Vec<NodeId> = self
+            .asked(selector)
+            .filter(|node| node.is_busy())
+            .map(|node| node.id().clone())
+            .collect();
+        for id in &busy {
+            self.settle(id, now);
+        }
+        let seen = self.asked(selector).filter_map(|node| {
+            let mut seen = node.seen(now, self.system_of(node, now));
+            let of = groups.iter().filter(|(_, members)| members.contains(node.id()));
             seen.resource_groups = of.map(|(group, _)| (*group).clone()).collect();
-            seen
+            selector.matches(&seen).then_some(seen)
         });
-        Ok(seen.filter(|node| selector.matches(node)).collect())
+        Ok(seen.collect())
+    }
+
+    /// The nodes that a selector asks for by id, or all.
+    fn asked<'a>(
+        &'a self,
+        selector: &'a NodeSelector,
+    ) -> Box<dyn Iterator<Item = &'a MemoryNode> + 'a> {
+        match &selector.ids {
+            Some(ids) => Box::new(ids.iter().filter_map(|id| self.nodes.get(id))),
+            None => Box::new(self.nodes.values()),
+        }
     }
 
     pub(super) fn system(&self, id: &NodeId, now: Timestamp) -> System {
-        let Some(node) = self.nodes.get(id) else { return System::Up };
+        self.nodes.get(id).map_or(System::Up, |node| self.system_of(node, now))
+    }
+
+    fn system_of(&self, node: &MemoryNode, now: Timestamp) -> System {
         match node.life.acts.front().and_then(|act| self.acts.get(act)) {
-            Some(act) if node.behavior != Behavior::InstallHangs => act.system(id, now),
+            Some(act) if node.behavior != Behavior::InstallHangs => act.system(node.id(), now),
             _ => System::Up,
         }
     }
 
     /// The baseline of a node: its group's for its operating system, else the default.
-    pub(super) fn baseline_of(&self, node: &MemoryNode) -> Option<PatchBaseline> {
+    pub(super) fn baseline_of(&self, node: &MemoryNode) -> Option<Arc<CompiledBaseline>> {
         let os = &node.node.operating_system;
         let group = node.node.patch_group();
         let id = group
             .and_then(|group| self.registrations.get(&(group, os.clone())))
             .or_else(|| self.defaults.get(os))?;
-        self.baselines.get(id).map(|kept| kept.baseline.clone())
+        self.baselines.get(id).map(|kept| Arc::clone(&kept.compiled))
     }
 
     pub(super) fn next_number(&mut self) -> u64 {

@@ -27,6 +27,13 @@ pub(super) enum System {
 }
 
 impl MemoryNode {
+    /// Whether time alone can do something to it: it has acts, its power changes, or it follows a
+    /// machine.
+    pub(super) fn is_busy(&self) -> bool {
+        let life = &self.life;
+        !life.acts.is_empty() || life.change.is_some() || life.machine.is_some()
+    }
+
     /// Whether the agent answers at `now`; `None` when it will not without another event.
     pub(super) fn answers_from(&self) -> Option<Timestamp> {
         let on = match &self.life.machine {

@@ -129,7 +129,7 @@ impl State {
     fn keep(&mut self, baseline: PatchBaseline, owner: BaselineOwner) -> Option<BaselineId> {
         let id: BaselineId = format!("pb-{:017x}", self.next_number()).parse().ok()?;
         let baseline = baseline.with_id(id.clone());
-        self.baselines.insert(id.clone(), Kept { baseline, owner });
+        self.baselines.insert(id.clone(), Kept::new(baseline, owner));
         Some(id)
     }
 

@@ -1,6 +1,6 @@
 //! What the journal says of a run that is not over.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -40,6 +40,9 @@ pub(super) struct Left {
     /// Changes that are no power changes, begun and not known to be done.
     pub(super) open: BTreeMap<NodeId, String>,
     pub(super) acts: BTreeMap<SubmitToken, LeftAct>,
+    /// The acts that each node was in: a run over many nodes has as many ends as nodes, and thousands
+    /// of acts.
+    acts_of: HashMap<NodeId, Vec<SubmitToken>>,
     pub(super) nodes: BTreeSet<NodeId>,
     /// Nodes that could not be put back, or that were not because an act may go on there.
     pub(super) stuck: BTreeSet<NodeId>,
@@ -101,9 +104,12 @@ impl Left {
         self.started.keys().chain(acts).chain(self.hooks.nodes()).cloned().collect()
     }
 
-    fn forget_acts(&mut self, on: impl Fn(&NodeId) -> bool) {
-        for act in self.acts.values_mut() {
-            act.nodes.retain(|node| !on(node));
+    /// Nobody waits any more for what was done to a node.
+    fn forget_acts(&mut self, node: &NodeId) {
+        for token in self.acts_of.remove(node).unwrap_or_default() {
+            if let Some(act) = self.acts.get_mut(&token) {
+                act.nodes.retain(|at| at != node);
+            }
         }
     }
 
@@ -132,7 +138,7 @@ impl Left {
             Event::ChangeRefused { change, .. } | Event::Undone { change } => {
                 self.stuck.remove(change.node());
                 if self.finished {
-                    self.forget_acts(|node| node == change.node());
+                    self.forget_acts(change.node());
                 }
                 if let Change::Start { node, .. } = change {
                     self.started.remove(node);
@@ -144,6 +150,9 @@ impl Left {
             }
             Event::SubmitIntent { token, action, nodes } => {
                 self.nodes.extend(nodes.iter().cloned());
+                for node in nodes {
+                    self.acts_of.entry(node.clone()).or_default().push(token.clone());
+                }
                 let act = LeftAct { action: *action, nodes: nodes.clone(), operation: None };
                 self.acts.insert(token.clone(), act);
             }
@@ -166,15 +175,18 @@ impl Left {
                 self.judged.insert(wave, health.clone());
             }
             Event::RunResumed { .. } => self.resumed += 1,
+            Event::PlanApproved { .. } => {}
             // Nothing of it is looked after any more.
             Event::RunAbandoned { .. } => {
                 *self = Self { finished: true, ..Self::default() };
             }
             Event::RunFinished => {
                 self.finished = true;
-                let ended = std::mem::take(&mut self.ended);
-                let stuck = self.stuck.clone();
-                self.forget_acts(|node| ended.contains(node) && !stuck.contains(node));
+                for node in std::mem::take(&mut self.ended) {
+                    if !self.stuck.contains(&node) {
+                        self.forget_acts(&node);
+                    }
+                }
             }
             Event::Torn { detail } => self.problems.push(format!("a torn write: {detail}")),
             Event::Other(event) => {
@@ -205,7 +217,7 @@ impl Left {
         let outcome = NodeOutcome::deserialize(outcome).ok();
         // A run that dies before its report has told nobody of those.
         if outcome.as_ref().is_none_or(|end| end.outcome != Outcome::Unknown) {
-            self.forget_acts(|at| at == node);
+            self.forget_acts(node);
         }
         let unclear = || NodeOutcome::new(Outcome::Unknown).because("its outcome cannot be read");
         self.outcomes.insert(node.clone(), outcome.unwrap_or_else(unclear));

@@ -39,6 +39,9 @@ pub(super) struct Progressing<'a> {
     pub(super) slots: Slots,
     /// When nodes were started last.
     pub(super) starts: VecDeque<Timestamp>,
+    /// Nodes that have failed so far: asked for in each round, of which a run may have as many as
+    /// nodes.
+    pub(super) failed: BTreeSet<NodeId>,
     /// Nodes on which an install goes on as far as anyone knows, and why nobody knows more.
     pub(super) unwatched: BTreeMap<NodeId, String>,
     /// Stands before the labels of acts, so that those of a resumed run are told from earlier ones.
@@ -79,10 +82,24 @@ impl Runner {
     /// [`recover`](Self::recover) puts them back. To stop a run, cancel its
     /// [`CancelToken`](super::CancelToken) instead.
     pub async fn patch(&self, run: &RunId, plan: &PatchPlan) -> Result<RunReport> {
+        self.carry_out(run, plan, &[]).await
+    }
+
+    /// Carries a plan out; `before` is written down before the first act.
+    pub(super) async fn carry_out(
+        &self,
+        run: &RunId,
+        plan: &PatchPlan,
+        before: &[Event],
+    ) -> Result<RunReport> {
         let json = serde_json::to_value(plan).map_err(|error| {
             unexpected("patch", "the plan is not JSON".to_owned()).with_source(error)
         })?;
         let log = RunLog::begin(self, run, &plan.workflow, plan.hash(), json).await?;
+        if let Err(error) = log.append(before).await {
+            log.close(&[]).await;
+            return Err(error);
+        }
         let mut going = Progressing::new(plan, &log);
         for skipped in &plan.skipped {
             if let Some(report) = going.reports.get(&skipped.node.id) {
@@ -355,10 +372,12 @@ impl Runner {
             notes.append(&mut report.outcome.notes);
             report.outcome = NodeOutcome { outcome: outcome.outcome, notes };
             going.open.remove(&node);
-            if matches!(outcome.outcome, Outcome::Failed | Outcome::Unreachable | Outcome::Unknown)
-            {
+            if is_failure(outcome.outcome) {
                 going.failures += 1;
+                going.failed.insert(node.clone());
                 going.out.insert(node.clone());
+            } else {
+                going.failed.remove(&node);
             }
             let outcome = serde_json::to_value(&report.outcome).unwrap_or_default();
             going.log.finished(report);
@@ -436,6 +455,7 @@ impl<'a> Progressing<'a> {
             hooks: HookBook::default(),
             slots: Slots::default(),
             starts: VecDeque::new(),
+            failed: BTreeSet::new(),
             unwatched: BTreeMap::new(),
             prefix: String::new(),
             updated: BTreeSet::new(),
@@ -445,12 +465,7 @@ impl<'a> Progressing<'a> {
     }
 
     pub(super) fn is_failed(&self, node: &NodeId) -> bool {
-        self.reports.get(node).is_some_and(|report| {
-            matches!(
-                report.outcome.outcome,
-                Outcome::Failed | Outcome::Unreachable | Outcome::Unknown
-            )
-        })
+        self.failed.contains(node)
     }
 
     pub(super) fn note(&mut self, node: &NodeId, note: String) {
@@ -458,6 +473,11 @@ impl<'a> Progressing<'a> {
             report.outcome.notes.push(note);
         }
     }
+}
+
+/// Whether a node that ended so stays counted in the budgets.
+pub(super) fn is_failure(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Failed | Outcome::Unreachable | Outcome::Unknown)
 }
 
 fn untouched(node: &PlannedNode) -> NodeReport {

@@ -1,5 +1,13 @@
 //! What a patch run is going to do, as data that can be printed, saved and held against the fleet.
 
+mod content;
+mod diff;
+mod estimate;
+mod file;
+mod make;
+mod print;
+mod words;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -7,17 +15,21 @@ use std::{
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Freezes, NodeTimes, Outcome, Runner, ScopeFailure, pace::Pace};
+pub(super) use self::make::age;
+pub use self::{
+    content::{BaselineVersion, ExpectedPatches, PatchListing},
+    diff::{NodeChange, NodeDiff, NodePart, PlanChange, PlanDiff},
+    estimate::{PlanEstimate, StepTimes},
+};
+use super::{Freezes, NodeTimes, Outcome, ScopeFailure};
 use crate::{
-    AssignedWave, BaselineId, ComplianceStatus, HostLink, MachineLink, MaintenanceWindow,
-    ManagedNode, NodeCompliance, NodeId, NodeKey, NodeOrigin, NodeSelector, OperatingSystem,
-    PatchGroupName, PowerState, Reachability, RebootPolicy, ResourceGroupName, Result, Rollout,
-    WaveMembers,
-    link::{listed, other_ids},
+    AssignedWave, BaselineId, ComplianceStatus, HostLink, MachineLink, MaintenanceWindow, NodeId,
+    NodeKey, NodeSelector, OperatingSystem, PatchGroupName, PowerState, Reachability, RebootPolicy,
+    Rollout,
 };
 
 /// What to patch, and how.
@@ -47,6 +59,12 @@ pub struct PatchOptions {
     /// When nothing is begun, whatever the window says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freezes: Option<Freezes>,
+    /// Whether the plan names the patches that each node is expected to get.
+    #[serde(default, skip_serializing_if = "PatchListing::is_count")]
+    pub patch_listing: PatchListing,
+    /// How long steps take, for the plan to tell how long the run will.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_times: Option<StepTimes>,
 }
 
 /// What a run does with a machine that another control plane may patch as well: one that its host's
@@ -82,6 +100,8 @@ impl PatchOptions {
             other_patchers: OtherPatchers::default(),
             times: None,
             freezes: None,
+            patch_listing: PatchListing::default(),
+            step_times: None,
         }
     }
 
@@ -117,6 +137,20 @@ impl PatchOptions {
     #[must_use]
     pub fn with_other_patchers(mut self, choice: OtherPatchers) -> Self {
         self.other_patchers = choice;
+        self
+    }
+
+    /// Has the plan name the patches that each node is expected to get: a listing for each node.
+    #[must_use]
+    pub fn with_patch_listing(mut self, listing: PatchListing) -> Self {
+        self.patch_listing = listing;
+        self
+    }
+
+    /// Has the plan tell how long the run will take, and how many calls, from how long steps do.
+    #[must_use]
+    pub fn with_step_times(mut self, times: StepTimes) -> Self {
+        self.step_times = Some(times);
         self
     }
 
@@ -257,6 +291,18 @@ pub struct PatchPlan {
     // Left out where empty: plans have the hashes that they had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlisted: Vec<ScopeFailure>,
+    /// The baselines that the nodes are held against, as they were; only of a runner that
+    /// [has them](super::Runner::with_baselines).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub baselines: Vec<BaselineVersion>,
+    /// The patches that nodes are expected to get, where [that was asked
+    /// for](PatchOptions::patch_listing) and their compliance is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub expected: BTreeMap<NodeId, ExpectedPatches>,
+    /// How long the run will take, and how many calls, where [that was asked
+    /// for](PatchOptions::step_times).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<PlanEstimate>,
 }
 
 impl PatchPlan {
@@ -264,10 +310,7 @@ impl PatchPlan {
     pub fn hash(&self) -> String {
         // Every field is plain data with string keys, which JSON always takes.
         let json = serde_json::to_vec(self).unwrap_or_default();
-        Sha256::digest(json).iter().fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex(&Sha256::digest(json))
     }
 
     /// How many nodes may be out of work at once in a wave of `nodes`.
@@ -284,301 +327,13 @@ impl PatchPlan {
     }
 }
 
-impl Runner {
-    /// Plans to patch what `options` select.
-    ///
-    /// # Guarantees
-    /// - Reads only.
-    /// - A node is skipped, with the reason, when its provider never patches it, when it is off and not
-    ///   to be started, gone, hybrid and unreachable, or compliant by a fresh scan.
-    /// - Resource groups that the nodes to start or the waves are named by are looked up now: the
-    ///   plan holds the nodes, not the groups.
-    /// - A scope that could not be listed is in [`PatchPlan::unlisted`], and none of its nodes in the
-    ///   plan; where its compliance could not be read, its nodes are `Unknown`.
-    ///
-    /// # Assumptions
-    /// - What is known of the nodes' compliance is as old as it says: a plan does not scan.
-    ///
-    /// # Errors
-    /// The first error of a listing that is not about one scope alone: a plan over half a fleet would
-    /// look like a whole one. `InvalidInput`: budgets or a ramp that cannot be kept to.
-    pub async fn plan_patch(&self, options: &PatchOptions) -> Result<PatchPlan> {
-        self.plan("patch", options, |options, known, now| {
-            if known.status != ComplianceStatus::Compliant || !is_fresh(known, options.fresh, now) {
-                return None;
-            }
-            let reason = format!("compliant by a scan {} ago", age(known, now));
-            Some((Outcome::AlreadyCompliant, reason))
-        })
-        .await
-    }
-
-    pub(super) async fn plan(
-        &self,
-        workflow: &str,
-        options: &PatchOptions,
-        leave: impl Fn(&PatchOptions, &NodeCompliance, Timestamp) -> Option<(Outcome, String)>,
-    ) -> Result<PatchPlan> {
-        options.rollout.check()?;
-        let now = self.clock.now();
-        let (mut found, mut unlisted) = self.list(&options.selector).await?;
-        unlisted.extend(self.learn_groups(&mut found, options).await?);
-        let (known, unread) = self.known(found.iter().map(|node| node.id.clone())).await?;
-        unlisted.extend(unread);
-        let (mut nodes, mut skipped, mut chosen) = (Vec::new(), Vec::new(), Vec::new());
-        for node in found {
-            let none = NodeCompliance::unknown(node.id.clone());
-            let compliance = known.get(&node.id).unwrap_or(&none);
-            let mut planned = planned(&node, compliance);
-            planned.keys = options.rollout.keys(&node);
-            if self.scans_first(&node, compliance, options, now) {
-                let install = planned.steps.iter().position(|step| *step == PlanStep::Install);
-                planned.steps.insert(install.unwrap_or_default(), PlanStep::Scan);
-            }
-            let reason = cannot(options, &node)
-                .or_else(|| others_patch(options, &node))
-                .or_else(|| self.cannot_start(&node))
-                .or_else(|| leave(options, compliance, now));
-            if let Some((outcome, reason)) = reason {
-                skipped.push(SkippedNode { node: planned, outcome, reason });
-            } else {
-                nodes.push(planned);
-                chosen.push(node);
-            }
-        }
-        let waves = options.rollout.assign(&chosen);
-        Ok(PatchPlan {
-            workflow: workflow.to_owned(),
-            created_at: now,
-            options: options.clone(),
-            nodes,
-            waves,
-            skipped,
-            unlisted,
-        })
-    }
-
-    /// Learns which nodes are in the resource groups that the choice of nodes to start and the waves
-    /// name: the listing was asked for those of its own selector alone. A scope that cannot tell
-    /// leaves the plan: its nodes would be in the wrong wave, or stay off.
-    async fn learn_groups(
-        &self,
-        found: &mut Vec<ManagedNode>,
-        options: &PatchOptions,
-    ) -> Result<Vec<ScopeFailure>> {
-        let waves = options.rollout.waves.iter().filter_map(|wave| match &wave.members {
-            WaveMembers::Selector(selector) => Some(selector),
-            _ => None,
-        });
-        let named = options.start.iter().chain(waves).filter_map(|it| it.resource_groups.as_ref());
-        let named: BTreeSet<ResourceGroupName> = named.flatten().cloned().collect();
-        if named.is_empty() || found.is_empty() {
-            return Ok(Vec::new());
-        }
-        let asked = NodeSelector::ids(found.iter().map(|node| node.id.clone()));
-        let (members, failures) = self.list(&asked.with_resource_groups(named)).await?;
-        let mut groups: BTreeMap<NodeId, _> =
-            members.into_iter().map(|node| (node.id, node.resource_groups)).collect();
-        found.retain(|node| !failures.iter().any(|it| it.scope.is(node.id.scope())));
-        for node in found {
-            node.resource_groups.extend(groups.remove(&node.id).unwrap_or_default());
-        }
-        Ok(failures)
-    }
-
-    /// Whether a node is scanned before the install, for what is installed is what the scan finds.
-    fn scans_first(
-        &self,
-        node: &ManagedNode,
-        known: &NodeCompliance,
-        options: &PatchOptions,
-        now: Timestamp,
-    ) -> bool {
-        self.fleet.capabilities_for(node.id.scope()).scan_before_install
-            && (known.status == ComplianceStatus::Unknown || !is_fresh(known, options.fresh, now))
-    }
-
-    fn cannot_start(&self, node: &ManagedNode) -> Option<(Outcome, String)> {
-        (node.power.is_off() && !self.fleet.capabilities_for(node.id.scope()).power)
-            .then(|| (Outcome::Skipped, "off, and its provider cannot start it".to_owned()))
-    }
-}
-
-/// Why a node cannot be patched now, whatever its compliance.
-fn cannot(options: &PatchOptions, node: &ManagedNode) -> Option<(Outcome, String)> {
-    let starts = options.start.as_ref().is_some_and(|selector| selector.matches(node));
-    let skipped = |reason: &str| Some((Outcome::Skipped, reason.to_owned()));
-    if let Some(reason) = &node.unpatchable {
-        return skipped(reason);
-    }
-    match node.power {
-        PowerState::Terminated => skipped("terminated"),
-        PowerState::Stopping | PowerState::Starting => {
-            skipped("its power is changing: someone else is at work on it")
-        }
-        PowerState::Stopped | PowerState::Deallocated if !starts => {
-            skipped("off, and not among the nodes to start")
-        }
-        PowerState::Stopped | PowerState::Deallocated | PowerState::Running => None,
-        PowerState::Unknown if node.reachability == Reachability::Online => None,
-        PowerState::Unknown => Some((
-            Outcome::Unreachable,
-            match node.origin {
-                NodeOrigin::Hybrid => {
-                    "its agent does not answer, and its power is not ours".to_owned()
-                }
-                NodeOrigin::Cloud => {
-                    "its power is unknown and its agent does not answer".to_owned()
-                }
-            },
-        )),
-    }
-}
-
-/// Why a node is left to others, which may patch its machine as well.
-fn others_patch(options: &PatchOptions, node: &ManagedNode) -> Option<(Outcome, String)> {
-    if options.other_patchers == OtherPatchers::Allow {
-        return None;
-    }
-    let reason = match node.link.as_ref()? {
-        MachineLink::Unresolved { reason } => {
-            format!("it may be patched as another node too: {reason}")
-        }
-        MachineLink::Host(link) if !link.schedules.is_empty() => {
-            format!("{} patches it too, by {}", link.host, schedules(link))
-        }
-        MachineLink::Host(_) => return None,
-    };
-    Some((Outcome::Skipped, reason))
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn schedules(link: &HostLink) -> String {
     link.schedules.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
-}
-
-fn planned(node: &ManagedNode, known: &NodeCompliance) -> PlannedNode {
-    let mut steps = Vec::with_capacity(6);
-    if node.power.is_off() {
-        steps.extend([PlanStep::Start, PlanStep::WaitReachable, PlanStep::UpdateAgent]);
-    } else if node.reachability != Reachability::Online {
-        steps.push(PlanStep::WaitReachable);
-    }
-    steps.extend([PlanStep::Install, PlanStep::Rescan]);
-    if node.power.is_off() {
-        steps.push(PlanStep::RestorePower);
-    }
-    PlannedNode {
-        id: node.id.clone(),
-        name: node.name.clone(),
-        group: node.patch_group(),
-        operating_system: node.operating_system.clone(),
-        power: node.power,
-        reachability: node.reachability,
-        status: known.status,
-        missing: known.counts.missing.saturating_add(known.counts.failed),
-        baseline: known.baseline.clone(),
-        scanned_at: known.observed_at,
-        steps,
-        link: node.link.clone(),
-        also: other_ids(node),
-        keys: BTreeMap::new(),
-    }
-}
-
-pub(super) fn is_fresh(known: &NodeCompliance, fresh: Duration, now: Timestamp) -> bool {
-    // Clocks differ; a scan that is further in the future than it may be old is no evidence.
-    known.age(now).is_some_and(|age| age.unsigned_abs() < fresh)
-}
-
-pub(super) fn age(known: &NodeCompliance, now: Timestamp) -> String {
-    known.age(now).map_or_else(
-        || "never".to_owned(),
-        |age| format!("{:#}", SignedDuration::from_mins(age.as_mins())),
-    )
-}
-
-/// A link as a plan prints it.
-struct LinkLine<'a>(&'a MachineLink);
-
-impl fmt::Display for LinkLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            MachineLink::Host(link) => {
-                let (name, scope) = (link.host.name(), link.host.scope());
-                write!(f, "= {name} in {scope}, linked by {}", listed(&link.evidence))?;
-                if !link.schedules.is_empty() {
-                    write!(f, "; patched there too, by {}", schedules(link))?;
-                }
-                Ok(())
-            }
-            MachineLink::Unresolved { reason } => {
-                write!(f, "? may be patched as another node too: {reason}")
-            }
-        }
-    }
-}
-
-impl fmt::Display for PatchPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rollout = &self.options.rollout;
-        writeln!(f, "{} plan {}", self.workflow, &self.hash()[..12])?;
-        writeln!(f, "  made      {}", self.created_at)?;
-        writeln!(f, "  nodes     {} ({} skipped)", self.nodes.len(), self.skipped.len())?;
-        for failure in &self.unlisted {
-            writeln!(f, "  {failure}")?;
-        }
-        writeln!(f, "  selector  {}", self.options.selector)?;
-        match &self.options.start {
-            Some(start) => writeln!(f, "  starts    off nodes of: {start}")?,
-            None => writeln!(f, "  starts    nothing")?,
-        }
-        writeln!(f, "  reboot    {}", self.options.reboot)?;
-        writeln!(
-            f,
-            "  budgets   {} of a wave out of work at once, {} failures",
-            rollout.disruption.0, rollout.errors.0
-        )?;
-        if let Some(window) = &self.options.window {
-            writeln!(f, "  window    {} to {}", window.opens, window.closes())?;
-        }
-        write!(f, "{}", Pace(self))?;
-        for (at, wave) in self.waves.iter().enumerate() {
-            write!(f, "wave {} {:?}: {} nodes", at + 1, wave.name, wave.nodes.len())?;
-            write!(f, ", {} at once", self.disruption(wave.nodes.len()))?;
-            if wave.bake > Duration::ZERO {
-                write!(f, ", then {} s of watching", wave.bake.as_secs())?;
-            }
-            writeln!(f)?;
-            let mut scope = None;
-            for id in &wave.nodes {
-                let Some(node) = self.node(id) else { continue };
-                if scope != Some(id.scope()) {
-                    writeln!(f, "  {}", id.scope())?;
-                    scope = Some(id.scope());
-                }
-                let steps: Vec<String> = node.steps.iter().map(ToString::to_string).collect();
-                writeln!(
-                    f,
-                    "    {:20} {:11} {:13} {:>3} missing  {}",
-                    id.name(),
-                    node.power,
-                    node.status,
-                    node.missing,
-                    steps.join(" → ")
-                )?;
-                if let Some(link) = &node.link {
-                    writeln!(f, "      {}", LinkLine(link))?;
-                }
-            }
-        }
-        if !self.skipped.is_empty() {
-            writeln!(f, "skipped:")?;
-        }
-        for skipped in &self.skipped {
-            let id = &skipped.node.id;
-            let place = format!("{} {}", id.scope(), id.name());
-            writeln!(f, "  {place}  {}: {}", skipped.outcome, skipped.reason)?;
-        }
-        Ok(())
-    }
 }

@@ -5,6 +5,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use jiff::Timestamp;
+
 use super::{
     Limits, NodeOutcome, Outcome, PatchOptions, PatchPlan, PlanStep, Runner,
     act::Acted,
@@ -41,9 +43,18 @@ impl Runner {
     /// # Errors
     /// The first error of a listing that is not about one scope alone; one that is, is in the plan.
     pub async fn plan_remediation(&self, options: &PatchOptions) -> Result<PatchPlan> {
+        self.plan_remediation_at(options, self.clock.now()).await
+    }
+
+    /// Plans as if it were `now`, as far as the age of what is known has a say.
+    pub(super) async fn plan_remediation_at(
+        &self,
+        options: &PatchOptions,
+        now: Timestamp,
+    ) -> Result<PatchPlan> {
         let wrong: Mutex<BTreeMap<NodeId, Wrong>> = Mutex::default();
         let mut plan = self
-            .plan("remediate", options, |_, known, now| {
+            .plan("remediate", options, now, |_, known, now| {
                 let can = self.fleet.capabilities_for(known.node.scope()).refresh_associations;
                 let fails = associations(known) == Some(ComplianceStatus::NonCompliant);
                 let it = match (known.status, fails && can) {

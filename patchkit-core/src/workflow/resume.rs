@@ -14,7 +14,7 @@ use super::{
     act::Acted,
     left::{Left, LeftAct, other_ids_of},
     log::{RunLog, allowed},
-    patch::{Progressing, skipped},
+    patch::{Progressing, is_failure, skipped},
     power::Started,
     recover::{ActEnd, not_found},
     verify::Installed,
@@ -242,6 +242,9 @@ impl Progressing<'_> {
             self.open.remove(node);
             let Some(report) = self.reports.get_mut(node) else { continue };
             report.outcome = outcome.clone();
+            if is_failure(outcome.outcome) {
+                self.failed.insert(node.clone());
+            }
             // It was called so on the evidence of a scan.
             if outcome.outcome.is_good() {
                 report.status_after = ComplianceStatus::Compliant;
