@@ -110,13 +110,12 @@ impl PatchWindow {
     /// `Unsupported` for what no schedule says: every fifth month, several days of every second week,
     /// days after a weekday (a [timetable](Self::timetable) can say them), what PatchKit does not know.
     pub fn schedule(&self) -> Result<Schedule> {
-        match self.recurs.to_schedule(self.starts)? {
-            (schedule, 0) => Ok(schedule),
-            (..) => {
-                let message = format!("{}: no schedule has days after a weekday", self.recurs);
-                Err(Error::new(ErrorKind::Unsupported, PROVIDER, OPERATION, message))
-            }
+        let (schedule, offset) = self.recurs.to_schedule(self.starts)?;
+        if offset > 0 {
+            let message = format!("{}: no schedule has days after a weekday", self.recurs);
+            return Err(Error::new(ErrorKind::Unsupported, PROVIDER, OPERATION, message));
         }
+        Ok(schedule)
     }
 
     /// When it opens, to be told in times, made a schedule of AWS, or held against others.

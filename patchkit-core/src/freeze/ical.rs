@@ -66,12 +66,13 @@ impl FreezeCalendar {
         until: Timestamp,
     ) -> Result<Self> {
         if text.len() > MOST_BYTES {
-            return Err(invalid(format!("{} bytes are more than {MOST_BYTES}", text.len())));
+            let message = format!("{} bytes are more than {MOST_BYTES}", text.len());
+            return Err(invalid(&message));
         }
         let mut problems = Vec::new();
         let calendars = read(text, &mut problems);
         if calendars.is_empty() {
-            return Err(invalid("no calendar begins in it".to_owned()));
+            return Err(invalid("no calendar begins in it"));
         }
         let mut freezes = Vec::new();
         for calendar in &calendars {
@@ -85,7 +86,7 @@ impl FreezeCalendar {
     }
 }
 
-fn invalid(message: String) -> Error {
+fn invalid(message: &str) -> Error {
     Error::invalid("core", "from_ical", format!("calendar: {message}"))
 }
 
@@ -98,7 +99,7 @@ fn read(text: &str, problems: &mut Vec<String>) -> Vec<ICalendar> {
             Entry::ICalendar(calendar) => calendars.push(calendar),
             Entry::Eof => break,
             Entry::InvalidLine(line) => {
-                problems.push(format!("a line that is none: {}", shown(&line)))
+                problems.push(format!("a line that is none: {}", shown(&line)));
             }
             Entry::VCard(_) => problems.push("a business card".to_owned()),
             other => problems.push(shown(&format!("{other:?}"))),
@@ -160,7 +161,7 @@ fn expand(
             .filter(|(starts, ends)| *starts < until && from < *ends && stays(starts));
         freezes.extend(times.map(|(starts, ends)| Freeze::new(&*event.name, starts, ends)));
         if freezes.len() > MOST_FREEZES {
-            return Err(invalid(format!("more than {MOST_FREEZES} freezes until {until}")));
+            return Err(invalid(&format!("more than {MOST_FREEZES} freezes until {until}")));
         }
     }
     Ok(freezes)

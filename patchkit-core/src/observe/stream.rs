@@ -174,7 +174,8 @@ impl Drop for EventFeed {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.feeds -= 1;
-        let waker = state.waker.take().filter(|_| state.feeds == 0);
+        // Only the last one ends the stream; the others leave its reader asleep, and its waker there.
+        let waker = if state.feeds == 0 { state.waker.take() } else { None };
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
@@ -211,9 +212,13 @@ mod tests {
         let (feed, mut events) = EventStream::bounded(3);
         assert!(events.next().now_or_never().is_none());
         std::thread::scope(|scope| {
+            let shared = Arc::clone(&events.0);
             let reader = scope.spawn(move || block_on(events.collect::<Vec<_>>()));
+            // Its own waker replaces that of the look above, which wakes nobody.
+            std::thread::sleep(std::time::Duration::from_millis(20));
             let other = feed.clone();
             drop(feed);
+            assert!(shared.state().waker.is_some(), "a feed that goes wakes nobody");
             other.observe(&event(0));
             std::thread::sleep(std::time::Duration::from_millis(20));
             other.observe(&event(1));

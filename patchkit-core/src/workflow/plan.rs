@@ -25,10 +25,11 @@ pub use self::{
     diff::{NodeChange, NodeDiff, NodePart, PlanChange, PlanDiff},
     estimate::{PlanEstimate, StepTimes},
 };
-use super::{Outcome, ScopeFailure};
+use super::{Freezes, NodeTimes, Outcome, ScopeFailure};
 use crate::{
     AssignedWave, BaselineId, ComplianceStatus, HostLink, MachineLink, MaintenanceWindow, NodeId,
-    NodeSelector, OperatingSystem, PatchGroupName, PowerState, Reachability, RebootPolicy, Rollout,
+    NodeKey, NodeSelector, OperatingSystem, PatchGroupName, PowerState, Reachability, RebootPolicy,
+    Rollout,
 };
 
 /// What to patch, and how.
@@ -52,6 +53,12 @@ pub struct PatchOptions {
     // Left out where it is not set: plans have the hashes that they had.
     #[serde(default, skip_serializing_if = "OtherPatchers::is_refuse")]
     pub other_patchers: OtherPatchers,
+    /// How long nodes take: nothing begins that would not be over in time. Not minded by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<NodeTimes>,
+    /// When nothing is begun, whatever the window says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freezes: Option<Freezes>,
     /// Whether the plan names the patches that each node is expected to get.
     #[serde(default, skip_serializing_if = "PatchListing::is_count")]
     pub patch_listing: PatchListing,
@@ -91,6 +98,8 @@ impl PatchOptions {
             window: None,
             fresh: Duration::from_hours(24),
             other_patchers: OtherPatchers::default(),
+            times: None,
+            freezes: None,
             patch_listing: PatchListing::default(),
             step_times: None,
         }
@@ -225,6 +234,9 @@ pub struct PlannedNode {
     /// works on the machine.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub also: BTreeSet<NodeId>,
+    /// What the plan's budgets count it under.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<NodeKey, String>,
 }
 
 impl PlannedNode {

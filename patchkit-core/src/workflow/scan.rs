@@ -33,6 +33,8 @@ pub enum ScanOutcome {
     Off,
     /// Its agent did not answer.
     Unreachable,
+    /// Its provider patches it in no state, and so knows nothing of its patches.
+    Unpatchable,
     /// Another run holds it.
     Busy,
     /// The scan failed, or its end is not known.
@@ -45,6 +47,7 @@ impl fmt::Display for ScanOutcome {
             Self::Scanned => "scanned",
             Self::Off => "off",
             Self::Unreachable => "unreachable",
+            Self::Unpatchable => "unpatchable",
             Self::Busy => "busy",
             Self::Failed => "failed",
         })
@@ -105,6 +108,11 @@ impl Runner {
         let mut outcomes: BTreeMap<NodeId, (ScanOutcome, Option<String>)> = BTreeMap::new();
         let mut able = Vec::new();
         for node in &nodes {
+            if let Some(reason) = &node.unpatchable {
+                let outcome = (ScanOutcome::Unpatchable, Some(reason.clone()));
+                outcomes.insert(node.id.clone(), outcome);
+                continue;
+            }
             let reason = match (node.power, node.reachability) {
                 (PowerState::Running | PowerState::Unknown, Reachability::Online) => {
                     able.push((node.id.clone(), other_ids(node)));

@@ -9,6 +9,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use patchkit_core::observe::{Observer, RunEvent, RunEventKind};
 use patchkit_examples::{printable, tell};
 
+use super::report::short;
+
 /// The bars of one process; clones share them.
 #[derive(Clone)]
 pub(crate) struct Bars(Arc<Shared>);
@@ -88,7 +90,8 @@ impl Bars {
                     let notes = report.outcome.notes.join("; ");
                     let dash = if notes.is_empty() { "" } else { ": " };
                     let outcome = report.outcome.outcome;
-                    self.say(&format!("  {} {outcome}{dash}{}", report.node, printable(&notes)));
+                    let node = short(&report.node);
+                    self.say(&format!("  {node} {outcome}{dash}{}", printable(&notes)));
                 }
             }
             RunEventKind::Checked { nodes } => {

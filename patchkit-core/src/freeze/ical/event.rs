@@ -83,7 +83,7 @@ impl Event {
         all.extend(self.also.iter().cloned());
         let mut times = Vec::new();
         for starts in all {
-            if self.except.iter().any(|it| self.is_excepted(it, &starts)) {
+            if self.except.iter().any(|it| is_excepted(it, &starts)) {
                 continue;
             }
             let far = || wrong(format!("{} is no time of this calendar", starts.local));
@@ -95,14 +95,6 @@ impl Event {
         Ok(times)
     }
 
-    /// Whether an exception is of an instance: by its time, or by its day where only that is given.
-    fn is_excepted(&self, exception: &Moment, starts: &Moment) -> bool {
-        match exception.extent {
-            Extent::Day => exception.local.date() == starts.local.date(),
-            Extent::Instant => exception.first() == starts.first(),
-        }
-    }
-
     fn ends(&self, starts: &Moment) -> Option<Timestamp> {
         let local = starts.local.checked_add(self.lasts.days.days()).ok()?;
         let ends = match self.lasts.days {
@@ -111,6 +103,14 @@ impl Event {
             _ => starts.moved(local).last()?,
         };
         ends.checked_add(self.lasts.then).ok()
+    }
+}
+
+/// Whether an exception is of an instance: by its time, or by its day where only that is given.
+fn is_excepted(exception: &Moment, starts: &Moment) -> bool {
+    match exception.extent {
+        Extent::Day => exception.local.date() == starts.local.date(),
+        Extent::Instant => exception.first() == starts.first(),
     }
 }
 

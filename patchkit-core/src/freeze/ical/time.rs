@@ -68,10 +68,10 @@ impl<'a> Zones<'a> {
 
     fn zone(&self, name: &str) -> Result<TimeZone, String> {
         let unknown = || format!("the time zone {:?} is not known", shown(name));
-        // `/example.org/20260101/Europe/Berlin`: a name of somebody's registry (RFC 5545, 3.2.19).
         if let Ok(zone) = ZoneName::new(name).find() {
             return Ok(zone);
         }
+        // Programs have names of their own, which the calendar describes (RFC 5545, 3.2.19).
         let described = self.described.resolve(name).ok_or_else(unknown)?;
         let name = described.name().ok_or_else(unknown)?;
         ZoneName::new(&*name).find().map_err(|_| unknown())

@@ -158,8 +158,8 @@ fn naive_month(text: &str, day: Date) -> bool {
     let month = || (1..=31).filter_map(|n| Date::new(day.year(), day.month(), n).ok());
     text.split(',').any(|part| match part {
         "*" => true,
-        "L" => month().last() == Some(day),
-        "LW" => month().filter(workday).last() == Some(day),
+        "L" => month().next_back() == Some(day),
+        "LW" => month().rfind(workday) == Some(day),
         part if part.ends_with('W') => {
             let wanted: i8 = part.trim_end_matches('W').parse().unwrap();
             month().any(|it| it.day() == wanted)

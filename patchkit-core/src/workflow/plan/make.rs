@@ -23,8 +23,8 @@ impl Runner {
     ///
     /// # Guarantees
     /// - Reads only.
-    /// - A node is skipped, with the reason, when it is off and not to be started, gone, hybrid and
-    ///   unreachable, or compliant by a fresh scan.
+    /// - A node is skipped, with the reason, when its provider never patches it, when it is off and not
+    ///   to be started, gone, hybrid and unreachable, or compliant by a fresh scan.
     /// - Resource groups that the nodes to start or the waves are named by are looked up now: the
     ///   plan holds the nodes, not the groups.
     /// - A scope that could not be listed is in [`PatchPlan::unlisted`], and none of its nodes in the
@@ -35,7 +35,7 @@ impl Runner {
     ///
     /// # Errors
     /// The first error of a listing that is not about one scope alone: a plan over half a fleet would
-    /// look like a whole one.
+    /// look like a whole one. `InvalidInput`: budgets or a ramp that cannot be kept to.
     pub async fn plan_patch(&self, options: &PatchOptions) -> Result<PatchPlan> {
         self.plan_patch_at(options, self.clock.now()).await
     }
@@ -63,6 +63,7 @@ impl Runner {
         now: Timestamp,
         leave: impl Fn(&PatchOptions, &NodeCompliance, Timestamp) -> Option<(Outcome, String)>,
     ) -> Result<PatchPlan> {
+        options.rollout.check()?;
         let (mut found, mut unlisted) = self.list(&options.selector).await?;
         unlisted.extend(self.learn_groups(&mut found, options).await?);
         let (known, unread) = self.known(found.iter().map(|node| node.id.clone())).await?;
@@ -72,6 +73,7 @@ impl Runner {
             let none = NodeCompliance::unknown(node.id.clone());
             let compliance = known.get(&node.id).unwrap_or(&none);
             let mut planned = planned(&node, compliance);
+            planned.keys = options.rollout.keys(&node);
             if self.scans_first(&node, compliance, options, now) {
                 let install = planned.steps.iter().position(|step| *step == PlanStep::Install);
                 planned.steps.insert(install.unwrap_or_default(), PlanStep::Scan);
@@ -161,6 +163,9 @@ impl Runner {
 fn cannot(options: &PatchOptions, node: &ManagedNode) -> Option<(Outcome, String)> {
     let starts = options.start.as_ref().is_some_and(|selector| selector.matches(node));
     let skipped = |reason: &str| Some((Outcome::Skipped, reason.to_owned()));
+    if let Some(reason) = &node.unpatchable {
+        return skipped(reason);
+    }
     match node.power {
         PowerState::Terminated => skipped("terminated"),
         PowerState::Stopping | PowerState::Starting => {
@@ -227,6 +232,7 @@ fn planned(node: &ManagedNode, known: &NodeCompliance) -> PlannedNode {
         steps,
         link: node.link.clone(),
         also: other_ids(node),
+        keys: BTreeMap::new(),
     }
 }
 

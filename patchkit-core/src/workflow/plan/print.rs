@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::{PatchPlan, schedules};
-use crate::{MachineLink, link::listed, operator::Plain};
+use crate::{MachineLink, link::listed, operator::Plain, workflow::pace::Pace};
 
 /// A link as a plan prints it.
 struct LinkLine<'a>(&'a MachineLink);
@@ -55,6 +55,7 @@ impl fmt::Display for PatchPlan {
         if let Some(window) = &self.options.window {
             writeln!(f, "  window    {} to {}", window.opens, window.closes())?;
         }
+        write!(f, "{}", Pace(self))?;
         for (at, wave) in self.waves.iter().enumerate() {
             write!(f, "wave {} {:?}: {} nodes", at + 1, wave.name, wave.nodes.len())?;
             write!(f, ", {} at once", self.disruption(wave.nodes.len()))?;
