@@ -216,7 +216,9 @@ impl fmt::Debug for Runner {
 
 /// Who keeps the baselines of each scope.
 #[derive(Clone)]
-struct Baselines(Arc<dyn Fn(&Scope) -> Option<Arc<dyn Baseline>> + Send + Sync>);
+struct Baselines(Arc<Keeper>);
+
+type Keeper = dyn Fn(&Scope) -> Option<Arc<dyn Baseline>> + Send + Sync;
 
 impl Baselines {
     fn of(&self, scope: &Scope) -> Option<Arc<dyn Baseline>> {

@@ -353,7 +353,7 @@ const TYPED: [&str; 8] =
 
 /// Fields are compared by their JSON, so that none that is added later is forgotten.
 fn other_changes(was: &PlannedNode, is: &PlannedNode, changes: &mut Vec<NodeChange>) {
-    let [mut was, mut is] = [was, is].map(|node| object(node));
+    let [mut was, mut is] = [was, is].map(object);
     for field in TYPED {
         was.remove(field);
         is.remove(field);
@@ -394,15 +394,14 @@ fn plan_changes(was: &PatchPlan, is: &PatchPlan) -> Vec<PlanChange> {
     }
     if was.options != is.options {
         each_change(&object(&was.options), &object(&is.options), |option, before, after| {
-            match (&before, &after) {
-                (Value::Object(was), Value::Object(is)) => each_change(was, is, |inner, b, a| {
+            if let (Value::Object(was), Value::Object(is)) = (&before, &after) {
+                each_change(was, is, |inner, before, after| {
                     let option = format!("{option}.{inner}");
-                    changes.push(PlanChange::Option { option, before: b, after: a });
-                }),
-                _ => {
-                    let option = option.to_owned();
                     changes.push(PlanChange::Option { option, before, after });
-                }
+                });
+            } else {
+                let option = option.to_owned();
+                changes.push(PlanChange::Option { option, before, after });
             }
         });
     }
