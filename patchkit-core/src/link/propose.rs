@@ -100,7 +100,8 @@ pub struct StaleLink {
 ///   a name, also when its machine is created anew, and changes when its machine is moved.
 /// - A machine of the same name with another unique id is another one: the old link is stale.
 /// - A computer name *and* an address, if both are those of one machine on each side, propose a
-///   link; so does the host's tag alone. A name alone says nothing.
+///   link; so does the host's tag alone. A name alone says nothing where both tell their addresses;
+///   where one does not, nobody can tell, and the two are ambiguous.
 /// - Where two could be meant, none is: nodes of which that is so are ambiguous.
 /// - The order of the nodes does not matter.
 ///
@@ -369,6 +370,11 @@ fn weigh(
     pairs.retain(|(node, at), evidence| {
         !evidence.is_empty() && !are_apart(node, &hosts.nodes[*at].id)
     });
+    let unplaced = unplaced(silent, hosts, |node, at| {
+        free.contains(&at)
+            && !pairs.contains_key(&(&node.id, at))
+            && !are_apart(&node.id, &hosts.nodes[at].id)
+    });
     let mut of_node: BTreeMap<&NodeId, BTreeSet<usize>> = BTreeMap::new();
     let mut of_host: BTreeMap<usize, BTreeSet<&NodeId>> = BTreeMap::new();
     for (node, at) in pairs.keys() {
@@ -402,7 +408,55 @@ fn weigh(
         }
     }
     links.ambiguous.extend(ambiguous);
+    links.ambiguous.extend(unplaced);
     links
+}
+
+/// Nodes and machines of one computer name of which one side tells no address: whether they are one
+/// cannot be told, and both would be patched.
+fn unplaced(
+    silent: &[&ManagedNode],
+    hosts: &Hosts<'_>,
+    may_be: impl Fn(&ManagedNode, usize) -> bool,
+) -> BTreeSet<AmbiguousLink> {
+    let mut named: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, host) in hosts.nodes.iter().enumerate() {
+        if let Some(name) = computer_name(host) {
+            named.entry(name).or_default().push(at);
+        }
+    }
+    let mut nodes: BTreeMap<String, Vec<&ManagedNode>> = BTreeMap::new();
+    for node in silent {
+        if let Some(name) = computer_name(node) {
+            nodes.entry(name).or_default().push(node);
+        }
+    }
+    let mut unplaced = BTreeSet::new();
+    for (name, nodes) in nodes {
+        let Some(there) = named.get(&name) else { continue };
+        if nodes.len().max(there.len()) > MOST_AT_ONE_PLACE {
+            continue;
+        }
+        for node in nodes {
+            let is_placed = !places(node).is_empty();
+            let among = there.iter().copied().filter(|at| {
+                let host = hosts.nodes[*at];
+                !(is_placed && !places(host).is_empty())
+                    && is_one_platform(node, host)
+                    && may_be(node, *at)
+            });
+            let among: BTreeSet<NodeId> = among.map(|at| hosts.id(at)).collect();
+            if !among.is_empty() {
+                unplaced.insert(AmbiguousLink {
+                    patched: BTreeSet::from([node.id.clone()]),
+                    hosts: among,
+                    reason: "both have one computer name, and the addresses of one are not known"
+                        .to_owned(),
+                });
+            }
+        }
+    }
+    unplaced
 }
 
 /// The nodes by what a host's tag may call them: their whole id, or their own part of it.
@@ -420,11 +474,15 @@ fn named<'a>(nodes: &[&'a ManagedNode]) -> BTreeMap<String, BTreeSet<&'a NodeId>
 pub(super) type Place = (String, IpAddr);
 
 pub(super) fn places(node: &ManagedNode) -> Vec<Place> {
-    // One side tells the name with its domain, the other without it.
-    let name = node.identity.computer_name.as_deref().and_then(|name| name.split('.').next());
-    let Some(name) = name.map(str::trim).filter(|name| !name.is_empty()) else { return Vec::new() };
+    let Some(name) = computer_name(node) else { return Vec::new() };
     let addresses = node.identity.ip_addresses.iter().filter(|address| !is_everyones(address));
-    addresses.map(|address| (name.to_lowercase(), *address)).collect()
+    addresses.map(|address| (name.clone(), *address)).collect()
+}
+
+/// One side tells the name with its domain, the other without it.
+fn computer_name(node: &ManagedNode) -> Option<String> {
+    let name = node.identity.computer_name.as_deref()?.split('.').next()?.trim();
+    (!name.is_empty() && !name.eq_ignore_ascii_case("localhost")).then(|| name.to_lowercase())
 }
 
 fn is_one_platform(a: &ManagedNode, b: &ManagedNode) -> bool {
