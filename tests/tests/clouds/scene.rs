@@ -16,9 +16,7 @@ impl Scene {
     pub(crate) async fn of(machines: usize) -> Self {
         let world = estate::world(machines).start().await.unwrap();
         let clock = world.clock();
-        let aws = estate::aws(world.endpoints(), clock.clone()).await;
-        let azure = estate::azure(world.endpoints(), clock.clone()).await;
-        let fleet = LinkedFleet::new(aws, azure);
+        let fleet = estate::fleet(world.endpoints(), clock.clone()).await;
         let journal = MemoryJournal::new(clock.clone());
         let runner = Runner::new(fleet.clone(), fleet.clone(), journal, clock);
         Self { world, fleet, runner }

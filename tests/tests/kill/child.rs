@@ -4,10 +4,12 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
 };
 
 use patchkit_core::{
-    Error, ErrorKind, LinkedFleet, Result, RunId,
+    Clock as _, Error, ErrorKind, Journal, LinkedFleet, Result, RunId,
     workflow::{PatchPlan, Recovery, RunReport, Runner},
 };
 use patchkit_journal::SqliteJournal;
@@ -21,6 +23,9 @@ use crate::{
     tapped::{Tapped, tapped},
     time::WorldTime,
 };
+
+/// When an operator tries again.
+const LATER: Duration = Duration::from_mins(5);
 
 /// Where a child reads what it is to do.
 const TASK: &str = "PATCHKIT_KILL_TASK";
@@ -46,6 +51,8 @@ pub(crate) enum Work {
     Patch,
     /// It is gone on with, as an operator would.
     GoOn,
+    /// It is ended.
+    Recover,
 }
 
 /// What a child has to say.
@@ -53,6 +60,8 @@ pub(crate) enum Work {
 pub(crate) struct Answer {
     pub(crate) reports: Vec<RunReport>,
     pub(crate) recoveries: Vec<Recovery>,
+    /// Whether the run was ended, and not gone on with.
+    pub(crate) is_recovered: bool,
     /// What was done, and what it was answered.
     pub(crate) words: Vec<String>,
 }
@@ -142,19 +151,31 @@ impl Task {
         let track = self.track.then(|| self.points());
         let tap = Tap::new(self.deed.clone(), track, self.reached());
         let clock = WorldTime::new(&self.endpoints.control_endpoint, &tap);
-        let aws = tapped(&estate::aws(&self.endpoints, clock.clone()).await, &tap);
-        let azure = tapped(&estate::azure(&self.endpoints, clock.clone()).await, &tap);
-        let fleet = LinkedFleet::new(aws, azure);
-        let journal = SqliteJournal::open(Self::journal(&self.place), clock.clone()).unwrap();
-        let runner =
-            Runner::new(fleet.clone(), fleet, Tapped::new(journal, &tap), clock.counted())
-                .with_holder(&self.holder);
+        let mut answer = Answer::default();
+        let fleet = loop {
+            match self.open(&clock, &tap, &mut answer).await {
+                Ok(fleet) => break fleet,
+                // Nothing of it can be reached: an operator comes back later.
+                Err(error) => answer.words.push(format!("not opened: {}", error.report())),
+            }
+            clock.sleep(LATER).await;
+        };
+        let journal = match SqliteJournal::open(Self::journal(&self.place), clock.clone()) {
+            Ok(journal) => Arc::new(Tapped::new(journal, &tap)),
+            // The disk may be full before there is a journal: nothing is begun then.
+            Err(error) => {
+                answer.words.push(format!("no journal: {}", error.report()));
+                return answer;
+            }
+        };
+        let runner = Runner::new(fleet.clone(), fleet, Arc::clone(&journal), clock.counted())
+            .with_holder(&self.holder);
         let plan = fs::read(Self::plan(&self.place)).unwrap();
         let plan: PatchPlan = serde_json::from_slice(&plan).unwrap();
-        let mut answer = Answer::default();
         let ended = match self.work {
             Work::Patch => answer.take("patch", runner.patch(&run(), &plan).await).map(drop),
-            Work::GoOn => answer.go_on(&runner, &plan).await,
+            Work::GoOn => answer.go_on(&runner, &*journal, &plan).await,
+            Work::Recover => answer.recover(&runner, &run()).await,
         };
         if let Err(error) = ended {
             answer.words.push(format!("given up: {}", error.report()));
@@ -163,7 +184,28 @@ impl Task {
     }
 }
 
+impl Task {
+    /// Opens what can be reached, and goes to work without the rest.
+    async fn open(
+        &self,
+        clock: &WorldTime,
+        tap: &Arc<Tap>,
+        answer: &mut Answer,
+    ) -> Result<LinkedFleet> {
+        let (aws, no_aws) = estate::aws(&self.endpoints, clock.clone()).await?;
+        let (azure, no_azure) = estate::azure(&self.endpoints, clock.clone()).await?;
+        let lacking = no_aws.into_iter().chain(no_azure);
+        answer.words.extend(lacking.map(|why| format!("not in the estate: {why}")));
+        Ok(LinkedFleet::new(tapped(&aws, tap), tapped(&azure, tap)))
+    }
+}
+
 impl Answer {
+    /// Whether it could not do what it was to do.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.words.iter().any(|word| word.starts_with("no journal") || word.starts_with("given up"))
+    }
+
     /// Takes a report over, and the words of an error.
     fn take(&mut self, what: &str, answer: Result<RunReport>) -> Result<(), Error> {
         match answer {
@@ -179,21 +221,46 @@ impl Answer {
         }
     }
 
+    async fn recover(&mut self, runner: &Runner, run: &RunId) -> Result<()> {
+        self.is_recovered = true;
+        let recovery = match runner.recover(run).await {
+            Ok(recovery) => recovery,
+            // Killed before it was begun.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.words.push(format!("recover: {}", error.report()));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        self.words.push(format!("recover: {recovery:?}"));
+        self.recoveries.push(recovery);
+        Ok(())
+    }
+
     /// Does what the documentation of `resume` tells an operator to.
-    async fn go_on(&mut self, runner: &Runner, plan: &PatchPlan) -> Result<()> {
-        let Err(error) = self.take("resume", runner.resume(&run()).await) else { return Ok(()) };
+    async fn go_on(
+        &mut self,
+        runner: &Runner,
+        journal: &dyn Journal,
+        plan: &PatchPlan,
+    ) -> Result<()> {
+        // The newest run is the one that matters.
+        let run = if journal.head(&again()).await.is_ok() { again() } else { run() };
+        let Err(error) = self.take("resume", runner.resume(&run).await) else { return Ok(()) };
         match error.kind() {
             // It was never begun.
-            ErrorKind::NotFound => self.take("patch", runner.patch(&run(), plan).await),
-            // It was over, though nobody has seen its report; or it died before its first record.
-            ErrorKind::Conflict | ErrorKind::Unsupported => {
-                let recovery = runner.recover(&run()).await?;
-                self.words.push(format!("recover: {recovery:?}"));
-                self.recoveries.push(recovery);
-                if error.kind() == ErrorKind::Conflict {
-                    return Ok(());
-                }
-                self.take("patch again", runner.patch(&again(), plan).await)
+            ErrorKind::NotFound => self.take("patch", runner.patch(&run, plan).await),
+            // It was over, though nobody may have seen its report.
+            ErrorKind::Conflict => {
+                self.recover(runner, &run).await?;
+                self.is_recovered = false;
+                Ok(())
+            }
+            // It died before its first record.
+            ErrorKind::Unsupported => {
+                self.recover(runner, &run).await?;
+                self.is_recovered = false;
+                self.take("patch again", runner.patch(&self::again(), plan).await)
             }
             _ => Err(error),
         }

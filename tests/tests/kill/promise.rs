@@ -1,6 +1,9 @@
 //! What must hold whatever died, against what is really so and what the clouds have recorded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::{TryStreamExt, executor::block_on};
 use patchkit_core::{
@@ -21,16 +24,17 @@ pub(crate) struct Told {
     /// How nodes ended, by the reports and where there is none by the journal.
     pub(crate) outcomes: BTreeMap<NodeId, NodeOutcome>,
     /// Nodes whose power is not what it was.
-    named: BTreeSet<NodeId>,
+    pub(crate) named: BTreeSet<NodeId>,
+    /// Nodes of which a recovery says that it does not know what became of them.
+    pub(crate) unknown: BTreeSet<NodeId>,
+    /// Whether the run was carried out to its end, so that each node has an outcome.
+    pub(crate) is_whole: bool,
     /// The last words of each who had any.
     pub(crate) words: Vec<String>,
 }
 
-/// What each machine still could have, by its name, after a run that nothing interrupted.
-pub(crate) type Absent = BTreeMap<String, BTreeSet<String>>;
-
 /// Operations that change nothing on a machine.
-const READS: [&str; 5] = ["AssumeRole", "Describe", "Get", "InstanceView", "List"];
+const READS: [&str; 6] = ["AssumeRole", "Describe", "Get", "InstanceView", "List", "Resources"];
 
 impl Told {
     /// Takes over what the children said, and what the journal says.
@@ -41,6 +45,7 @@ impl Told {
         }
         for answer in answers.iter().flatten() {
             told.words.extend(answer.words.iter().cloned());
+            told.is_whole |= !answer.is_recovered;
             for report in &answer.reports {
                 let ends = report.nodes.iter().map(|it| (it.node.clone(), it.outcome.clone()));
                 told.outcomes.extend(ends);
@@ -48,6 +53,7 @@ impl Told {
             }
             for recovery in &answer.recoveries {
                 told.named.extend(recovery.undo_failed.iter().map(|it| it.node.clone()));
+                told.unknown.extend(recovery.unknown.iter().map(|(node, _)| node.clone()));
             }
         }
         told
@@ -79,13 +85,13 @@ fn journal(play: &Play<'_>) -> SqliteJournal {
 }
 
 /// Where the promise is broken: each a sentence.
-pub(crate) fn broken(play: &Play<'_>, told: &Told, absent: Option<&Absent>) -> Vec<String> {
+pub(crate) fn broken(play: &Play<'_>, told: &Told) -> Vec<String> {
     let now = truths(&play.world);
     let mut broken = Vec::new();
     broken.extend(twice(play));
     broken.extend(beyond(play));
     broken.extend(left_on(play, told, &now));
-    broken.extend(unproved(play, told, &now, absent));
+    broken.extend(unproved(play, told, &now));
     broken.extend(kept(play, told));
     broken
 }
@@ -106,6 +112,12 @@ fn is_install(call: &RecordedCall) -> bool {
 
 /// A run gives a node one install, so two of them can never be at once.
 fn twice(play: &Play<'_>) -> Vec<String> {
+    let many = installed(play).into_iter().filter(|(_, installs)| installs.len() > 1);
+    many.map(|(name, installs)| format!("{name} was given an install by {installs:?}")).collect()
+}
+
+/// The installs that machines were given, by their names.
+fn installed(play: &Play<'_>) -> BTreeMap<String, Vec<String>> {
     let mut installs: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for call in play.world.calls().acted().iter().filter(|call| is_install(call)) {
         for name in reached(play, call) {
@@ -113,19 +125,29 @@ fn twice(play: &Play<'_>) -> Vec<String> {
             installs.entry(name).or_default().push(said);
         }
     }
-    let many = installs.into_iter().filter(|(_, installs)| installs.len() > 1);
-    many.map(|(name, installs)| format!("{name} was given an install by {installs:?}")).collect()
+    installs
+}
+
+fn is_write(call: &RecordedCall) -> bool {
+    let operation = call.operation.rsplit('_').next().unwrap_or_default();
+    call.acted && !READS.iter().any(|read| operation.starts_with(read))
+}
+
+/// The writes that the clouds have carried out.
+pub(crate) fn writes(play: &Play<'_>) -> Vec<String> {
+    let calls = play.world.calls();
+    let writes = calls.iter().filter(|call| is_write(call)).map(|call| {
+        let what = call.command.as_ref().unwrap_or(&call.operation);
+        format!("{what} on {:?} at {}", reached(play, call), call.at)
+    });
+    writes.collect()
 }
 
 /// Nothing is written to machines that the plan is not about.
 fn beyond(play: &Play<'_>) -> Vec<String> {
     let planned = play.planned();
     let mut beyond = Vec::new();
-    for call in play.world.calls().acted().iter() {
-        let operation = call.operation.rsplit('_').next().unwrap_or_default();
-        if READS.iter().any(|read| operation.starts_with(read)) {
-            continue;
-        }
+    for call in play.world.calls().iter().filter(|call| is_write(call)) {
         for name in reached(play, call).difference(&planned) {
             beyond.push(format!("{} reached {name}, which is not in the plan", call.operation));
         }
@@ -151,17 +173,18 @@ fn left_on(play: &Play<'_>, told: &Told, now: &BTreeMap<String, NodeTruth>) -> V
     broken
 }
 
-/// Each node of the plan is told of, and what is called good is so.
-fn unproved(
-    play: &Play<'_>,
-    told: &Told,
-    now: &BTreeMap<String, NodeTruth>,
-    absent: Option<&Absent>,
-) -> Vec<String> {
+/// Each node of the plan is told of, or of a run that was ended each that was given an install; and
+/// what is called good is so.
+fn unproved(play: &Play<'_>, told: &Told, now: &BTreeMap<String, NodeTruth>) -> Vec<String> {
     let mut broken = Vec::new();
+    let given = installed(play);
     for node in &play.stage.plan.nodes {
         let Some(outcome) = told.outcomes.get(&node.id) else {
-            broken.push(format!("nobody tells how {} ended", node.id));
+            let name = machine(play, node.id.resource()).unwrap_or_default();
+            let is_told = told.unknown.contains(&node.id) || !given.contains_key(&name);
+            if told.is_whole || !is_told {
+                broken.push(format!("nobody tells how {} ended", node.id));
+            }
             continue;
         };
         if !matches!(outcome.outcome, Outcome::Patched | Outcome::AlreadyCompliant) {
@@ -171,8 +194,8 @@ fn unproved(
         if !truth.pending_reboot.is_empty() {
             broken.push(format!("{} is {} and waits for a reboot", node.id, outcome.outcome));
         }
-        let lacks: Vec<&String> = absent
-            .and_then(|absent| absent.get(&truth.name))
+        let least = play.stage.least.get(&truth.name);
+        let lacks: Vec<&String> = least
             .map(|least| truth.absent.iter().filter(|patch| !least.contains(*patch)).collect())
             .unwrap_or_default();
         if !lacks.is_empty() {
@@ -185,13 +208,13 @@ fn unproved(
 /// Nothing stays claimed but what is named: no later run would patch it.
 fn kept(play: &Play<'_>, told: &Told) -> Vec<String> {
     let journal = journal(play);
-    let lease = block_on(journal.begin(
-        &RunId::new("inspector").unwrap(),
-        "inspector",
-        std::time::Duration::from_secs(60),
-    ));
+    let runs: Vec<RunId> = block_on(journal.runs().try_collect()).unwrap();
+    let inspector = RunId::new(format!("inspector-{}", runs.len())).unwrap();
+    let lease = block_on(journal.begin(&inspector, "inspector", Duration::from_mins(1))).unwrap();
     let nodes: Vec<NodeId> = play.stage.plan.nodes.iter().map(|it| it.id.clone()).collect();
-    let claims = block_on(journal.claim(&lease.unwrap(), &nodes));
-    let held = claims.into_iter().filter(|(node, claim)| claim.is_err() && !told.named.contains(node));
-    held.map(|(node, _)| format!("{node} is still claimed, and nobody says why")).collect()
+    let claims = block_on(journal.claim(&lease, &nodes));
+    block_on(journal.unclaim(&lease, &nodes)).unwrap();
+    let held = claims.into_iter().filter(|(_, claim)| claim.is_err());
+    let unsaid = held.filter(|(node, _)| !told.named.contains(node));
+    unsaid.map(|(node, _)| format!("{node} is still claimed, and nobody says why")).collect()
 }

@@ -1,36 +1,70 @@
-//! Many worlds, two at once, and what came of them.
+//! Many trials, two at once, and what came of them.
 
 use std::{
     collections::BTreeMap,
-    fmt::Display,
+    env,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Instant,
+};
+
+use crate::{
+    stage::Stage,
+    trial::{Found, Trial},
 };
 
 /// How many worlds there are at once.
 const WORKERS: usize = 2;
 
-/// What came of a world.
-pub(crate) struct Found {
-    /// Whether what was to happen has happened.
-    pub(crate) reached: bool,
-    /// The last words of those who worked in it.
-    pub(crate) words: Vec<String>,
-    /// Where the promise is broken.
-    pub(crate) broken: Vec<String>,
-}
-
-impl Found {
-    pub(crate) fn broken(why: String) -> Self {
-        Self { reached: true, words: Vec::new(), broken: vec![why] }
+/// Plays all trials, or the one that `PATCHKIT_KILL_AT` names; prints a line about them, and fails
+/// where a promise was broken, with what to repeat it by.
+pub(crate) fn play(scene: &str, stage: &Stage, mut trials: Vec<Trial>) {
+    if let Ok(only) = env::var("PATCHKIT_KILL_AT") {
+        trials.retain(|trial| trial.to_string() == only);
     }
+    let began = Instant::now();
+    let is_alone = trials.len() == 1;
+    let found = each(&trials, |trial| {
+        let found = trial.play(stage);
+        for broken in &found.broken {
+            eprintln!("{scene}: PATCHKIT_KILL_AT={trial}: {broken}");
+        }
+        for word in found
+            .words
+            .iter()
+            .filter(|word| is_alone || !found.broken.is_empty() || word.starts_with("given up"))
+        {
+            eprintln!("{scene}: PATCHKIT_KILL_AT={trial}: said: {word}");
+        }
+        for late in &found.late {
+            eprintln!("{scene}: PATCHKIT_KILL_AT={trial}: late: {late}");
+        }
+        found
+    });
+    assert_eq!(trials.len(), found.len(), "{scene}: a world came to no end");
+    let reached = found.iter().filter(|it| it.reached).count();
+    let late: usize = found.iter().map(|it| it.late.len()).sum();
+    let broken = found.iter().filter(|it| !it.broken.is_empty()).count();
+    let mut ways: BTreeMap<&str, usize> = BTreeMap::new();
+    for word in found.iter().flat_map(|it| &it.words) {
+        *ways.entry(word.split(':').next().unwrap_or_default()).or_default() += 1;
+    }
+    let ways: Vec<String> = ways.into_iter().map(|(way, times)| format!("{times} {way}")).collect();
+    println!(
+        "{scene}: {} trials, {reached} reached; {}; {late} late writes; {broken} broken promises; \
+         {} s",
+        trials.len(),
+        ways.join(", "),
+        began.elapsed().as_secs()
+    );
+    assert_eq!(broken, 0, "{scene}: promises were broken");
 }
 
 /// Does `work` for each, two at once; what was found is in their order.
-pub(crate) fn each<T: Sync>(all: &[T], work: impl Fn(&T) -> Found + Sync) -> Vec<Found> {
+fn each<T: Sync>(all: &[T], work: impl Fn(&T) -> Found + Sync) -> Vec<Found> {
     let next = AtomicUsize::new(0);
     let found: Mutex<BTreeMap<usize, Found>> = Mutex::default();
     thread::scope(|scope| {
@@ -46,32 +80,4 @@ pub(crate) fn each<T: Sync>(all: &[T], work: impl Fn(&T) -> Found + Sync) -> Vec
         }
     });
     found.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
-}
-
-/// Prints a line about a scene, and fails where a promise was broken, with what to repeat it by.
-pub(crate) fn print<T: Display>(scene: &str, all: &[T], found: &[Found]) {
-    assert_eq!(all.len(), found.len(), "{scene}: a world came to no end");
-    let reached = found.iter().filter(|it| it.reached).count();
-    let mut ways: BTreeMap<&str, usize> = BTreeMap::new();
-    for word in found.iter().flat_map(|it| &it.words) {
-        let way = word.split(':').next().unwrap_or_default();
-        *ways.entry(way).or_default() += 1;
-    }
-    let broken: Vec<(&T, &Found)> =
-        all.iter().zip(found).filter(|(_, it)| !it.broken.is_empty()).collect();
-    println!(
-        "{scene}: {} points, {reached} reached; {ways:?}; {} broken promises",
-        all.len(),
-        broken.len()
-    );
-    for (point, found) in &broken {
-        println!("{scene} at {point} (PATCHKIT_KILL_AT={point}):");
-        for broken in &found.broken {
-            println!("    {broken}");
-        }
-        for word in &found.words {
-            println!("    said: {word}");
-        }
-    }
-    assert!(broken.is_empty(), "{scene}: the promise was broken at {} points", broken.len());
 }

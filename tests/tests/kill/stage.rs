@@ -10,11 +10,10 @@ use std::{
 
 use jiff::Timestamp;
 use patchkit_core::{
-    LinkedFleet,
     memory::MemoryJournal,
     workflow::{PatchPlan, Runner},
 };
-use patchkit_testkit::cloud::{Behavior, NodeChange, NodeTruth, Power, World};
+use patchkit_testkit::cloud::{Behavior, Fault, NodeChange, NodeTruth, Power, World};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -22,13 +21,14 @@ use crate::{
     child::{Task, Work},
     estate,
     point::Point,
+    promise::{self, Told},
     tap::Deed,
 };
 
 /// About so many machines: a few of each kind, so that a run takes a moment.
 const MACHINES: usize = 40;
 /// Longer than the term of a lease.
-const PAST_THE_LEASE: Duration = Duration::from_secs(301);
+pub(crate) const PAST_THE_LEASE: Duration = Duration::from_secs(301);
 /// A child that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -38,6 +38,10 @@ pub(crate) struct Stage {
     pub(crate) plan: PatchPlan,
     /// Machines that both clouds know, and that are off.
     off: Vec<String>,
+    /// The points of a run that nothing interrupts, in order.
+    pub(crate) points: Vec<Point>,
+    /// What each machine lacks after it, by its name: who lacks more is not patched.
+    pub(crate) least: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// One of the worlds.
@@ -56,7 +60,28 @@ impl Stage {
         let off = turn_some_off(&world);
         let plan = runtime.block_on(plan(&world));
         assert!(plan.unlisted.is_empty(), "{:?}", plan.unlisted);
-        Self { runtime, plan, off }
+        let (points, least) = (Vec::new(), BTreeMap::new());
+        let stage = Self { runtime, plan, off, points, least };
+        let (points, least) = stage.undisturbed();
+        Self { points, least, ..stage }
+    }
+
+    /// The run that nothing interrupts.
+    fn undisturbed(&self) -> (Vec<Point>, BTreeMap<String, BTreeSet<String>>) {
+        let play = self.play();
+        let (points, told) = play.course();
+        println!("undisturbed: {}", told.words.join("; "));
+        let lacks = truths(&play.world).into_iter();
+        (points, lacks.map(|(name, it)| (name, it.absent.into_iter().collect())).collect())
+    }
+
+    /// The points of a run that nothing interrupts, while the clouds have a trouble.
+    pub(crate) fn points_amid(&self, faults: &[Fault]) -> Vec<Point> {
+        let play = self.play();
+        for fault in faults {
+            play.world.add_fault(fault.clone()).unwrap();
+        }
+        play.course().0
     }
 
     pub(crate) fn play(&self) -> Play<'_> {
@@ -70,18 +95,20 @@ impl Stage {
     }
 }
 
+/// When each world begins.
+pub(crate) fn begin() -> Timestamp {
+    "2035-11-24T02:00:00Z".parse().unwrap()
+}
+
 /// A world that begins at a time of its own, so that they are all alike. It is in the future, for its
 /// credentials are to outlive the test.
 async fn world() -> World {
-    let begin: Timestamp = "2035-11-24T02:00:00Z".parse().unwrap();
-    estate::world(MACHINES).start_at(begin).start().await.unwrap()
+    estate::world(MACHINES).start_at(begin()).start().await.unwrap()
 }
 
 async fn plan(world: &World) -> PatchPlan {
     let clock = world.clock();
-    let aws = estate::aws(world.endpoints(), clock.clone()).await;
-    let azure = estate::azure(world.endpoints(), clock.clone()).await;
-    let fleet = LinkedFleet::new(aws, azure);
+    let fleet = estate::fleet(world.endpoints(), clock.clone()).await;
     let journal = MemoryJournal::new(clock.clone());
     let runner = Runner::new(fleet.clone(), fleet, journal, clock);
     runner.plan_patch(&estate::options()).await.unwrap()
@@ -118,9 +145,17 @@ impl Play<'_> {
         }
     }
 
-    /// Lets the lease of whoever died be over.
-    pub(crate) fn lapse(&self) {
-        self.world.advance(PAST_THE_LEASE);
+    /// Carries the plan out from beginning to end.
+    fn course(&self) -> (Vec<Point>, Told) {
+        let mut task = self.task("first", Work::Patch, None);
+        task.track = true;
+        let ended = wait(&mut task.start(None)).unwrap();
+        assert!(ended.success(), "{}", task.words());
+        let told = Told::of(self, &[task.answer()]);
+        let broken = promise::broken(self, &told);
+        assert!(broken.is_empty(), "{broken:#?}");
+        let points = fs::read_to_string(task.points()).unwrap();
+        (points.lines().map(|line| line.parse().unwrap()).collect(), told)
     }
 
     /// The names of the machines that the plan is about to patch.
