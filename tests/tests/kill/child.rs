@@ -3,9 +3,10 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use patchkit_core::{
@@ -14,6 +15,7 @@ use patchkit_core::{
 };
 use patchkit_journal::SqliteJournal;
 use patchkit_testkit::cloud::Endpoints;
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -24,6 +26,8 @@ use crate::{
     time::WorldTime,
 };
 
+/// A child that takes longer hangs.
+const PATIENCE: Duration = Duration::from_mins(4);
 /// When an operator tries again.
 const LATER: Duration = Duration::from_mins(5);
 
@@ -100,7 +104,7 @@ impl Task {
     }
 
     /// Starts the child, in a shell that does this first.
-    pub(crate) fn start(&self, setup: Option<&str>) -> Child {
+    pub(crate) fn start(&self, setup: Option<&str>) -> Running {
         let task = self.file("task.json");
         fs::write(&task, serde_json::to_vec(self).unwrap()).unwrap();
         let this = env::current_exe().unwrap();
@@ -113,14 +117,46 @@ impl Task {
             }
         };
         let out = fs::File::create(self.file("out")).unwrap();
-        command
+        let child = command
             .args(["--exact", "child::child", "--ignored", "--nocapture", "--test-threads", "1"])
             .env(TASK, task)
             .stdin(Stdio::null())
             .stdout(out.try_clone().unwrap())
             .stderr(out)
-            .spawn()
-            .unwrap()
+            .spawn();
+        Running(child.unwrap())
+    }
+}
+
+/// A process that outlives nobody.
+pub(crate) struct Running(Child);
+
+impl Running {
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// Where it hangs.
+    pub(crate) fn wait(&mut self) -> std::result::Result<ExitStatus, String> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return Ok(status);
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        Err(format!("the process was not over after {} min", PATIENCE.as_secs() / 60))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It is over already, as a rule.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -3,9 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    process::{Child, ExitStatus},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -29,8 +27,6 @@ use crate::{
 const MACHINES: usize = 40;
 /// Longer than the term of a lease.
 pub(crate) const PAST_THE_LEASE: Duration = Duration::from_secs(301);
-/// A child that takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(240);
 
 /// What is so in each of the worlds, before anything is done.
 pub(crate) struct Stage {
@@ -149,7 +145,7 @@ impl Play<'_> {
     fn course(&self) -> (Vec<Point>, Told) {
         let mut task = self.task("first", Work::Patch, None);
         task.track = true;
-        let ended = wait(&mut task.start(None)).unwrap();
+        let ended = task.start(None).wait().unwrap();
         assert!(ended.success(), "{}", task.words());
         let told = Told::of(self, &[task.answer()]);
         let broken = promise::broken(self, &told);
@@ -163,21 +159,4 @@ impl Play<'_> {
         let nodes = &self.stage.plan.nodes;
         nodes.iter().map(|node| self.world.node(node.id.resource()).unwrap().name).collect()
     }
-}
-
-/// Waits for the end of a child.
-///
-/// # Errors
-/// Where it hangs; it is killed then.
-pub(crate) fn wait(child: &mut Child) -> Result<ExitStatus, String> {
-    let began = Instant::now();
-    while began.elapsed() < PATIENCE {
-        if let Some(status) = child.try_wait().unwrap() {
-            return Ok(status);
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    Err(format!("the process was not over after {} s", PATIENCE.as_secs()))
 }

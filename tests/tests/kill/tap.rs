@@ -108,7 +108,9 @@ impl Tap {
         let begun = async move {
             let mut begun = Some(tap.begin(call));
             rows.chain(stream::poll_fn(move |_| {
-                begun.take().map(Begun::end);
+                if let Some(begun) = begun.take() {
+                    begun.end();
+                }
                 Poll::Ready(None)
             }))
         };

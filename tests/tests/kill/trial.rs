@@ -1,15 +1,15 @@
 //! One world in which something goes wrong, to its end.
 
-use std::{fmt, process::Child, thread, time::Duration};
+use std::{fmt, thread, time::Duration};
 
 use patchkit_testkit::cloud::Fault;
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{Signal, WaitOptions, kill_process, waitpid};
 
 use crate::{
-    child::{Task, Work},
+    child::{Running, Task, Work},
     point::Point,
     promise::{self, Told},
-    stage::{PAST_THE_LEASE, Play, Stage, wait},
+    stage::{PAST_THE_LEASE, Play, Stage},
     tap::Deed,
 };
 
@@ -114,31 +114,31 @@ impl Trial {
         let mut child = first.start(setup.as_deref());
         let stopped = matches!(self.first, Some((_, Deed::Stop))) && is_stopped(&child);
         if !stopped {
-            wait(&mut child)?;
+            child.wait()?;
         }
         self.lapse(play);
         let mut tasks = vec![first];
         if let Some(point) = &self.second {
             let task = play.task("second", self.end, Some((point.clone(), Deed::Kill)));
-            wait(&mut task.start(None))?;
+            task.start(None).wait()?;
             self.lapse(play);
             tasks.push(task);
         }
         let last = play.task("last", self.end, None);
-        let ended = wait(&mut last.start(None));
+        let ended = last.start(None).wait();
         let is_done = last.answer().is_some_and(|answer| !answer.is_given_up());
         tasks.push(last);
         if stopped {
             let before = promise::writes(play).len();
-            kill_process(pid(&child), Signal::CONT).map_err(|error| error.to_string())?;
-            wait(&mut child)?;
+            kill_process(child.pid(), Signal::CONT).map_err(|error| error.to_string())?;
+            child.wait()?;
             // Who stands still in the middle of a write keeps the file of the journal to himself.
             if is_done {
                 found.late = promise::writes(play).split_off(before);
             } else {
                 self.lapse(play);
                 tasks.push(play.task("after all", self.end, None));
-                wait(&mut tasks[tasks.len() - 1].start(None))?;
+                tasks[tasks.len() - 1].start(None).wait()?;
             }
         }
         let ended = ended?;
@@ -174,16 +174,12 @@ impl fmt::Display for Trial {
     }
 }
 
-fn pid(child: &Child) -> Pid {
-    Pid::from_child(child)
-}
-
 /// Waits until the child stands still; says whether it does, or is over already.
-fn is_stopped(child: &Child) -> bool {
+fn is_stopped(child: &Running) -> bool {
     // Who asks `waitpid` for a child that is over takes its end away from `Child::wait`.
     loop {
         let options = WaitOptions::UNTRACED | WaitOptions::NOHANG;
-        match waitpid(Some(pid(child)), options) {
+        match waitpid(Some(child.pid()), options) {
             Ok(None) => thread::sleep(Duration::from_millis(2)),
             Ok(Some((_, status))) => return status.stopped(),
             Err(_) => return false,
