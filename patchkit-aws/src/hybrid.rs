@@ -1,6 +1,7 @@
 //! Hybrid nodes: the activations by which machines elsewhere become `mi-` nodes, and how nodes that
 //! have fallen silent for good are given up.
 
+mod identity;
 mod stale;
 
 use std::{sync::Arc, time::Duration};

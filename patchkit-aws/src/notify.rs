@@ -1,8 +1,10 @@
 //! Notifications through SNS: a line for people, and the whole as JSON for programs.
 
+use async_trait::async_trait;
 use aws_sdk_sns::types::MessageAttributeValue;
 use patchkit_core::{
     ComplianceStatus, NodeId, Result,
+    notify::{Notification, Notifier},
     workflow::{Outcome, RunReport, ScanReport},
 };
 use serde::Serialize;
@@ -29,6 +31,8 @@ const NAMED: usize = 10;
 /// - A scan that found every node compliant is not worth a message: nothing is sent.
 /// - A message is sent once: where the answer is lost, the error is `Timeout`, and the message may have
 ///   gone out.
+/// - As a [`Notifier`] behind an outbox it is sent again until the answer came; the notification's id
+///   is in the JSON and in the message's attribute `id`.
 ///
 /// # Example
 /// ```no_run
@@ -160,21 +164,46 @@ impl Topic {
     }
 
     async fn publish(&self, subject: &str, mut body: Body<'_>) -> Result<String> {
-        let client = &self.ssm.client;
         let envelope = fitting(subject, &mut body)?;
-        let attribute =
-            MessageAttributeValue::builder().data_type("String").string_value(body.event);
-        let attribute = attribute.build().map_err(|error| invalid(OPERATION, error.to_string()))?;
-        let request = client
+        self.send(subject, envelope, &[("event", body.event)]).await
+    }
+
+    async fn send(
+        &self,
+        subject: &str,
+        envelope: String,
+        attributes: &[(&str, &str)],
+    ) -> Result<String> {
+        let client = &self.ssm.client;
+        let mut request = client
             .sns_once()
             .publish()
             .topic_arn(&self.arn)
             .subject(plain(subject))
             .message_structure("json")
-            .message(envelope)
-            .message_attributes("event", attribute);
+            .message(envelope);
+        for (name, value) in attributes {
+            let attribute =
+                MessageAttributeValue::builder().data_type("String").string_value(*value).build();
+            let attribute = attribute.map_err(|error| invalid(OPERATION, error.to_string()))?;
+            request = request.message_attributes(*name, attribute);
+        }
         let answer = client.write(OPERATION, request.send()).await?;
         answer.message_id.ok_or_else(|| malformed(OPERATION, "the answer has no message id"))
+    }
+}
+
+#[async_trait]
+impl Notifier for Topic {
+    fn name(&self) -> &str {
+        &self.arn
+    }
+
+    async fn deliver(&self, notification: &Notification) -> Result<()> {
+        let json = notification.body.to_string();
+        let envelope = protocols(&notification.text, &json)?;
+        let attributes = [("event", notification.kind.as_str()), ("id", notification.id.as_str())];
+        self.send(&notification.subject, envelope, &attributes).await.map(drop)
     }
 }
 
@@ -204,7 +233,12 @@ fn fitting(subject: &str, body: &mut Body<'_>) -> Result<String> {
 fn envelope(subject: &str, body: &Body<'_>) -> Result<String> {
     let wrong = |error: serde_json::Error| invalid(OPERATION, error.to_string());
     let json = serde_json::to_string(body).map_err(wrong)?;
-    let lines = lines(subject, body);
+    protocols(&lines(subject, body), &json)
+}
+
+/// The lines for people and the JSON for programs, each to the protocols of its readers.
+fn protocols(lines: &str, json: &str) -> Result<String> {
+    let wrong = |error: serde_json::Error| invalid(OPERATION, error.to_string());
     serde_json::to_string(&serde_json::json!({
         "default": lines,
         "email": lines,
@@ -283,6 +317,17 @@ mod tests {
         let json: serde_json::Value =
             serde_json::from_str(parsed["lambda"].as_str().unwrap()).unwrap();
         assert_eq!(json["omitted"], body.omitted);
+    }
+
+    #[test]
+    fn the_largest_notification_of_an_outbox_fits_a_message() {
+        // What is escaped once in the body is escaped twice in the envelope.
+        let json = serde_json::json!({ "x": "\"".repeat(Notification::MAX_BODY / 2 - 8) });
+        let json = json.to_string();
+        assert!(json.len() <= Notification::MAX_BODY && json.len() > Notification::MAX_BODY / 2);
+        let lines = "\"".repeat(Notification::MAX_TEXT);
+        let envelope = protocols(&lines, &json).unwrap();
+        assert!(envelope.len() <= MESSAGE_BYTES, "{}", envelope.len());
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub enum Feature {
     ResourceGroups,
     /// Reads what AWS Config recorded of nodes' compliance over time.
     ComplianceHistory,
-    /// Lists activations and hybrid nodes that have fallen silent.
+    /// Lists activations and hybrid nodes that have fallen silent, and reads which machines they are.
     Hybrid,
     /// Makes and deletes activations, and gives hybrid nodes up.
     HybridWrite,
@@ -198,7 +198,11 @@ impl Feature {
                 "tag:GetResources",
             ],
             Self::ComplianceHistory => &["config:GetResourceConfigHistory"],
-            Self::Hybrid => &["ssm:DescribeActivations", "ssm:DescribeInstanceInformation"],
+            Self::Hybrid => &[
+                "ssm:DescribeActivations",
+                "ssm:DescribeInstanceInformation",
+                "ssm:ListInventoryEntries",
+            ],
             Self::HybridWrite => &[
                 "iam:PassRole",
                 "ssm:CreateActivation",

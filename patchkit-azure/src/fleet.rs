@@ -26,7 +26,7 @@ use patchkit_core::{
 use serde_json::Value;
 
 pub use self::addresses::Addresses;
-pub(crate) use self::schedules::Schedules;
+pub(crate) use self::{scale_set::why_not_patched, schedules::Schedules};
 use crate::{
     MachineKind, UpdateManager,
     baseline::Choice,

@@ -93,5 +93,5 @@ pub use operation::{
 };
 pub use preflight::{NodePreflight, PatchIntent, PreflightFinding, PreflightVerdict};
 pub use role::{Feature, role};
-pub use schedule::{MonthDay, Nth, PatchWindow, Recurrence, TimeZoneName, Timing};
+pub use schedule::{PatchWindow, TimeZoneName, Timing};
 pub use settings::PatchSettingsChange;

@@ -1,25 +1,16 @@
 //! When Update Manager patches by itself: the window of a maintenance configuration.
 
-mod cron;
-mod recurrence;
 mod zone;
 
 use std::{fmt, time::Duration};
 
-use jiff::{
-    Timestamp, ToSpan as _,
-    civil::{Date, DateTime},
-    tz::TimeZone,
-};
-use patchkit_core::{RateUnit, Result, Schedule};
+use jiff::{Timestamp, ToSpan as _, civil::DateTime, tz::TimeZone};
+use patchkit_core::{Error, ErrorKind, Recurrence, Result, Schedule, Timetable, ZoneName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use self::{
-    recurrence::{MonthDay, Nth, Recurrence},
-    zone::TimeZoneName,
-};
-use crate::error::{invalid, shown};
+pub use self::zone::TimeZoneName;
+use crate::error::{PROVIDER, invalid, shown};
 
 const OPERATION: &str = "schedule";
 
@@ -94,47 +85,21 @@ impl PatchWindow {
     /// - It opens first on a day that the schedule names: what Azure does on another is documented
     ///   nowhere.
     ///
+    /// - A rate's days are days of the calendar here; where clocks change, AWS counts others
+    ///   ([`Timetable::to_azure`] refuses them).
+    ///
     /// # Errors
-    /// `InvalidInput` for what Azure has no word for: minutes, several times of a day, single months,
-    /// years, both kinds of days at once.
+    /// `Unsupported` for what Azure has no word for: minutes, several times of a day, single years, both
+    /// kinds of days at once. `InvalidInput` for a cron expression that is none, and for a window that
+    /// Azure does not take.
     pub fn of(
         schedule: &Schedule,
         not_before: DateTime,
         zone: TimeZoneName,
         duration: Duration,
     ) -> Result<Self> {
-        let window = match schedule {
-            Schedule::At(at) => Self::new(*at, zone, duration),
-            Schedule::Rate { every, unit } => {
-                let recurs = match unit {
-                    RateUnit::Day => Recurrence::Days(*every),
-                    RateUnit::Hour => Recurrence::Hours(*every),
-                    RateUnit::Minute if every % 60 == 0 => Recurrence::Hours(every / 60),
-                    RateUnit::Minute => {
-                        let message = format!("{schedule}: a window opens every so many hours");
-                        return Err(invalid(OPERATION, message));
-                    }
-                };
-                Self::new(not_before, zone, duration).with_recurrence(recurs)
-            }
-            Schedule::Cron(fields) => {
-                let cron = cron::read(fields)?;
-                let mut date = not_before.date();
-                // Every day that Azure's grammar can name comes within two months, but for a 31st
-                // after another.
-                for _ in 0..70 {
-                    let at = date.to_datetime(cron.time);
-                    if at >= not_before && cron.recurs.names(date) {
-                        let window = Self::new(at, zone, duration).with_recurrence(cron.recurs);
-                        window.check()?;
-                        return Ok(window);
-                    }
-                    date = date.checked_add(1.day()).unwrap_or(Date::MAX);
-                }
-                return Err(invalid(OPERATION, format!("{schedule}: no day is named by it")));
-            }
-            other => return Err(invalid(OPERATION, format!("{other} is no schedule of Azure"))),
-        };
+        let (starts, recurs) = Recurrence::of_schedule(schedule, 0, not_before)?;
+        let window = Self::new(starts, zone, duration).with_recurrence(recurs);
         window.check()?;
         Ok(window)
     }
@@ -142,10 +107,35 @@ impl PatchWindow {
     /// The schedule by which it opens.
     ///
     /// # Errors
-    /// `InvalidInput` for what no schedule says: every second month, several days of every second
-    /// week, days after a weekday, what PatchKit does not know.
+    /// `Unsupported` for what no schedule says: every fifth month, several days of every second week,
+    /// days after a weekday (a [timetable](Self::timetable) can say them), what PatchKit does not know.
     pub fn schedule(&self) -> Result<Schedule> {
-        cron::write(&self.recurs, self.starts)
+        let (schedule, offset) = self.recurs.to_schedule(self.starts)?;
+        if offset > 0 {
+            let message = format!("{}: no schedule has days after a weekday", self.recurs);
+            return Err(Error::new(ErrorKind::Unsupported, PROVIDER, OPERATION, message));
+        }
+        Ok(schedule)
+    }
+
+    /// When it opens, to be told in times, made a schedule of AWS, or held against others.
+    ///
+    /// # Errors
+    /// `NotFound` for a zone that nobody knows, where the window expires.
+    pub fn timetable(&self) -> Result<Timetable> {
+        let zone = ZoneName::from(&self.zone);
+        let ends = match self.expires {
+            None => None,
+            Some(expires) => {
+                let far = |_| invalid(OPERATION, format!("expires: {expires} is no time"));
+                Some(zone.find()?.to_timestamp(expires).map_err(far)?)
+            }
+        };
+        let table = Timetable::of_recurrence(self.recurs.clone(), self.starts, zone);
+        Ok(match ends {
+            Some(ends) => table.with_end(ends),
+            None => table,
+        })
     }
 
     /// Whether Azure takes it.

@@ -1,4 +1,4 @@
-//! The four traits, and the journal's, for `Arc<T>` and `Box<T>`.
+//! The four traits, and those of journal and ledger, for `Arc<T>` and `Box<T>`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::{
-    AccessChange, AccessGrant, Baseline, BaselineId, BaselineSelector, Capabilities,
-    ComplianceReport, Event, Fleet, GroupRegistration, Journal, ManagedNode, NodeAccess,
-    NodeCompliance, NodeId, NodeLease, NodeSelector, NodeStatus, OperatingSystem, OperationId,
-    Order, OrderRecord, Patch, PatchBaseline, PatchCompliance, PatchGroup, PatchGroupName,
-    PatchOperation, PatchRequest, PerNode, PowerTarget, Provider, Record, Result, RunHead, RunId,
-    RunLease, Scope, SubmitToken, TagChange, Tags,
+    AccessChange, AccessGrant, Baseline, BaselineId, BaselineSelector, Book, Capabilities,
+    ComplianceReport, Entry, Event, Fleet, GroupRegistration, Journal, Ledger, ManagedNode,
+    NodeAccess, NodeCompliance, NodeId, NodeLease, NodeSelector, NodeStatus, OperatingSystem,
+    OperationId, Order, OrderRecord, Patch, PatchBaseline, PatchCompliance, PatchGroup,
+    PatchGroupName, PatchOperation, PatchRequest, PerNode, PowerTarget, Provider, Record, Result,
+    RunHead, RunId, RunLease, Scope, SubmitToken, TagChange, Tags,
 };
 
 macro_rules! forward {
@@ -186,10 +186,21 @@ macro_rules! forward {
                 (**self).unclaim(lease, nodes).await
             }
         }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: Ledger + ?Sized> Ledger for $pointer<T> {
+            async fn enter(&self, book: Book, entries: &[serde_json::Value]) -> Result<()> {
+                (**self).enter(book, entries).await
+            }
+            fn entries(&self, book: Book, after: Option<u64>) -> BoxStream<'static, Result<Entry>> {
+                (**self).entries(book, after)
+            }
+        }
     )+};
 }
 
 forward!(Arc Box);
 
 const _: fn(&dyn Fleet, &dyn Baseline, &dyn PatchGroup, &dyn ComplianceReport) = |_, _, _, _| {};
-const _: fn(&dyn Journal) = |_| {};
+const _: fn(&dyn Journal, &dyn Ledger) = |_, _| {};

@@ -333,9 +333,13 @@ impl NodeId {
         &self.0.resource
     }
 
-    /// The last part of the provider's id: `i-…`, or the name of an Azure machine.
+    /// The last part of the provider's id: `i-…`, or the name of an Azure machine. An instance of a
+    /// scale set is a number there, which says nothing without its set:
+    /// `web/virtualMachines/3`.
     pub fn name(&self) -> &str {
-        self.0.resource.rsplit('/').next().unwrap_or(&self.0.resource)
+        let resource = &*self.0.resource;
+        let of_set = resource.split_once("/virtualMachineScaleSets/").map(|(_, instance)| instance);
+        of_set.or_else(|| resource.rsplit('/').next()).unwrap_or(resource)
     }
 
     /// One text for all spellings of the node: equal exactly where the ids are.
@@ -441,6 +445,16 @@ mod tests {
         assert_eq!(a.cmp(&b), Ordering::Equal);
         assert_eq!(a.canonical(), b.canonical());
         assert_eq!(HashSet::from([a, b]).len(), 1);
+    }
+
+    #[test]
+    fn an_instance_of_a_scale_set_is_named_with_its_set() {
+        let arm = "azure/s/we//subscriptions/s/resourceGroups/g/providers/Microsoft.Compute";
+        let name =
+            |tail: &str| format!("{arm}/{tail}").parse::<NodeId>().unwrap().name().to_owned();
+        assert_eq!(name("virtualMachines/12"), "12");
+        let instance = "virtualMachineScaleSets/web/virtualMachines/3";
+        assert_eq!(name(instance), "web/virtualMachines/3");
     }
 
     #[test]

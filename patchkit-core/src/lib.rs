@@ -34,8 +34,11 @@
 //!
 //! # Features
 //! - `csv`: [tag checks](workflow::TagReport) as CSV.
+//! - `ical`: a [`FreezeCalendar`] out of an iCalendar file.
 //! - `tokio`: `SystemClock`, the machine's clock on tokio's timer.
+//! - `metrics`: runs are counted through the facade of that name, as [`observe`] tells.
 //! - `mock`: mockall mocks of the four traits, in `mock`.
+//! - `tzdb`: the database of time zones compiled in, for machines without one.
 
 mod access;
 mod baseline;
@@ -45,15 +48,20 @@ mod error;
 mod estate;
 mod fleet;
 mod forward;
+mod freeze;
 mod group;
+pub mod history;
 mod id;
 mod journal;
+mod ledger;
 mod link;
 mod machine;
 pub mod memory;
 #[cfg(feature = "mock")]
 pub mod mock;
 mod node;
+pub mod notify;
+pub mod observe;
 mod operation;
 mod operator;
 mod page;
@@ -86,6 +94,7 @@ pub use compliance::{
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use estate::Estate;
 pub use fleet::{Capabilities, Fleet, FleetExt};
+pub use freeze::{Freeze, FreezeCalendar};
 pub use group::{GroupRegistration, PatchGroup};
 pub use id::{
     AccountId, BaselineId, NodeId, OperationId, PatchGroupName, PatchId, Region, ResourceGroupName,
@@ -95,6 +104,7 @@ pub use journal::{
     Change, Event, Journal, NodeLease, Order, OrderRecord, Record, RunHead, RunLease, RunState,
     Standing,
 };
+pub use ledger::{Book, Entry, Ledger};
 pub use link::{
     AmbiguousLink, CandidateLink, HostLink, Link, LinkEvidence, LinkPlan, LinkReport, LinkSurvey,
     LinkedFleet, Links, MachineLink, NODE_ID_TAG, RESOURCE_ID_TAG, StaleLink, VM_ID_TAG,
@@ -121,6 +131,9 @@ pub use provider::{Provider, with_compliance};
 pub use rollout::{
     Amount, AssignedWave, DisruptionBudget, ErrorBudget, Rollout, Wave, WaveMembers,
 };
-pub use schedule::{MaintenanceWindow, RateUnit, Schedule};
+pub use schedule::{
+    ClockChange, MaintenanceWindow, MonthDay, Nth, Occurrences, Pace, RateUnit, Recurrence, Recurs,
+    Schedule, ScheduleFinding, ScheduleLint, ScheduledFleet, Timetable, ZoneName,
+};
 pub use secret::Secret;
 pub use unmanaged::UnmanagedReason;

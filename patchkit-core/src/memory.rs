@@ -34,6 +34,7 @@ mod compliance;
 mod fleet;
 mod group;
 mod journal;
+mod ledger;
 mod life;
 mod node;
 mod world;

@@ -40,6 +40,9 @@ pub struct ManagedNode {
     pub reachability: Reachability,
     /// Why its management service cannot act on it; none where its agent answers.
     pub unmanaged: Option<UnmanagedReason>,
+    /// Why its provider patches it in no state that it may be in; none where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpatchable: Option<String>,
     /// The version of its agent, where one is known.
     pub agent_version: Option<String>,
     /// Its tags.
@@ -73,6 +76,7 @@ impl ManagedNode {
             power: PowerState::Unknown,
             reachability: Reachability::Unknown,
             unmanaged: Some(UnmanagedReason::Unknown),
+            unpatchable: None,
             agent_version: None,
             tags: Tags::new(),
             resource_groups: BTreeSet::new(),

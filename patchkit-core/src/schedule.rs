@@ -1,24 +1,80 @@
-//! When work may begin: schedules and maintenance windows.
+//! When work may begin: schedules of both clouds, their times, and what is wrong with a set of them.
 
-use std::{fmt, str::FromStr, time::Duration};
+mod convert;
+mod cron;
+mod lint;
+mod occurrences;
+mod recurrence;
+mod timetable;
+mod window;
+mod zone;
 
-use jiff::{Timestamp, civil::DateTime};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
+
+use jiff::{
+    SignedDuration, Span, Timestamp,
+    civil::{DateTime, Time},
+    tz::TimeZone,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Error, Result, clock::later};
+use self::{
+    cron::Cron,
+    occurrences::{OnWall, Rule},
+};
+pub use self::{
+    lint::{ClockChange, Pace, ScheduleFinding, ScheduleLint, ScheduledFleet},
+    occurrences::Occurrences,
+    recurrence::{MonthDay, Nth, Recurrence},
+    timetable::{Recurs, Timetable},
+    window::MaintenanceWindow,
+    zone::ZoneName,
+};
+use crate::{Error, Result};
+
+#[cfg(test)]
+mod tests;
+
+const OPERATION: &str = "schedule";
+
+/// The last year of AWS's cron expressions, and of all that is evaluated here.
+const LAST_YEAR: i16 = 2199;
+
+fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::invalid("core", OPERATION, message)
+}
+
+/// Text of a service, made short enough for a message.
+fn shown(text: &str) -> String {
+    const MOST: usize = 80;
+    let mut line: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST).collect();
+    if text.chars().nth(MOST).is_some() {
+        line.push('…');
+    }
+    line
+}
 
 /// When something recurs, in the spelling that AWS's schedulers share.
 ///
 /// `rate(7 days)`, `at(2026-12-01T03:00:00)` or `cron(…)` with five to seven fields. The fields of
-/// a cron expression are kept, not yet evaluated.
+/// a cron expression are kept as they are written, and looked at when its times are asked for: five
+/// are read as crontab does, six as EventBridge and Systems Manager do, seven have the seconds first.
+///
+/// A [`Timetable`] is a schedule with its time zone, its offset, its start and its end.
 ///
 /// ```
+/// use jiff::tz::TimeZone;
 /// use patchkit_core::Schedule;
 ///
 /// let weekly: Schedule = "rate(7 days)".parse()?;
 /// assert_eq!(weekly.to_string(), "rate(7 days)");
 /// assert!("rate(1 days)".parse::<Schedule>().is_err()); // AWS wants `rate(1 day)`
-/// # Ok::<(), patchkit_core::Error>(())
+///
+/// let fridays: Schedule = "cron(30 23 ? * FRIL *)".parse()?; // the last of each month
+/// let times: Vec<_> = fridays.occurrences(&TimeZone::UTC, "2026-11-28T00:00:00Z".parse()?)?.take(2).collect();
+/// assert_eq!(times, ["2026-12-25T23:30:00Z".parse()?, "2027-01-29T23:30:00Z".parse()?]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -61,6 +117,57 @@ impl RateUnit {
             Self::Minute => 60,
             Self::Hour => 3_600,
             Self::Day => 86_400,
+        })
+    }
+}
+
+impl Schedule {
+    /// Every month at this time of the day on which Microsoft releases its updates, the second Tuesday.
+    ///
+    /// For some days later, see [`Timetable::patch_tuesday`]: the second Wednesday comes before the
+    /// second Tuesday in some months.
+    pub fn patch_tuesday(time: Time) -> Self {
+        Self::Cron(format!("{} {} ? * TUE#2 *", time.minute(), time.hour()).into())
+    }
+
+    /// The times after one, in a time zone.
+    ///
+    /// # Behavior
+    /// - `at(…)` and a cron expression that names a year come to their end; one that names no day that
+    ///   there is (`cron(0 0 30 FEB ? *)`) has no time at all.
+    /// - A rate is counted from `after`, which then stands for when the schedule was made.
+    /// - [`Occurrences`] says what a change of clocks does.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a cron expression with a field that holds something else than it may: the
+    /// field, what it holds, and what it may hold.
+    pub fn occurrences(&self, zone: &TimeZone, after: Timestamp) -> Result<Occurrences> {
+        Ok(Occurrences::new(self.rule(Span::new(), None, after)?, zone.clone(), after))
+    }
+
+    /// The first time after one, in a time zone; none where the schedule has come to its end.
+    ///
+    /// # Errors
+    /// As [`occurrences`](Self::occurrences).
+    pub fn next_after(&self, zone: &TimeZone, after: Timestamp) -> Result<Option<Timestamp>> {
+        Ok(self.occurrences(zone, after)?.next())
+    }
+
+    /// Its rule, so many days later, counted from `from` where it is counted.
+    fn rule(&self, offset: Span, from: Option<Timestamp>, after: Timestamp) -> Result<Rule> {
+        Ok(match self {
+            Self::At(at) => Rule::Once(*at),
+            Self::Cron(fields) => Rule::Cron { cron: Box::new(Cron::parse(fields)?), offset },
+            Self::Rate { every, unit } => {
+                let long = |_| invalid(format!("{self}: so long is no period"));
+                let every = unit.duration().saturating_mul(*every);
+                let every = SignedDuration::try_from(every).map_err(long)?;
+                if every.is_zero() {
+                    return Err(invalid(format!("{self}: the number must be 1 or more")));
+                }
+                let from = from.map_or_else(|| after.checked_add(every), Ok).map_err(long)?;
+                Rule::Rate { from, every }
+            }
         })
     }
 }
@@ -128,84 +235,5 @@ impl<'de> Deserialize<'de> for Schedule {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// One occurrence of a maintenance window.
-///
-/// # Behavior
-/// - Nothing starts before the window opens, nor in the `cutoff` before it closes.
-///
-/// ```
-/// use std::time::Duration;
-/// use patchkit_core::MaintenanceWindow;
-///
-/// let hour = Duration::from_secs(3600);
-/// let window = MaintenanceWindow::new("2026-12-01T02:00:00Z".parse()?, 4 * hour).with_cutoff(hour);
-/// assert!(window.admits("2026-12-01T04:59:59Z".parse()?));
-/// assert!(!window.admits("2026-12-01T05:00:00Z".parse()?));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct MaintenanceWindow {
-    /// When it opens.
-    pub opens: Timestamp,
-    /// How long it is open.
-    pub duration: Duration,
-    /// How long before its end nothing new may start.
-    pub cutoff: Duration,
-}
-
-impl MaintenanceWindow {
-    /// A window without cutoff.
-    pub fn new(opens: Timestamp, duration: Duration) -> Self {
-        Self { opens, duration, cutoff: Duration::ZERO }
-    }
-
-    /// Sets how long before its end nothing new may start.
-    #[must_use]
-    pub fn with_cutoff(mut self, cutoff: Duration) -> Self {
-        self.cutoff = cutoff;
-        self
-    }
-
-    /// When it closes.
-    pub fn closes(&self) -> Timestamp {
-        later(self.opens, self.duration)
-    }
-
-    /// Whether new work may start at `now`.
-    pub fn admits(&self, now: Timestamp) -> bool {
-        let last = later(self.opens, self.duration.saturating_sub(self.cutoff));
-        self.opens <= now && now < last
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn schedules_print_and_parse_back() {
-        for text in
-            ["rate(1 day)", "rate(30 minutes)", "at(2026-12-01T03:00:00)", "cron(0 2 ? * TUE#2 *)"]
-        {
-            assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
-        }
-    }
-
-    #[test]
-    fn a_wrong_schedule_says_what_is_wrong() {
-        for (text, what) in [
-            ("rate(2 day)", "with an s"),
-            ("rate(0 days)", "1 or more"),
-            ("cron(bad)", "5 to 7 fields"),
-            ("at(noon)", "not a time"),
-            ("weekly", "not rate"),
-        ] {
-            let error = text.parse::<Schedule>().unwrap_err().to_string();
-            assert!(error.contains(what), "{error}");
-        }
     }
 }

@@ -5,6 +5,7 @@
 
 mod access;
 mod act;
+mod announce;
 mod evidence;
 mod gate;
 mod hold;
@@ -17,6 +18,7 @@ mod plan;
 mod power;
 mod recover;
 mod remediate;
+mod remember;
 mod resume;
 mod scan;
 mod scan_first;
@@ -42,7 +44,12 @@ pub use self::{
     scan::{ScanOutcome, ScanReport, ScannedNode},
     tags::{RequiredTags, TagFinding, TagMode, TagOutcome, TagRecord, TagReport, TagState},
 };
-use crate::{Clock, ComplianceReport, Error, ErrorKind, Fleet, Journal, NodeId, PollPolicy};
+use crate::{
+    Clock, ComplianceReport, Error, ErrorKind, Fleet, Journal, PollPolicy, RunId,
+    history::History,
+    notify::Outbox,
+    observe::{Observer, Teller},
+};
 
 /// How many calls are under way at once, where nobody says it.
 const PARALLEL: usize = 8;
@@ -79,7 +86,9 @@ pub struct Runner {
     compliance: Arc<dyn ComplianceReport>,
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
-    observer: Arc<dyn Observer>,
+    observers: Vec<Arc<dyn Observer>>,
+    history: Option<History>,
+    outbox: Option<Arc<Outbox>>,
     cancel: CancelToken,
     holder: String,
     term: Duration,
@@ -89,7 +98,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// A runner with the usual limits, no observer, and a holder name of `patchkit`.
+    /// A runner with the usual limits, no observers, and a holder name of `patchkit`.
     pub fn new(
         fleet: impl Fleet,
         compliance: impl ComplianceReport,
@@ -101,7 +110,9 @@ impl Runner {
             compliance: Arc::new(compliance),
             journal: Arc::new(journal),
             clock: Arc::new(clock),
-            observer: Arc::new(Silent),
+            observers: Vec::new(),
+            history: None,
+            outbox: None,
             cancel: CancelToken::new(),
             holder: "patchkit".to_owned(),
             term: Duration::from_mins(5),
@@ -111,10 +122,10 @@ impl Runner {
         }
     }
 
-    /// Tells `observer` what happens, as it happens.
+    /// Tells `observer` too what happens, as it happens.
     #[must_use]
     pub fn with_observer(mut self, observer: impl Observer) -> Self {
-        self.observer = Arc::new(observer);
+        self.observers.push(Arc::new(observer));
         self
     }
 
@@ -150,8 +161,9 @@ impl Runner {
         self
     }
 
-    fn tell(&self, progress: Progress<'_>) {
-        self.observer.progress(&progress);
+    /// Tells of a run of this runner.
+    fn teller(&self, run: &RunId) -> Arc<Teller> {
+        Arc::new(Teller::new(run, &self.clock, &self.observers))
     }
 }
 
@@ -237,54 +249,6 @@ fn may_get_better(error: &Error) -> bool {
             error.kind(),
             ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::InvalidInput
         )
-}
-
-/// Follows a run, for progress bars and logs. Called often: return quickly.
-pub trait Observer: Send + Sync + 'static {
-    /// Something happened.
-    fn progress(&self, progress: &Progress<'_>);
-}
-
-impl<F: Fn(&Progress<'_>) + Send + Sync + 'static> Observer for F {
-    fn progress(&self, progress: &Progress<'_>) {
-        self(progress);
-    }
-}
-
-struct Silent;
-
-impl Observer for Silent {
-    fn progress(&self, _: &Progress<'_>) {}
-}
-
-/// Something that happened in a run.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Progress<'a> {
-    /// A wave begins.
-    WaveStarted {
-        /// Its name.
-        wave: &'a str,
-        /// How many nodes it has.
-        nodes: usize,
-    },
-    /// A node enters a step.
-    Step {
-        /// The node.
-        node: &'a NodeId,
-        /// The step.
-        step: PlanStep,
-    },
-    /// A node's part in the run is over.
-    NodeFinished {
-        /// How it ended.
-        report: &'a NodeReport,
-    },
-    /// Some nodes were scanned, checked or tagged.
-    Checked {
-        /// How many more.
-        nodes: usize,
-    },
 }
 
 fn unexpected(operation: &'static str, message: String) -> Error {

@@ -18,7 +18,8 @@ use patchkit_core::{
     NodeSelector, PatchAction, PowerState, Reachability, RebootPolicy, Retry, Rollout, Wave,
     WaveMembers,
     memory::{Behavior, Fault},
-    workflow::{CancelToken, Outcome, PlanStep, PlannedNode, Progress, Runner},
+    observe::{RunEvent, RunEventKind},
+    workflow::{CancelToken, Outcome, PlanStep, PlannedNode, Runner},
 };
 
 #[test]
@@ -167,8 +168,8 @@ fn a_run_that_is_cancelled_starts_nothing_new_and_puts_back_what_it_started() {
     let cancel = CancelToken::new();
     let token = cancel.clone();
     world.runner =
-        world.runner.clone().with_cancel(cancel).with_observer(move |progress: &Progress<'_>| {
-            if matches!(progress, Progress::Step { step: PlanStep::Install, .. }) {
+        world.runner.clone().with_cancel(cancel).with_observer(move |event: &RunEvent| {
+            if matches!(event.kind, RunEventKind::NodeStep { step: PlanStep::Install, .. }) {
                 token.cancel();
             }
         });

@@ -21,9 +21,10 @@ use patchkit_core::{
     MaintenanceWindow, NodeSelector, PatchAction, PowerState, PowerTarget, Record, Retry, Rollout,
     SubmitToken, TagChange, Tags, VirtualClock, Wave, WaveMembers,
     memory::{Behavior, Fault, MemoryCall, MemoryJournal, MemoryNode},
+    observe::{RunEvent, RunEventKind},
     workflow::{
-        CancelToken, Outcome, PatchOptions, PatchPlan, PlanStep, Progress, RequiredTags, Runner,
-        ScanOutcome, TagMode, TagOutcome,
+        CancelToken, Outcome, PatchOptions, PatchPlan, PlanStep, RequiredTags, Runner, ScanOutcome,
+        TagMode, TagOutcome,
     },
 };
 
@@ -125,8 +126,8 @@ fn a_holder_that_slept_through_its_lease_stops_nothing() {
     let started = id("i-01");
     let mut world = world([off(started.clone(), PowerState::Stopped)]);
     let (clock, journal) = (world.clock.clone(), world.journal.clone());
-    world.runner = world.runner.clone().with_observer(move |progress: &Progress<'_>| {
-        if matches!(progress, Progress::Step { step: PlanStep::RestorePower, .. }) {
+    world.runner = world.runner.clone().with_observer(move |event: &RunEvent| {
+        if matches!(event.kind, RunEventKind::NodeStep { step: PlanStep::RestorePower, .. }) {
             take_over(&clock, &journal);
         }
     });
@@ -272,8 +273,8 @@ fn cancelled_at(world: &mut World, step: PlanStep) {
     let cancel = CancelToken::new();
     let token = cancel.clone();
     let runner = world.runner.clone().with_cancel(cancel);
-    world.runner = runner.with_observer(move |progress: &Progress<'_>| {
-        if matches!(progress, Progress::Step { step: at, .. } if *at == step) {
+    world.runner = runner.with_observer(move |event: &RunEvent| {
+        if matches!(event.kind, RunEventKind::NodeStep { step: at, .. } if at == step) {
             token.cancel();
         }
     });
@@ -415,8 +416,8 @@ fn a_scan_from_the_future_is_not_fresh() {
 fn what_is_known_of_a_node_does_not_depend_on_its_power_now() {
     let world = world([node(id("i-01"))]);
     let cloud = world.cloud.clone();
-    let runner = world.runner.clone().with_observer(move |progress: &Progress<'_>| {
-        if matches!(progress, Progress::Checked { .. }) {
+    let runner = world.runner.clone().with_observer(move |event: &RunEvent| {
+        if matches!(event.kind, RunEventKind::Checked { .. }) {
             cloud.update(&id("i-01"), |node| node.with_power(PowerState::Stopped)).unwrap();
         }
     });

@@ -4,6 +4,7 @@ mod claims;
 mod error;
 mod key;
 mod leaf;
+mod ledger;
 mod orders;
 mod pen;
 mod read;
@@ -30,7 +31,9 @@ use patchkit_core::{
 };
 use uuid::Uuid;
 
-use self::{claims::Claims, error::OBJECTS, orders::Orders, pen::Pen, sequence::Sequence};
+use self::{
+    claims::Claims, error::OBJECTS, ledger::Counts, orders::Orders, pen::Pen, sequence::Sequence,
+};
 
 /// A journal of objects in a bucket, which workers on many machines share.
 ///
@@ -42,7 +45,7 @@ use self::{claims::Claims, error::OBJECTS, orders::Orders, pen::Pen, sequence::S
 /// share a put.
 ///
 /// # Layout
-/// Three kinds of sequences, each object with the number after the one before it. Only one writer
+/// Four kinds of sequences, each object with the number after the one before it. Only one writer
 /// can make the object of a number, and whoever makes it has read all before it: that is the whole
 /// of the locking.
 ///
@@ -51,6 +54,7 @@ use self::{claims::Claims, error::OBJECTS, orders::Orders, pen::Pen, sequence::S
 /// | `runs/<run>/<number>.json` | what was written at once to a run: records, and its lease as it is since then. A takeover is an object in the same sequence, so that an older holder's next one cannot follow it unread. |
 /// | `claims/<number>.json` | all claims of all runs, as they are since then. |
 /// | `orders/<number>.json` | an order. |
+/// | `ledger/<book>/<number>.json` | what was entered at once in a book of the ledger. |
 ///
 /// A run's name is encoded as in URLs, with `=` for `%`; a long one is cut and ends in its hash. Each object begins with
 /// its length and its SHA-256.
@@ -101,6 +105,7 @@ struct Shelf {
     beginnings: Mutex<HashMap<String, (Timestamp, RunId)>>,
     claims: Claims,
     orders: Orders,
+    counts: Counts,
 }
 
 impl ObjectJournal {
@@ -128,6 +133,7 @@ impl ObjectJournal {
             beginnings: Mutex::default(),
             claims,
             orders,
+            counts: Counts::default(),
         })))
     }
 }

@@ -3,6 +3,7 @@
 mod book;
 mod desk;
 mod error;
+mod ledger;
 mod schema;
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};

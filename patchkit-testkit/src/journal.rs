@@ -1,4 +1,4 @@
-//! The journal suite: what a [`Journal`] promises, as cases that any implementation runs.
+//! The journal suite: what a [`Journal`] and its [`Ledger`] promise, as cases that any implementation runs.
 //!
 //! Every case takes a fresh [`JournalHarness`] and panics when the journal breaks the rule.
 //!
@@ -25,12 +25,18 @@
 //! | Nodes are compared as their ids are: one of ARM without regard to case and scope. | [`claims::two_spellings_of_a_node_are_one_node`] |
 //! | A node that another run holds is `Conflict`, also when that run's lease is over: what it did to the node is not known until someone recovers it. | [`claims::a_claim_outlives_the_lease`] |
 //! | `unclaim`: Twice is as good as once. | [`claims::giving_back_twice_is_as_good_as_once`] |
+//! | **Ledger** `enter`: All entries of a call are written in one step and side by side, or none. | [`ledger::what_writers_enter_at_once_stays_together`], [`ledger::a_store_that_fails_enters_nothing`] |
+//! | `entries`: What `enter` has returned `Ok` for is read back by every later `entries`, once and in order. | [`ledger::what_was_entered_is_read_back_in_order`], [`ledger::a_long_book_is_read_to_its_end`] |
+//! | Books are apart: entries of one are not in another. | [`ledger::books_are_apart`] |
+//! | Numbers of entries grow; there may be gaps between them. | [`ledger::reading_goes_on_behind_any_entry`] |
+//! | An entry that cannot be read is a `Malformed` item, and those behind it come all the same. | [`ledger::a_spoilt_entry_costs_only_itself`] |
 
 #![expect(clippy::missing_panics_doc, reason = "a case panics when the journal breaks the rule")]
 
 pub mod claims;
 pub mod crashes;
 pub mod leases;
+pub mod ledger;
 mod memory;
 pub mod orders;
 pub mod records;
@@ -40,7 +46,7 @@ pub mod writers;
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use patchkit_core::{Journal, RunId, VirtualClock};
+use patchkit_core::{Book, Journal, Ledger, RunId, VirtualClock};
 
 pub use self::memory::MemoryJournalHarness;
 
@@ -53,12 +59,18 @@ pub trait JournalHarness: fmt::Debug + Send + Sync + 'static {
     /// Opens the journal once more, as another process would.
     async fn open(&self) -> Arc<dyn Journal>;
 
+    /// Opens the ledger of the same store once more.
+    async fn ledger(&self) -> Arc<dyn Ledger>;
+
     /// Leaves behind what a crash leaves of a write to `run` that was never acknowledged: half of
     /// it, at the end.
     async fn tear(&self, run: &RunId) -> Tear;
 
     /// Spoils the record at this place of `run`, as a bad disk would.
     async fn spoil(&self, run: &RunId, seq: u64) -> Spoilt;
+
+    /// Spoils the entry of this number of a book, as a bad disk would.
+    async fn spoil_entry(&self, book: Book, number: u64) -> Spoilt;
 
     /// Has every write fail, also those of journals that are open, until
     /// [`mend`](Self::mend).
@@ -125,6 +137,15 @@ macro_rules! __journal_cases {
                 an_order_reaches_its_run_and_no_other
                 an_unknown_order_is_kept
             }
+            ledger {
+                what_was_entered_is_read_back_in_order
+                a_long_book_is_read_to_its_end
+                reading_goes_on_behind_any_entry
+                books_are_apart
+                what_writers_enter_at_once_stays_together
+                a_store_that_fails_enters_nothing
+                a_spoilt_entry_costs_only_itself
+            }
             crashes {
                 a_journal_opened_anew_shows_what_was_acknowledged
                 a_torn_write_costs_at_most_itself
@@ -157,10 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn every_promise_of_the_trait_is_in_the_table() {
+    fn every_promise_of_the_traits_is_in_the_table() {
         let table = include_str!("journal.rs");
-        let source = include_str!("../../patchkit-core/src/journal.rs");
-        let promises = crate::cases::tests::promises(source);
+        let sources = [
+            include_str!("../../patchkit-core/src/journal.rs"),
+            include_str!("../../patchkit-core/src/ledger.rs"),
+        ];
+        let promises: Vec<String> =
+            sources.into_iter().flat_map(crate::cases::tests::promises).collect();
         assert!(promises.len() > 15, "{promises:#?}");
         for promise in promises {
             let row =

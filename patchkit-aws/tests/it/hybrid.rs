@@ -1,7 +1,8 @@
 //! Activations and hybrid nodes that have fallen silent.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use aws_sdk_ssm::types::InventoryItem;
 use futures::TryStreamExt;
 use patchkit_aws::{ActivationRequest, ListedActivation, StaleNode};
 use patchkit_core::{ErrorKind, NodeId, OperatingSystem};
@@ -9,7 +10,7 @@ use patchkit_testkit::cloud::{Agent, Fault, FaultKind, NodeChange, NodeSpec, Wor
 
 use crate::{
     log::Log,
-    support::{ACCOUNT, REGION, node, one_scope, ssm},
+    support::{ACCOUNT, REGION, node, one_scope, sdk, ssm},
 };
 
 const CREATE: &str = "CreateActivation";
@@ -201,4 +202,58 @@ async fn a_lost_answer_to_a_deregistration_is_resolved_by_reading() {
     assert_eq!((error.kind(), error.node()), (ErrorKind::Timeout, Some(&two)), "{error}");
     assert_eq!(world.calls().of(DEREGISTER).len(), 2);
     assert!(world.node(two.resource()).is_some());
+}
+
+/// Writes the rows of an inventory type, as a script on the node does.
+async fn report(world: &World, node: &NodeId, rows: &[&[(&str, &str)]]) {
+    let row = |row: &&[(&str, &str)]| -> HashMap<String, String> {
+        row.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let item = InventoryItem::builder()
+        .type_name(TYPE)
+        .schema_version("1.0")
+        .capture_time("2026-11-24T02:00:00Z")
+        .set_content(Some(rows.iter().map(row).collect()))
+        .build()
+        .unwrap();
+    let client = aws_sdk_ssm::Client::new(&sdk(world, REGION));
+    client.put_inventory().instance_id(node.resource()).items(item).send().await.unwrap();
+}
+
+const TYPE: &str = "Custom:AzureInstance";
+
+#[tokio::test]
+async fn inventory_of_ones_own_tells_which_machine_a_hybrid_node_is() {
+    let world = empty().await;
+    let [linked, silent, torn, wrong] = [(); 4].map(|()| add(&world));
+    let id = "5c3e1f60-9a2b-4d47-8f10-2b6f0c9d1e7a";
+    let arm = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/web";
+    report(&world, &linked, &[&[("vmId", id), ("resourceId", arm), ("offer", "x")]]).await;
+    let other = "6c3e1f60-9a2b-4d47-8f10-2b6f0c9d1e7a";
+    report(&world, &torn, &[&[("vmId", id)], &[("vmId", other)]]).await;
+    report(&world, &wrong, &[&[("vmId", "web-1")]]).await;
+    let ssm = ssm(&world).await;
+    let elsewhere: NodeId = "aws/999999999999/eu-west-1/mi-1".parse().unwrap();
+    let nodes = [linked, silent, torn, wrong, elsewhere];
+    let answers = ssm.identities(&nodes, TYPE).await;
+    assert!(answers.iter().map(|(node, _)| node).eq(&nodes));
+    let [linked, silent, torn, wrong, elsewhere] = <[_; 5]>::try_from(answers).unwrap();
+    let identity = linked.1.unwrap();
+    assert_eq!(identity.vm_id, Some(id.parse().unwrap()));
+    assert_eq!(identity.resource_id.as_deref(), Some(arm));
+    assert!(silent.1.unwrap().is_empty());
+    for (bad, why) in [(torn, "another row"), (wrong, "cannot be read")] {
+        let error = bad.1.unwrap_err();
+        assert_eq!((error.kind(), error.node()), (ErrorKind::Malformed, Some(&bad.0)), "{error}");
+        assert!(error.message().contains(why), "{error}");
+    }
+    assert_eq!(elsewhere.1.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_type_that_no_node_reports_tells_nothing() {
+    let world = empty().await;
+    let node = add(&world);
+    let answers = ssm(&world).await.identities(std::slice::from_ref(&node), TYPE).await;
+    assert!(answers[0].1.as_ref().unwrap().is_empty());
 }

@@ -7,15 +7,15 @@ use futures::{
     stream::{self, BoxStream},
 };
 use jiff::Timestamp;
-use patchkit_core::{AccountId, Error, ErrorKind, NodeId, Result};
+use patchkit_core::{AccountId, ErrorKind, Result};
 use serde_json::{Value, json};
 
 use crate::{
-    Machine, MachineKind,
+    Machine,
     client::Client,
     convert::node::{self, Place, text},
-    error::{PROVIDER, again, malformed},
-    ids::{EVERYWHERE, MachineId, is_name, scope},
+    error::{again, malformed},
+    ids::{EVERYWHERE, is_name, scope},
     limit::Charge,
 };
 
@@ -94,41 +94,13 @@ fn instance(place: &Place, set: &str, item: &Value, at: Timestamp) -> Result<Mac
     });
     let mut machine = node::machine(OPERATION, place, &row, at)?;
     node::add_agent(&mut machine.node, view);
+    machine.node.unpatchable = Some(why_not_patched(set.rsplit('/').next().unwrap_or_default()));
     Ok(machine)
 }
 
-/// Refuses to patch what Azure Update Manager does not: an instance of a uniform scale set, which has
-/// no operation for it (Compute API) and is patched by a newer image of its set.
-///
-/// # Errors
-/// `Unsupported`, with the node.
-#[cfg_attr(not(test), expect(dead_code, reason = "for acts on nodes, which are built on it"))]
-pub(crate) fn patchable(operation: &'static str, node: &NodeId) -> Result<()> {
-    let machine = MachineId::of(operation, node)?;
-    if machine.kind != MachineKind::ScaleSetInstance {
-        return Ok(());
-    }
-    let message = format!(
-        "it is an instance of the uniform scale set {}, which is patched by a newer image of the set",
-        machine.name
-    );
-    Err(Error::new(ErrorKind::Unsupported, PROVIDER, operation, message).with_node(node.clone()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_instance_of_a_uniform_scale_set_is_not_patched_and_says_why() {
-        let node = |tail: &str| -> NodeId {
-            let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute";
-            format!("azure/s/we/{id}/{tail}").parse().unwrap()
-        };
-        let instance = node("virtualMachineScaleSets/web/virtualMachines/3");
-        let error = patchable("submit", &instance).unwrap_err();
-        assert_eq!((error.kind(), error.node()), (ErrorKind::Unsupported, Some(&instance)));
-        assert!(error.message().contains("scale set web"), "{error}");
-        assert!(patchable("submit", &node("virtualMachines/web_0a1b2c3d")).is_ok());
-    }
+/// Azure has no operation for it (Compute API, `VirtualMachineScaleSetVMs`).
+pub(crate) fn why_not_patched(set: &str) -> String {
+    format!(
+        "an instance of the uniform scale set {set} is not patched: its set gives it a new image"
+    )
 }

@@ -13,7 +13,7 @@ use crate::{
     bridge::reply,
     client::{Client, Reply},
     error::{Call, PROVIDER},
-    fleet::ARC_VERSION,
+    fleet::{ARC_VERSION, why_not_patched},
     graph::Literal,
     ids::MachineId,
     limit::{Charge, Quota},
@@ -197,13 +197,8 @@ impl Client {
     }
 }
 
-/// Azure has no operation on them (Compute API, `VirtualMachineScaleSetVMs`).
 pub(super) fn not_patched(operation: &'static str, machine: &MachineId) -> Error {
-    let message = format!(
-        "an instance of the uniform scale set {} is not patched: its set gives it a new image",
-        machine.name
-    );
-    Error::new(ErrorKind::Unsupported, PROVIDER, operation, message)
+    Error::new(ErrorKind::Unsupported, PROVIDER, operation, why_not_patched(&machine.name))
 }
 
 /// How far the service's clock is ahead of ours by an answer that has just come. Its `Date` has no

@@ -2,7 +2,11 @@
 
 use futures::StreamExt;
 use patchkit_azure::{Machine, MachineKind};
-use patchkit_core::{ErrorKind, Fleet, NodeSelector, PowerTarget, Reachability};
+use patchkit_core::{
+    ComplianceStatus, ErrorKind, Fleet, NodeSelector, PowerTarget, Reachability, RunId,
+    memory::MemoryJournal,
+    workflow::{Outcome, PatchOptions, Runner, ScanOutcome},
+};
 use patchkit_testkit::cloud::{Fault, FaultKind};
 
 use crate::cloud::{Cloud, all, builder};
@@ -56,4 +60,23 @@ async fn a_set_that_cannot_be_read_is_an_error_of_its_scope_and_the_rest_is_list
     }
     let others = machines.into_iter().map(Result::unwrap);
     assert!(others.into_iter().all(|it| it.kind != MachineKind::ScaleSetInstance));
+}
+
+#[tokio::test]
+async fn a_plan_and_a_scan_leave_it_out_and_say_why() {
+    let cloud = Cloud::of(builder().nodes(120)).await;
+    let id = instances(&cloud).await.remove(0).node.id;
+    let clock = cloud.world.clock();
+    let journal = MemoryJournal::new(clock.clone());
+    let runner = Runner::new(cloud.azure.clone(), cloud.azure.clone(), journal, clock);
+    let one = NodeSelector::ids([id]);
+    cloud.world.forget_calls();
+    let plan = runner.plan_patch(&PatchOptions::new(one.clone())).await.unwrap();
+    assert!(plan.nodes.is_empty());
+    assert_eq!(plan.skipped[0].outcome, Outcome::Skipped);
+    assert!(plan.skipped[0].reason.contains("uniform scale set"), "{}", plan.skipped[0].reason);
+    let scan = runner.scan(&RunId::new("scan").unwrap(), &one).await.unwrap();
+    assert_eq!(scan.nodes[0].outcome, ScanOutcome::Unpatchable);
+    assert_eq!(scan.nodes[0].compliance.status, ComplianceStatus::Unknown);
+    assert!(cloud.world.calls().iter().all(|call| !call.operation.contains("AssessPatches")));
 }

@@ -14,7 +14,7 @@ use futures::{
 };
 use jiff::Timestamp;
 
-use super::cloud::pause;
+use super::{cloud::pause, ledger::Entries};
 use crate::{
     Clock, Error, ErrorKind, Event, Journal, NodeId, NodeLease, Order, OrderRecord, PerNode,
     Record, Result, RunHead, RunId, RunLease, clock::later,
@@ -50,6 +50,7 @@ struct Books {
     order: Vec<RunId>,
     claims: BTreeMap<NodeId, NodeLease>,
     orders: Vec<OrderRecord>,
+    entries: Entries,
     fence: u64,
 }
 
@@ -63,6 +64,14 @@ impl MemoryJournal {
     /// An empty journal whose leases end on `clock`.
     pub fn new(clock: impl Clock) -> Self {
         Self { clock: Arc::new(clock), books: Arc::default() }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn with_entries<T>(&self, work: impl FnOnce(&mut Entries) -> T) -> T {
+        work(&mut self.books().entries)
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {

@@ -1,13 +1,15 @@
 //! Access check: may every node talk to its management service? Fixed only when asked.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
-use super::{Progress, Runner, UndoFailure, listing::problems, log::RunLog, power::is_refusal};
+use super::{Runner, UndoFailure, listing::problems, log::RunLog, power::is_refusal};
 use crate::{
     AccessChange, AccessGrant, AccessStatus, Change, Event, NodeId, NodeSelector, Result, RunId,
+    observe::RunEventKind,
 };
 
 /// Whether a check may change something.
@@ -104,17 +106,19 @@ impl Runner {
                 Some(RunLog::begin(self, run, "access", String::new(), plan).await?)
             }
         };
+        let teller = log.as_ref().map_or_else(|| self.teller(run), |log| Arc::clone(log.teller()));
         let mut findings: Vec<AccessFinding> = stream::iter(nodes)
             .map(|node| {
-                let log = log.as_ref();
+                let (log, teller) = (log.as_ref(), &teller);
                 async move {
                     let finding = self.check_one(log, &node.id, mode).await;
-                    self.tell(Progress::Checked { nodes: 1 });
+                    teller.tell(RunEventKind::Checked { nodes: 1 });
                     finding
                 }
             })
             .buffer_unordered(self.parallel)
             .collect()
+            .instrument(teller.span())
             .await;
         findings.sort_by(|a, b| a.node.cmp(&b.node));
         let mut problems: Vec<String> = problems(&unlisted).collect();

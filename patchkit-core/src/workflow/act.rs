@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use super::{
     Limits, Runner,
@@ -80,7 +81,9 @@ impl Runner {
     ) -> BTreeMap<NodeId, Acted> {
         let chunks = self.fleet.chunks(nodes).into_iter().enumerate().map(|(at, chunk)| {
             let label = format!("{}-{label}-{at}", log.run());
+            let span = log.teller().operation(action, chunk.len());
             async move { self.act_on_chunk(log, &label, action, chunk, limit, patience).await }
+                .instrument(span)
         });
         // All at once: an install takes hours, of which its calls take seconds. Those pass the gate.
         join_all(chunks).await.into_iter().flatten().collect()
@@ -111,7 +114,9 @@ impl Runner {
             };
             match self.send(log, &token, action, &nodes, patience).await {
                 Sent::Accepted(id) => {
+                    let began = self.clock.now();
                     let ends = self.follow(log, &id, &nodes, limit).await;
+                    log.ended(id, action, began, &ends);
                     answers.extend(ends);
                     return answers;
                 }

@@ -6,7 +6,7 @@ use super::{
     Runner,
     log::{Lost, RunLog},
 };
-use crate::{Error, ErrorKind, Standing};
+use crate::{Error, ErrorKind, Standing, observe::RunEventKind};
 
 /// How often a paused run asks whether it may go on, at first and at last.
 const HOLD: [Duration; 2] = [Duration::from_secs(5), Duration::from_mins(1)];
@@ -15,12 +15,19 @@ impl Runner {
     /// Reads the orders, and waits for as long as the run is paused. The lease is kept meanwhile.
     pub(super) async fn hold(&self, log: &RunLog) {
         let [mut pause, longest] = HOLD;
+        let mut told = false;
         loop {
             // Whether the lease is lost is asked below.
             let _ = log.keep().await;
             let is_paused = log.standing() == Standing::Paused && !self.cancel.is_cancelled();
             if !is_paused || log.lost() != Lost::No {
+                if told {
+                    log.tell(RunEventKind::RunUnpaused);
+                }
                 return;
+            }
+            if !std::mem::replace(&mut told, true) {
+                log.tell(RunEventKind::RunPaused);
             }
             self.clock.sleep(pause).await;
             pause = (pause * 3 / 2).min(longest);

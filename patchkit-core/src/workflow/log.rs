@@ -11,11 +11,14 @@ use std::{
 
 use futures::lock::Mutex as Turn;
 use jiff::Timestamp;
+use tracing::Span;
 
-use super::{Runner, power::whole};
+use super::{NodeReport, PlanStep, Runner, act::Acted, power::whole};
 use crate::{
-    Clock, Error, ErrorKind, Event, Journal, NodeId, Order, OrderRecord, PerNode, Result, RunId,
-    RunLease, Standing, clock::later,
+    Clock, Error, ErrorKind, Event, Journal, NodeId, OperationId, Order, OrderRecord, PatchAction,
+    PerNode, Result, RunId, RunLease, Standing,
+    clock::later,
+    observe::{RunEventKind, Teller, Written},
 };
 
 /// How old the last reading of the orders may be when something is begun: the first pause of a poll
@@ -33,6 +36,7 @@ pub(super) struct RunLog {
     heard: Mutex<Heard>,
     listening: Turn<()>,
     problems: Mutex<Vec<String>>,
+    teller: Arc<Teller>,
     lost: Mutex<Lost>,
     pub(super) started_at: Timestamp,
 }
@@ -83,6 +87,7 @@ impl RunLog {
     }
 
     fn new(runner: &Runner, lease: RunLease) -> Self {
+        let teller = runner.teller(&lease.run);
         Self {
             journal: Arc::clone(&runner.journal),
             clock: Arc::clone(&runner.clock),
@@ -92,6 +97,7 @@ impl RunLog {
             heard: Mutex::default(),
             listening: Turn::new(()),
             problems: Mutex::new(Vec::new()),
+            teller,
             lost: Mutex::new(Lost::No),
             started_at: runner.clock.now(),
         }
@@ -111,6 +117,51 @@ impl RunLog {
         self.heard().standing
     }
 
+    pub(super) fn tell(&self, kind: RunEventKind) {
+        self.teller.tell(kind);
+    }
+
+    /// A node enters a step.
+    pub(super) fn step(&self, node: &NodeId, step: PlanStep) {
+        self.tell(RunEventKind::NodeStep { node: node.clone(), step });
+    }
+
+    /// A node's part in the run is over.
+    pub(super) fn finished(&self, report: &NodeReport) {
+        self.tell(RunEventKind::NodeFinished { report: Box::new(report.clone()) });
+    }
+
+    /// An act that was accepted is not followed any more.
+    pub(super) fn ended(
+        &self,
+        operation: OperationId,
+        action: PatchAction,
+        began: Timestamp,
+        ends: &[(NodeId, Acted)],
+    ) {
+        let succeeded = ends.iter().filter(|(_, end)| end.succeeded()).count();
+        let is_over = |(_, end): &&(NodeId, Acted)| matches!(end, Acted::Ended(_));
+        let over = ends.iter().filter(is_over).count();
+        let took = self.clock.now().duration_since(began);
+        self.tell(RunEventKind::OperationEnded {
+            operation,
+            action,
+            succeeded,
+            failed: over - succeeded,
+            unknown: ends.len() - over,
+            seconds: took.as_secs().unsigned_abs(),
+        });
+    }
+
+    /// The run's span, for what is done in it.
+    pub(super) fn span(&self) -> Span {
+        self.teller.span()
+    }
+
+    pub(super) fn teller(&self) -> &Arc<Teller> {
+        &self.teller
+    }
+
     pub(super) fn problems(&self) -> Vec<String> {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -118,7 +169,9 @@ impl RunLog {
     pub(super) fn problem(&self, problem: String) {
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         if !problems.contains(&problem) {
-            problems.push(problem);
+            problems.push(problem.clone());
+            drop(problems);
+            self.tell(RunEventKind::Problem { problem });
         }
     }
 
@@ -131,6 +184,10 @@ impl RunLog {
         let result = self.journal.append(&lease, events).await;
         if let Err(error) = &result {
             self.fail(error);
+        }
+        let written = if result.is_ok() { Written::Yes } else { Written::No };
+        for event in events {
+            self.teller.journaled(event, written);
         }
         result
     }

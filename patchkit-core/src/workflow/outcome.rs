@@ -14,6 +14,8 @@ use crate::{ComplianceStatus, NodeId, PatchGroupName, PowerState, RunId};
 pub enum Outcome {
     /// The rescan after install and reboot found it compliant.
     Patched,
+    /// Its associations were applied again, and are compliant.
+    Remediated,
     /// It was compliant before, and nothing was installed.
     AlreadyCompliant,
     /// Something went wrong, or the rescan found it not compliant.
@@ -29,13 +31,14 @@ pub enum Outcome {
 impl Outcome {
     /// Whether the node ended as the run wanted it.
     pub fn is_good(self) -> bool {
-        matches!(self, Self::Patched | Self::AlreadyCompliant)
+        matches!(self, Self::Patched | Self::Remediated | Self::AlreadyCompliant)
     }
 
     /// The word used in reports and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Patched => "patched",
+            Self::Remediated => "remediated",
             Self::AlreadyCompliant => "already_compliant",
             Self::Failed => "failed",
             Self::Skipped => "skipped",

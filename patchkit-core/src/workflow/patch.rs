@@ -5,9 +5,11 @@ use std::{
     time::Duration,
 };
 
+use tracing::Instrument;
+
 use super::{
-    NodeOutcome, NodeReport, Outcome, PatchPlan, PlanStep, PlannedNode, Progress, RunReport,
-    Runner, UndoFailure,
+    NodeOutcome, NodeReport, Outcome, PatchPlan, PlanStep, PlannedNode, RunReport, Runner,
+    UndoFailure,
     act::Acted,
     listing::problems,
     log::{Lost, RunLog},
@@ -17,6 +19,7 @@ use super::{
 };
 use crate::{
     AssignedWave, ErrorKind, Event, HostLink, NodeId, PatchAction, PowerState, Result, RunId,
+    observe::RunEventKind,
 };
 
 /// What is known of the nodes of a run while it goes on.
@@ -36,6 +39,8 @@ pub(super) struct Progressing<'a> {
     pub(super) updated: BTreeSet<NodeId>,
     /// Scans after installs that ended before the run was resumed.
     pub(super) scanned: BTreeMap<NodeId, Acted>,
+    /// Nodes whose associations were told to be applied again before the run was resumed.
+    pub(super) refreshed: BTreeMap<NodeId, Acted>,
 }
 
 /// Why no further node is begun.
@@ -73,14 +78,14 @@ impl Runner {
         let mut going = Progressing::new(plan, &log);
         for skipped in &plan.skipped {
             if let Some(report) = going.reports.get(&skipped.node.id) {
-                self.finished(report);
+                going.log.finished(report);
             }
         }
 
         let claimed = self.claim(&mut going).await;
         let claimed = self.check_links(&mut going, claimed).await;
-        self.waves(&mut going, &claimed, 0).await;
-        self.close(going).await
+        self.waves(&mut going, &claimed, 0).instrument(log.span()).await;
+        self.close(going).instrument(log.span()).await
     }
 
     /// Claims the plan's nodes; those that cannot be claimed are skipped.
@@ -131,8 +136,10 @@ impl Runner {
                 .collect();
             let nodes: Vec<NodeId> = nodes.into_iter().cloned().collect();
             if stop.is_none() {
-                self.tell(Progress::WaveStarted { wave: &wave.name, nodes: nodes.len() });
-                stop = self.wave(going, at, wave, &nodes).await;
+                let (name, count) = (wave.name.clone(), nodes.len());
+                going.log.tell(RunEventKind::WaveStarted { wave: name, nodes: count });
+                let span = going.log.teller().wave(&wave.name, count);
+                stop = self.wave(going, at, wave, &nodes).instrument(span).await;
             }
             if let Some(reason) = &stop {
                 let left = nodes.into_iter().filter(|node| going.open.contains(node));
@@ -229,9 +236,10 @@ impl Runner {
     ) {
         let open = self.make_reachable(going, nodes, &mut started).await;
         let open = self.update_agents(going, label, open, &started).await;
+        let (open, mut verdicts) = self.refresh(going, label, open).await;
         self.scan_first(going, label, &open).await;
         let installed = self.install(going, label, open).await;
-        let verdicts = self.verify(going, label, installed).await;
+        verdicts.extend(self.verify(going, label, installed).await);
         self.settle(going, started, verdicts).await;
     }
 
@@ -247,7 +255,7 @@ impl Runner {
             started.into_iter().partition(|(node, _)| going.unwatched.contains_key(node));
         let mut failed = self.leave_on(going.log, left_on, &going.unwatched).await;
         for node in started.keys() {
-            self.tell(Progress::Step { node, step: PlanStep::RestorePower });
+            going.log.step(node, PlanStep::RestorePower);
         }
         failed.extend(self.restore(going.log, &started).await);
         for failure in &failed {
@@ -299,7 +307,7 @@ impl Runner {
         }
         self.finish(going, ended).await;
         for (node, _) in &off {
-            self.tell(Progress::Step { node, step: PlanStep::Start });
+            going.log.step(node, PlanStep::Start);
         }
         if !off.is_empty() {
             let (now_on, refused) = self.start(going.log, &off).await;
@@ -309,7 +317,7 @@ impl Runner {
             self.finish(going, ended).await;
         }
         for node in &open {
-            self.tell(Progress::Step { node, step: PlanStep::WaitReachable });
+            going.log.step(node, PlanStep::WaitReachable);
         }
         let limit = self.limits.start + self.limits.reachable;
         let lost =
@@ -345,7 +353,7 @@ impl Runner {
             return open;
         }
         for node in &old {
-            self.tell(Progress::Step { node, step: PlanStep::UpdateAgent });
+            going.log.step(node, PlanStep::UpdateAgent);
         }
         let label = format!("{label}-agent");
         let limit = self.limits.update_agent;
@@ -389,7 +397,7 @@ impl Runner {
             return Vec::new();
         }
         for node in &open {
-            self.tell(Progress::Step { node, step: PlanStep::Install });
+            going.log.step(node, PlanStep::Install);
         }
         let action = PatchAction::Install(going.plan.options.reboot);
         let label = format!("{label}-install");
@@ -421,10 +429,6 @@ impl Runner {
         verify
     }
 
-    fn finished(&self, report: &NodeReport) {
-        self.tell(Progress::NodeFinished { report });
-    }
-
     /// Writes the outcomes of nodes down, with the notes that they have already.
     pub(super) async fn finish(
         &self,
@@ -443,7 +447,7 @@ impl Runner {
                 going.failures += 1;
             }
             let outcome = serde_json::to_value(&report.outcome).unwrap_or_default();
-            self.tell(Progress::NodeFinished { report });
+            going.log.finished(report);
             events.push(Event::NodeFinished { node, outcome });
         }
         going.log.note(&events).await;
@@ -468,22 +472,28 @@ impl Runner {
                 }
             }
         }
-        log.note(&[Event::RunFinished]).await;
-        // A node that could not be put back stays claimed, until someone recovers the run. Those
-        // whose claim had no clear answer go as well; what another run holds is left alone.
-        let stuck: BTreeSet<&NodeId> = undo_failed.iter().map(|failure| &failure.node).collect();
-        let free = plan.nodes.iter().filter(|node| !stuck.contains(&node.id));
-        let free: Vec<NodeId> = free.flat_map(PlannedNode::ids).cloned().collect();
-        log.close(&free).await;
         undo_failed.sort_by(|a, b| a.node.cmp(&b.node));
-        Ok(RunReport {
+        let mut report = RunReport {
             run: log.run(),
             started_at: log.started_at,
             ended_at: self.clock.now(),
             nodes: reports.into_values().collect(),
             undo_failed,
             problems: problems(&plan.unlisted).chain(log.problems()).collect(),
-        })
+        };
+        // Before the run is over in the journal: a process that dies in between tells it later.
+        self.queue(log, &report).await;
+        log.note(&[Event::RunFinished]).await;
+        // A node that could not be put back stays claimed, until someone recovers the run. Those
+        // whose claim had no clear answer go as well; what another run holds is left alone.
+        let stuck: BTreeSet<&NodeId> =
+            report.undo_failed.iter().map(|failure| &failure.node).collect();
+        let free = plan.nodes.iter().filter(|node| !stuck.contains(&node.id));
+        let free: Vec<NodeId> = free.flat_map(PlannedNode::ids).cloned().collect();
+        log.close(&free).await;
+        self.post(log).await;
+        report.problems = problems(&plan.unlisted).chain(log.problems()).collect();
+        Ok(report)
     }
 }
 
@@ -506,6 +516,7 @@ impl<'a> Progressing<'a> {
             prefix: String::new(),
             updated: BTreeSet::new(),
             scanned: BTreeMap::new(),
+            refreshed: BTreeMap::new(),
         }
     }
 
@@ -546,6 +557,6 @@ pub(super) fn skipped(reason: impl Into<String>) -> NodeOutcome {
     NodeOutcome::new(Outcome::Skipped).because(reason)
 }
 
-fn failed(reason: impl Into<String>) -> NodeOutcome {
+pub(super) fn failed(reason: impl Into<String>) -> NodeOutcome {
     NodeOutcome::new(Outcome::Failed).because(reason)
 }

@@ -130,6 +130,8 @@ pub enum PlanStep {
     WaitReachable,
     /// Its agent is updated.
     UpdateAgent,
+    /// Its associations are applied again.
+    RefreshAssociations,
     /// It is scanned, because its provider installs what the last scan found and that one is too old.
     Scan,
     /// Patches are installed, and it reboots.
@@ -146,6 +148,7 @@ impl fmt::Display for PlanStep {
             Self::Start => "start",
             Self::WaitReachable => "wait reachable",
             Self::UpdateAgent => "update agent",
+            Self::RefreshAssociations => "refresh associations",
             Self::Scan => "scan",
             Self::Install => "install",
             Self::Rescan => "rescan",
@@ -274,8 +277,8 @@ impl Runner {
     ///
     /// # Guarantees
     /// - Reads only.
-    /// - A node is skipped, with the reason, when it is off and not to be started, gone, hybrid and
-    ///   unreachable, or compliant by a fresh scan.
+    /// - A node is skipped, with the reason, when its provider never patches it, when it is off and not
+    ///   to be started, gone, hybrid and unreachable, or compliant by a fresh scan.
     /// - Resource groups that the nodes to start or the waves are named by are looked up now: the
     ///   plan holds the nodes, not the groups.
     /// - A scope that could not be listed is in [`PatchPlan::unlisted`], and none of its nodes in the
@@ -391,6 +394,9 @@ impl Runner {
 fn cannot(options: &PatchOptions, node: &ManagedNode) -> Option<(Outcome, String)> {
     let starts = options.start.as_ref().is_some_and(|selector| selector.matches(node));
     let skipped = |reason: &str| Some((Outcome::Skipped, reason.to_owned()));
+    if let Some(reason) = &node.unpatchable {
+        return skipped(reason);
+    }
     match node.power {
         PowerState::Terminated => skipped("terminated"),
         PowerState::Stopping | PowerState::Starting => {
@@ -469,7 +475,7 @@ pub(super) fn is_fresh(known: &NodeCompliance, fresh: Duration, now: Timestamp) 
     known.age(now).is_some_and(|age| age.unsigned_abs() < fresh)
 }
 
-fn age(known: &NodeCompliance, now: Timestamp) -> String {
+pub(super) fn age(known: &NodeCompliance, now: Timestamp) -> String {
     known.age(now).map_or_else(
         || "never".to_owned(),
         |age| format!("{:#}", SignedDuration::from_mins(age.as_mins())),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 use super::{
     Runner, UndoFailure,
@@ -83,6 +84,9 @@ impl Runner {
         let log = RunLog::take_over(self, run).await?;
         let mut left = self.left(run).await?;
         let is_over = left.finished && left.started.is_empty();
+        if let Some(plan) = &left.plan {
+            log.teller().name(&plan.workflow);
+        }
         let mut recovery = Recovery {
             run: run.clone(),
             restored: Vec::new(),
@@ -90,7 +94,7 @@ impl Runner {
             unknown: std::mem::take(&mut left.open).into_iter().collect(),
             problems: std::mem::take(&mut left.problems),
         };
-        self.await_acts(&log, &mut left, &mut recovery).await;
+        self.await_acts(&log, &mut left, &mut recovery).instrument(log.span()).await;
         let links = left.links();
         for (node, word) in self.broken_links(&links).await {
             left.started.remove(&node);
@@ -207,7 +211,10 @@ impl Runner {
                 }
             },
         };
-        ActEnd::Followed(self.follow(log, &operation, &act.nodes, self.limits.install).await)
+        let began = self.clock.now();
+        let ends = self.follow(log, &operation, &act.nodes, self.limits.install).await;
+        log.ended(operation, act.action, began, &ends);
+        ActEnd::Followed(ends)
     }
 }
 

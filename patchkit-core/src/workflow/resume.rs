@@ -7,6 +7,7 @@ use std::{
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use super::{
     NodeOutcome, Outcome, PatchPlan, RunReport, Runner, UndoFailure,
@@ -49,18 +50,19 @@ impl Runner {
                 return Err(error);
             }
         };
+        log.teller().name(&plan.workflow);
         log.started_at = left.began_at.unwrap_or(log.started_at);
         let mut going = Progressing::new(&plan, &log);
         going.prefix = format!("x{}", left.resumed + 1);
         going.take_up(&left);
         let newest_at = left.newest_at.unwrap_or(log.started_at);
-        let claimed = self.interrupted(&mut going, left).await;
+        let claimed = self.interrupted(&mut going, left).instrument(log.span()).await;
         let claimed = self.check_links(&mut going, claimed).await;
         let from = going.first_open_wave();
         let bake = going.bake_left(from, newest_at, self.clock.now());
         self.bake(&going, bake).await;
-        self.waves(&mut going, &claimed, from).await;
-        self.close(going).await
+        self.waves(&mut going, &claimed, from).instrument(log.span()).await;
+        self.close(going).instrument(log.span()).await
     }
 
     /// What is left of the run, where it can be gone on with. Writes down that it is.
@@ -193,6 +195,9 @@ impl Runner {
                             going.note(&node, format!("agent not updated: {problem}"));
                         }
                         going.updated.insert(node);
+                    }
+                    PatchAction::RefreshAssociations => {
+                        going.refreshed.insert(node, acted);
                     }
                     // One that was never submitted is made now: it changes nothing.
                     PatchAction::Scan if matches!(acted, Acted::Ended(_)) => {

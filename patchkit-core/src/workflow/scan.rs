@@ -7,9 +7,10 @@ use std::{
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 use super::{
-    Progress, Runner,
+    Runner,
     act::Acted,
     evidence::Evidence,
     listing::problems,
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     ComplianceStatus, Event, NodeCompliance, NodeId, NodeSelector, PatchAction, PowerState,
-    Reachability, Result, RunId, UnmanagedReason, link::other_ids,
+    Reachability, Result, RunId, UnmanagedReason, link::other_ids, observe::RunEventKind,
 };
 
 /// How a node's scan ended.
@@ -32,6 +33,8 @@ pub enum ScanOutcome {
     Off,
     /// Its agent did not answer.
     Unreachable,
+    /// Its provider patches it in no state, and so knows nothing of its patches.
+    Unpatchable,
     /// Another run holds it.
     Busy,
     /// The scan failed, or its end is not known.
@@ -44,6 +47,7 @@ impl fmt::Display for ScanOutcome {
             Self::Scanned => "scanned",
             Self::Off => "off",
             Self::Unreachable => "unreachable",
+            Self::Unpatchable => "unpatchable",
             Self::Busy => "busy",
             Self::Failed => "failed",
         })
@@ -104,6 +108,11 @@ impl Runner {
         let mut outcomes: BTreeMap<NodeId, (ScanOutcome, Option<String>)> = BTreeMap::new();
         let mut able = Vec::new();
         for node in &nodes {
+            if let Some(reason) = &node.unpatchable {
+                let outcome = (ScanOutcome::Unpatchable, Some(reason.clone()));
+                outcomes.insert(node.id.clone(), outcome);
+                continue;
+            }
             let reason = match (node.power, node.reachability) {
                 (PowerState::Running | PowerState::Unknown, Reachability::Online) => {
                     able.push((node.id.clone(), other_ids(node)));
@@ -138,10 +147,13 @@ impl Runner {
         let claimed: Vec<NodeId> = claimed.into_iter().map(|(node, _)| node).collect();
         let limit = self.limits.scan;
         let patience = Patience::UntilCancelled;
-        let acted = self.act(&log, "scan", PatchAction::Scan, &claimed, limit, patience).await;
+        let acted = self
+            .act(&log, "scan", PatchAction::Scan, &claimed, limit, patience)
+            .instrument(log.span())
+            .await;
         let mut since: BTreeMap<NodeId, Timestamp> = BTreeMap::new();
         for (node, acted) in acted {
-            self.tell(Progress::Checked { nodes: 1 });
+            log.tell(RunEventKind::Checked { nodes: 1 });
             if let Acted::Ended(end) = &acted
                 && acted.succeeded()
                 && let Some(started) = end.started_at
@@ -157,12 +169,13 @@ impl Runner {
             };
             outcomes.insert(node, (outcome, acted.problem()));
         }
-        let Evidence { mut known, late } = self.evidence(&log, since).await;
+        let Evidence { mut known, late } = self.evidence(&log, since).instrument(log.span()).await;
         for (node, reason) in late {
             if let Some((_, why)) = outcomes.get_mut(&node) {
                 *why = Some(reason);
             }
         }
+        self.remember(&log, known.values().cloned().collect()).instrument(log.span()).await;
         if log.lost() == Lost::No {
             log.note(&[Event::RunFinished]).await;
         }

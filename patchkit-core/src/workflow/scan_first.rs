@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{PlanStep, Progress, Runner, act::Acted, patch::Progressing, power::Patience};
+use super::{PlanStep, Runner, act::Acted, patch::Progressing, power::Patience};
 use crate::{NodeId, PatchAction};
 
 impl Runner {
@@ -25,7 +25,7 @@ impl Runner {
             return;
         }
         for node in &old {
-            self.tell(Progress::Step { node, step: PlanStep::Scan });
+            going.log.step(node, PlanStep::Scan);
         }
         let since = self.clock.now();
         let (label, limit) = (format!("{label}-scan"), self.limits.scan);
@@ -43,7 +43,9 @@ impl Runner {
                 }
             }
         }
-        for (node, reason) in self.evidence(going.log, scanned).await.late {
+        let found = self.evidence(going.log, scanned).await;
+        self.remember(going.log, found.known.into_values().collect()).await;
+        for (node, reason) in found.late {
             going.note(&node, format!("before the install: {reason}"));
         }
     }

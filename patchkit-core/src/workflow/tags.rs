@@ -2,14 +2,18 @@
 
 mod export;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 pub use self::export::{TagRecord, TagState};
-use super::{Progress, Runner, UndoFailure, listing::problems, log::RunLog, power::is_refusal};
-use crate::{Change, Event, ManagedNode, NodeId, NodeSelector, Result, RunId, TagChange, Tags};
+use super::{Runner, UndoFailure, listing::problems, log::RunLog, power::is_refusal};
+use crate::{
+    Change, Event, ManagedNode, NodeId, NodeSelector, Result, RunId, TagChange, Tags,
+    observe::RunEventKind,
+};
 
 /// The tags that every node must carry.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -160,17 +164,19 @@ impl Runner {
                 Some(RunLog::begin(self, run, "tags", String::new(), plan).await?)
             }
         };
+        let teller = log.as_ref().map_or_else(|| self.teller(run), |log| Arc::clone(log.teller()));
         let mut findings: Vec<TagFinding> = stream::iter(nodes)
             .map(|node| {
-                let log = log.as_ref();
+                let (log, teller) = (log.as_ref(), &teller);
                 async move {
                     let finding = self.tag_one(log, node, required).await;
-                    self.tell(Progress::Checked { nodes: 1 });
+                    teller.tell(RunEventKind::Checked { nodes: 1 });
                     finding
                 }
             })
             .buffer_unordered(self.parallel)
             .collect()
+            .instrument(teller.span())
             .await;
         findings.sort_by(|a, b| a.node.cmp(&b.node));
         let mut problems: Vec<String> = problems(&unlisted).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    NodeOutcome, Outcome, PlanStep, PlannedNode, Progress, Runner,
+    NodeOutcome, Outcome, PlanStep, PlannedNode, Runner,
     act::Acted,
     patch::Progressing,
     power::{Patience, is_online},
@@ -36,7 +36,7 @@ impl Runner {
         let lost = self.wait_nodes(going.log, &ids, reachable, Patience::ToTheEnd, is_online).await;
         let back: Vec<NodeId> = ids.into_iter().filter(|node| !lost.contains_key(node)).collect();
         for node in &back {
-            self.tell(Progress::Step { node, step: PlanStep::Rescan });
+            going.log.step(node, PlanStep::Rescan);
         }
         let since = self.clock.now();
         // A scan changes nothing on the node, so a cancelled run still looks at what it did.
@@ -56,6 +56,7 @@ impl Runner {
         };
         let since: BTreeMap<NodeId, Timestamp> = scanned.iter().filter_map(began).collect();
         let mut evidence = self.evidence(going.log, since).await;
+        self.remember(going.log, evidence.known.values().cloned().collect()).await;
         let mut verdicts = Vec::with_capacity(installed.len());
         for Installed { node, patches, problem } in installed {
             let unknown = NodeOutcome::new(Outcome::Unknown);

@@ -257,7 +257,7 @@ fn set_lease(
     execute(operation, connection, sql, params![id, lease.fence, json(operation, lease)?]).map(drop)
 }
 
-fn execute(
+pub(super) fn execute(
     operation: &'static str,
     connection: &Connection,
     sql: &str,
@@ -295,7 +295,7 @@ fn all<T>(
         .map_err(|error| classify(operation, &Arc::new(error)))
 }
 
-fn json(operation: &'static str, value: &impl Serialize) -> Result<String> {
+pub(super) fn json(operation: &'static str, value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| {
         Error::invalid(SQLITE, operation, "what is to be written is not JSON").with_source(error)
     })

@@ -18,7 +18,7 @@ use super::error::{SQLITE, classify};
 const APPLICATION: i32 = 0x506b_4a72;
 
 /// Grows when the tables change.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// Leases, events and orders are JSON, so that `sqlite3` shows them and newer versions may add to
 /// them. A claim's number is its fencing token: AUTOINCREMENT never gives one twice.
@@ -48,6 +48,17 @@ const TABLES: &str = "
         record TEXT NOT NULL
     );
     CREATE INDEX orders_of_run ON orders (run);
+";
+
+/// What came with version 2: the books of the ledger.
+const LEDGER: &str = "
+    CREATE TABLE ledger (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        book TEXT NOT NULL,
+        at TEXT NOT NULL,
+        entry TEXT NOT NULL
+    );
+    CREATE INDEX ledger_of_book ON ledger (book);
 ";
 
 pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection> {
@@ -121,9 +132,13 @@ fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, Refusal> {
     connection.pragma_update(None, "synchronous", "full")?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have made the tables meanwhile, and be newer.
-    if check(&transaction)? == 0 {
+    let version = check(&transaction)?;
+    if version < 1 {
         transaction.execute_batch(TABLES)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
+    }
+    if version < VERSION {
+        transaction.execute_batch(LEDGER)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
     }
     transaction.commit()?;
@@ -139,7 +154,7 @@ fn check(connection: &Connection) -> Result<i32, Refusal> {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (application, version) {
         (0, 0) if tables == 0 => Ok(0),
-        (APPLICATION, VERSION) => Ok(VERSION),
+        (APPLICATION, version @ 1..=VERSION) => Ok(version),
         (APPLICATION, newer) => {
             let message = format!(
                 "a newer version of PatchKit wrote the file: its schema is {newer}, and this one \
@@ -174,6 +189,26 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.message().contains("newer version"), "{error}");
         assert!(error.message().contains(&(VERSION + 1).to_string()), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_the_first_schema_is_brought_up_to_date_and_keeps_its_runs() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("runs.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(TABLES).unwrap();
+        old.execute("INSERT INTO runs VALUES (1, 'r', '', 1, '')", []).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let connection = open(&path, Duration::ZERO).unwrap();
+            let count = |table: &str| -> i64 {
+                let sql = format!("SELECT count(*) FROM {table}");
+                connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+            };
+            assert_eq!((count("runs"), count("ledger")), (1, 0));
+        }
     }
 
     #[test]

@@ -5,4 +5,5 @@
 mod kill;
 mod object;
 mod sqlite;
+mod told;
 mod workflow;

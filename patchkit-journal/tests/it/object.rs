@@ -17,7 +17,7 @@ use object_store::{
     ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
     local::LocalFileSystem, memory::InMemory, path::Path,
 };
-use patchkit_core::{Event, Journal, NodeId, Record, RunId, RunLease, VirtualClock};
+use patchkit_core::{Book, Event, Journal, Ledger, NodeId, Record, RunId, RunLease, VirtualClock};
 use patchkit_journal::ObjectJournal;
 use patchkit_testkit::journal::{JournalHarness, Spoilt, Tear};
 use tempfile::TempDir;
@@ -225,6 +225,10 @@ impl JournalHarness for ObjectHarness {
         Arc::new(self.journal())
     }
 
+    async fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::new(self.journal())
+    }
+
     /// Half an object, as a store leaves it that makes it before it is whole.
     async fn tear(&self, run: &RunId) -> Tear {
         let keys = self.objects(run).await;
@@ -245,6 +249,17 @@ impl JournalHarness for ObjectHarness {
             return Spoilt::WithItsBatch;
         }
         panic!("no object holds record {seq}");
+    }
+
+    async fn spoil_entry(&self, book: Book, number: u64) -> Spoilt {
+        let (object, place) = (number >> 20, number & ((1 << 20) - 1));
+        assert_eq!(place, 0, "it was entered alone");
+        let key = Path::from(format!("some/where/ledger/{book}/{object:020}.json"));
+        let mut bytes = self.bytes(&key).await;
+        let last = bytes.len() - 3;
+        bytes[last] ^= 1;
+        self.store.put(&key, bytes.into()).await.unwrap();
+        Spoilt::Alone
     }
 
     async fn break_writes(&self) {

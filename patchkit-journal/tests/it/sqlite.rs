@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use patchkit_core::{Event, Journal, RunId, VirtualClock};
+use patchkit_core::{Book, Event, Journal, Ledger, RunId, VirtualClock};
 use patchkit_journal::{SqliteJournal, SqliteOptions};
 use patchkit_testkit::journal::{JournalHarness, Spoilt, Tear};
 use rusqlite::Connection;
@@ -64,6 +64,10 @@ impl JournalHarness for SqliteHarness {
         Arc::new(self.journal())
     }
 
+    async fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::new(self.journal())
+    }
+
     /// The machine loses power in the middle of a commit: the log ends in half a page.
     async fn tear(&self, run: &RunId) -> Tear {
         let (before, bystander) = (self.path(), Connection::open(self.path()).unwrap());
@@ -90,6 +94,13 @@ impl JournalHarness for SqliteHarness {
         Spoilt::Alone
     }
 
+    async fn spoil_entry(&self, book: Book, number: u64) -> Spoilt {
+        let sql = "UPDATE ledger SET entry = '{\"half' WHERE book = ?1 AND id = ?2";
+        let row = rusqlite::params![book.as_str(), i64::try_from(number).unwrap()];
+        assert_eq!(Connection::open(self.path()).unwrap().execute(sql, row).unwrap(), 1);
+        Spoilt::Alone
+    }
+
     async fn break_writes(&self) {
         let sql = "CREATE TRIGGER broken_runs BEFORE UPDATE ON runs BEGIN
                        SELECT raise(ABORT, 'broken'); END;
@@ -98,13 +109,16 @@ impl JournalHarness for SqliteHarness {
                    CREATE TRIGGER broken_append BEFORE INSERT ON records BEGIN
                        SELECT raise(ABORT, 'broken'); END;
                    CREATE TRIGGER broken_claim BEFORE INSERT ON claims BEGIN
+                       SELECT raise(ABORT, 'broken'); END;
+                   CREATE TRIGGER broken_entry BEFORE INSERT ON ledger BEGIN
                        SELECT raise(ABORT, 'broken'); END;";
         Connection::open(self.path()).unwrap().execute_batch(sql).unwrap();
     }
 
     async fn mend(&self) {
         let sql = "DROP TRIGGER broken_runs; DROP TRIGGER broken_begin;
-                   DROP TRIGGER broken_append; DROP TRIGGER broken_claim;";
+                   DROP TRIGGER broken_append; DROP TRIGGER broken_claim;
+                   DROP TRIGGER broken_entry;";
         Connection::open(self.path()).unwrap().execute_batch(sql).unwrap();
     }
 }

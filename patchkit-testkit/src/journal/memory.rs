@@ -11,8 +11,8 @@ use std::{
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use patchkit_core::{
-    Error, ErrorKind, Event, Journal, NodeId, NodeLease, Order, OrderRecord, PerNode, Record,
-    Result, RunHead, RunId, RunLease, VirtualClock, memory::MemoryJournal,
+    Book, Entry, Error, ErrorKind, Event, Journal, Ledger, NodeId, NodeLease, Order, OrderRecord,
+    PerNode, Record, Result, RunHead, RunId, RunLease, VirtualClock, memory::MemoryJournal,
 };
 
 use super::{JournalHarness, Spoilt, Tear};
@@ -49,11 +49,19 @@ impl JournalHarness for MemoryJournalHarness {
         Arc::new(self.journal.clone())
     }
 
+    async fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::new(self.journal.clone())
+    }
+
     async fn tear(&self, _: &RunId) -> Tear {
         Tear::Gone
     }
 
     async fn spoil(&self, _: &RunId, _: u64) -> Spoilt {
+        Spoilt::Never
+    }
+
+    async fn spoil_entry(&self, _: Book, _: u64) -> Spoilt {
         Spoilt::Never
     }
 
@@ -135,5 +143,16 @@ impl Journal for Switched {
 
     async fn unclaim(&self, lease: &RunLease, nodes: &[NodeId]) -> Result<()> {
         self.whole("unclaim")?.unclaim(lease, nodes).await
+    }
+}
+
+#[async_trait]
+impl Ledger for Switched {
+    async fn enter(&self, book: Book, entries: &[serde_json::Value]) -> Result<()> {
+        self.whole("enter")?.enter(book, entries).await
+    }
+
+    fn entries(&self, book: Book, after: Option<u64>) -> BoxStream<'static, Result<Entry>> {
+        self.journal.entries(book, after)
     }
 }

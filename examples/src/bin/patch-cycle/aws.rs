@@ -4,10 +4,16 @@ use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, SdkConfig, meta::region::RegionProviderChain};
 use clap::Args as ClapArgs;
+#[cfg(feature = "azure")]
+use futures::StreamExt;
 use patchkit_aws::{Accounts, CommandOptions, OpenedEstate, OutputBucket, Ssm, Topic};
 use patchkit_core::{AccessGrant, AccountId, Clock, Region, workflow::AccessMode};
+#[cfg(feature = "azure")]
+use patchkit_core::{Fleet, MachineIdentity, NodeId, NodeOrigin, NodeSelector};
 use patchkit_examples::printable;
 
+#[cfg(feature = "azure")]
+use super::progress::Bars;
 use super::{clouds::is_on_this_machine, cycle::Ended};
 
 /// AWS in place of the fleet in memory, by the usual credential chain.
@@ -48,6 +54,11 @@ pub(crate) struct AwsArgs {
     /// The S3 bucket that the output of scans and installs is written to, in full
     #[arg(long, value_name = "NAME", requires = "aws")]
     log_bucket: Option<String>,
+    /// With --azure: an inventory type of hybrid nodes, such as Custom:AzureInstance, whose vmId,
+    /// vmUuid and resourceId tell which machines they are. One call for each hybrid node
+    #[cfg(feature = "azure")]
+    #[arg(long, value_name = "TYPE", requires_all = ["aws", "azure"])]
+    pub(crate) inventory_type: Option<String>,
 }
 
 impl AwsArgs {
@@ -119,6 +130,35 @@ impl AwsArgs {
             None => AccessMode::Check,
         }
     }
+}
+
+/// What hybrid nodes' own inventory says of the machines that they are. What cannot be read is told:
+/// such a node is linked by other evidence, or not at all.
+#[cfg(feature = "azure")]
+pub(crate) async fn identities(
+    scopes: &[Ssm],
+    type_name: &str,
+    bars: &Bars,
+) -> Vec<(NodeId, MachineIdentity)> {
+    let mut known = Vec::new();
+    for ssm in scopes {
+        let nodes = ssm.nodes(&NodeSelector::all());
+        let hybrid = nodes.filter_map(async |node| match node {
+            Ok(node) => (node.origin == NodeOrigin::Hybrid).then_some(node.id),
+            Err(error) => {
+                bars.say(&printable(&error.report()));
+                None
+            }
+        });
+        let hybrid: Vec<NodeId> = hybrid.collect().await;
+        for (node, identity) in ssm.identities(&hybrid, type_name).await {
+            match identity {
+                Ok(identity) => known.push((node, identity)),
+                Err(error) => bars.say(&printable(&error.report())),
+            }
+        }
+    }
+    known
 }
 
 /// Whether the topic was told all that there is to tell. What was done is done: a message that

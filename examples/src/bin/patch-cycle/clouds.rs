@@ -5,13 +5,13 @@ mod time;
 use std::{io::Write, net::IpAddr, sync::Arc, time::Duration};
 
 use clap::Args as ClapArgs;
-#[cfg(all(feature = "aws", feature = "azure"))]
-use patchkit_core::LinkedFleet;
 use patchkit_core::{
     Clock, Estate, NodeSelector, SystemClock,
     memory::MemoryJournal,
     workflow::{AccessMode, Limits, PatchPlan, Runner, TagMode},
 };
+#[cfg(all(feature = "aws", feature = "azure"))]
+use patchkit_core::{LinkedFleet, workflow::OtherPatchers};
 use patchkit_examples::{Exit, printable};
 
 use self::time::SimulatedTime;
@@ -62,6 +62,11 @@ pub(crate) struct CloudArgs {
         help_heading = "Clouds"
     )]
     start_tag: (String, String),
+    /// Patch a machine as a node of one cloud although the other may patch it too: by a schedule there,
+    /// or because it cannot be told whether they are one. Without it such a machine is left alone
+    #[cfg(all(feature = "aws", feature = "azure"))]
+    #[arg(long, requires_all = ["aws", "azure"], help_heading = "Clouds")]
+    allow_other_patchers: bool,
     /// How long the first wave is watched before the second; 15, and 0 on a simulator
     #[arg(long, value_name = "MINUTES", requires = "clouds", help_heading = "Clouds")]
     bake: Option<u64>,
@@ -150,12 +155,18 @@ pub(crate) async fn run(
     let mut opened = Opened { estates: [None, None], whole: true };
     #[cfg(feature = "aws")]
     let mut topic = None;
+    #[cfg(all(feature = "aws", feature = "azure"))]
+    let mut identities = Vec::new();
     #[cfg(feature = "aws")]
     if clouds.aws.aws {
         let sdk = clouds.aws.sdk().await;
         // A topic that cannot be told is known before anything is done.
         topic = clouds.aws.topic(&sdk).await?;
         let aws = clouds.aws.open(&sdk, &clock).await?;
+        #[cfg(feature = "azure")]
+        if let Some(type_name) = &clouds.aws.inventory_type {
+            identities = aws::identities(&aws.scopes, type_name, &bars).await;
+        }
         opened.take(0, aws.estate, aws.failures.iter().map(ToString::to_string), &bars);
     }
     #[cfg(feature = "azure")]
@@ -168,7 +179,7 @@ pub(crate) async fn run(
     let mut runner = match opened.estates {
         #[cfg(all(feature = "aws", feature = "azure"))]
         [Some(aws), Some(azure)] => {
-            let fleet = LinkedFleet::new(aws, azure);
+            let fleet = LinkedFleet::new(aws, azure).with_inventory(identities);
             tell_links(&fleet, &bars).await?;
             Runner::new(fleet.clone(), fleet, journal, clock)
         }
@@ -189,6 +200,12 @@ pub(crate) async fn run(
     let (key, value) = &clouds.start_tag;
     let options = options(chosen, Duration::from_secs(bake.saturating_mul(60)))
         .with_start(NodeSelector::all().with_tag(key, [value]));
+    #[cfg(all(feature = "aws", feature = "azure"))]
+    let options = if clouds.allow_other_patchers {
+        options.with_other_patchers(OtherPatchers::Allow)
+    } else {
+        options
+    };
     // What is known already makes a plan, and finding it out changes nothing.
     let plan: PatchPlan = Box::pin(runner.plan_patch(&options)).await?;
     show(args, out, &plan)?;

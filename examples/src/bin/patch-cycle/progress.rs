@@ -6,8 +6,10 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use patchkit_core::workflow::{Observer, Progress};
+use patchkit_core::observe::{Observer, RunEvent, RunEventKind};
 use patchkit_examples::{printable, tell};
+
+use super::report::short;
 
 /// The bars of one process; clones share them.
 #[derive(Clone)]
@@ -64,19 +66,21 @@ impl Bars {
 
     pub(crate) fn observer(&self) -> impl Observer + use<> {
         let bars = self.clone();
-        move |progress: &Progress<'_>| bars.take(progress)
+        move |event: &RunEvent| bars.take(&event.kind)
     }
 
-    fn take(&self, progress: &Progress<'_>) {
+    fn take(&self, event: &RunEventKind) {
         let bar = self.0.bar.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match progress {
-            Progress::WaveStarted { wave, nodes } => self.phase(&format!("wave {wave}"), *nodes),
-            Progress::Step { node, step } => {
+        match event {
+            RunEventKind::WaveStarted { wave, nodes } => {
+                self.phase(&format!("wave {wave}"), *nodes);
+            }
+            RunEventKind::NodeStep { node, step } => {
                 if let Some(bar) = bar {
                     bar.set_message(format!("{step} {}", printable(node.name())));
                 }
             }
-            Progress::NodeFinished { report } => {
+            RunEventKind::NodeFinished { report } => {
                 if let Some(bar) = bar {
                     // Nodes that no wave reached end too, without a bar of their own.
                     if Some(bar.position()) < bar.length() {
@@ -86,10 +90,11 @@ impl Bars {
                     let notes = report.outcome.notes.join("; ");
                     let dash = if notes.is_empty() { "" } else { ": " };
                     let outcome = report.outcome.outcome;
-                    self.say(&format!("  {} {outcome}{dash}{}", report.node, printable(&notes)));
+                    let node = short(&report.node);
+                    self.say(&format!("  {node} {outcome}{dash}{}", printable(&notes)));
                 }
             }
-            Progress::Checked { nodes } => {
+            RunEventKind::Checked { nodes } => {
                 if let Some(bar) = bar {
                     bar.inc(*nodes as u64);
                 }

@@ -190,7 +190,7 @@ fn arrow<T: Copy + PartialEq + ToString>(before: T, after: T) -> String {
 }
 
 /// The scope and the name: an ARM id is too long for a table.
-fn short(id: &NodeId) -> String {
+pub(super) fn short(id: &NodeId) -> String {
     let scope = id.scope();
     let account: String = scope.account().as_str().chars().take(12).collect();
     printable(&format!("{}/{account}/{}/{}", scope.provider(), scope.region(), id.name()))

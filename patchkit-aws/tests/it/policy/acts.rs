@@ -100,7 +100,10 @@ pub(super) async fn history(scene: &Scene) -> Told {
 
 pub(super) async fn hybrid(scene: &Scene) -> Told {
     told(scene.ssm.activations().try_collect::<Vec<_>>().await)?;
-    told(scene.ssm.stale_nodes(DAY).try_collect::<Vec<_>>().await).map(drop)
+    told(scene.ssm.stale_nodes(DAY).try_collect::<Vec<_>>().await)?;
+    let hybrid = std::slice::from_ref(&scene.hybrid);
+    let answers = scene.ssm.identities(hybrid, "Custom:AzureInstance").await;
+    answers.into_iter().try_for_each(|(_, answer)| told(answer).map(drop))
 }
 
 pub(super) async fn activate(scene: &Scene) -> Told {

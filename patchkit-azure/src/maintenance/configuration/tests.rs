@@ -1,9 +1,9 @@
 use jiff::Timestamp;
-use patchkit_core::{OperatingSystem, UpdateScope};
+use patchkit_core::{OperatingSystem, Recurrence, UpdateScope};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Recurrence, arbitrary::baselines};
+use crate::arbitrary::baselines;
 
 /// Azure/azure-rest-api-specs, examples of the Maintenance API 2023-10-01-preview.
 const SAMPLE: &str = include_str!("../../../tests/samples/maintenance_configuration.json");

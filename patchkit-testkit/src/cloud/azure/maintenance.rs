@@ -3,7 +3,6 @@
 mod assignment;
 mod recurrence;
 mod run;
-mod zones;
 
 use std::{collections::BTreeMap, time::Duration};
 

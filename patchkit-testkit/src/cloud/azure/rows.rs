@@ -7,7 +7,13 @@ mod interface;
 mod machine;
 mod other;
 
-use std::{collections::BTreeSet, ops::ControlFlow, sync::OnceLock, time::Duration};
+use std::{
+    collections::BTreeSet,
+    num::NonZero,
+    ops::{ControlFlow, Range},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -29,8 +35,32 @@ use crate::cloud::world::{
 const ASSESSMENTS: Duration = Duration::from_hours(7 * 24);
 const INSTALLATIONS: Duration = Duration::from_hours(30 * 24);
 
+/// How many machines are looked at before their rows are made.
+const AHEAD: usize = 64;
+
 /// What a caller may not read: a type of resources, in a subscription.
 pub(super) type Hidden = BTreeSet<(SubIx, &'static str)>;
+
+/// Writes what answers show of the machines as they are, so that the first page of a thousand rows
+/// costs what the next one does.
+pub(crate) fn write(state: &State) {
+    let tenant = tenant(state.seed);
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = state.machines.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        for first in (0..state.machines.len()).step_by(share) {
+            let tenant = &tenant;
+            scope.spawn(move || {
+                for at in first..state.machines.len().min(first + share) {
+                    let Ok(at) = u32::try_from(at).map(MachineIx) else { continue };
+                    if let Ok(azure) = side(state, at) {
+                        MachineRow::write(state, tenant, at, azure);
+                    }
+                }
+            });
+        }
+    });
+}
 
 /// The world as the tables of a query, in the subscriptions that it asks for.
 #[derive(Debug)]
@@ -137,6 +167,21 @@ impl World {
         }
     }
 
+    /// Reads a little of what the next rows show. Each row by itself waits for memory several times; a
+    /// short loop over many has all that they wait for on its way at once.
+    fn look_ahead(&self, machines: &[MachineIx], places: Range<usize>) {
+        let next = machines.get(places).unwrap_or_default().iter().take(AHEAD);
+        let seen = next.fold(0, |seen: u8, at| {
+            let machine = self.state.machine(*at);
+            let name = machine.azure.as_ref().map_or("", |it| &it.name);
+            let shown = &machine.shown;
+            let texts = [&shown.tags, &shown.assessment].map(|it| it.get().map_or("", |it| it));
+            let lines = texts.iter().flat_map(|it| it.as_bytes().iter().step_by(64));
+            name.as_bytes().iter().take(1).chain(lines).fold(seen, |seen, byte| seen ^ byte)
+        });
+        std::hint::black_box(seen);
+    }
+
     fn row<'a>(
         &'a self,
         at: MachineIx,
@@ -187,18 +232,28 @@ impl<'a> Choice<'a> {
 
     /// Whether none of the next rows, so many, is picked: they are then left out.
     fn skips(&mut self, rows: usize) -> bool {
-        let (end, none) = (self.at + rows, usize::MAX);
-        let next = match self.pick {
-            Pick::From(first) => first.max(self.at),
-            Pick::These(rows) => {
-                rows.first().map_or(none, |it| usize::try_from(*it).unwrap_or(none))
-            }
-        };
-        let skips = next >= end;
+        let end = self.at + rows;
+        let skips = self.next() >= end;
         if skips {
             self.at = end;
         }
         skips
+    }
+
+    /// The number of the next row that is picked.
+    fn next(&self) -> usize {
+        match self.pick {
+            Pick::From(first) => first.max(self.at),
+            Pick::These(rows) => {
+                let first = rows.first().and_then(|it| usize::try_from(*it).ok());
+                first.unwrap_or(usize::MAX)
+            }
+        }
+    }
+
+    /// Whether rows of the machines from a place of their group on are soon to be made.
+    fn looks_ahead(&self, place: usize) -> bool {
+        place.is_multiple_of(AHEAD) && self.next() < self.at + AHEAD
     }
 
     /// Whether the next row is picked.
@@ -317,6 +372,9 @@ impl World {
                     }
                     for place in group.start..group.end {
                         let Some(kind) = shelf.folder.kinds.get(place) else { continue };
+                        if choice.looks_ahead(place - group.start) {
+                            self.look_ahead(machines, place..group.end);
+                        }
                         let class = *kind as usize;
                         if wanted.get(class) == Some(&true)
                             && choice.takes()
@@ -362,6 +420,9 @@ impl World {
                 for (place, tally) in places {
                     let Some(kind) = shelf.folder.kinds.get(place) else { continue };
                     let Some(at) = machines.get(place) else { continue };
+                    if choice.looks_ahead(place - group.start) {
+                        self.look_ahead(machines, place..group.end);
+                    }
                     let first = *kind as usize * 2;
                     let wanted = [first, first + 1].map(|it| wanted.get(it) == Some(&true));
                     let [results, patches] = self.counts(table, tally, || Some(*at), oldest);

@@ -239,6 +239,9 @@ impl CronDateTime for Wall {
 
 #[cfg(test)]
 mod tests {
+    use patchkit_core::{Timetable, ZoneName};
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -375,5 +378,36 @@ mod tests {
         assert_eq!(written(at("2026-02-19T16:00:00Z")), "2026-02-19T16:00Z");
         assert_eq!(written(at("2026-02-19T16:00:15Z")), "2026-02-19T16:00:15Z");
         assert_eq!(written(at("2026-02-19T16:00:00.1234567Z")), "2026-02-19T16:00:00.123Z");
+    }
+
+    /// The two fields of days, as AWS documents them.
+    fn any_days() -> impl Strategy<Value = (String, String)> {
+        let of_month = "([1-9]|[12][0-9]|3[01])(,([1-9]|[12][0-9]))?|L|([1-9]|[12][0-9]|3[01])W|\\*|[1-4]/[1-9]";
+        let of_week = "[1-7]#[1-5]|[1-7]L|SUN|TUE|SAT|(MON|TUE)-(THU|FRI)|[1-3],[5-7]|\\*";
+        prop_oneof![
+            of_month.prop_map(|days| (days, "?".to_owned())),
+            of_week.prop_map(|days| ("?".to_owned(), days)),
+        ]
+    }
+
+    proptest! {
+        /// Two readers of the same pages: croner under this file, and the core's own.
+        #[test]
+        fn core_finds_the_same_times(
+            minute in 0..60,
+            hours in "[0-9]|1[0-9](,2[0-3])?|0/[2-9]|[1-9]-1[0-9]",
+            (of_month, of_week) in any_days(),
+            months in "\\*|[1-9](,1[0-2])?|1/[2-4]|[2-4]-[5-9]",
+            offset in 0..=6_i64,
+        ) {
+            let schedule = format!("cron({minute} {hours} {of_month} {months} {of_week} *)");
+            let now = at("2026-03-03T10:00:00Z");
+            let when = When { schedule: &schedule, offset: Some(offset), ..When::default() };
+            let simulated: Vec<_> = Timing::read(when, now).unwrap().times(now).take(20).collect();
+            let table = Timetable::of_schedule(schedule.parse().unwrap(), ZoneName::utc())
+                .with_offset_days(u8::try_from(offset).unwrap());
+            let found: Vec<_> = table.occurrences(now).unwrap().take(20).collect();
+            prop_assert_eq!(found, simulated, "{}", schedule);
+        }
     }
 }

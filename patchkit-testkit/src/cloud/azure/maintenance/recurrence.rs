@@ -7,9 +7,9 @@ use jiff::{
     civil::{Date, DateTime, Weekday},
     tz::TimeZone,
 };
+use patchkit_core::ZoneName;
 use serde_json::Value;
 
-use super::zones;
 use crate::cloud::{azure::error::ArmError, world::clock::later};
 
 /// A window of a maintenance configuration.
@@ -58,7 +58,11 @@ impl Window {
         if end.is_some_and(|end| end <= start) {
             return Err(wrong("expirationDateTime", "after the start"));
         }
-        let zone = zones::zone(text("timeZone"))
+        let zone = ZoneName::new(text("timeZone"));
+        // A configuration takes the names of Windows, and no others.
+        let zone = zone
+            .of_windows()
+            .and_then(|_| zone.find().ok())
             .ok_or_else(|| wrong("timeZone", "the name of a time zone of Windows"))?;
         let duration = duration(text("duration"))
             .ok_or_else(|| wrong("duration", "a duration of the form HH:mm"))?;

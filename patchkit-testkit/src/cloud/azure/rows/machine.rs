@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cloud::{
     azure::{
+        census::Kind,
         graph::{Field, Record, Table},
         hybrid,
         patch_result::{self, Named},
@@ -108,6 +109,23 @@ impl<'a> MachineRow<'a> {
         of: Of<'a>,
     ) -> Self {
         Self { state, tenant, at, azure, class, of, named: OnceCell::new() }
+    }
+
+    /// Writes what its rows show of a machine and of its assessment.
+    pub(super) fn write(state: &'a State, tenant: &'a str, at: MachineIx, azure: &'a AzureSide) {
+        let classes = [Class::of(Table::Resources), Class::of(Table::PatchAssessmentResources)];
+        let kind = Kind::of(&azure.kind) as usize;
+        let [Some(resource), Some(assessment)] = [classes[0].get(kind), classes[1].get(2 * kind)]
+        else {
+            return;
+        };
+        let row = Self::new(state, tenant, at, azure, resource, Of::Machine);
+        row.properties_written();
+        row.tags_written();
+        if let Some(it) = &azure.assessment {
+            Self::new(state, tenant, at, azure, assessment, Of::Assessment(it))
+                .properties_written();
+        }
     }
 
     /// What identifies the patch that the row is about.

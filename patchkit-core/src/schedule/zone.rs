@@ -1,11 +1,112 @@
-//! The names that Windows has for time zones: a configuration takes no others.
+//! Time zones by their names, which Windows has others for.
+
+use std::{fmt, str::FromStr};
 
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
-/// The zone of a name of Windows.
-pub(super) fn zone(name: &str) -> Option<TimeZone> {
-    let (_, zone) = ZONES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
-    TimeZone::get(zone).ok()
+use super::{invalid, shown};
+use crate::{Error, Result};
+
+/// A time zone by its name: the IANA database's, or the one that Windows has for it.
+///
+/// AWS takes the first, a maintenance configuration of Azure the second.
+///
+/// ```
+/// use patchkit_core::ZoneName;
+///
+/// let zone = ZoneName::new("W. Europe Standard Time");
+/// assert_eq!(zone.iana(), Some("Europe/Berlin"));
+/// assert_eq!(ZoneName::new("Europe/Berlin").windows(), Some("W. Europe Standard Time"));
+/// ```
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct ZoneName(Box<str>);
+
+impl ZoneName {
+    /// Takes the name as it is; whether there is such a zone shows when it is [looked up](Self::find).
+    pub fn new(name: impl AsRef<str>) -> Self {
+        Self(name.as_ref().into())
+    }
+
+    /// The zone that AWS takes where none is given.
+    pub fn utc() -> Self {
+        Self("UTC".into())
+    }
+
+    /// The name as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The IANA database's name; none for a name like one of Windows that PatchKit does not know.
+    pub fn iana(&self) -> Option<&str> {
+        match self.of_windows() {
+            // The one name that both have.
+            Some("Etc/UTC") => Some("UTC"),
+            Some(iana) => Some(iana),
+            // Names of the database have no spaces.
+            None => Some(&*self.0).filter(|it| !it.contains(' ')),
+        }
+    }
+
+    /// The IANA database's name for a name that Windows has; none where it is no such name.
+    pub fn of_windows(&self) -> Option<&'static str> {
+        let windows = ZONES.iter().find(|(windows, _)| windows.eq_ignore_ascii_case(&self.0));
+        windows.map(|(_, iana)| *iana)
+    }
+
+    /// The name that Windows has for it.
+    ///
+    /// Several IANA zones share one of Windows; of them, the one that Unicode names first is known
+    /// (`Europe/Berlin`, not `Europe/Vienna`).
+    pub fn windows(&self) -> Option<&'static str> {
+        let wanted = if self.0.eq_ignore_ascii_case("UTC") { "Etc/UTC" } else { &*self.0 };
+        let is = |(windows, iana): &&(&str, &str)| {
+            windows.eq_ignore_ascii_case(&self.0) || iana.eq_ignore_ascii_case(wanted)
+        };
+        ZONES.iter().find(is).map(|(windows, _)| *windows)
+    }
+
+    /// Looks the zone up in the machine's database of time zones, or in the one that is compiled in
+    /// with the feature `tzdb`.
+    ///
+    /// # Errors
+    /// `NotFound` where the database does not know it.
+    pub fn find(&self) -> Result<TimeZone> {
+        if self.iana() == Some("UTC") {
+            return Ok(TimeZone::UTC);
+        }
+        let none = || {
+            Error::not_found("core", super::OPERATION, format!("time zone {:?}", shown(&self.0)))
+        };
+        let name = self.iana().ok_or_else(none)?;
+        TimeZone::get(name).map_err(|error| none().with_source(error))
+    }
+}
+
+impl FromStr for ZoneName {
+    type Err = Error;
+
+    /// Reads a name of either kind.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a name that neither the machine's database nor Windows has.
+    fn from_str(text: &str) -> Result<Self> {
+        let zone = Self::new(text.trim());
+        let wrong = |_| {
+            let like = "no time zone, such as `Europe/Berlin` or `W. Europe Standard Time`";
+            invalid(format!("zone: {:?} is {like}", shown(text)))
+        };
+        zone.find().map_err(wrong)?;
+        Ok(zone)
+    }
+}
+
+impl fmt::Display for ZoneName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
 }
 
 /// As Unicode's CLDR maps them (windowsZones, territory 001).
@@ -152,14 +253,6 @@ const ZONES: [(&str, &str); 139] = [
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_name_of_windows_is_a_zone_that_is_known() {
-        for (name, _) in ZONES {
-            assert!(zone(name).is_some(), "{name}");
-        }
-        assert!(zone("Europe/Berlin").is_none(), "the names are those of Windows");
-    }
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    ZONES.iter().map(|(windows, _)| *windows)
 }

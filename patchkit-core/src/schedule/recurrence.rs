@@ -1,27 +1,32 @@
-//! How a window opens again: the grammar of `recurEvery`.
+//! How a window of Azure opens again: the grammar of `recurEvery`.
+
+mod anchored;
 
 use std::{fmt, str::FromStr};
 
-use jiff::{
-    ToSpan as _,
-    civil::{Date, Weekday},
-};
-use patchkit_core::Result;
+use jiff::civil::Weekday;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::OPERATION;
-use crate::error::{invalid, shown};
+pub(super) use self::anchored::Anchored;
+use super::{invalid, shown};
+use crate::{Error, Result};
+
+#[cfg(test)]
+mod tests;
 
 /// The least hours between two windows ("Maintenance configurations", guest scope).
 const LEAST_HOURS: u32 = 6;
 
-/// How a window opens again, as the Maintenance API says it (`recurEvery`).
+/// How a window opens again, as Azure's Maintenance API says it (`recurEvery`).
+///
+/// What is not said is counted from when the window opens first: see
+/// [`Timetable::of_recurrence`](crate::Timetable::of_recurrence).
 ///
 /// ```
-/// use patchkit_azure::Recurrence;
+/// use patchkit_core::Recurrence;
 ///
-/// let recurs: Recurrence = "2Weeks Saturday,Sunday".parse()?;
-/// assert_eq!(recurs.to_string(), "2Weeks Saturday,Sunday");
+/// let recurs: Recurrence = "Month Second Tuesday Offset4".parse()?;
+/// assert_eq!(recurs.to_string(), "Month Second Tuesday Offset4");
 /// # Ok::<(), patchkit_core::Error>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -75,8 +80,8 @@ impl Nth {
         Self::ALL.iter().find(|(it, ..)| *it == self).map_or("", |(_, name, _)| name)
     }
 
-    /// From the end where it is negative.
-    pub(super) fn number(self) -> i8 {
+    /// Which one it is, from the end where it is negative.
+    pub fn number(self) -> i8 {
         Self::ALL.iter().find(|(it, ..)| *it == self).map_or(1, |(.., number)| *number)
     }
 
@@ -85,7 +90,7 @@ impl Nth {
     }
 }
 
-pub(super) const WEEKDAYS: [(Weekday, &str); 7] = [
+const WEEKDAYS: [(Weekday, &str); 7] = [
     (Weekday::Monday, "Monday"),
     (Weekday::Tuesday, "Tuesday"),
     (Weekday::Wednesday, "Wednesday"),
@@ -95,7 +100,7 @@ pub(super) const WEEKDAYS: [(Weekday, &str); 7] = [
     (Weekday::Sunday, "Sunday"),
 ];
 
-fn name_of(day: Weekday) -> &'static str {
+pub(super) fn name_of(day: Weekday) -> &'static str {
     WEEKDAYS.iter().find(|(it, _)| *it == day).map_or("", |(_, name)| name)
 }
 
@@ -104,14 +109,20 @@ fn weekday(text: &str) -> Option<Weekday> {
 }
 
 impl Recurrence {
-    /// What a service spells; what is not known survives.
-    pub(crate) fn read(text: &str) -> Self {
+    /// Reads what a service spells; what is not known survives.
+    pub fn read(text: &str) -> Self {
         known(text).unwrap_or_else(|| Self::Other(text.into()))
     }
 
-    /// Whether Azure takes it.
-    pub(super) fn check(&self) -> Result<()> {
-        let wrong = |what: &str| Err(invalid(OPERATION, format!("recurs: {self}: {what}")));
+    /// Checks whether Azure takes it.
+    ///
+    /// # Errors
+    /// `InvalidInput`, with what is wrong.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: &str| {
+            let shown = shown(&self.to_string());
+            Err(invalid(format!("recurs: {shown}: {what}")))
+        };
         match self {
             Self::Hours(hours) if *hours < LEAST_HOURS => wrong("six hours are the least"),
             Self::Days(0) | Self::Weeks(0, _) | Self::Months(0, _) => wrong("0 is no period"),
@@ -125,15 +136,6 @@ impl Recurrence {
             _ => Ok(()),
         }
     }
-
-    /// Whether it names a day, as far as that does not hang on when it began.
-    pub(super) fn names(&self, date: Date) -> bool {
-        match self {
-            Self::Weeks(_, days) if !days.is_empty() => days.contains(&date.weekday()),
-            Self::Months(_, days) if !days.is_empty() => days.iter().any(|day| day.is(date)),
-            _ => true,
-        }
-    }
 }
 
 impl MonthDay {
@@ -145,19 +147,6 @@ impl MonthDay {
         match self {
             Self::Day(day) => (1..=31).contains(&day) || day == -1,
             Self::Weekday(_, _, offset) => (-6..=6).contains(&offset),
-        }
-    }
-
-    fn is(self, date: Date) -> bool {
-        match self {
-            Self::Day(-1) => date.day() == date.days_in_month(),
-            Self::Day(day) => date.day() == day,
-            Self::Weekday(nth, weekday, offset) => {
-                let named = date.checked_sub(i32::from(offset).days());
-                named.is_ok_and(|named| {
-                    named.nth_weekday_of_month(nth.number(), weekday).is_ok_and(|it| it == named)
-                })
-            }
         }
     }
 }
@@ -184,8 +173,14 @@ fn known(text: &str) -> Option<Recurrence> {
 
 fn month_days(text: &str) -> Option<Vec<MonthDay>> {
     let lower = text.to_ascii_lowercase();
-    if lower.starts_with("day") {
-        let day = |it: &str| it.trim().strip_prefix("day")?.parse().ok().map(MonthDay::Day);
+    if lower.starts_with("day") || lower.starts_with("lastday") {
+        let day = |it: &str| {
+            let number = match it.trim() {
+                "lastday" => -1,
+                it => it.strip_prefix("day")?.parse().ok()?,
+            };
+            Some(MonthDay::Day(number))
+        };
         return lower.split(',').map(day).collect();
     }
     let mut words = lower.split_whitespace();
@@ -200,11 +195,11 @@ fn month_days(text: &str) -> Option<Vec<MonthDay>> {
 }
 
 impl FromStr for Recurrence {
-    type Err = patchkit_core::Error;
+    type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
         known(text.trim()).ok_or_else(|| {
-            invalid(OPERATION, format!("recurs: {:?} is none that PatchKit knows", shown(text)))
+            invalid(format!("recurs: {:?} is none that PatchKit knows", shown(text)))
         })
     }
 }
