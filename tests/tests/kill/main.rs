@@ -66,6 +66,10 @@ fn some(points: &[Point], writes: usize, others: usize) -> Vec<Point> {
     if is_everything_wanted() {
         return points.to_vec();
     }
+    sample(points, writes, others)
+}
+
+fn sample(points: &[Point], writes: usize, others: usize) -> Vec<Point> {
     let (write, other): (Vec<Point>, Vec<Point>) =
         points.iter().cloned().partition(Point::is_write);
     [spread(&write, writes), spread(&other, others)].concat()
@@ -136,7 +140,7 @@ fn a_run_that_is_killed_at_any_point_is_ended_by_a_recovery() {
 #[test]
 fn the_process_that_goes_on_is_killed_as_well() {
     let stage = stage();
-    let (first, second) = (some(&stage.points, 20, 4), some(&stage.points, 8, 4));
+    let (first, second) = (sample(&stage.points, 20, 4), sample(&stage.points, 8, 4));
     // Each of the first with another of the second: a resumption is shorter than its run.
     let second: Vec<Point> = spread(&second, second.len()).into_iter().rev().collect();
     let pairs = first.iter().zip(second.iter().cycle());
