@@ -46,6 +46,7 @@ pub(crate) fn play(scene: &str, stage: &Stage, mut trials: Vec<Trial>) {
     });
     assert_eq!(trials.len(), found.len(), "{scene}: a world came to no end");
     let reached = found.iter().filter(|it| it.reached).count();
+    let all_reached = found.iter().filter(|it| it.all_reached).count();
     let late: usize = found.iter().map(|it| it.late.len()).sum();
     let broken = found.iter().filter(|it| !it.broken.is_empty()).count();
     let mut ways: BTreeMap<&str, usize> = BTreeMap::new();
@@ -54,7 +55,7 @@ pub(crate) fn play(scene: &str, stage: &Stage, mut trials: Vec<Trial>) {
     }
     let ways: Vec<String> = ways.into_iter().map(|(way, times)| format!("{times} {way}")).collect();
     println!(
-        "{scene}: {} trials, {reached} reached; {}; {late} late writes; {broken} broken promises; \
+        "{scene}: {} trials, {reached} reached, {all_reached} whole; {}; {late} late writes; {broken} broken promises; \
          {} s",
         trials.len(),
         ways.join(", "),
@@ -62,6 +63,7 @@ pub(crate) fn play(scene: &str, stage: &Stage, mut trials: Vec<Trial>) {
     );
     assert_eq!(broken, 0, "{scene}: promises were broken");
     // Calls that change places take a point away now and then.
+    assert!(all_reached * 3 >= trials.len(), "{scene}: only {all_reached} were whole");
     assert!(reached * 10 >= trials.len() * 9, "{scene}: only {reached} points were reached");
 }
 

@@ -40,10 +40,12 @@ pub(crate) struct Tap {
     deed: Option<(Point, Deed)>,
     /// Where the points are written down, each on a line.
     track: Option<Mutex<fs::File>>,
-    /// Where it is written down that the point was reached.
+    /// Where it is written down that the point was reached, and how many writes were under way.
     reached: PathBuf,
     numbers: Mutex<BTreeMap<&'static str, usize>>,
     under_way: AtomicUsize,
+    /// How many of them write to a cloud: nobody can take those back.
+    writing: AtomicUsize,
     changes: AtomicUsize,
     woken: Mutex<Option<Woken>>,
 }
@@ -60,6 +62,7 @@ impl Tap {
             reached,
             numbers: Mutex::default(),
             under_way: AtomicUsize::new(0),
+            writing: AtomicUsize::new(0),
             changes: AtomicUsize::new(0),
             woken: Mutex::default(),
         })
@@ -120,6 +123,7 @@ impl Tap {
     fn begin(self: &Arc<Self>, call: &'static str) -> Begun {
         let number = self.enter(call);
         self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.writing.fetch_add(usize::from(is_write(call)), Ordering::Relaxed);
         self.changes.fetch_add(1, Ordering::Relaxed);
         Begun { tap: Arc::clone(self), call, number }
     }
@@ -146,7 +150,8 @@ impl Tap {
         if point.call != call || point.number != number || point.side != side {
             return;
         }
-        fs::write(&self.reached, point.to_string()).unwrap();
+        let writing = self.writing.load(Ordering::Relaxed) + usize::from(is_write(call));
+        fs::write(&self.reached, writing.to_string()).unwrap();
         match deed {
             Deed::Kill => kill_process(getpid(), Signal::KILL).unwrap(),
             Deed::Stop => kill_process(getpid(), Signal::STOP).unwrap(),
@@ -156,6 +161,10 @@ impl Tap {
             woken(*deed);
         }
     }
+}
+
+fn is_write(call: &str) -> bool {
+    ["cancel", "set_power", "submit"].contains(&call)
 }
 
 /// A call that is under way, until it has ended or is dropped.
@@ -174,6 +183,7 @@ impl Begun {
 impl Drop for Begun {
     fn drop(&mut self) {
         self.tap.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.tap.writing.fetch_sub(usize::from(is_write(self.call)), Ordering::Relaxed);
         self.tap.changes.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -1,6 +1,6 @@
 //! One world in which something goes wrong, to its end.
 
-use std::{fmt, thread, time::Duration};
+use std::{fmt, fs, thread, time::Duration};
 
 use patchkit_testkit::cloud::Fault;
 use rustix::process::{Signal, WaitOptions, kill_process, waitpid};
@@ -30,8 +30,10 @@ pub(crate) struct Trial {
 
 /// What came of it.
 pub(crate) struct Found {
-    /// Whether what was to happen has happened.
+    /// Whether what was to happen to the first process has happened.
     pub(crate) reached: bool,
+    /// Whether all has happened.
+    pub(crate) all_reached: bool,
     /// The last words of those who worked in it.
     pub(crate) words: Vec<String>,
     /// Where the promise is broken.
@@ -82,8 +84,13 @@ impl Trial {
         for fault in self.trouble.iter().flat_map(|(_, faults)| faults) {
             play.world.add_fault(fault.clone()).unwrap();
         }
-        let mut found =
-            Found { reached: true, words: Vec::new(), broken: Vec::new(), late: Vec::new() };
+        let mut found = Found {
+            reached: true,
+            all_reached: true,
+            words: Vec::new(),
+            broken: Vec::new(),
+            late: Vec::new(),
+        };
         let tasks = match self.processes(&play, &mut found) {
             Ok(tasks) => tasks,
             Err(why) => {
@@ -94,6 +101,11 @@ impl Trial {
         let answers: Vec<_> = tasks.iter().map(Task::answer).collect();
         let told = Told::of(&play, &answers);
         found.broken = promise::broken(&play, &told);
+        // What was on its way to a cloud when the process stood still nobody can take back.
+        let writing = fs::read_to_string(tasks[0].reached()).unwrap_or_default();
+        if !found.late.is_empty() && writing == "0" {
+            found.broken.push(format!("it acted for another: {:?}", found.late));
+        }
         found.words = told.words;
         found
     }
@@ -145,7 +157,9 @@ impl Trial {
         if !ended.success() {
             return Err(format!("the process ended with {ended}: {}", tasks[1].words()));
         }
-        found.reached = tasks.iter().all(|task| task.deed.is_none() || task.reached().exists());
+        let is_reached = |task: &Task| task.deed.is_none() || task.reached().exists();
+        found.reached = is_reached(&tasks[0]);
+        found.all_reached = tasks.iter().all(is_reached);
         Ok(tasks)
     }
 }
