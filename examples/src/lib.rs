@@ -1,12 +1,19 @@
-//! What the example binaries share: exit codes, safe text, quiet broken pipes.
+//! What the example binaries share: exit codes, safe text, quiet broken pipes, and hooks.
 //!
 //! The binaries are examples of embedding PatchKit:
 //! - `patch-cycle` runs the whole patch cycle on a cloud in memory, and with the feature `aws` on AWS;
 //! - `fleet-report` reports on a data-sync lake, on disk or in S3;
-//! - `what-if` tells what a change of baselines would do to a fleet.
+//! - `what-if` tells what a change of baselines would do to a fleet;
+//! - `patch-hooks` patches a fleet in memory and calls commands and addresses around its nodes.
 
 mod exit;
+mod hooks;
+mod hurried;
 mod text;
 
 pub use exit::{Exit, Failure, tell};
+#[cfg(feature = "http")]
+pub use hooks::HttpHook;
+pub use hooks::ShellHook;
+pub use hurried::HurriedClock;
 pub use text::{percent, printable, table, write_json};

@@ -1,5 +1,6 @@
 //! The journal: what a run is about to do is written down before it is done.
 
+mod hook;
 mod order;
 mod story;
 
@@ -10,9 +11,12 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use self::order::{Order, OrderRecord, RunHead, RunState, Standing};
+pub use self::{
+    hook::{HookMark, HookPoint},
+    order::{Order, OrderRecord, RunHead, RunState, Standing},
+};
 use crate::{
-    AccessChange, NodeId, OperationId, PatchAction, PerNode, PowerState, Result, RunId,
+    AccessChange, Health, NodeId, OperationId, PatchAction, PerNode, PowerState, Result, RunId,
     SubmitToken, TagChange,
 };
 
@@ -287,6 +291,35 @@ pub enum Event {
         node: NodeId,
         /// How it ended, as the workflow's own outcome.
         outcome: serde_json::Value,
+    },
+    /// A hook is about to be called.
+    HookIntent {
+        /// Which, and for what.
+        hook: HookMark,
+    },
+    /// A hook is to be called later, which none before it stands for.
+    HookOwed {
+        /// Which, and for what.
+        hook: HookMark,
+    },
+    /// A hook was called, and said that all is well.
+    HookDone {
+        /// Which, and for what.
+        hook: HookMark,
+    },
+    /// A hook was called, and failed.
+    HookFailed {
+        /// Which, and for what.
+        hook: HookMark,
+        /// Why.
+        error: String,
+    },
+    /// A wave was judged by the health check.
+    WaveJudged {
+        /// Its place in the plan, from 0.
+        wave: u32,
+        /// What the check said.
+        health: Health,
     },
     /// Another holder goes on with the run.
     RunResumed {

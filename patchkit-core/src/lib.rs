@@ -101,8 +101,8 @@ pub use id::{
     RunId, Scope, SubmitToken,
 };
 pub use journal::{
-    Change, Event, Journal, NodeLease, Order, OrderRecord, Record, RunHead, RunLease, RunState,
-    Standing,
+    Change, Event, HookMark, HookPoint, Journal, NodeLease, Order, OrderRecord, Record, RunHead,
+    RunLease, RunState, Standing,
 };
 pub use ledger::{Book, Entry, Ledger};
 pub use link::{
@@ -129,7 +129,8 @@ pub use platform::{OperatingSystem, PackageFamily, PlatformKind};
 pub use poll::{PollPolicy, Polled, WaitError, wait_until};
 pub use provider::{Provider, with_compliance};
 pub use rollout::{
-    Amount, AssignedWave, DisruptionBudget, ErrorBudget, Rollout, Wave, WaveMembers,
+    Amount, AssignedWave, Budget, DisruptionBudget, ErrorBudget, NodeKey, Ramp, Rollout,
+    SharedBudget, Wave, WaveMembers,
 };
 pub use schedule::{
     ClockChange, MaintenanceWindow, MonthDay, Nth, Occurrences, Pace, RateUnit, Recurrence, Recurs,
@@ -137,3 +138,4 @@ pub use schedule::{
 };
 pub use secret::Secret;
 pub use unmanaged::UnmanagedReason;
+pub use workflow::Health;

@@ -45,6 +45,10 @@ pub struct ManagedNode {
     pub unpatchable: Option<String>,
     /// The version of its agent, where one is known.
     pub agent_version: Option<String>,
+    /// The zone of its Region that it is in, where its provider tells: `eu-west-1a`, `westeurope-1`.
+    /// One name may be another place in each account or subscription.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// Its tags.
     pub tags: Tags,
     /// Those of the resource groups that it is in which the listing was asked for by name.
@@ -78,6 +82,7 @@ impl ManagedNode {
             unmanaged: Some(UnmanagedReason::Unknown),
             unpatchable: None,
             agent_version: None,
+            zone: None,
             tags: Tags::new(),
             resource_groups: BTreeSet::new(),
             identity: MachineIdentity::default(),

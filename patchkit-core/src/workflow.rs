@@ -6,24 +6,34 @@
 mod access;
 mod act;
 mod announce;
+mod budget;
 mod evidence;
+mod freeze;
 mod gate;
+mod health;
 mod hold;
+mod hooked;
+mod hooks;
 mod left;
 mod listing;
 mod log;
 mod outcome;
+mod pace;
 mod patch;
 mod plan;
 mod power;
+mod ramp;
 mod recover;
 mod remediate;
 mod remember;
 mod resume;
 mod scan;
 mod scan_first;
+mod slots;
 mod tags;
+mod timing;
 mod verify;
+mod waves;
 
 use std::{
     fmt,
@@ -37,12 +47,16 @@ use std::{
 use self::gate::Gate;
 pub use self::{
     access::{AccessFinding, AccessMode, AccessOutcome, AccessReport},
+    freeze::{Freezes, WhileFrozen},
+    health::{Health, HealthCheck, WaveSoFar},
+    hooks::{Hook, HookCall, HookWave},
     listing::{Listing, ScopeFailure},
     outcome::{NodeOutcome, NodeReport, Outcome, RunReport, UndoFailure},
     plan::{OtherPatchers, PatchOptions, PatchPlan, PlanStep, PlannedNode, SkippedNode},
     recover::Recovery,
     scan::{ScanOutcome, ScanReport, ScannedNode},
     tags::{RequiredTags, TagFinding, TagMode, TagOutcome, TagRecord, TagReport, TagState},
+    timing::{KnownTime, NodeTimes, TakenTimes},
 };
 use crate::{
     Clock, ComplianceReport, Error, ErrorKind, Fleet, Journal, PollPolicy, RunId,
@@ -89,6 +103,8 @@ pub struct Runner {
     observers: Vec<Arc<dyn Observer>>,
     history: Option<History>,
     outbox: Option<Arc<Outbox>>,
+    hooks: Vec<Arc<dyn Hook>>,
+    health: Option<Arc<dyn HealthCheck>>,
     cancel: CancelToken,
     holder: String,
     term: Duration,
@@ -113,6 +129,8 @@ impl Runner {
             observers: Vec::new(),
             history: None,
             outbox: None,
+            hooks: Vec::new(),
+            health: None,
             cancel: CancelToken::new(),
             holder: "patchkit".to_owned(),
             term: Duration::from_mins(5),
@@ -195,6 +213,10 @@ pub struct Limits {
     pub stop: Duration,
     /// Until a service that tells late shows what it accepted.
     pub consistency: Duration,
+    /// Until a [`Hook`] has answered.
+    pub hook: Duration,
+    /// Until a [`HealthCheck`] has answered.
+    pub health: Duration,
 }
 
 impl Default for Limits {
@@ -208,6 +230,8 @@ impl Default for Limits {
             install: 180 * minute,
             stop: 20 * minute,
             consistency: 2 * minute,
+            hook: 5 * minute,
+            health: minute,
         }
     }
 }

@@ -155,6 +155,8 @@ mod instance {
             node.reachability = Reachability::Inactive;
         }
         node.unmanaged = unregistered(instance, node.power);
+        let zone = instance.placement().and_then(|place| place.availability_zone());
+        node.zone = zone.map(str::to_owned);
         set_tags(&mut node, tags(instance));
         node
     }

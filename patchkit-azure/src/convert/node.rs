@@ -229,6 +229,9 @@ pub(crate) fn machine(
     node.name = text(row, "/displayName").or(text(row, "/name")).map(str::to_owned);
     node.platform_version = os_version.map(version);
     node.tags = tags(operation, &row["tags"]).map_err(|error| place.error(error))?;
+    // Every location numbers its zones from 1.
+    let zone = text(row, "/zone");
+    node.zone = zone.map(|zone| format!("{}-{zone}", place.node.scope().region()));
     if arc {
         node.origin = NodeOrigin::Hybrid;
         node.reachability = connection(text(row, "/arcStatus"));
@@ -284,7 +287,7 @@ mod tests {
     fn a_row_becomes_a_machine() {
         let machine = read(&json!({
             "id": ID, "name": "vm1", "location": "West Europe",
-            "tags": {"Owner": "alice", "Empty": null},
+            "tags": {"Owner": "alice", "Empty": null}, "zone": "2",
             "vmId": "5c3e1f60-9a2b-4d47-8f10-2b6f0c9d1e7a", "computerName": "web-1", "priority": "Spot", "osType": "Linux",
             "view": {"powerState": {"code": "PowerState/running"}, "osName": "rhel", "osVersion": "9.4"},
             "linux": {"patchMode": "AutomaticByPlatform", "automaticByPlatformSettings":
@@ -294,6 +297,7 @@ mod tests {
         assert_eq!(machine.node.id.scope().to_string(), "azure/S-1/westeurope");
         assert_eq!(machine.node.operating_system, OperatingSystem::RedHatEnterpriseLinux);
         assert_eq!(machine.node.power, PowerState::Running);
+        assert_eq!(machine.node.zone.as_deref(), Some("westeurope-2"));
         assert_eq!(machine.node.unmanaged, None);
         let identity = &machine.node.identity;
         assert_eq!(identity.vm_id.unwrap().to_string(), machine.hardware_id.unwrap());

@@ -19,7 +19,7 @@ const ARC: &str = "microsoft.hybridcompute/machines";
 pub(super) const SET: &str = "microsoft.compute/virtualmachinescalesets";
 
 /// The columns of a machine, by names that no two kinds share.
-const COLUMNS: &str = "project id, name, type, location, tags, \
+const COLUMNS: &str = "project id, name, type, location, tags, zone = zones[0], \
     vmId = properties.vmId, vmUuid = properties.vmUuid, priority = properties.priority, \
     scaleSet = properties.virtualMachineScaleSet.id, \
     osType = properties.storageProfile.osDisk.osType, \

@@ -50,6 +50,13 @@ impl fmt::Display for Event {
                 }
                 Ok(())
             }
+            Self::HookIntent { hook } => write!(f, "about to call hook {hook}"),
+            Self::HookOwed { hook } => write!(f, "to be called later: hook {hook}"),
+            Self::HookDone { hook } => write!(f, "called: hook {hook}"),
+            Self::HookFailed { hook, error } => write!(f, "FAILED: hook {hook}: {}", Plain(error)),
+            Self::WaveJudged { wave, health } => {
+                write!(f, "wave {} is {health}", wave.saturating_add(1))
+            }
             Self::RunResumed { holder } => write!(f, "{} goes on with the run", Plain(holder)),
             Self::RunAbandoned { by, reason } => {
                 write!(f, "the run was given up by {}: {}", Plain(by), Plain(reason))

@@ -30,6 +30,7 @@ pub(super) fn nodes(mut patched: ManagedNode, host: ManagedNode, link: &Link) ->
         told => told,
     };
     patched.name = patched.name.or(host.name);
+    patched.zone = patched.zone.or(host.zone);
     patched.resource_groups.extend(host.resource_groups);
     patched.observed_at = patched.observed_at.min(host.observed_at);
     let told = host.identity;

@@ -163,6 +163,13 @@ impl MemoryNode {
         self
     }
 
+    /// Sets the zone that it is in.
+    #[must_use]
+    pub fn with_zone(mut self, zone: impl Into<String>) -> Self {
+        self.node.zone = Some(zone.into());
+        self
+    }
+
     /// Sets a tag.
     #[must_use]
     pub fn with_tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {

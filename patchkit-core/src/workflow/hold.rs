@@ -1,15 +1,23 @@
-//! What operators and the embedder ask of a run while it goes on: to wait, or to end.
+//! What keeps a run from beginning more: operators and the embedder, the journal, the times.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
+
+use futures::future::{Either, select};
+use jiff::Timestamp;
 
 use super::{
-    Runner,
+    Runner, WhileFrozen,
     log::{Lost, RunLog},
+    patch::Progressing,
+    waves::Stop,
 };
 use crate::{Error, ErrorKind, Standing, observe::RunEventKind};
 
 /// How often a paused run asks whether it may go on, at first and at last.
 const HOLD: [Duration; 2] = [Duration::from_secs(5), Duration::from_mins(1)];
+
+/// How long a run sleeps at most before it looks after its lease and its orders.
+const SLICE: Duration = Duration::from_mins(1);
 
 impl Runner {
     /// Reads the orders, and waits for as long as the run is paused. The lease is kept meanwhile.
@@ -31,6 +39,92 @@ impl Runner {
             }
             self.clock.sleep(pause).await;
             pause = (pause * 3 / 2).min(longest);
+        }
+    }
+
+    /// Waits for a paused run to be resumed; says why nothing more may be begun.
+    pub(super) async fn held(&self, going: &Progressing<'_>) -> Stop {
+        self.hold(going.log).await;
+        self.must_stop(going)
+    }
+
+    /// As `held`, between nodes: none is under way, so a freeze may be waited out.
+    pub(super) async fn may_begin(&self, going: &Progressing<'_>) -> Stop {
+        loop {
+            let stop = self.held(going).await;
+            match self.thaw(going) {
+                // Something else may keep it from beginning, which the wait would not end.
+                Some(thaw) if self.ends_for_good(going).is_none() => {
+                    self.sleep_until(going, thaw).await;
+                }
+                _ => return stop,
+            }
+        }
+    }
+
+    pub(super) fn must_stop(&self, going: &Progressing<'_>) -> Stop {
+        let (options, now) = (&going.plan.options, self.clock.now());
+        let shut = || {
+            let window = options.window.as_ref()?;
+            (!window.admits(now))
+                .then(|| format!("the maintenance window does not admit work at {now}"))
+        };
+        let frozen = || options.freezes.as_ref()?.standstill(now);
+        self.ends_for_good(going).or_else(shut).or_else(frozen)
+    }
+
+    /// Why the run begins nothing more, at whatever time.
+    fn ends_for_good(&self, going: &Progressing<'_>) -> Stop {
+        if self.is_cancelled(going.log) {
+            return Some(Self::why_cancelled(going.log).to_owned());
+        }
+        match going.log.lost() {
+            Lost::No => going.stopped.clone(),
+            Lost::Journal => Some("the journal cannot be written".to_owned()),
+            Lost::Lease => Some("the run's lease was lost".to_owned()),
+        }
+    }
+
+    /// When the freeze is over that the run is to wait out; none where work would not begin then.
+    fn thaw(&self, going: &Progressing<'_>) -> Option<Timestamp> {
+        let (options, now) = (&going.plan.options, self.clock.now());
+        let freezes = options.freezes.as_ref().filter(|it| it.during == WhileFrozen::Wait)?;
+        let thaw = freezes.thaw(now)?;
+        let admits = |at| options.window.as_ref().is_none_or(|window| window.admits(at));
+        (admits(now) && admits(thaw)).then_some(thaw)
+    }
+
+    /// Waits, and keeps the lease; not longer than the run may go on.
+    pub(super) async fn sleep_until(&self, going: &Progressing<'_>, at: Timestamp) {
+        while let Ok(left) = Duration::try_from(at.duration_since(self.clock.now()))
+            && left > Duration::ZERO
+            && self.ends_for_good(going).is_none()
+        {
+            self.clock.sleep(left.min(SLICE)).await;
+            // Whether the lease is lost is asked above.
+            let _ = going.log.keep().await;
+        }
+    }
+
+    /// Does work of the embedder's, and keeps the lease; `None` where it takes longer than `limit`.
+    pub(super) async fn within<T>(
+        &self,
+        log: &RunLog,
+        limit: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let (mut work, mut left) = (pin!(work), limit);
+        loop {
+            let slice = left.min(SLICE);
+            match select(work, pin!(self.clock.sleep(slice))).await {
+                Either::Left((done, _)) => return Some(done),
+                Either::Right(((), going_on)) => work = going_on,
+            }
+            left -= slice;
+            if left.is_zero() {
+                return None;
+            }
+            let _ = log.keep().await;
         }
     }
 

@@ -1,15 +1,15 @@
 //! What the journal says of a run that is not over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use futures::StreamExt;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{NodeOutcome, Outcome, PatchPlan, Runner, power::Started};
+use super::{NodeOutcome, Outcome, PatchPlan, Runner, hooked::HookBook, power::Started};
 use crate::{
-    Change, ErrorKind, Event, HostLink, NodeId, OperationId, PatchAction, Record, Result, RunId,
-    SubmitToken,
+    Change, ErrorKind, Event, Health, HostLink, NodeId, OperationId, PatchAction, Record, Result,
+    RunId, SubmitToken,
 };
 
 /// An act that was submitted, or was about to be.
@@ -43,6 +43,12 @@ pub(super) struct Left {
     pub(super) nodes: BTreeSet<NodeId>,
     /// Nodes that could not be put back, or that were not because an act may go on there.
     pub(super) stuck: BTreeSet<NodeId>,
+    /// Calls of hooks that were made, and that are owed.
+    pub(super) hooks: HookBook,
+    /// What the check of health said of the waves that it was asked about.
+    pub(super) judged: BTreeMap<usize, Health>,
+    /// When nodes were started.
+    pub(super) starts: VecDeque<Timestamp>,
     pub(super) problems: Vec<String>,
     /// How many records cannot be read: nobody knows what they did.
     pub(super) unread: usize,
@@ -88,6 +94,13 @@ impl Left {
         other_ids_of(self.plan.as_ref(), node)
     }
 
+    /// Nodes that may be out of work: those that it started or was at work on, and those for which it
+    /// owes a call.
+    pub(super) fn out_of_work(&self) -> BTreeSet<NodeId> {
+        let acts = self.acts.values().flat_map(|act| &act.nodes);
+        self.started.keys().chain(acts).chain(self.hooks.nodes()).cloned().collect()
+    }
+
     fn forget_acts(&mut self, on: impl Fn(&NodeId) -> bool) {
         for act in self.acts.values_mut() {
             act.nodes.retain(|node| !on(node));
@@ -103,6 +116,7 @@ impl Left {
                 self.nodes.insert(change.node().clone());
                 match change {
                     Change::Start { node, before } => {
+                        self.starts.push_back(record.at);
                         self.started.insert(node.clone(), *before);
                     }
                     Change::Access(_) | Change::Tags(_) => {
@@ -142,6 +156,15 @@ impl Left {
                 self.acts.remove(token);
             }
             Event::NodeFinished { node, outcome } => self.end(node, outcome),
+            event @ (Event::HookIntent { .. }
+            | Event::HookOwed { .. }
+            | Event::HookDone { .. }
+            | Event::HookFailed { .. }) => self.hooks.take(event),
+            // The last word counts: a wave may be asked after again and again.
+            Event::WaveJudged { wave, health } => {
+                let wave = usize::try_from(*wave).unwrap_or(usize::MAX);
+                self.judged.insert(wave, health.clone());
+            }
             Event::RunResumed { .. } => self.resumed += 1,
             // Nothing of it is looked after any more.
             Event::RunAbandoned { .. } => {

@@ -331,6 +331,17 @@ impl RunLog {
         nodes.iter().map(answer).collect()
     }
 
+    /// Gives claims back while the run goes on. Says whether it could.
+    pub(super) async fn unclaim(&self, nodes: &[NodeId]) -> bool {
+        match self.journal.unclaim(&self.lease(), nodes).await {
+            Ok(()) => true,
+            Err(error) => {
+                self.fail(&error);
+                false
+            }
+        }
+    }
+
     /// Gives nodes and run back. A lease that stays is over after its term.
     pub(super) async fn close(&self, nodes: &[NodeId]) {
         if self.lost() == Lost::Lease {

@@ -1,26 +1,23 @@
 //! Patch: start what is off, update agents, install in waves, rescan, stop only what was started.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use jiff::Timestamp;
 use tracing::Instrument;
 
 use super::{
     NodeOutcome, NodeReport, Outcome, PatchPlan, PlanStep, PlannedNode, RunReport, Runner,
     UndoFailure,
     act::Acted,
+    hooked::HookBook,
     listing::problems,
-    log::{Lost, RunLog},
+    log::RunLog,
     power::{Patience, Started, is_online},
+    slots::{self, Slots},
     unexpected,
     verify::Installed,
 };
-use crate::{
-    AssignedWave, ErrorKind, Event, HostLink, NodeId, PatchAction, PowerState, Result, RunId,
-    observe::RunEventKind,
-};
+use crate::{ErrorKind, Event, HostLink, NodeId, PatchAction, PowerState, Result, RunId};
 
 /// What is known of the nodes of a run while it goes on.
 pub(super) struct Progressing<'a> {
@@ -31,6 +28,17 @@ pub(super) struct Progressing<'a> {
     pub(super) open: BTreeSet<NodeId>,
     pub(super) undo_failed: Vec<UndoFailure>,
     pub(super) failures: usize,
+    /// Nodes that count as out of work though their part is over: those that failed, and those of
+    /// which a hook could not say that they are back.
+    pub(super) out: BTreeSet<NodeId>,
+    /// Why the run begins nothing more, where that was found out for good.
+    pub(super) stopped: Option<String>,
+    /// The waves that were asked after.
+    pub(super) judged: BTreeSet<usize>,
+    pub(super) hooks: HookBook,
+    pub(super) slots: Slots,
+    /// When nodes were started last.
+    pub(super) starts: VecDeque<Timestamp>,
     /// Nodes on which an install goes on as far as anyone knows, and why nobody knows more.
     pub(super) unwatched: BTreeMap<NodeId, String>,
     /// Stands before the labels of acts, so that those of a resumed run are told from earlier ones.
@@ -43,9 +51,6 @@ pub(super) struct Progressing<'a> {
     pub(super) refreshed: BTreeMap<NodeId, Acted>,
 }
 
-/// Why no further node is begun.
-pub(super) type Stop = Option<String>;
-
 impl Runner {
     /// Carries a plan out.
     ///
@@ -56,7 +61,10 @@ impl Runner {
     ///   between, also when the run is cancelled; those that could not be are in `undo_failed`. So
     ///   are those that stay on because nobody may tell whether an install is going on there.
     /// - `Patched` is claimed on the evidence of a scan made after the install.
-    /// - Failed nodes stay counted in the disruption budget.
+    /// - Failed nodes stay counted in the disruption budgets.
+    /// - Nothing is begun after a check of health that is not `Healthy`, in a freeze, outside the
+    ///   window, or that would not be over in time.
+    /// - [Hooks](super::Hook) that were called before something are called after it.
     ///
     /// # Assumptions
     /// - The plan's nodes are as they were when it was made. A node whose power is another is
@@ -84,15 +92,22 @@ impl Runner {
 
         let claimed = self.claim(&mut going).await;
         let claimed = self.check_links(&mut going, claimed).await;
-        self.waves(&mut going, &claimed, 0).instrument(log.span()).await;
+        self.before_all(&mut going, None).instrument(log.span()).await;
+        // On the heap: what holds a run must not carry all of its parts.
+        Box::pin(self.waves(&mut going, &claimed, 0)).instrument(log.span()).await;
         self.close(going).instrument(log.span()).await
     }
 
     /// Claims the plan's nodes; those that cannot be claimed are skipped.
     async fn claim(&self, going: &mut Progressing<'_>) -> Vec<NodeId> {
+        // A node of that name would take a budget's slots.
+        let is_node = |node: &&PlannedNode| node.id.scope().provider() != slots::PROVIDER;
+        let (nodes, slots): (Vec<_>, Vec<_>) = going.plan.nodes.iter().partition(is_node);
+        let no_node = |node: &PlannedNode| (node.id.clone(), skipped("its id is no node's"));
+        let mut ended: Vec<_> = slots.into_iter().map(no_node).collect();
         let machines: Vec<_> =
-            going.plan.nodes.iter().map(|node| (node.id.clone(), node.also.clone())).collect();
-        let (mut claimed, mut ended) = (Vec::with_capacity(machines.len()), Vec::new());
+            nodes.into_iter().map(|node| (node.id.clone(), node.also.clone())).collect();
+        let mut claimed = Vec::with_capacity(machines.len());
         for (node, claim) in going.log.claim_whole(&machines).await {
             match claim {
                 Ok(()) => claimed.push(node),
@@ -122,109 +137,6 @@ impl Runner {
         claimed.into_iter().filter(|node| !broken.contains_key(node)).collect()
     }
 
-    /// Works through the waves, from the one at `from` on.
-    pub(super) async fn waves(&self, going: &mut Progressing<'_>, claimed: &[NodeId], from: usize) {
-        let claimed: BTreeSet<&NodeId> = claimed.iter().collect();
-        let mut stop: Stop = None;
-        let waves = &going.plan.waves;
-        for (at, wave) in waves.iter().enumerate().skip(from) {
-            // A plan comes from outside: a node that it names twice is patched once.
-            let nodes: BTreeSet<&NodeId> = wave
-                .nodes
-                .iter()
-                .filter(|node| claimed.contains(node) && going.open.contains(node))
-                .collect();
-            let nodes: Vec<NodeId> = nodes.into_iter().cloned().collect();
-            if stop.is_none() {
-                let (name, count) = (wave.name.clone(), nodes.len());
-                going.log.tell(RunEventKind::WaveStarted { wave: name, nodes: count });
-                let span = going.log.teller().wave(&wave.name, count);
-                stop = self.wave(going, at, wave, &nodes).instrument(span).await;
-            }
-            if let Some(reason) = &stop {
-                let left = nodes.into_iter().filter(|node| going.open.contains(node));
-                let ended = left.map(|node| (node, skipped(reason))).collect();
-                self.finish(going, ended).await;
-            }
-            if stop.is_none() && at + 1 < waves.len() {
-                self.bake(going, wave.bake).await;
-            }
-        }
-        let left = going.open.iter().cloned();
-        let ended = left.map(|node| (node, skipped("in no wave of the plan"))).collect();
-        self.finish(going, ended).await;
-    }
-
-    /// Works through a wave, as many nodes at once as the budget has room for.
-    async fn wave(
-        &self,
-        going: &mut Progressing<'_>,
-        at: usize,
-        wave: &AssignedWave,
-        nodes: &[NodeId],
-    ) -> Stop {
-        let budget = going.plan.disruption(wave.nodes.len());
-        let errors = going.plan.options.rollout.errors.0.of(going.plan.nodes.len());
-        let mut left = nodes;
-        // Those of earlier waves too: they may be out of work still.
-        let mut out_of_work = going.failed();
-        let mut round = 0;
-        while !left.is_empty() {
-            if let Some(reason) = self.held(going).await {
-                return Some(reason);
-            }
-            if going.failures > errors {
-                return Some(format!("the error budget of {errors} is used up"));
-            }
-            if budget == 0 {
-                return Some("the disruption budget is 0".to_owned());
-            }
-            let room = budget.saturating_sub(out_of_work).min(left.len());
-            if room == 0 {
-                return Some(format!("failed nodes fill the disruption budget of {budget}"));
-            }
-            let (now, later) = left.split_at(room);
-            left = later;
-            let label = format!("{}w{at}r{round}", going.prefix);
-            self.round(going, &label, now, Started::new()).await;
-            out_of_work = going.failed();
-            round += 1;
-        }
-        (going.failures > errors).then(|| format!("the error budget of {errors} is used up"))
-    }
-
-    /// Waits for a paused run to be resumed; says why nothing more may be begun.
-    pub(super) async fn held(&self, going: &Progressing<'_>) -> Stop {
-        self.hold(going.log).await;
-        self.must_stop(going)
-    }
-
-    pub(super) fn must_stop(&self, going: &Progressing<'_>) -> Stop {
-        if self.is_cancelled(going.log) {
-            return Some(Self::why_cancelled(going.log).to_owned());
-        }
-        match going.log.lost() {
-            Lost::No => {}
-            Lost::Journal => return Some("the journal cannot be written".to_owned()),
-            Lost::Lease => return Some("the run's lease was lost".to_owned()),
-        }
-        let window = going.plan.options.window.as_ref()?;
-        let now = self.clock.now();
-        (!window.admits(now))
-            .then(|| format!("the maintenance window does not admit work at {now}"))
-    }
-
-    pub(super) async fn bake(&self, going: &Progressing<'_>, bake: Duration) {
-        let slice = Duration::from_mins(1);
-        let mut left = bake;
-        while left > Duration::ZERO && self.must_stop(going).is_none() {
-            let pause = left.min(slice);
-            self.clock.sleep(pause).await;
-            left -= pause;
-            let _ = going.log.keep().await;
-        }
-    }
-
     /// Takes some nodes through all steps, and puts back those it started, with those that `started`
     /// holds already.
     pub(super) async fn round(
@@ -234,13 +146,15 @@ impl Runner {
         nodes: &[NodeId],
         mut started: Started,
     ) {
-        let open = self.make_reachable(going, nodes, &mut started).await;
+        let open = self.before_nodes(going, nodes).await;
+        let open = self.make_reachable(going, &open, &mut started).await;
         let open = self.update_agents(going, label, open, &started).await;
         let (open, mut verdicts) = self.refresh(going, label, open).await;
         self.scan_first(going, label, &open).await;
         let installed = self.install(going, label, open).await;
         verdicts.extend(self.verify(going, label, installed).await);
         self.settle(going, started, verdicts).await;
+        self.after_nodes(going, nodes).await;
     }
 
     /// Puts nodes back and writes down how their part ended.
@@ -310,10 +224,9 @@ impl Runner {
             going.log.step(node, PlanStep::Start);
         }
         if !off.is_empty() {
-            let (now_on, refused) = self.start(going.log, &off).await;
+            let (now_on, ended) = self.start_slowly(going, &off).await;
             open.extend(now_on.keys().cloned());
             started.extend(now_on);
-            let ended = refused.into_iter().map(|(node, reason)| (node, failed(reason))).collect();
             self.finish(going, ended).await;
         }
         for node in &open {
@@ -445,6 +358,7 @@ impl Runner {
             if matches!(outcome.outcome, Outcome::Failed | Outcome::Unreachable | Outcome::Unknown)
             {
                 going.failures += 1;
+                going.out.insert(node.clone());
             }
             let outcome = serde_json::to_value(&report.outcome).unwrap_or_default();
             going.log.finished(report);
@@ -454,8 +368,9 @@ impl Runner {
     }
 
     /// Reads how the nodes ended, and gives run and nodes back.
-    pub(super) async fn close(&self, going: Progressing<'_>) -> Result<RunReport> {
-        let Progressing { plan, log, mut reports, mut undo_failed, .. } = going;
+    pub(super) async fn close(&self, mut going: Progressing<'_>) -> Result<RunReport> {
+        self.settle_hooks(&mut going).await;
+        let Progressing { plan, log, mut reports, mut undo_failed, slots, out, .. } = going;
         let ids: Vec<NodeId> = reports.keys().cloned().collect();
         for (node, status) in self.statuses(&ids).await {
             let Some(report) = reports.get_mut(&node) else { continue };
@@ -486,10 +401,13 @@ impl Runner {
         log.note(&[Event::RunFinished]).await;
         // A node that could not be put back stays claimed, until someone recovers the run. Those
         // whose claim had no clear answer go as well; what another run holds is left alone.
-        let stuck: BTreeSet<&NodeId> =
-            report.undo_failed.iter().map(|failure| &failure.node).collect();
+        let stuck: BTreeSet<NodeId> =
+            report.undo_failed.iter().map(|failure| failure.node.clone()).collect();
         let free = plan.nodes.iter().filter(|node| !stuck.contains(&node.id));
-        let free: Vec<NodeId> = free.flat_map(PlannedNode::ids).cloned().collect();
+        let mut free: Vec<NodeId> = free.flat_map(PlannedNode::ids).cloned().collect();
+        // Of those that are only on, nothing is out of work.
+        let out = stuck.intersection(&out).cloned().collect();
+        free.extend(Self::slots_to_give(plan, &slots, &out));
         log.close(&free).await;
         self.post(log).await;
         report.problems = problems(&plan.unlisted).chain(log.problems()).collect();
@@ -512,17 +430,18 @@ impl<'a> Progressing<'a> {
             open: plan.nodes.iter().map(|node| node.id.clone()).collect(),
             undo_failed: Vec::new(),
             failures: 0,
+            out: BTreeSet::new(),
+            stopped: None,
+            judged: BTreeSet::new(),
+            hooks: HookBook::default(),
+            slots: Slots::default(),
+            starts: VecDeque::new(),
             unwatched: BTreeMap::new(),
             prefix: String::new(),
             updated: BTreeSet::new(),
             scanned: BTreeMap::new(),
             refreshed: BTreeMap::new(),
         }
-    }
-
-    /// How many nodes of the run have failed so far.
-    pub(super) fn failed(&self) -> usize {
-        self.plan.nodes.iter().filter(|node| self.is_failed(&node.id)).count()
     }
 
     pub(super) fn is_failed(&self, node: &NodeId) -> bool {

@@ -11,11 +11,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Outcome, Runner, ScopeFailure};
+use super::{Freezes, NodeTimes, Outcome, Runner, ScopeFailure, pace::Pace};
 use crate::{
     AssignedWave, BaselineId, ComplianceStatus, HostLink, MachineLink, MaintenanceWindow,
-    ManagedNode, NodeCompliance, NodeId, NodeOrigin, NodeSelector, OperatingSystem, PatchGroupName,
-    PowerState, Reachability, RebootPolicy, ResourceGroupName, Result, Rollout, WaveMembers,
+    ManagedNode, NodeCompliance, NodeId, NodeKey, NodeOrigin, NodeSelector, OperatingSystem,
+    PatchGroupName, PowerState, Reachability, RebootPolicy, ResourceGroupName, Result, Rollout,
+    WaveMembers,
     link::{listed, other_ids},
 };
 
@@ -40,6 +41,12 @@ pub struct PatchOptions {
     // Left out where it is not set: plans have the hashes that they had.
     #[serde(default, skip_serializing_if = "OtherPatchers::is_refuse")]
     pub other_patchers: OtherPatchers,
+    /// How long nodes take: nothing begins that would not be over in time. Not minded by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<NodeTimes>,
+    /// When nothing is begun, whatever the window says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freezes: Option<Freezes>,
 }
 
 /// What a run does with a machine that another control plane may patch as well: one that its host's
@@ -73,6 +80,8 @@ impl PatchOptions {
             window: None,
             fresh: Duration::from_hours(24),
             other_patchers: OtherPatchers::default(),
+            times: None,
+            freezes: None,
         }
     }
 
@@ -191,6 +200,9 @@ pub struct PlannedNode {
     /// works on the machine.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub also: BTreeSet<NodeId>,
+    /// What the plan's budgets count it under.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<NodeKey, String>,
 }
 
 impl PlannedNode {
@@ -289,7 +301,7 @@ impl Runner {
     ///
     /// # Errors
     /// The first error of a listing that is not about one scope alone: a plan over half a fleet would
-    /// look like a whole one.
+    /// look like a whole one. `InvalidInput`: budgets or a ramp that cannot be kept to.
     pub async fn plan_patch(&self, options: &PatchOptions) -> Result<PatchPlan> {
         self.plan("patch", options, |options, known, now| {
             if known.status != ComplianceStatus::Compliant || !is_fresh(known, options.fresh, now) {
@@ -307,6 +319,7 @@ impl Runner {
         options: &PatchOptions,
         leave: impl Fn(&PatchOptions, &NodeCompliance, Timestamp) -> Option<(Outcome, String)>,
     ) -> Result<PatchPlan> {
+        options.rollout.check()?;
         let now = self.clock.now();
         let (mut found, mut unlisted) = self.list(&options.selector).await?;
         unlisted.extend(self.learn_groups(&mut found, options).await?);
@@ -317,6 +330,7 @@ impl Runner {
             let none = NodeCompliance::unknown(node.id.clone());
             let compliance = known.get(&node.id).unwrap_or(&none);
             let mut planned = planned(&node, compliance);
+            planned.keys = options.rollout.keys(&node);
             if self.scans_first(&node, compliance, options, now) {
                 let install = planned.steps.iter().position(|step| *step == PlanStep::Install);
                 planned.steps.insert(install.unwrap_or_default(), PlanStep::Scan);
@@ -467,6 +481,7 @@ fn planned(node: &ManagedNode, known: &NodeCompliance) -> PlannedNode {
         steps,
         link: node.link.clone(),
         also: other_ids(node),
+        keys: BTreeMap::new(),
     }
 }
 
@@ -526,6 +541,7 @@ impl fmt::Display for PatchPlan {
         if let Some(window) = &self.options.window {
             writeln!(f, "  window    {} to {}", window.opens, window.closes())?;
         }
+        write!(f, "{}", Pace(self))?;
         for (at, wave) in self.waves.iter().enumerate() {
             write!(f, "wave {} {:?}: {} nodes", at + 1, wave.name, wave.nodes.len())?;
             write!(f, ", {} at once", self.disruption(wave.nodes.len()))?;

@@ -11,6 +11,7 @@ use super::{
     act::Acted,
     left::{Left, LeftAct, other_ids_of},
     log::RunLog,
+    patch::Progressing,
 };
 use crate::{Error, ErrorKind, Event, NodeId, PatchAction, Result, RunId, SubmitToken, WaitError};
 
@@ -44,6 +45,7 @@ impl Runner {
     /// # Guarantees
     /// - Submits nothing. An act that is still under way is waited for, then nodes that the run
     ///   started are put back to the power they had.
+    /// - [Hooks](super::Hook) are called that the run owes.
     /// - Twice is as good as once; a run that ended by itself is left alone.
     /// - Nodes whose end is not known are named. Where even that could not be asked, they are left as
     ///   they are, in `undo_failed`, until the next recovery.
@@ -84,6 +86,7 @@ impl Runner {
         let log = RunLog::take_over(self, run).await?;
         let mut left = self.left(run).await?;
         let is_over = left.finished && left.started.is_empty();
+        let is_abandoned = matches!(ending, Ending::Abandon { .. });
         if let Some(plan) = &left.plan {
             log.teller().name(&plan.workflow);
         }
@@ -114,8 +117,11 @@ impl Runner {
         recovery.undo_failed.extend(self.restore(&log, &left.started).await);
         let stuck: BTreeSet<NodeId> =
             recovery.undo_failed.iter().map(|failure| failure.node.clone()).collect();
-        recovery.restored = left.started.into_keys().filter(|node| !stuck.contains(node)).collect();
+        recovery.restored =
+            left.started.keys().filter(|node| !stuck.contains(*node)).cloned().collect();
+        let called = self.settle_left(&log, &mut left, &mut recovery).await;
         let (plan, mut free) = (left.plan, left.nodes.into_iter().collect::<Vec<NodeId>>());
+        let mut slots = Vec::new();
         match ending {
             Ending::Abandon { by, reason } if !is_over => {
                 let (by, reason) = (by.to_owned(), reason.to_owned());
@@ -129,21 +135,40 @@ impl Runner {
             Ending::Recover | Ending::Abandon { .. } => {
                 free.retain(|node| !stuck.contains(node));
                 // A run that was over already is over again, with what was done since.
-                if !left.finished || !recovery.restored.is_empty() || !stuck.is_empty() {
+                if !left.finished || !recovery.restored.is_empty() || !stuck.is_empty() || called {
                     log.note(&[Event::RunFinished]).await;
                 }
             }
         }
-        let free: Vec<NodeId> = free
-            .into_iter()
-            .flat_map(|node| {
-                let also = other_ids_of(plan.as_ref(), &node);
-                std::iter::once(node).chain(also)
-            })
-            .collect();
+        if let Some(plan) = plan.as_ref().filter(|_| left.unread == 0 || is_abandoned) {
+            // An install may be going on on nodes that stay claimed, and of which it is not known.
+            let unknown = recovery.unknown.iter().map(|(node, _)| node.clone());
+            let kept = unknown.filter(|node| !is_abandoned && stuck.contains(node)).collect();
+            let held = self.find_slots(&log, plan, &kept).await;
+            slots = Self::slots_to_give(plan, &held, &kept);
+        }
+        let also = |node| {
+            let also = other_ids_of(plan.as_ref(), &node);
+            std::iter::once(node).chain(also)
+        };
+        let free: Vec<NodeId> = free.into_iter().flat_map(also).chain(slots).collect();
         log.close(&free).await;
         recovery.problems.extend(log.problems());
         Ok(recovery)
+    }
+
+    /// Calls the hooks that the run owes. Says whether there were any.
+    async fn settle_left(&self, log: &RunLog, left: &mut Left, recovery: &mut Recovery) -> bool {
+        let Some(plan) = left.plan.take() else { return false };
+        let mut going = Progressing::new(&plan, log);
+        going.take_up(left);
+        let (owes, known) = (going.hooks.is_owing(), going.hooks.failed().len());
+        self.settle_hooks(&mut going).await;
+        let failed = going.hooks.failed().iter().skip(known);
+        recovery.problems.extend(failed.map(|(node, error)| format!("{node}: {error}")));
+        drop(going);
+        left.plan = Some(plan);
+        owes
     }
 
     /// Waits for what is under way, and names where that is not known.

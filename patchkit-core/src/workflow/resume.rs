@@ -32,6 +32,8 @@ impl Runner {
     ///   to its end. An install that was about to be submitted and is not found ends its node as
     ///   `unknown`.
     /// - Nodes whose part was over stay as they ended.
+    /// - A call of a hook that ended well is not made again; one that was about to be made is, and one
+    ///   that is owed. A check of health that stopped the run stops it still.
     ///
     /// # Assumptions
     /// - Nobody has stopped or started the run's nodes on purpose since it died.
@@ -43,7 +45,7 @@ impl Runner {
     pub async fn resume(&self, run: &RunId) -> Result<RunReport> {
         allowed(self, run).await?;
         let mut log = RunLog::take_over(self, run).await?;
-        let (left, plan) = match self.resumable(&log, run).await {
+        let (mut left, plan) = match self.resumable(&log, run).await {
             Ok(left) => left,
             Err(error) => {
                 log.close(&[]).await;
@@ -54,15 +56,34 @@ impl Runner {
         log.started_at = left.began_at.unwrap_or(log.started_at);
         let mut going = Progressing::new(&plan, &log);
         going.prefix = format!("x{}", left.resumed + 1);
-        going.take_up(&left);
+        let used = left.out_of_work();
+        going.take_up(&mut left);
+        let used = used.union(&going.out).cloned().collect();
+        going.slots = self.find_slots(&log, &plan, &used).await;
         let newest_at = left.newest_at.unwrap_or(log.started_at);
-        let claimed = self.interrupted(&mut going, left).instrument(log.span()).await;
+        // On the heap: what holds a run must not carry all of its parts.
+        let claimed = Box::pin(self.interrupted(&mut going, left)).instrument(log.span()).await;
         let claimed = self.check_links(&mut going, claimed).await;
+        self.after_ended_nodes(&mut going).await;
+        self.free_slots(&mut going).await;
+        self.before_all(&mut going, None).await;
         let from = going.first_open_wave();
-        let bake = going.bake_left(from, newest_at, self.clock.now());
-        self.bake(&going, bake).await;
-        self.waves(&mut going, &claimed, from).instrument(log.span()).await;
+        Box::pin(self.between(&mut going, from, newest_at)).instrument(log.span()).await;
+        Box::pin(self.waves(&mut going, &claimed, from)).instrument(log.span()).await;
         self.close(going).instrument(log.span()).await
+    }
+
+    /// Ends what the dead holder left undone of the waves before the one at `from`.
+    async fn between(&self, going: &mut Progressing<'_>, from: usize, newest_at: Timestamp) {
+        for wave in 0..from {
+            self.after_all(going, Some(wave)).await;
+        }
+        let Some(before) = from.checked_sub(1) else { return };
+        if !going.is_begun(from) && !going.judged.contains(&before) && going.stopped.is_none() {
+            self.judge(going, before).await;
+        }
+        let bake = going.bake_left(from, newest_at, self.clock.now());
+        self.bake(going, before, bake).await;
     }
 
     /// What is left of the run, where it can be gone on with. Writes down that it is.
@@ -215,8 +236,8 @@ impl Runner {
 }
 
 impl Progressing<'_> {
-    /// Takes over how nodes ended before.
-    fn take_up(&mut self, left: &Left) {
+    /// Takes over how nodes ended before, and what is owed to them.
+    pub(super) fn take_up(&mut self, left: &mut Left) {
         for (node, outcome) in &left.outcomes {
             self.open.remove(node);
             let Some(report) = self.reports.get_mut(node) else { continue };
@@ -226,7 +247,18 @@ impl Progressing<'_> {
                 report.status_after = ComplianceStatus::Compliant;
             }
         }
-        self.failures = self.failed() + left.stuck.iter().filter(|at| !self.is_failed(at)).count();
+        let failed = self.plan.nodes.iter().filter(|node| self.is_failed(&node.id));
+        self.out = failed.map(|node| node.id.clone()).collect();
+        self.failures = self.out.len() + left.stuck.iter().filter(|at| !self.is_failed(at)).count();
+        self.hooks = std::mem::take(&mut left.hooks);
+        for (node, error) in self.hooks.failed().to_vec() {
+            self.note(&node, error);
+            self.out.insert(node);
+        }
+        for (wave, health) in &left.judged {
+            self.judge(*wave, health);
+        }
+        self.starts = std::mem::take(&mut left.starts);
     }
 
     pub(super) fn is_open(&self, node: &NodeId) -> bool {
@@ -241,16 +273,21 @@ impl Progressing<'_> {
     /// last when the wave before was over.
     fn bake_left(&self, from: usize, newest_at: Timestamp, now: Timestamp) -> Duration {
         let before = from.checked_sub(1).and_then(|before| self.plan.waves.get(before));
-        let (Some(before), Some(wave)) = (before, self.plan.waves.get(from)) else {
+        let (Some(before), Some(_)) = (before, self.plan.waves.get(from)) else {
             return Duration::ZERO;
         };
+        let passed = Duration::try_from(now.duration_since(newest_at)).unwrap_or_default();
+        if self.is_begun(from) { Duration::ZERO } else { before.bake.saturating_sub(passed) }
+    }
+
+    /// Whether anything was done for the wave at `at`.
+    pub(super) fn is_begun(&self, at: usize) -> bool {
         // Nodes that could not be claimed ended before any wave.
-        let is_begun = wave.nodes.iter().any(|node| {
+        let is_touched = |node: &NodeId| {
             let report = self.reports.get(node).filter(|_| !self.is_open(node));
             report.is_some_and(|report| report.outcome.outcome != Outcome::Skipped)
-        });
-        let passed = Duration::try_from(now.duration_since(newest_at)).unwrap_or_default();
-        if is_begun { Duration::ZERO } else { before.bake.saturating_sub(passed) }
+        };
+        self.plan.waves.get(at).is_some_and(|wave| wave.nodes.iter().any(is_touched))
     }
 
     /// The first wave that has nodes whose part is not over.
