@@ -93,6 +93,11 @@ impl Task {
         self.file("reached")
     }
 
+    /// Whether what was to happen to the child has happened.
+    pub(crate) fn is_at_its_point(&self) -> bool {
+        self.deed.is_none() || self.reached().exists()
+    }
+
     /// What the child had to say, where it lived to say it.
     pub(crate) fn answer(&self) -> Option<Answer> {
         serde_json::from_slice(&fs::read(self.file("answer.json")).ok()?).ok()

@@ -157,9 +157,8 @@ impl Trial {
         if !ended.success() {
             return Err(format!("the process ended with {ended}: {}", tasks[1].words()));
         }
-        let is_reached = |task: &Task| task.deed.is_none() || task.reached().exists();
-        found.reached = is_reached(&tasks[0]);
-        found.all_reached = tasks.iter().all(is_reached);
+        found.reached = tasks[0].is_at_its_point();
+        found.all_reached = tasks.iter().all(Task::is_at_its_point);
         Ok(tasks)
     }
 }
