@@ -160,7 +160,7 @@ impl Runner {
             return finding(AccessOutcome::Missing, findings);
         }
         let intent = Change::Access(AccessChange::none(node.clone()));
-        if let Err(error) = log.append(&[Event::ChangeIntent { change: intent.clone() }]).await {
+        if let Err(error) = log.intend(&[Event::ChangeIntent { change: intent.clone() }]).await {
             findings.push(error.report());
             return finding(AccessOutcome::Failed, findings);
         }

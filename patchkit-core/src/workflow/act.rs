@@ -6,13 +6,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use tracing::Instrument;
 
-use super::{
-    Limits, Runner,
-    gate::Place,
-    log::{Lost, RunLog},
-    may_get_better,
-    power::Patience,
-};
+use super::{Limits, Runner, gate::Place, log::RunLog, may_get_better, power::Patience};
 use crate::{
     Error, ErrorKind, Event, FleetExt, NodeId, NodeOperation, OperationId, OperationStatus,
     PatchAction, PatchRequest, Polled, Result, Retry, Standing, SubmitToken, WaitError,
@@ -158,7 +152,7 @@ impl Runner {
             Err(error) => return Sent::Refused(error),
         };
         let intent = Event::SubmitIntent { token: token.clone(), action, nodes: nodes.to_vec() };
-        if let Err(error) = log.append(&[intent]).await {
+        if let Err(error) = log.intend(&[intent]).await {
             return Sent::Refused(error);
         }
         let mut pause = Duration::from_secs(5);
@@ -343,7 +337,8 @@ impl Runner {
         );
         let reason = match &ended {
             Ok(()) => String::new(),
-            Err(WaitError::Exceeded { last, .. }) if log.lost() != Lost::Lease => {
+            // Another holder may be following it.
+            Err(WaitError::Exceeded { last, .. }) if !self.is_taken_over(log).await => {
                 let cancelled = self.gate.pass(self.fleet.cancel(id)).await;
                 let note = match cancelled {
                     Ok(()) => "it was cancelled".to_owned(),

@@ -192,6 +192,15 @@ impl RunLog {
         result
     }
 
+    /// Writes down what is about to be done; after an error it may not be.
+    ///
+    /// A process can stand still while it waits for the journal, and another take its run over: a lease
+    /// that may be over by now is renewed first.
+    pub(super) async fn intend(&self, events: &[Event]) -> Result<()> {
+        self.append(events).await?;
+        self.renew().await
+    }
+
     /// Writes down what has happened already. The run goes on without it: the intent stands, and a
     /// recovery looks at the fleet itself.
     pub(super) async fn note(&self, events: &[Event]) {

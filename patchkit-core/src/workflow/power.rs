@@ -34,7 +34,7 @@ impl Runner {
         };
         let intents: Vec<Event> =
             nodes.iter().map(|node| Event::ChangeIntent { change: change(node) }).collect();
-        if let Err(error) = log.append(&intents).await {
+        if let Err(error) = log.intend(&intents).await {
             let reason = format!("not started: {}", error.report());
             return (
                 Started::new(),
@@ -254,7 +254,7 @@ impl Runner {
     }
 
     /// Whether another holder has the run, as the journal says when there is any doubt.
-    async fn is_taken_over(&self, log: &RunLog) -> bool {
+    pub(super) async fn is_taken_over(&self, log: &RunLog) -> bool {
         let _ = log.keep().await;
         log.lost() == Lost::Lease
     }

@@ -219,7 +219,7 @@ impl Runner {
         }
         let planned = TagChange::between(finding.node.clone(), &finding.tags, &wanted);
         let intent = Change::Tags(planned);
-        if let Err(error) = log.append(&[Event::ChangeIntent { change: intent.clone() }]).await {
+        if let Err(error) = log.intend(&[Event::ChangeIntent { change: intent.clone() }]).await {
             finding.outcome = TagOutcome::Failed;
             finding.error = Some(error.report());
             return finding;

@@ -298,6 +298,9 @@ fn serve<'s>(
     let (operation, value) = decoded?;
     outcome.passes_role = passes_role(service.name, &operation.name, &value);
     outcome.ids = named_ids(&value);
+    if *operation.name == *"SendCommand" {
+        outcome.command = command(&value);
+    }
     let tokens = service.model.tokens(operation);
     let asked_by = tokens.map(|[input, _]| value[input].as_str().unwrap_or_default().to_owned());
     outcome.page = asked_by.as_ref().and_then(|it| lock(&shared.pages).of(&operation.name, it));
@@ -484,6 +487,13 @@ fn named_ids(input: &Value) -> Vec<String> {
         }
     }
     ids
+}
+
+/// What a command does, by the words of who sends it.
+fn command(input: &Value) -> Option<String> {
+    let document = input["DocumentName"].as_str()?;
+    let operation = input["Parameters"]["Operation"][0].as_str();
+    Some(operation.map_or_else(|| document.to_owned(), |it| format!("{document} {it}")))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::Request;
 use jiff::Timestamp;
 use patchkit_core::{Clock as _, SystemClock};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use super::{
@@ -271,7 +271,7 @@ impl fmt::Display for InvalidPattern {
 impl std::error::Error for InvalidPattern {}
 
 /// Where a world is to be reached.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Endpoints {
     /// All AWS services but S3.
@@ -317,7 +317,7 @@ impl Endpoints {
 }
 
 /// A long-lived key of a simulated account. It opens nothing else, so it is shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct AccountKey {
     /// The account.

@@ -23,6 +23,10 @@ pub struct RecordedCall {
     pub scope: String,
     /// The nodes that it named, and those that it reached.
     pub ids: Vec<String>,
+    /// What the command does that it sends, by its document and the operation that this is given:
+    /// `AWS-RunPatchBaseline Install`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// The page that it asked for, counted from 1, where it is a listing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<u32>,
@@ -65,6 +69,7 @@ impl RecordedCall {
             caller: String::new(),
             scope: String::new(),
             ids: Vec::new(),
+            command: None,
             page: None,
             status: None,
             error: None,

@@ -3,29 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+#[path = "../estate/mod.rs"]
+mod estate;
 mod scene;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use patchkit_core::{
-    Amount, ComplianceStatus, FleetExt, ManagedNode, NodeId, NodeOrigin, NodeSelector, PowerState,
-    Rollout, RunId, Wave, WaveMembers,
-    workflow::{Outcome, PatchOptions, PatchPlan},
+    ComplianceStatus, FleetExt, ManagedNode, NodeId, NodeOrigin, NodeSelector, RunId,
+    workflow::{Outcome, PatchPlan},
 };
 use patchkit_testkit::cloud::{Behavior, NodeChange, Power};
 
 use self::scene::Scene;
-
-fn options() -> PatchOptions {
-    let rollout = Rollout::new()
-        .with_wave(Wave::new("canary", WaveMembers::Amount(Amount::Percent(20))))
-        .with_wave(Wave::new("fleet", WaveMembers::Rest))
-        .with_disruption(Amount::Percent(50))
-        .with_errors(Amount::Percent(100));
-    let everything_off =
-        NodeSelector::all().with_power([PowerState::Stopped, PowerState::Deallocated]);
-    PatchOptions::new(NodeSelector::all()).with_start(everything_off).with_rollout(rollout)
-}
 
 async fn nodes(scene: &Scene) -> BTreeMap<NodeId, ManagedNode> {
     let nodes = scene.fleet.collect_nodes(&NodeSelector::all()).await.unwrap();
@@ -65,7 +55,7 @@ async fn two_clouds_are_patched_by_one_plan_and_each_machine_once() {
     let hybrid = before.values().filter(|it| it.origin == NodeOrigin::Hybrid).count();
     assert!(hybrid > linked.len(), "some servers are in no cloud that tells");
 
-    let plan = scene.runner.plan_patch(&options()).await.unwrap();
+    let plan = scene.runner.plan_patch(&estate::options()).await.unwrap();
     assert!(plan.unlisted.is_empty(), "{:?}", plan.unlisted);
     let counts = by_provider(&plan);
     for kind in [("aws", false), ("aws", true), ("azure", false)] {
