@@ -5,7 +5,8 @@
 //! - `fleet-report` reports on a data-sync lake, on disk or in S3;
 //! - `plan` shows plans that were saved, and tells what is different between two;
 //! - `what-if` tells what a change of baselines would do to a fleet;
-//! - `patch-hooks` patches a fleet in memory and calls commands and addresses around its nodes.
+//! - `patch-hooks` patches a fleet in memory and calls commands and addresses around its nodes;
+//! - `patchd`, with the feature of that name, is a daemon that carries out schedules.
 
 mod exit;
 mod hooks;

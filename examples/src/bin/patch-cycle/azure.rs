@@ -9,7 +9,7 @@ use azure_core::{
     time::{Duration, OffsetDateTime},
 };
 use clap::{Args as ClapArgs, ValueEnum};
-use patchkit_azure::{Cloud, OpenedEstate, Subscriptions, UpdateManager};
+use patchkit_azure::{Addresses, Cloud, OpenedEstate, Subscriptions, UpdateManager};
 use patchkit_core::{AccountId, Clock};
 
 use super::clouds::is_on_this_machine;
@@ -46,7 +46,11 @@ impl AzureArgs {
         self.azure_endpoint.as_ref().is_some_and(|url| is_on_this_machine(url.as_str()))
     }
 
-    pub(crate) async fn open(&self, clock: &Arc<dyn Clock>) -> patchkit_core::Result<OpenedEstate> {
+    pub(crate) async fn open(
+        &self,
+        clock: &Arc<dyn Clock>,
+        addresses: Addresses,
+    ) -> patchkit_core::Result<OpenedEstate> {
         let mut tenant = if self.is_simulated() {
             UpdateManager::builder(Arc::new(AnyToken))
         } else {
@@ -65,7 +69,8 @@ impl AzureArgs {
                 CloudName::China => Cloud::China,
             });
         }
-        Box::pin(Subscriptions::new().with_tenant("azure", tenant).open()).await
+        Box::pin(Subscriptions::new().with_addresses(addresses).with_tenant("azure", tenant).open())
+            .await
     }
 }
 

@@ -5,6 +5,8 @@ mod time;
 use std::{io::Write, net::IpAddr, sync::Arc, time::Duration};
 
 use clap::Args as ClapArgs;
+#[cfg(feature = "azure")]
+use patchkit_azure::Addresses;
 use patchkit_core::{
     Clock, Estate, NodeSelector, SystemClock,
     memory::MemoryJournal,
@@ -107,6 +109,16 @@ impl CloudArgs {
         ]
     }
 
+    /// Beside AWS, the addresses of Azure's machines tell which of them are nodes there too.
+    #[cfg(feature = "azure")]
+    fn addresses(&self) -> Addresses {
+        #[cfg(feature = "aws")]
+        if self.aws.aws {
+            return Addresses::OfInterfaces;
+        }
+        Addresses::default()
+    }
+
     fn access(&self) -> AccessMode {
         #[cfg(feature = "aws")]
         if self.aws.aws {
@@ -171,7 +183,7 @@ pub(crate) async fn run(
     }
     #[cfg(feature = "azure")]
     if clouds.azure.azure {
-        let azure = clouds.azure.open(&clock).await?;
+        let azure = clouds.azure.open(&clock, clouds.addresses()).await?;
         opened.take(1, azure.estate, azure.failures.iter().map(ToString::to_string), &bars);
     }
 
