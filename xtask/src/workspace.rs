@@ -8,6 +8,10 @@ use cargo_metadata::{MetadataCommand, Package};
 /// Features that compile a cloud SDK or a query engine.
 const HEAVY_FEATURES: [&str; 4] = ["aws", "azure", "s3", "sql"];
 
+/// What of the examples is switched off by default for what it compiles.
+const EXAMPLES: [&str; 3] =
+    ["patchkit-examples/aws", "patchkit-examples/azure", "patchkit-examples/patchd"];
+
 /// How much of the workspace a task touches.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Scope {
@@ -67,12 +71,15 @@ impl Workspace {
                 args.push("--no-default-features".to_owned());
             }
         }
-        let features: Vec<_> = self
+        let mut features: Vec<_> = self
             .light_libraries()
             .flat_map(|member| member.features.iter().map(move |it| (&member.name, it)))
             .filter(|(_, feature)| self.takes(feature))
             .map(|(name, feature)| format!("{name}/{feature}"))
             .collect();
+        if self.scope == Scope::Whole {
+            features.extend(EXAMPLES.map(str::to_owned));
+        }
         if !features.is_empty() {
             args.extend(["--features".to_owned(), features.join(",")]);
         }

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, str::FromStr, sync::Arc};
 
+use aws_sdk_ssm::operation::list_inventory_entries::ListInventoryEntriesError;
 use futures::{StreamExt, TryStreamExt, stream};
 use patchkit_core::{Error, MachineIdentity, NodeId, PerNode, Result, paginate};
 
@@ -83,9 +84,9 @@ impl Client {
                         Ok(page) => Ok(Some(page)),
                         // No node of the account reports the type.
                         Err(error)
-                            if error
-                                .as_service_error()
-                                .is_some_and(|it| it.is_invalid_type_name_exception()) =>
+                            if error.as_service_error().is_some_and(
+                                ListInventoryEntriesError::is_invalid_type_name_exception,
+                            ) =>
                         {
                             Ok(None)
                         }

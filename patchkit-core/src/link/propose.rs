@@ -101,7 +101,7 @@ pub struct StaleLink {
 /// - A machine of the same name with another unique id is another one: the old link is stale.
 /// - A computer name *and* an address, if both are those of one machine on each side, propose a
 ///   link; so does the host's tag alone. A name alone says nothing where both tell their addresses;
-///   where one does not, nobody can tell, and the two are ambiguous.
+///   where one does not, it proposes too.
 /// - Where two could be meant, none is: nodes of which that is so are ambiguous.
 /// - The order of the nodes does not matter.
 ///
@@ -367,13 +367,14 @@ fn weigh(
             }
         }
     }
+    for pair in unplaced(silent, hosts, &free) {
+        let evidence = pairs.entry(pair).or_default();
+        if !evidence.contains(&LinkEvidence::ComputerName) {
+            evidence.push(LinkEvidence::ComputerName);
+        }
+    }
     pairs.retain(|(node, at), evidence| {
         !evidence.is_empty() && !are_apart(node, &hosts.nodes[*at].id)
-    });
-    let unplaced = unplaced(silent, hosts, |node, at| {
-        free.contains(&at)
-            && !pairs.contains_key(&(&node.id, at))
-            && !are_apart(&node.id, &hosts.nodes[at].id)
     });
     let mut of_node: BTreeMap<&NodeId, BTreeSet<usize>> = BTreeMap::new();
     let mut of_host: BTreeMap<usize, BTreeSet<&NodeId>> = BTreeMap::new();
@@ -408,17 +409,16 @@ fn weigh(
         }
     }
     links.ambiguous.extend(ambiguous);
-    links.ambiguous.extend(unplaced);
     links
 }
 
 /// Nodes and machines of one computer name of which one side tells no address: whether they are one
-/// cannot be told, and both would be patched.
-fn unplaced(
-    silent: &[&ManagedNode],
+/// cannot be told, and two clouds would patch them.
+fn unplaced<'a>(
+    silent: &[&'a ManagedNode],
     hosts: &Hosts<'_>,
-    may_be: impl Fn(&ManagedNode, usize) -> bool,
-) -> BTreeSet<AmbiguousLink> {
+    free: &BTreeSet<usize>,
+) -> Vec<(&'a NodeId, usize)> {
     let mut named: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (at, host) in hosts.nodes.iter().enumerate() {
         if let Some(name) = computer_name(host) {
@@ -431,7 +431,7 @@ fn unplaced(
             nodes.entry(name).or_default().push(node);
         }
     }
-    let mut unplaced = BTreeSet::new();
+    let mut unplaced = Vec::new();
     for (name, nodes) in nodes {
         let Some(there) = named.get(&name) else { continue };
         if nodes.len().max(there.len()) > MOST_AT_ONE_PLACE {
@@ -439,21 +439,13 @@ fn unplaced(
         }
         for node in nodes {
             let is_placed = !places(node).is_empty();
-            let among = there.iter().copied().filter(|at| {
+            let may_be = |at: &usize| {
                 let host = hosts.nodes[*at];
-                !(is_placed && !places(host).is_empty())
+                free.contains(at)
+                    && (!is_placed || places(host).is_empty())
                     && is_one_platform(node, host)
-                    && may_be(node, *at)
-            });
-            let among: BTreeSet<NodeId> = among.map(|at| hosts.id(at)).collect();
-            if !among.is_empty() {
-                unplaced.insert(AmbiguousLink {
-                    patched: BTreeSet::from([node.id.clone()]),
-                    hosts: among,
-                    reason: "both have one computer name, and the addresses of one are not known"
-                        .to_owned(),
-                });
-            }
+            };
+            unplaced.extend(there.iter().copied().filter(may_be).map(|at| (&node.id, at)));
         }
     }
     unplaced

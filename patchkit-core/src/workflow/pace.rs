@@ -29,12 +29,11 @@ impl fmt::Display for Pace<'_> {
             WhileFrozen::End => "the run ends then",
             WhileFrozen::Wait => "the run waits then",
         };
-        let clashes = match &options.window {
-            Some(window) => freezes.calendar.clashes(window).collect::<Vec<_>>(),
-            None => {
-                let all = freezes.calendar.freezes.iter();
-                all.filter(|it| it.ends > self.0.created_at).collect()
-            }
+        let calendar = &freezes.calendar;
+        let clashes: Vec<_> = if let Some(window) = &options.window {
+            calendar.clashes(window).collect()
+        } else {
+            calendar.freezes.iter().filter(|it| it.ends > self.0.created_at).collect()
         };
         let word = if options.window.is_some() { "CLASH   " } else { "freeze  " };
         for freeze in clashes {

@@ -45,7 +45,7 @@ impl Runner {
     pub async fn resume(&self, run: &RunId) -> Result<RunReport> {
         allowed(self, run).await?;
         let mut log = RunLog::take_over(self, run).await?;
-        let (mut left, plan) = match self.resumable(&log, run).await {
+        let (mut left, plan) = match Box::pin(self.resumable(&log, run)).await {
             Ok(left) => left,
             Err(error) => {
                 log.close(&[]).await;
@@ -59,18 +59,18 @@ impl Runner {
         let used = left.out_of_work();
         going.take_up(&mut left);
         let used = used.union(&going.out).cloned().collect();
-        going.slots = self.find_slots(&log, &plan, &used).await;
+        going.slots = Box::pin(self.find_slots(&log, &plan, &used)).await;
         let newest_at = left.newest_at.unwrap_or(log.started_at);
         // On the heap: what holds a run must not carry all of its parts.
         let claimed = Box::pin(self.interrupted(&mut going, left)).instrument(log.span()).await;
-        let claimed = self.check_links(&mut going, claimed).await;
-        self.after_ended_nodes(&mut going).await;
-        self.free_slots(&mut going).await;
-        self.before_all(&mut going, None).await;
+        let claimed = Box::pin(self.check_links(&mut going, claimed)).await;
+        Box::pin(self.after_ended_nodes(&mut going)).await;
+        Box::pin(self.free_slots(&mut going)).await;
+        Box::pin(self.before_all(&mut going, None)).await;
         let from = going.first_open_wave();
         Box::pin(self.between(&mut going, from, newest_at)).instrument(log.span()).await;
         Box::pin(self.waves(&mut going, &claimed, from)).instrument(log.span()).await;
-        self.close(going).instrument(log.span()).await
+        Box::pin(self.close(going)).instrument(log.span()).await
     }
 
     /// Ends what the dead holder left undone of the waves before the one at `from`.

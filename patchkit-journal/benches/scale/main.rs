@@ -28,7 +28,8 @@ use clap::Parser;
 use patchkit_core::{
     Amount, ErrorKind, NodeSelector, Rollout, RunId, Wave, WaveMembers,
     memory::{Fault, MemoryCloud},
-    workflow::{Outcome, PatchOptions, PatchPlan, Progress, RunReport, Runner},
+    observe::{RunEvent, RunEventKind},
+    workflow::{Outcome, PatchOptions, PatchPlan, RunReport, Runner},
 };
 use patchkit_journal::SqliteJournal;
 
@@ -157,8 +158,8 @@ fn resumed(args: &Args, plan: &PatchPlan, file: &Path) -> Done<RunReport> {
     let over = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&over);
     let half = plan.nodes.len() / 2 + plan.skipped.len();
-    let runner = world.runner().with_observer(move |progress: &Progress<'_>| {
-        if let Progress::NodeFinished { .. } = progress {
+    let runner = world.runner().with_observer(move |event: &RunEvent| {
+        if let RunEventKind::NodeFinished { .. } = event.kind {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     });

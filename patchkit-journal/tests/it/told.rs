@@ -19,7 +19,7 @@ struct Inbox(Arc<Mutex<(bool, Vec<String>)>>);
 
 #[async_trait]
 impl Notifier for Inbox {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "inbox"
     }
 
@@ -93,6 +93,7 @@ async fn in_a_file() {
 #[tokio::test]
 async fn in_a_bucket() {
     let (bucket, clock) = (Arc::new(InMemory::new()), clock());
-    let open = || ObjectJournal::new(bucket.clone(), "patchkit", clock.clone()).unwrap();
+    let open =
+        || ObjectJournal::new(Arc::<InMemory>::clone(&bucket), "patchkit", clock.clone()).unwrap();
     history_and_notifications_outlive_the_process(&clock, open).await;
 }

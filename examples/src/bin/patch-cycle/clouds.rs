@@ -2,19 +2,21 @@
 
 mod time;
 
-use std::{io::Write, net::IpAddr, sync::Arc, time::Duration};
+use std::{io::Write, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args as ClapArgs;
+use futures::TryStreamExt;
 #[cfg(feature = "azure")]
 use patchkit_azure::Addresses;
 use patchkit_core::{
-    Clock, Estate, NodeSelector, SystemClock,
+    Clock, ErrorKind, Estate, Journal, NodeSelector, RunLine, RunState, Runs, SystemClock,
     memory::MemoryJournal,
     workflow::{AccessMode, Limits, PatchPlan, Runner, TagMode},
 };
 #[cfg(all(feature = "aws", feature = "azure"))]
 use patchkit_core::{LinkedFleet, workflow::OtherPatchers};
-use patchkit_examples::{Exit, printable};
+use patchkit_examples::{Exit, Failure, printable};
+use patchkit_journal::SqliteJournal;
 
 use self::time::SimulatedTime;
 #[cfg(feature = "aws")]
@@ -46,6 +48,13 @@ pub(crate) struct CloudArgs {
     /// it a simulator is given a sixtieth of the usual time for each step
     #[arg(long, value_name = "URL", requires = "clouds", help_heading = "Clouds")]
     control_url: Option<String>,
+    /// Where what is done is written down before it is done: a SQLite file, patch-cycle.db where none is
+    /// named; for simulators memory
+    #[arg(long, value_name = "FILE", requires = "clouds", help_heading = "Clouds")]
+    journal: Option<PathBuf>,
+    /// Carry runs of the journal that died to their end, and do nothing else
+    #[arg(long, requires = "clouds", conflicts_with = "plan_only", help_heading = "Clouds")]
+    resume: bool,
     /// Only nodes with this tag; may be given several times
     #[arg(
         long,
@@ -119,6 +128,14 @@ impl CloudArgs {
         Addresses::default()
     }
 
+    fn open_journal(&self, clock: &Arc<dyn Clock>) -> patchkit_core::Result<Arc<dyn Journal>> {
+        let default = (!self.is_simulated()).then(|| PathBuf::from("patch-cycle.db"));
+        Ok(match self.journal.clone().or(default) {
+            Some(path) => Arc::new(SqliteJournal::open(&path, Arc::clone(clock))?),
+            None => Arc::new(MemoryJournal::new(Arc::clone(clock))),
+        })
+    }
+
     fn access(&self) -> AccessMode {
         #[cfg(feature = "aws")]
         if self.aws.aws {
@@ -187,7 +204,9 @@ pub(crate) async fn run(
         opened.take(1, azure.estate, azure.failures.iter().map(ToString::to_string), &bars);
     }
 
-    let journal = MemoryJournal::new(Arc::clone(&clock));
+    let journal = clouds.open_journal(&clock)?;
+    let runs = Runs::new(Arc::clone(&journal), Arc::clone(&clock));
+    let began = clock.now();
     let mut runner = match opened.estates {
         #[cfg(all(feature = "aws", feature = "azure"))]
         [Some(aws), Some(azure)] => {
@@ -204,6 +223,9 @@ pub(crate) async fn run(
         runner = runner.with_limits(hurried());
     }
 
+    if let Some(exit) = left_over(&runs, &runner, clouds, &bars).await? {
+        return Ok(exit);
+    }
     let chosen = clouds
         .tag
         .iter()
@@ -240,6 +262,7 @@ pub(crate) async fn run(
         // A tag decides who patches, pays and gets access: an example adds none.
         tags: TagMode::Check,
         after_plan: AfterPlan::Patch,
+        began: Some(began),
     };
     let ended = scene.run(args, out).await?;
     let clean = opened.whole;
@@ -249,6 +272,45 @@ pub(crate) async fn run(
         None => clean,
     };
     Ok(if clean { ended.exit } else { Exit::Findings })
+}
+
+/// What runs of this journal that died have left: carried to its end where that is asked for, and
+/// otherwise nothing is begun beside it.
+async fn left_over(
+    runs: &Runs,
+    runner: &Runner,
+    clouds: &CloudArgs,
+    bars: &Bars,
+) -> Result<Option<Exit>, Box<dyn std::error::Error>> {
+    let lines: Vec<RunLine> = runs.list().try_collect().await?;
+    let dead: Vec<&RunLine> = lines.iter().filter(|line| line.state == RunState::Dead).collect();
+    if !clouds.resume {
+        let Some(line) = dead.first() else { return Ok(None) };
+        let message = format!("run {} died and holds its nodes: --resume ends it", line.head.run);
+        return Err(Failure::new(message).into());
+    }
+    let mut exit = Exit::Clean;
+    for line in &dead {
+        let run = &line.head.run;
+        let whole = match Box::pin(runner.resume(run)).await {
+            Ok(report) => {
+                bars.say(&printable(&report.to_string()));
+                report.is_clean()
+            }
+            // A scan or a check: it is ended, and the next one finds what it did not.
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                let recovery = Box::pin(runner.recover(run)).await?;
+                bars.say(&format!("run {run} was ended"));
+                recovery.undo_failed.is_empty()
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !whole {
+            exit = Exit::Findings;
+        }
+    }
+    bars.say(&format!("{} runs were dead", dead.len()));
+    Ok(Some(exit))
 }
 
 /// Which machines are known to both clouds, and which may be.

@@ -2,6 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
+use jiff::Timestamp;
 use patchkit_core::{
     AccessGrant, Amount, ComplianceStatus, NodeSelector, Rollout, RunId, VirtualClock, Wave,
     WaveMembers,
@@ -28,6 +29,8 @@ pub(crate) struct Scene {
     pub(crate) access: AccessMode,
     pub(crate) tags: TagMode,
     pub(crate) after_plan: AfterPlan,
+    /// When the cycle began, where its runs are kept beside those of others.
+    pub(crate) began: Option<Timestamp>,
 }
 
 /// What became of a cycle.
@@ -64,7 +67,7 @@ pub(crate) async fn in_memory(
         (AccessMode::Fix(grant), TagMode::Merge, AfterPlan::Patch)
     };
     let options = options(NodeSelector::all(), Duration::from_mins(15));
-    let scene = Scene { runner, bars, options, nodes, access, tags, after_plan };
+    let scene = Scene { runner, bars, options, nodes, access, tags, after_plan, began: None };
     Ok(scene.run(args, out).await?.exit)
 }
 
@@ -74,25 +77,29 @@ impl Scene {
         args: &Args,
         out: &mut impl Write,
     ) -> Result<Ended, Box<dyn std::error::Error>> {
-        let Self { runner, bars, options, nodes, access, tags, after_plan } = self;
+        let Self { runner, bars, options, nodes, access, tags, after_plan, began } = self;
+        let name = |workflow: &str| match began {
+            Some(at) => RunId::new(format!("{workflow}-{}", at.strftime("%Y%m%dT%H%M%SZ"))),
+            None => RunId::new(workflow),
+        };
         let cancel = CancelToken::new();
         let runner = runner.with_observer(bars.observer()).with_cancel(cancel.clone());
         cancel_on_interrupt(cancel, &bars);
         let everyone = options.selector.clone();
 
         bars.phase("scan", nodes);
-        let scan = Box::pin(runner.scan(&RunId::new("scan")?, &everyone)).await?;
+        let scan = Box::pin(runner.scan(&name("scan")?, &everyone)).await?;
         bars.say(&scan_line(&scan));
 
         bars.phase("access check", nodes);
-        let run = RunId::new("access")?;
+        let run = name("access")?;
         let found = Box::pin(runner.check_access(&run, &everyone, &access)).await?;
         bars.say(&access_line(&found));
 
         bars.phase("tag check", nodes);
         let required =
             RequiredTags::new().with_default("Environment", "unassigned").with_name("Owner");
-        let run = RunId::new("tags")?;
+        let run = name("tags")?;
         let found = Box::pin(runner.check_tags(&run, &everyone, &required, tags)).await?;
         bars.say(&tag_line(&found));
 
@@ -106,13 +113,13 @@ impl Scene {
             return Ok(Ended { exit: Exit::Clean, scan, patched: None });
         }
 
-        let patched = Box::pin(runner.patch(&RunId::new("patch")?, &plan)).await?;
+        let patched = Box::pin(runner.patch(&name("patch")?, &plan)).await?;
         let again = Box::pin(plan_again(&runner, &options, &patched)).await?;
         let ended = if again.nodes.is_empty() {
             patched
         } else {
             show(args, out, &again)?;
-            let report = Box::pin(runner.patch(&RunId::new("remediate")?, &again)).await?;
+            let report = Box::pin(runner.patch(&name("remediate")?, &again)).await?;
             bars.say(&format!("remediated: {} nodes were tried again", again.nodes.len()));
             report::merge(patched, report)
         };

@@ -226,6 +226,13 @@ impl Config {
             jobs.push(Job { name, timetable, task });
             Ok::<_, patchkit_core::Error>(())
         };
+        // The first of those that are due at one time goes first.
+        if let Some(it) = &self.patch {
+            let window = span("[patch] window", it.window)?;
+            let cutoff = span("[patch] cutoff", it.cutoff)?;
+            let task = Task::Patch { options: Box::new(it.options()?), window, cutoff };
+            add("patch", &it.schedule, it.offset_days, task)?;
+        }
         if let Some(it) = &self.scan {
             add("scan", &it.schedule, 0, Task::Scan(selector(&it.select)))?;
         }
@@ -255,12 +262,6 @@ impl Config {
                 TagWriting::Merge => TagMode::Merge,
             };
             add("tags", &it.schedule, 0, Task::Tags(selector(&it.select), required, mode))?;
-        }
-        if let Some(it) = &self.patch {
-            let window = span("[patch] window", it.window)?;
-            let cutoff = span("[patch] cutoff", it.cutoff)?;
-            let task = Task::Patch { options: Box::new(it.options()?), window, cutoff };
-            add("patch", &it.schedule, it.offset_days, task)?;
         }
         Ok(jobs)
     }

@@ -12,7 +12,10 @@ use patchkit_core::{
 };
 use patchkit_examples::{Exit, printable, tell};
 use patchkit_journal::SqliteJournal;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, watch},
+};
 
 use super::{
     SharedClock,
@@ -52,6 +55,7 @@ pub(crate) struct Daemon {
     under_way: Arc<UnderWay>,
     state: Arc<State>,
     stop: watch::Sender<bool>,
+    turn: Mutex<()>,
 }
 
 impl Daemon {
@@ -81,7 +85,7 @@ impl Daemon {
         let served = Served { state: Arc::clone(&state), metrics };
         tokio::spawn(serve(listener, Arc::new(served)));
         let stop = watch::Sender::new(false);
-        Ok(Self { config, clock, runner, runs, under_way, state, stop })
+        Ok(Self { config, clock, runner, runs, under_way, state, stop, turn: Mutex::new(()) })
     }
 
     /// Works until it is told to stop.
@@ -124,6 +128,7 @@ impl Daemon {
 
     async fn go_on(&self, line: &RunLine) {
         let run = &line.head.run;
+        let _turn = self.turn.lock().await;
         let went_on = async {
             if self.paused_by_us(run).await? {
                 self.runs.resume(run, BY, "the daemon is back").await?;
@@ -162,6 +167,11 @@ impl Daemon {
             tokio::select! {
                 () = self.until(due) => {}
                 () = self.told_to_stop() => return,
+            }
+            // One after the other: a scan holds the nodes that it scans, and a patch run would leave them out.
+            let _turn = self.turn.lock().await;
+            if *self.stop.borrow() {
+                return;
             }
             if job.is_over(due, self.clock.now()) {
                 say(&format!("{} of {due} is too late: its window is over", job.name));

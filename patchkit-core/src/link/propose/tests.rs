@@ -98,15 +98,20 @@ fn a_name_alone_says_nothing() {
 }
 
 #[test]
-fn a_name_alone_is_ambiguous_where_one_side_tells_no_address() {
+fn a_name_alone_is_proposed_where_one_side_tells_no_address() {
     let own = called(patched("mi-1"), "web-1.corp.example", "10.0.0.4");
     let mut theirs = called(host("vm-1", UUID), "WEB-1", "10.0.0.4");
     theirs.identity.ip_addresses.clear();
     let links = propose_links(std::slice::from_ref(&own), std::slice::from_ref(&theirs));
-    assert!(links.linked.is_empty() && links.candidates.is_empty());
-    let [ambiguous] = &links.ambiguous[..] else { panic!("{links:?}") };
-    assert!(ambiguous.patched.contains(&own.id) && ambiguous.hosts.contains(&theirs.id));
-    assert!(ambiguous.reason.contains("not known"), "{}", ambiguous.reason);
+    assert!(links.linked.is_empty() && links.ambiguous.is_empty());
+    let [candidate] = &links.candidates[..] else { panic!("{links:?}") };
+    assert_eq!((&candidate.patched, &candidate.host), (&own.id, &theirs.id));
+    assert_eq!(candidate.evidence, [LinkEvidence::ComputerName]);
+    let twice = propose_links(
+        &[own.clone(), called(patched("mi-2"), "web-1", "10.0.0.5")],
+        &[theirs.clone()],
+    );
+    assert_eq!((twice.candidates.len(), twice.ambiguous.len()), (0, 1));
     // A node that says which machine it is leaves no doubt of others of that name.
     let other = tagged(own, VM_ID_TAG, OTHER);
     let linked = propose_links(&[other], &[theirs, host("vm-2", OTHER)]);
@@ -118,8 +123,8 @@ fn an_address_that_every_machine_has_is_as_none() {
     for address in ["127.0.0.1", "169.254.1.1", "::1", "fe80::1"] {
         let own = called(patched("mi-1"), "web-1", address);
         let links = propose_links(&[own], &[called(host("web-1", UUID), "web-1", address)]);
-        assert!(links.linked.is_empty() && links.candidates.is_empty(), "{address}");
-        assert_eq!(links.ambiguous.len(), 1, "{address}");
+        assert!(links.linked.is_empty() && links.ambiguous.is_empty(), "{address}");
+        assert_eq!(links.candidates[0].evidence, [LinkEvidence::ComputerName], "{address}");
     }
 }
 
