@@ -14,7 +14,7 @@ use std::{
 use serde_json::Value;
 
 /// As long as anything here is waited for.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_mins(2);
 
 const FLEET: &str = "[fleet.memory]\nseed = 7\nnodes = 30\nspeed = 600\n";
 const PATCH: &str = "[patch]\nschedule = \"cron(0/20 * * * ? *)\"\nwindow = \"6h\"\n\
@@ -77,7 +77,7 @@ impl Daemon {
 
 fn write(directory: &Path, text: &str) {
     let journal = directory.join("patchd.db");
-    let head = format!("journal = {journal:?}\nlisten = \"127.0.0.1:0\"\n");
+    let head = format!("journal = '{}'\nlisten = \"127.0.0.1:0\"\n", journal.display());
     std::fs::write(directory.join("patchd.toml"), head + text).unwrap();
 }
 
@@ -147,7 +147,7 @@ fn the_example_of_a_configuration_is_sound() {
 #[test]
 fn what_is_wrong_with_a_configuration_is_told_with_its_place() {
     for (text, what) in [
-        (format!("{FLEET}"), "nothing to do"),
+        (FLEET.to_owned(), "nothing to do"),
         (format!("{FLEET}{PATCH}bakes = \"1h\"\n"), "unknown field `bakes`"),
         (format!("{FLEET}[scan]\nschedule = \"cron(0 25 * * ? *)\"\n"), "25"),
         (format!("{FLEET}[scan]\nschedule = \"weekly\"\n"), "not rate"),

@@ -56,7 +56,10 @@ impl HttpHook {
             Some("http") if is_here => {}
             _ => return Err(wrong("is not https")),
         }
-        let roots = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| {
+        // Named: where features of other crates bring two providers, rustls takes neither of itself.
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let roots = HttpsConnectorBuilder::new().with_provider_and_native_roots(provider);
+        let roots = roots.map_err(|error| {
             Error::new(ErrorKind::Unexpected, "hook", "address", "no certificates of the system")
                 .with_source(error)
         })?;

@@ -222,7 +222,7 @@ impl Config {
                 timetable = timetable.with_offset_days(offset_days);
             }
             // A schedule that cannot be followed is known before anything is done.
-            timetable.next_after(Timestamp::now())?;
+            timetable.next_after(Timestamp::UNIX_EPOCH)?;
             jobs.push(Job { name, timetable, task });
             Ok::<_, patchkit_core::Error>(())
         };

@@ -34,7 +34,7 @@ const DRAINING: &str = "the daemon stops";
 /// How many lines of events wait for a slow reader.
 const LINES: usize = 10_000;
 /// How often a wait looks at the clock, which may have been set.
-const GLANCE: Duration = Duration::from_secs(60);
+const GLANCE: Duration = Duration::from_mins(1);
 
 /// How far ahead freezes are read: longer than any window is open.
 const HORIZON: SignedDuration = SignedDuration::from_hours(7 * 24);

@@ -38,8 +38,17 @@ pub(crate) enum End {
 }
 
 impl End {
-    pub(crate) fn of(clean: bool) -> Self {
-        if clean { Self::Clean } else { Self::Findings }
+    /// How a run ended whose nodes ended like this.
+    fn of<T>(
+        nodes: impl IntoIterator<Item = T>,
+        is_good: impl Fn(T) -> bool,
+        problems: &[String],
+    ) -> Self {
+        if nodes.into_iter().all(is_good) && problems.is_empty() {
+            Self::Clean
+        } else {
+            Self::Findings
+        }
     }
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -78,20 +87,21 @@ impl Job {
             Task::Scan(selector) => {
                 let report = runner.scan(run, selector).await?;
                 let good = |status| status == ComplianceStatus::Compliant;
-                let clean = report.nodes.iter().all(|node| good(node.compliance.status));
-                Ok(End::of(clean && report.problems.is_empty()))
+                let nodes = report.nodes.iter().map(|node| node.compliance.status);
+                Ok(End::of(nodes, good, &report.problems))
             }
             Task::Access(selector, mode) => {
                 let report = runner.check_access(run, selector, mode).await?;
-                let good = |it| matches!(it, AccessOutcome::Granted | AccessOutcome::Fixed);
-                let clean = report.nodes.iter().all(|node| good(node.outcome));
-                Ok(End::of(clean && report.problems.is_empty()))
+                let good =
+                    |it: AccessOutcome| matches!(it, AccessOutcome::Granted | AccessOutcome::Fixed);
+                let nodes = report.nodes.iter().map(|node| node.outcome);
+                Ok(End::of(nodes, good, &report.problems))
             }
             Task::Tags(selector, required, mode) => {
                 let report = runner.check_tags(run, selector, required, *mode).await?;
-                let good = |it| matches!(it, TagOutcome::Complete | TagOutcome::Merged);
-                let clean = report.nodes.iter().all(|node| good(node.outcome));
-                Ok(End::of(clean && report.problems.is_empty()))
+                let good = |it: TagOutcome| matches!(it, TagOutcome::Complete | TagOutcome::Merged);
+                let nodes = report.nodes.iter().map(|node| node.outcome);
+                Ok(End::of(nodes, good, &report.problems))
             }
             Task::Patch { options, window, cutoff } => {
                 let window = MaintenanceWindow::new(due, *window).with_cutoff(*cutoff);
@@ -101,10 +111,10 @@ impl Job {
                 }
                 let plan = runner.plan_patch(&options).await?;
                 let report = runner.patch(run, &plan).await?;
-                let good = |it| matches!(it, Outcome::Patched | Outcome::AlreadyCompliant);
-                let clean = report.nodes.iter().all(|node| good(node.outcome.outcome));
-                let whole = report.undo_failed.is_empty() && report.problems.is_empty();
-                Ok(End::of(clean && whole))
+                let good = |it: Outcome| matches!(it, Outcome::Patched | Outcome::AlreadyCompliant);
+                let nodes = report.nodes.iter().map(|node| node.outcome.outcome);
+                let ended = End::of(nodes, good, &report.problems);
+                Ok(if report.undo_failed.is_empty() { ended } else { End::Findings })
             }
         }
     }
