@@ -1,7 +1,14 @@
 //! A small daemon that carries out four schedules of patching: scan, access check, tag check, patch.
 //!
-//! It is an example of embedding PatchKit: its runs are in a journal, so that a daemon that was killed
-//! goes on where it was.
+//! It is an example of embedding PatchKit, and small: what it does is in the library.
+//! - One job after the other: a scan claims the nodes that it scans, and a patch run that begins
+//!   beside it would leave them out.
+//! - An occurrence is a run's name in the journal: no restart and no second daemon repeats it. A rate
+//!   counts from one fixed moment, not from the daemon's start.
+//! - SIGTERM pauses and does not cancel: a cancelled run is over, a paused one is gone on with by the
+//!   next daemon. An operator's own pause is not lifted.
+//! - What died is looked for all the time, by its lease: the daemon that was killed may have been
+//!   another one.
 
 mod config;
 mod daemon;
