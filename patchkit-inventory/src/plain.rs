@@ -98,10 +98,10 @@ impl RowLayout {
         values.clear();
         let mut at = 0;
         for between in &self.between {
-            let Some(rest) = line.get(at..).and_then(|rest| rest.strip_prefix(&**between)) else {
+            let start = at + between.len();
+            if !line.get(at..start).is_some_and(|found| is_same(found, between)) {
                 return false;
-            };
-            let start = line.len() - rest.len();
+            }
             let (mut from, mut escaped) = (start, false);
             let end = loop {
                 match memchr::memchr2(b'"', b'\\', &line[from..]) {
@@ -109,7 +109,7 @@ impl RowLayout {
                     Some(quote) if line[from + quote] == b'"' => break from + quote,
                     Some(slash) => {
                         let behind = from + slash + 1;
-                        if !matches!(line.get(behind), Some(b'\\' | b'"' | b'/')) {
+                        if line.get(behind).copied().and_then(escape).is_none() {
                             return false;
                         }
                         (from, escaped) = (behind + 1, true);
@@ -167,6 +167,20 @@ impl<'a> PlainRow<'a> {
         InventoryRecord::of(fields.collect())
     }
 
+    /// The first eight bytes of a text as it is spelled, zeros behind its end.
+    #[cfg(feature = "columns")]
+    pub(crate) fn head(&self, at: usize) -> u64 {
+        let Some(Span { start, end, .. }) = self.values.get(at) else { return 0 };
+        // What is behind the text in its line is read with it and cut off.
+        match self.line.as_bytes().get(*start..).and_then(|rest| rest.first_chunk()) {
+            Some(head) if end - start < 8 => {
+                u64::from_le_bytes(*head) & ((1 << (8 * (end - start))) - 1)
+            }
+            Some(head) => u64::from_le_bytes(*head),
+            None => head(&self.line.as_bytes()[*start..*end]),
+        }
+    }
+
     /// The text as it is spelled, and whether there are escapes in it.
     pub(crate) fn spelled(&self, at: usize) -> (&'a str, bool) {
         let Some(span) = self.values.get(at) else { return ("", false) };
@@ -174,15 +188,34 @@ impl<'a> PlainRow<'a> {
     }
 }
 
-/// The text of a value in which a backslash stands only before what it keeps.
-pub(crate) fn unescaped(spelled: &str) -> String {
+/// The first eight bytes of a text, zeros behind its end.
+#[cfg(feature = "columns")]
+pub(crate) fn head(text: &[u8]) -> u64 {
+    text.iter().take(8).rev().fold(0, |head, byte| head << 8 | u64::from(*byte))
+}
+
+/// What a letter stands for behind a backslash: RFC 8259, section 7. `\u` wants more than a look, for
+/// half a surrogate pair is no text.
+fn escape(letter: u8) -> Option<char> {
+    Some(match letter {
+        b'"' | b'\\' | b'/' => char::from(letter),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        _ => return None,
+    })
+}
+
+/// The text of a value that has been split off, without its escapes.
+fn unescaped(spelled: &str) -> String {
     let mut text = String::with_capacity(spelled.len());
     let mut rest = spelled;
     while let Some(slash) = memchr::memchr(b'\\', rest.as_bytes()) {
         text.push_str(&rest[..slash]);
-        let kept = rest[slash + 1..].chars().next();
-        text.extend(kept);
-        rest = &rest[slash + 1 + kept.map_or(0, char::len_utf8)..];
+        text.extend(rest.as_bytes().get(slash + 1).copied().and_then(escape));
+        rest = rest.get(slash + 2..).unwrap_or_default();
     }
     text + rest
 }
@@ -219,6 +252,19 @@ impl Layouts {
             self.known.insert(0, Arc::new(layout));
         }
     }
+}
+
+/// Whether two short texts are equal: what is compared here is too short for the call that `==` is.
+#[inline]
+pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    let words = a.as_chunks().0.iter().zip(b.as_chunks().0);
+    let odd = words.fold(0, |odd, (a, b)| odd | (word(a) ^ word(b)));
+    let last = match (a.last_chunk(), b.last_chunk()) {
+        (Some(a), Some(b)) => word(a) == word(b),
+        _ => a.iter().zip(b).fold(true, |same, (a, b)| same & (a == b)),
+    };
+    a.len() == b.len() && odd == 0 && last
 }
 
 /// Whether there is no control character in a line: JSON's texts may hold none.
