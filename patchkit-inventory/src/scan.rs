@@ -14,7 +14,7 @@ use futures::{
     future::{AbortHandle, Abortable},
     stream::FuturesUnordered,
 };
-use patchkit_core::{Error, ErrorKind, Result};
+use patchkit_core::{Error, ErrorKind, NodeId, Result};
 use tokio::{
     runtime::Handle,
     sync::{Mutex, mpsc},
@@ -61,6 +61,8 @@ pub trait Visitor: Send + 'static {
 pub struct ScanOptions {
     /// The types to read; every type where none is given.
     pub types: Option<BTreeSet<InventoryType>>,
+    /// The nodes to read; every node where none is given.
+    pub nodes: Option<BTreeSet<NodeId>>,
     /// How many threads parse; as many as the machine has cores where none is given.
     pub workers: Option<NonZeroUsize>,
     /// How many objects are open at once; as many as suit the source where none is given.
@@ -72,6 +74,13 @@ impl ScanOptions {
     #[must_use]
     pub fn with_types(mut self, types: impl IntoIterator<Item = InventoryType>) -> Self {
         self.types = Some(types.into_iter().collect());
+        self
+    }
+
+    /// Reads objects of these nodes only.
+    #[must_use]
+    pub fn with_nodes(mut self, nodes: impl IntoIterator<Item = NodeId>) -> Self {
+        self.nodes = Some(nodes.into_iter().collect());
         self
     }
 
@@ -124,7 +133,7 @@ pub async fn scan<V: Visitor>(
     let in_flight = options.in_flight.map_or_else(|| source.in_flight(), NonZeroUsize::get);
     let (sender, receiver) = mpsc::channel(QUEUE);
     let queue: Queue = Arc::new(Mutex::new(receiver));
-    let types = Arc::new(options.types);
+    let wanted = Arc::new(Wanted { types: options.types, nodes: options.nodes });
     let mut running = Running::new();
 
     let listing = running.start("lake-list", list(Arc::clone(&source), sender))?;
@@ -132,7 +141,7 @@ pub async fn scan<V: Visitor>(
     for _ in 0..workers {
         let worker = Worker {
             source: Arc::clone(&source),
-            types: Arc::clone(&types),
+            wanted: Arc::clone(&wanted),
             visitor: make(),
             reading: LakeReading::default(),
             natives: BTreeMap::new(),
@@ -279,10 +288,23 @@ async fn list(source: Arc<dyn ObjectSource>, sender: mpsc::Sender<Batch>) -> Res
 
 struct Worker<V: Visitor> {
     source: Arc<dyn ObjectSource>,
-    types: Arc<Option<BTreeSet<InventoryType>>>,
+    wanted: Arc<Wanted>,
     visitor: V,
     reading: LakeReading,
     natives: BTreeMap<Box<str>, Listed<Repaired>>,
+}
+
+/// Which objects are opened.
+struct Wanted {
+    types: Option<BTreeSet<InventoryType>>,
+    nodes: Option<BTreeSet<NodeId>>,
+}
+
+impl Wanted {
+    fn takes(&self, key: &InventoryKey) -> bool {
+        self.types.as_ref().is_none_or(|types| types.contains(key.inventory_type()))
+            && self.nodes.as_ref().is_none_or(|nodes| nodes.contains(key.node()))
+    }
 }
 
 /// An object that is being read.
@@ -375,7 +397,7 @@ impl<V: Visitor> Worker<V> {
         };
         self.visitor.listed(&path, &key);
         let ty = key.inventory_type();
-        if self.types.as_ref().as_ref().is_some_and(|types| !types.contains(ty)) {
+        if !self.wanted.takes(&key) {
             return None;
         }
         let object = self.visitor.begin(&key);
