@@ -11,7 +11,9 @@ use patchkit_core::{Error, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{Advisory, Ecosystem, SourceNames, advisory::Read};
+use crate::{
+    Advisory, AffectedPackage, Distro, Ecosystem, ReleaseScope, SourceNames, advisory::Read,
+};
 
 /// Advisories to hold nodes against.
 ///
@@ -46,6 +48,8 @@ pub struct Advisories {
     /// The same of those packages that are told to be built of them.
     pub(crate) binaries: HashMap<Box<str>, Vec<Place>>,
     pub(crate) sources: SourceNames,
+    /// How much there is for each distribution.
+    pub(crate) supply: HashMap<Distro, Supply>,
     withdrawn: usize,
     problems: Vec<AdvisoryProblem>,
 }
@@ -55,6 +59,30 @@ pub struct Advisories {
 pub(crate) struct Place {
     pub(crate) advisory: usize,
     pub(crate) affected: usize,
+}
+
+/// How many packages advisories name for a distribution: for all of its releases, and for each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Supply {
+    pub(crate) for_all: Amount,
+    pub(crate) by_release: HashMap<Box<str>, Amount>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Amount {
+    pub(crate) packages: usize,
+    /// Of these, those of which is not told what is built of them.
+    pub(crate) bare: usize,
+}
+
+impl Amount {
+    /// Counts a package once more, or takes it out.
+    fn count(&mut self, package: &AffectedPackage, change: fn(usize, usize) -> usize) {
+        self.packages = change(self.packages, 1);
+        if package.binaries.is_empty() {
+            self.bare = change(self.bare, 1);
+        }
+    }
 }
 
 /// A text that is no advisory, or could not be read.
@@ -183,7 +211,10 @@ impl Advisories {
             for places in self.names.values_mut().chain(self.binaries.values_mut()) {
                 places.retain(|place| place.advisory != older);
             }
+            let older = Arc::clone(&self.read[older]);
+            self.count(&older, usize::saturating_sub);
         }
+        self.count(&advisory, usize::saturating_add);
         for (affected, package) in advisory.affected.iter().enumerate() {
             let place = Place { advisory: at, affected };
             if package.binaries.is_empty() {
@@ -197,6 +228,21 @@ impl Advisories {
             }
         }
         self.read.push(Arc::new(advisory));
+    }
+
+    fn count(&mut self, advisory: &Advisory, change: fn(usize, usize) -> usize) {
+        for package in &advisory.affected {
+            let Ecosystem::Distro(distro, scope) = &package.ecosystem else { continue };
+            let supply = self.supply.entry(*distro).or_default();
+            match scope {
+                ReleaseScope::All => supply.for_all.count(package, change),
+                ReleaseScope::Release(release) => {
+                    supply.by_release.entry(release.clone()).or_default().count(package, change);
+                }
+                // Of which nobody knows whether it is for a node.
+                ReleaseScope::Product(_) => {}
+            }
+        }
     }
 
     /// The advisories, in the order in which they were read.
@@ -320,6 +366,7 @@ mod tests {
         assert_eq!(advisories.iter().count(), 1);
         assert!(advisories.names["a"].is_empty());
         assert_eq!(advisories.names["c"].len(), 1);
+        assert_eq!(advisories.supply[&Distro::Debian].for_all.packages, 1);
     }
 
     #[test]

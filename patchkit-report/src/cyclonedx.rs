@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use jiff::Timestamp;
 use patchkit_core::{Error, Result};
 use patchkit_inventory::VersionScheme;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::{Coverage, NodeSoftware, Package, purl};
@@ -163,6 +163,12 @@ impl<'a> Sbom<'a> {
             dependencies,
             compositions: [Composition { aggregate, assemblies: [node] }],
         }
+    }
+}
+
+impl Serialize for Sbom<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.document(Some(self.serial())).serialize(serializer)
     }
 }
 

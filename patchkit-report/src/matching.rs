@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     Advisories, Advisory, AffectedPackage, Coverage, Distro, Ecosystem, NodeSoftware, Package,
     ReleaseScope, Weight,
-    advisory_file::{Place, folded},
+    advisory_file::{Amount, Place, Supply, folded},
     range::Verdict,
 };
 
@@ -27,8 +27,9 @@ pub struct NodeFindings {
     pub findings: Vec<Finding>,
     /// Packages of which it cannot be told whether an advisory is about their version.
     pub undecided: Vec<Undecided>,
-    /// Advisories for the node's release that name a source package of which no package is known to be
-    /// there, while the sources of some packages are not known: they are not ruled out.
+    /// How many source packages, each for each advisory, are named for the node's release of which no
+    /// package is known to be there, while the sources of some packages are not known: they are not ruled
+    /// out.
     ///
     /// Debian's inventory has no sources; see [`SourceNames`](crate::SourceNames).
     pub not_ruled_out: usize,
@@ -214,15 +215,19 @@ impl Held<'_> {
         if self.distro.is_none() {
             return Reach::UnknownSystem;
         }
-        let mut reach = Reach::NoAdvisories;
-        for affected in self.advisories.iter().flat_map(|advisory| &advisory.affected) {
-            match self.fit(affected) {
-                Fit::For => return Reach::Held,
-                Fit::Unknown(Undecidable::Release) => reach = Reach::UnknownRelease,
-                _ => {}
-            }
+        let Some(supply) = self.supply() else { return Reach::NoAdvisories };
+        let is_any = |amount: Option<&Amount>| amount.is_some_and(|amount| amount.packages > 0);
+        let mut releases = supply.by_release.values();
+        match &self.release {
+            _ if is_any(Some(&supply.for_all)) => Reach::Held,
+            Some(own) if is_any(supply.by_release.get(own)) => Reach::Held,
+            None if releases.any(|amount| is_any(Some(amount))) => Reach::UnknownRelease,
+            _ => Reach::NoAdvisories,
         }
-        reach
+    }
+
+    fn supply(&self) -> Option<&Supply> {
+        self.advisories.supply.get(&self.distro?)
     }
 
     fn search(&self, found: &mut NodeFindings) {
@@ -337,23 +342,22 @@ impl Held<'_> {
         }
     }
 
-    /// How many advisories name a source package for this node that none of its packages is known by.
+    /// How many source packages that advisories name for this node none of its packages is known by.
     fn source_only(&self, named: &HashSet<(usize, usize)>) -> usize {
-        let distro = match self.distro {
-            Some(distro) if names_sources(distro) => distro,
-            _ => return 0,
+        let Some(supply) = self.supply().filter(|_| self.distro.is_some_and(names_sources)) else {
+            return 0;
         };
-        let mut advisories = HashSet::new();
-        for place in self.advisories.names.values().flatten() {
-            let (advisory, affected) = self.at(*place);
-            let is_for =
-                matches!(self.fit(affected), Fit::For | Fit::Unknown(Undecidable::Release))
-                    && matches!(affected.ecosystem, Ecosystem::Distro(its, _) if its == distro);
-            if is_for && !named.contains(&(place.advisory, place.affected)) {
-                advisories.insert(&advisory.id);
-            }
-        }
-        advisories.len()
+        let bare: usize = match &self.release {
+            Some(own) => supply.by_release.get(own).map_or(0, |amount| amount.bare),
+            // Any of them may be its own.
+            None => supply.by_release.values().map(|amount| amount.bare).sum(),
+        };
+        let is_for = |(advisory, affected): &(usize, usize)| {
+            let (_, package) = self.at(Place { advisory: *advisory, affected: *affected });
+            matches!(self.fit(package), Fit::For | Fit::Unknown(Undecidable::Release))
+        };
+        let named = named.iter().filter(|place| is_for(place)).count();
+        (supply.for_all.bare + bare).saturating_sub(named)
     }
 }
 
