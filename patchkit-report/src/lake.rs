@@ -8,8 +8,8 @@ use std::{
 use jiff::Timestamp;
 use patchkit_core::{Error, NodeId, Result};
 use patchkit_inventory::{
-    InventoryKey, InventoryRecord, InventoryType, LakeNode, LakeReading, LakeReport, ObjectReading,
-    ScanOptions, Visitor, scan,
+    InventoryKey, InventoryRecord, InventoryType, LakeNode, LakeReading, LakeReport, Listing,
+    ObjectReading, ScanOptions, Visitor, scan,
 };
 
 use crate::{NodeSoftware, Package, software::given};
@@ -53,9 +53,13 @@ pub async fn for_each_software(
     asked: NodesAsked,
     each: impl Fn(NodeSoftware) + Send + Sync + 'static,
 ) -> Result<LakeReading> {
-    let mut options = ScanOptions::default().with_types([InventoryType::Application]);
+    // Keys that are none were found when the report was loaded.
+    let mut options = ScanOptions::default()
+        .with_types([InventoryType::Application])
+        .with_listing(Listing::WantedTypes);
     if let NodesAsked::These(ids) = &asked {
-        options = options.with_nodes(ids.iter().cloned());
+        let ids = ids.clone();
+        options = options.with_wanted(move |key| ids.contains(key.node()));
     }
     let search = Arc::new(Search { report: report.clone(), asked, each });
     let make = || Lists { search: Arc::clone(&search), shown: BTreeSet::new() };
