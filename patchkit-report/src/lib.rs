@@ -1,7 +1,7 @@
 //! What nodes run, for other people's tools: CycloneDX, its differences, and the advisories that hit it.
 //!
 //! - [`NodeSoftware`] is what a node runs, off a lake ([`read_software`], [`for_each_software`]) or made of
-//!   live answers.
+//!   live answers ([`NodeSoftware::with_inventory_entries`]).
 //! - [`Sbom`] writes it as CycloneDX; [`parse_sbom`] takes that back.
 //! - [`SoftwareDiff`] is what differs between two nodes, or two times of one.
 //! - [`Advisories`] are those of a file in the OSV schema, and [`Advisories::held_against`] tells which hit
@@ -15,6 +15,7 @@ mod advisory_file;
 mod cyclonedx;
 mod diff;
 mod ecosystem;
+mod entries;
 mod lake;
 mod matching;
 mod purl;

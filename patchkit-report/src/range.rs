@@ -149,11 +149,9 @@ impl Range {
         for (version, _) in &events {
             readable(scheme, version)?;
         }
-        // Where one version ends a range and begins the next, the end comes first.
-        events.sort_by(|(a, of_a), (b, of_b)| {
-            let begins = |event: &Event| matches!(event, Event::Introduced(_));
-            compare_texts(scheme, a, b).then_with(|| begins(of_a).cmp(&begins(of_b)))
-        });
+        // Of events at one version the order is the advisory's: one that is introduced and fixed in `0`
+        // hits nothing, and one that is fixed and introduced again goes on.
+        events.sort_by(|(a, _), (b, _)| compare_texts(scheme, a, b));
         let (mut affected, mut fixed) = (false, None);
         for (version, event) in events {
             let order = order(scheme, installed, version)?;

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::{Rating, SourceNames};
 
@@ -182,4 +184,69 @@ fn the_worst_comes_first() {
     assert_eq!(ids(&found), ["HIGH", "LOW", "X-0"]);
     let rating = found.findings[0].weight.as_ref().and_then(|weight| weight.rating);
     assert_eq!(rating, Some(Rating::Critical));
+}
+
+fn strange() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[0-9a-z.~:+-]{0,8}",
+        "(0|bash|npm|Debian|Debian:12|ECOSYSTEM|GIT)",
+        any::<String>()
+    ]
+}
+
+/// One event of a range, of a kind that OSV has or not.
+fn event() -> impl Strategy<Value = String> {
+    let kind = prop_oneof!["(introduced|fixed|last_affected|limit|x)"];
+    (kind, strange()).prop_map(|(kind, version)| serde_json::json!({kind: version}).to_string())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn nothing_that_advisories_or_nodes_say_is_too_strange(
+        [id, ecosystem, name, kind, listed, score] in
+            [strange(), strange(), strange(), strange(), strange(), strange()],
+        events in proptest::collection::vec(event(), 0..4),
+        [package, version, release, platform] in [strange(), strange(), strange(), strange()],
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let affected = serde_json::json!({
+            "package": {"ecosystem": ecosystem, "name": name}, "versions": [listed],
+            "severity": [{"type": "x", "score": score}],
+        });
+        let range = format!(r#"{{"type":{},"events":[{}]}}"#, serde_json::json!(kind), events.join(","));
+        let affected = affected.to_string().replacen('{', &format!(r#"{{"ranges":[{range}],"#), 1);
+        let text = format!(r#"{{"id":{},"affected":[{affected}]}}"#, serde_json::json!(id));
+        let mut advisories = Advisories::new();
+        advisories.parse("whole", &text);
+        let at = text.char_indices().map(|(at, _)| at).nth(cut.index(text.chars().count())).unwrap();
+        advisories.parse("cut", &text[..at]);
+        prop_assert!(advisories.iter().count() + advisories.problems().len() <= 2);
+        let packages = [&package, &name].map(|it| Package::new(it).with_version(&version).with_release(&release));
+        for node in [node("Debian GNU/Linux", "12"), node(&platform, &version)] {
+            let found = advisories.held_against(&node.with_packages(packages.clone()));
+            prop_assert!(found.findings.len() + found.undecided.len() <= 2);
+        }
+    }
+
+    #[test]
+    fn a_version_is_hit_from_where_it_begins_to_before_where_it_is_fixed(
+        [begin, length, version] in [0..40_u32, 0..40, 0..90],
+        shuffled in any::<bool>(),
+    ) {
+        let end = begin + length;
+        let (begins, ends) = (format!(r#"{{"introduced":"1.{begin}-1"}}"#), format!(r#"{{"fixed":"1.{end}-1"}}"#));
+        let events = if shuffled { format!("{ends},{begins}") } else { format!("{begins},{ends}") };
+        let mut advisories = Advisories::new();
+        advisories.parse("x", &format!(
+            r#"{{"id":"X","affected":[{{"package":{{"ecosystem":"Debian:12","name":"a"}},
+            "ranges":[{{"type":"ECOSYSTEM","events":[{events}]}}]}}]}}"#
+        ));
+        let node = node("Debian GNU/Linux", "12").with_packages([deb("a", &format!("1.{version}-1"))]);
+        let found = advisories.held_against(&node);
+        // What is fixed and introduced in one version is as its order says.
+        let is_hit = version >= begin && (version < end || (length == 0 && shuffled));
+        prop_assert_eq!(found.findings.len(), usize::from(is_hit));
+    }
 }

@@ -65,6 +65,14 @@ fn events_may_come_in_any_order_and_more_than_once() {
 }
 
 #[test]
+fn of_events_at_one_version_the_order_is_the_advisorys() {
+    let never = ranges(&[r#"{"introduced":"0"},{"fixed":"0"}"#]);
+    assert_eq!(judge(VersionScheme::Deb, &never, "1.0-1"), Verdict::NotAffected);
+    let events = r#"{"introduced":"0"},{"fixed":"1-1"},{"introduced":"1-1"},{"fixed":"2-1"}"#;
+    assert_eq!(judge(VersionScheme::Deb, &ranges(&[events]), "1-1"), hit(Some("2-1")));
+}
+
+#[test]
 fn the_last_affected_version_is_affected() {
     let last = ranges(&[r#"{"introduced":"0"},{"last_affected":"3.0.7"}"#]);
     assert_eq!(judge(VersionScheme::Windows, &last, "3.0.7"), hit(None));
