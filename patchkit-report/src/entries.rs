@@ -45,6 +45,7 @@ impl NodeSoftware {
             }
             let at: Option<Timestamp> = answer.capture_time.and_then(|at| at.parse().ok());
             self.captured_at = self.captured_at.max(at);
+            // Whatever it is called: tools that page by themselves have names of their own for it.
             has_more = answer.others.iter().any(|(name, value)| {
                 name.ends_with("Token") && value.as_str().is_some_and(|token| !token.is_empty())
             });
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn answers_one_after_the_other_are_one_list() {
         let first =
-            answer(r#""NextToken":"x","#, r#"{"Name":"bash","Version":"5","Epoch":"(none)"}"#);
+            answer(r#""PageToken":"x","#, r#"{"Name":"bash","Version":"5","Epoch":"(none)"}"#);
         let last = answer("", r#"{"Name":"zsh"}"#);
         let software = read(&format!("{first}\n{last}")).unwrap();
         assert_eq!((software.packages.len(), software.coverage), (2, Coverage::Read));
