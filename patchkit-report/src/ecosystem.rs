@@ -246,6 +246,33 @@ impl Distro {
     }
 }
 
+impl Distro {
+    /// The release that a product or channel is for, where its name tells.
+    pub(crate) fn release_of_product(self, product: &str) -> Option<Box<str>> {
+        match self {
+            Self::RedHat => {
+                /// Channels that keep one minor release alive for longer.
+                const LONGER: [&str; 5] = ["aus", "e4s", "els", "eus", "tus"];
+                let (name, rest) = product.split_once(':')?;
+                let platform = rest.rsplit(':').next()?.strip_prefix("el");
+                let platform = platform.filter(|major| is_version(major));
+                let channel = name.strip_prefix("rhel_").filter(|name| LONGER.contains(name));
+                self.release_of(platform.or_else(|| channel.and(rest.split(':').next()))?)
+            }
+            Self::Suse => {
+                let (name, pack) = product.rsplit_once(" SP")?;
+                let major = name.rsplit(' ').next().filter(|major| is_version(major))?;
+                let digits = pack.find(|c: char| !c.is_ascii_digit()).unwrap_or(pack.len());
+                self.release_of(&format!("{major}.{}", &pack[..digits]))
+            }
+            Self::Ubuntu => {
+                product.split(':').find(|it| is_version(it)).and_then(|it| self.release_of(it))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// `Linux Enterprise Server 15 SP5` and `Linux Enterprise Module for Basesystem 15 SP5` as `15.5`. What is
 /// for SAP, for long-term support or for another product has packages that a server may not have.
 fn service_pack(suffix: &str) -> Option<String> {
@@ -338,6 +365,26 @@ mod tests {
             assert_eq!(read(text).to_string(), text);
         }
         assert_eq!(read("PyPI"), Ecosystem::Other("PyPI".into()));
+    }
+
+    #[test]
+    fn a_products_name_may_tell_its_release() {
+        for (text, release) in [
+            ("Red Hat:rhel_eus:9.4::baseos", Some("9")),
+            ("Red Hat:openshift:4.12::el9", Some("9")),
+            ("Red Hat:rhel_software_collections:3::el7", Some("7")),
+            ("Red Hat:openshift:4.12", None),
+            ("Ubuntu:Pro:FIPS:22.04:LTS", Some("22.04")),
+            ("SUSE:Linux Enterprise Server for SAP Applications 15 SP5", Some("15.5")),
+            ("SUSE:Linux Enterprise Server 15 SP4-LTSS", Some("15.4")),
+            ("SUSE:Linux Enterprise Micro 5.3", None),
+            ("Debian:sid", None),
+        ] {
+            let Ecosystem::Distro(distro, ReleaseScope::Product(name)) = read(text) else {
+                panic!("{text} is {:?}", read(text));
+            };
+            assert_eq!(distro.release_of_product(&name).as_deref(), release, "{text}");
+        }
     }
 
     #[test]

@@ -147,6 +147,16 @@ impl fmt::Display for Undecidable {
     }
 }
 
+impl NodeFindings {
+    /// Whether it is known that none of the advisories hits the node.
+    pub fn is_clear(&self) -> bool {
+        self.reach == Reach::Held
+            && self.findings.is_empty()
+            && self.undecided.is_empty()
+            && (self.not_ruled_out, self.lost) == (0, 0)
+    }
+}
+
 /// A node as advisories see it.
 struct Held<'a> {
     advisories: &'a Advisories,
@@ -199,7 +209,12 @@ impl Held<'_> {
             (None, _) => Fit::Unknown(Undecidable::System),
             (Some(own), _) if own != *distro => Fit::NotFor,
             (_, ReleaseScope::All) => Fit::For,
-            (_, ReleaseScope::Product(name)) => Fit::Unknown(Undecidable::Product(name.clone())),
+            (Some(own), ReleaseScope::Product(name)) => {
+                let release = own.release_of_product(name);
+                let is_other = release.zip(self.release.as_ref()).is_some_and(|(a, b)| a != *b);
+                let unknown = || Fit::Unknown(Undecidable::Product(name.clone()));
+                if is_other { Fit::NotFor } else { unknown() }
+            }
             (_, ReleaseScope::Release(release)) => match &self.release {
                 None => Fit::Unknown(Undecidable::Release),
                 Some(own) if own == release => Fit::For,
@@ -263,6 +278,16 @@ impl Held<'_> {
         if !all_sources {
             found.not_ruled_out = self.source_only(&named);
         }
+        // What hits a package for its own release, may hit it for a product too: that says nothing more.
+        let NodeFindings { findings, undecided, .. } = &mut *found;
+        undecided.retain(|doubt| {
+            let is_same = |hit: &Finding| {
+                hit.package == doubt.package
+                    && hit.installed == doubt.installed
+                    && hit.advisory.id == doubt.advisory.id
+            };
+            !matches!(doubt.reason, Undecidable::Product(_)) || !findings.iter().any(is_same)
+        });
         found.findings.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| key(a).cmp(&key(b))));
         found.undecided.sort_by(|a, b| {
             let key =

@@ -156,6 +156,34 @@ fn a_product_that_a_node_may_have_is_undecided_where_it_would_hit() {
     let found =
         advisories(&of).held_against(&rhel().with_packages([rpm("bash", "5.1.8-9.el9", "bash")]));
     assert_eq!(found.undecided, []);
+    // A node of another release cannot have it.
+    let old = node("Red Hat Enterprise Linux", "8.10");
+    let found =
+        advisories(&of).held_against(&old.with_packages([rpm("bash", "4.4-1.el8", "bash")]));
+    assert_eq!(found.undecided, []);
+}
+
+#[test]
+fn what_hits_for_the_release_is_not_in_doubt_for_a_product() {
+    let mut advisories = Advisories::new();
+    let entry = |ecosystem: &str, fixed: &str| {
+        format!(
+            r#"{{"package":{{"ecosystem":"{ecosystem}","name":"bash"}},"ranges":[{{"type":"ECOSYSTEM",
+            "events":[{{"introduced":"0"}},{{"fixed":"{fixed}"}}]}}]}}"#
+        )
+    };
+    let main = entry("Red Hat:enterprise_linux:9::baseos", "5.1.8-9.el9");
+    let longer = entry("Red Hat:rhel_eus:9.4::baseos", "5.1.8-9.el9_4.1");
+    advisories.parse("x", &format!(r#"{{"id":"X","affected":[{longer},{main}]}}"#));
+    let held = |version| {
+        let node =
+            node("Red Hat Enterprise Linux", "9.4").with_packages([rpm("bash", version, "bash")]);
+        let found = advisories.held_against(&node);
+        (found.findings.len(), found.undecided.len(), found.is_clear())
+    };
+    assert_eq!(held("5.1.8-6.el9"), (1, 0, false));
+    assert_eq!(held("5.1.8-9.el9"), (0, 1, false));
+    assert_eq!(held("5.1.8-9.el9_4.1"), (0, 0, true));
 }
 
 #[test]
