@@ -12,6 +12,7 @@ use crate::{
     workspace::{Scope, Workspace},
 };
 
+mod bench;
 mod clients;
 mod deny;
 mod house;
@@ -25,7 +26,7 @@ mod venv;
 mod versions;
 mod workspace;
 
-/// Lints and tests the workspace.
+/// Lints, tests and times the workspace.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
@@ -42,7 +43,7 @@ struct Reach {
     quick: bool,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Task {
     /// All of fmt, house, tree, deny, clippy and docs
     Lint,
@@ -74,6 +75,9 @@ enum Task {
     Clients,
     /// The provider of AWS against moto, a simulated AWS by other people
     Moto,
+    /// What PatchKit takes beside what people would use instead (downloads these)
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -89,6 +93,9 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<ExitCode> {
     let scope = if cli.reach.quick { Scope::Quick } else { Scope::Whole };
     let workspace = Workspace::load(scope)?;
+    if let Task::Bench(bench) = &cli.task {
+        return bench::run(&workspace, bench);
+    }
     let mut report = Report::default();
     // A lint that did not run has found nothing out, so it fails. A test may lack what only some
     // machines have, and says so.
@@ -119,6 +126,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Task::Versions => versions::check(&mut report),
         Task::Clients => clients::check(&workspace, &mut report),
         Task::Moto => moto::check(&workspace, &mut report),
+        Task::Bench(_) => {}
     }
     Ok(report.close(unstarted))
 }

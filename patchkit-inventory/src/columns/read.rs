@@ -16,12 +16,16 @@ use patchkit_core::{Error, ErrorKind, Result};
 
 use super::batch::TypeColumns;
 use crate::{
-    InventoryKey, InventoryRecord, InventoryType, LakeReading, ObjectSource, PlainRow, ScanOptions,
-    Visitor, scan,
+    InventoryKey, InventoryRecord, InventoryType, LakeReading, ObjectReading, ObjectSource,
+    PlainRow, ScanOptions, Visitor, scan,
 };
 
-/// How many rows a batch has where the caller does not say.
-const BATCH_ROWS: usize = 8_192;
+/// How many rows a batch has where the caller does not say: few enough that a column stays below what
+/// the system's allocator gets from the kernel and gives back each time, page by page.
+const BATCH_ROWS: usize = 4_096;
+
+/// How many times as many rows a batch may have before an object is divided.
+const LONGEST: usize = 4;
 
 /// How many batches wait for whoever reads them.
 const WAITING: usize = 2;
@@ -34,8 +38,22 @@ pub struct ColumnOptions {
     pub scan: ScanOptions,
     /// The columns to make, by name; all where none are given.
     pub columns: Option<BTreeSet<Box<str>>>,
-    /// How many rows a batch has; a batch may have the rest of an object more.
+    /// About how many rows a batch has: it ends with an object, unless one alone has four times as
+    /// many.
     pub batch_rows: Option<NonZeroUsize>,
+    /// What a batch holds rows of.
+    pub bounds: BatchBounds,
+}
+
+/// What a batch holds rows of, beside their type.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum BatchBounds {
+    /// Any objects.
+    #[default]
+    Type,
+    /// Objects of one account and Region.
+    Partition,
 }
 
 impl ColumnOptions {
@@ -51,6 +69,13 @@ impl ColumnOptions {
     #[must_use]
     pub fn with_columns<N: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.columns = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Makes batches of such objects.
+    #[must_use]
+    pub fn with_bounds(mut self, bounds: BatchBounds) -> Self {
+        self.bounds = bounds;
         self
     }
 
@@ -93,13 +118,14 @@ pub async fn scan_columns<S: ColumnSink>(
     options: ColumnOptions,
     mut make: impl FnMut() -> S,
 ) -> Result<(Vec<S>, LakeReading)> {
-    let ColumnOptions { scan: scanned, columns, batch_rows } = options;
+    let ColumnOptions { scan: scanned, columns, batch_rows, bounds } = options;
     let columns = columns.map(Arc::new);
     let batch_rows = batch_rows.map_or(BATCH_ROWS, NonZeroUsize::get);
     let make = || Gather {
         sink: make(),
         wanted: columns.clone(),
         batch_rows,
+        bounds,
         types: Vec::new(),
         objects: 0,
         failed: None,
@@ -120,26 +146,37 @@ struct Gather<S> {
     sink: S,
     wanted: Option<Arc<BTreeSet<Box<str>>>>,
     batch_rows: usize,
+    bounds: BatchBounds,
     types: Vec<TypeColumns>,
     objects: u64,
     failed: Option<Error>,
 }
 
 impl<S: ColumnSink> Gather<S> {
-    fn columns(&mut self, ty: &InventoryType) -> &mut TypeColumns {
+    /// Where the columns of a type are; makes them where there are none.
+    fn place(&mut self, ty: &InventoryType) -> usize {
         // Files come type by type, so that the type is nearly always the last one.
-        let at = self.types.iter().rposition(|columns| columns.ty() == ty);
-        let at = at.unwrap_or_else(|| {
-            self.types.push(TypeColumns::new(ty, self.wanted.as_deref(), self.batch_rows));
+        let found = self.types.iter().rposition(|columns| columns.ty() == ty);
+        found.unwrap_or_else(|| {
+            let wanted = self.wanted.as_deref();
+            self.types.push(TypeColumns::new(ty, wanted, self.batch_rows * 5 / 4));
             self.types.len() - 1
-        });
-        &mut self.types[at]
+        })
     }
 
-    fn hand_over(&mut self, ty: &InventoryType) {
-        let taken = self.columns(ty).take();
-        let done = taken.and_then(|batch| match batch {
-            Some(batch) if self.failed.is_none() => self.sink.batch(ty, batch),
+    /// Hands over what the next row of that object must not be with.
+    fn make_room(&mut self, object: &Object) {
+        let columns = &self.types[object.place];
+        let is_other = self.bounds == BatchBounds::Partition && !columns.has_scope_of(&object.key);
+        if columns.rows() >= LONGEST * self.batch_rows || is_other {
+            self.hand_over(object.place);
+        }
+    }
+
+    fn hand_over(&mut self, place: usize) {
+        let columns = &mut self.types[place];
+        let done = columns.take().and_then(|batch| match batch {
+            Some(batch) if self.failed.is_none() => self.sink.batch(columns.ty(), batch),
             _ => Ok(()),
         });
         if let Err(error) = done {
@@ -148,28 +185,37 @@ impl<S: ColumnSink> Gather<S> {
     }
 }
 
+/// An object whose rows come.
+struct Object {
+    /// Its number among those of this worker.
+    number: u64,
+    key: InventoryKey,
+    /// Where the columns of its type are.
+    place: usize,
+}
+
 impl<S: ColumnSink> Visitor for Gather<S> {
-    /// Its number among those of this worker, and its key.
-    type Object = (u64, InventoryKey);
+    type Object = Object;
 
-    fn begin(&mut self, key: &InventoryKey) -> Self::Object {
+    fn begin(&mut self, key: &InventoryKey) -> Object {
         self.objects += 1;
-        (self.objects, key.clone())
+        let place = self.place(key.inventory_type());
+        Object { number: self.objects, key: key.clone(), place }
     }
 
-    fn row(&mut self, (object, key): &mut Self::Object, _: u64, row: &InventoryRecord<'_>) {
-        let columns = self.columns(key.inventory_type());
-        columns.push(*object, key, row);
-        if columns.rows() >= self.batch_rows {
-            self.hand_over(key.inventory_type());
-        }
+    fn row(&mut self, object: &mut Object, _: u64, row: &InventoryRecord<'_>) {
+        self.make_room(object);
+        self.types[object.place].push(object.number, &object.key, row);
     }
 
-    fn plain_row(&mut self, (object, key): &mut Self::Object, _: u64, row: &PlainRow<'_>) {
-        let columns = self.columns(key.inventory_type());
-        columns.push_plain(*object, key, row);
-        if columns.rows() >= self.batch_rows {
-            self.hand_over(key.inventory_type());
+    fn plain_row(&mut self, object: &mut Object, _: u64, row: &PlainRow<'_>) {
+        self.make_room(object);
+        self.types[object.place].push_plain(object.number, &object.key, row);
+    }
+
+    fn end(&mut self, object: Object, _: &ObjectReading) {
+        if self.types[object.place].rows() >= self.batch_rows {
+            self.hand_over(object.place);
         }
     }
 
@@ -178,8 +224,9 @@ impl<S: ColumnSink> Visitor for Gather<S> {
     }
 
     fn finish(&mut self) {
-        let types: Vec<_> = self.types.iter().map(|it| it.ty().clone()).collect();
-        types.iter().for_each(|ty| self.hand_over(ty));
+        for place in 0..self.types.len() {
+            self.hand_over(place);
+        }
         if self.failed.is_none() {
             self.failed = self.sink.finish().err();
         }
