@@ -48,5 +48,5 @@ pub use report::{Checked, LakeReport, LoadOptions, PatchDetails};
 pub use s3::{S3Location, S3Options, S3Source};
 pub use scan::{ScanOptions, Visitor, read_object, scan};
 pub use schema::{Attribute, AttributeKind, InventoryType};
-pub use source::{ListEntry, LocalSource, ObjectBody, ObjectSource};
+pub use source::{ChangeMark, ListEntry, LocalSource, ObjectBody, ObjectSource};
 pub use version::{Below, PackageVersion, VersionScheme};
