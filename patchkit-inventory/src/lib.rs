@@ -15,6 +15,8 @@
 mod application;
 mod baseline_file;
 mod catalogue;
+#[cfg(feature = "columns")]
+pub mod columns;
 mod finding;
 mod group;
 mod key;
@@ -46,7 +48,7 @@ pub use record::{Field, InventoryRecord, MAX_FIELDS, MAX_NESTING, Rows, Value};
 pub use report::{Checked, LakeReport, LoadOptions, PatchDetails};
 #[cfg(feature = "s3")]
 pub use s3::{S3Location, S3Options, S3Source};
-pub use scan::{ScanOptions, Visitor, read_object, scan};
+pub use scan::{ScanOptions, Visitor, Wanted, read_object, scan};
 pub use schema::{Attribute, AttributeKind, InventoryType};
 pub use source::{ChangeMark, ListEntry, LocalSource, ObjectBody, ObjectSource};
 pub use version::{Below, PackageVersion, VersionScheme};

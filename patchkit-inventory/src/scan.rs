@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     num::NonZeroUsize,
     sync::Arc,
     thread,
@@ -53,18 +54,45 @@ pub trait Visitor: Send + 'static {
     fn end(&mut self, object: Self::Object, reading: &ObjectReading) {
         let _ = (object, reading);
     }
+
+    /// Says whether to go on; asked before an object is begun. A pass that is ended so is whole only
+    /// as far as its visitors are concerned.
+    fn goes_on(&self) -> bool {
+        true
+    }
+
+    /// Ends the worker's part, on its thread, when no object is left.
+    fn finish(&mut self) {}
 }
 
 /// What to read of a lake, and with how much at once.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ScanOptions {
     /// The types to read; every type where none is given.
     pub types: Option<BTreeSet<InventoryType>>,
+    /// Which objects to read of these; all where nothing is given.
+    pub wanted: Option<Wanted>,
     /// How many threads parse; as many as the machine has cores where none is given.
     pub workers: Option<NonZeroUsize>,
     /// How many objects are open at once; as many as suit the source where none is given.
     pub in_flight: Option<NonZeroUsize>,
+}
+
+/// Says of a key whether its object is read: of an account, a Region, a node.
+#[derive(Clone)]
+pub struct Wanted(Arc<dyn Fn(&InventoryKey) -> bool + Send + Sync>);
+
+impl Wanted {
+    fn takes(&self, key: &InventoryKey) -> bool {
+        (self.0)(key)
+    }
+}
+
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wanted")
+    }
 }
 
 impl ScanOptions {
@@ -72,6 +100,16 @@ impl ScanOptions {
     #[must_use]
     pub fn with_types(mut self, types: impl IntoIterator<Item = InventoryType>) -> Self {
         self.types = Some(types.into_iter().collect());
+        self
+    }
+
+    /// Reads those objects only whose keys `wants` takes.
+    #[must_use]
+    pub fn with_wanted(
+        mut self,
+        wants: impl Fn(&InventoryKey) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.wanted = Some(Wanted(Arc::new(wants)));
         self
     }
 
@@ -124,7 +162,7 @@ pub async fn scan<V: Visitor>(
     let in_flight = options.in_flight.map_or_else(|| source.in_flight(), NonZeroUsize::get);
     let (sender, receiver) = mpsc::channel(QUEUE);
     let queue: Queue = Arc::new(Mutex::new(receiver));
-    let types = Arc::new(options.types);
+    let (types, wanted) = (Arc::new(options.types), options.wanted);
     let mut running = Running::new();
 
     let listing = running.start("lake-list", list(Arc::clone(&source), sender))?;
@@ -133,6 +171,7 @@ pub async fn scan<V: Visitor>(
         let worker = Worker {
             source: Arc::clone(&source),
             types: Arc::clone(&types),
+            wanted: wanted.clone(),
             visitor: make(),
             reading: LakeReading::default(),
             natives: BTreeMap::new(),
@@ -280,6 +319,7 @@ async fn list(source: Arc<dyn ObjectSource>, sender: mpsc::Sender<Batch>) -> Res
 struct Worker<V: Visitor> {
     source: Arc<dyn ObjectSource>,
     types: Arc<Option<BTreeSet<InventoryType>>>,
+    wanted: Option<Wanted>,
     visitor: V,
     reading: LakeReading,
     natives: BTreeMap<Box<str>, Listed<Repaired>>,
@@ -320,6 +360,10 @@ impl<V: Visitor> Worker<V> {
         let mut ended = false;
         loop {
             while !ended && open.len() < limit {
+                if !self.visitor.goes_on() {
+                    ended = true;
+                    break;
+                }
                 if let Some(entry) = waiting.next() {
                     if let Some(object) = self.open(entry) {
                         open.push(object.advance(Arc::clone(&self.source)));
@@ -338,7 +382,10 @@ impl<V: Visitor> Worker<V> {
                 }
             }
             match open.next().await {
-                None => return self,
+                None => {
+                    self.visitor.finish();
+                    return self;
+                }
                 Some((object, piece)) => {
                     if let Some(object) = self.take(object, piece) {
                         open.push(object.advance(Arc::clone(&self.source)));
@@ -375,7 +422,9 @@ impl<V: Visitor> Worker<V> {
         };
         self.visitor.listed(&path, &key);
         let ty = key.inventory_type();
-        if self.types.as_ref().as_ref().is_some_and(|types| !types.contains(ty)) {
+        if self.types.as_ref().as_ref().is_some_and(|types| !types.contains(ty))
+            || self.wanted.as_ref().is_some_and(|wanted| !wanted.takes(&key))
+        {
             return None;
         }
         let object = self.visitor.begin(&key);
