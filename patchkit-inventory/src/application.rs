@@ -3,11 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use memchr::memmem;
-use patchkit_core::{OperatingSystem, PackageFamily, Result};
+use patchkit_core::{NodeId, OperatingSystem, PackageFamily, Result};
 
+#[cfg(feature = "snapshot")]
+use crate::scan::on_thread;
 use crate::{
     Consider, InventoryKey, InventoryRecord, InventoryType, LakeNode, LakeReading, LakeReport,
-    Visitor, scan,
+    Visitor, origin::Origin, scan,
 };
 
 /// Which applications to show.
@@ -98,9 +100,18 @@ impl LakeReport {
             filter: NameFilter::new(&query.name_prefix),
             each,
         });
-        let make = || Applications(Arc::clone(&search));
-        let (_, reading) = scan(Arc::clone(self.source()), options, make).await?;
-        Ok(reading)
+        match self.origin() {
+            Origin::Lake(source) => {
+                let make = || Applications(Arc::clone(&search));
+                let (_, reading) = scan(Arc::clone(source), options, make).await?;
+                Ok(reading)
+            }
+            #[cfg(feature = "snapshot")]
+            Origin::Snapshot(snapshot) => {
+                let snapshot = snapshot.clone();
+                on_thread("snapshot-apps", async move { search.ask(&snapshot) }).await
+            }
+        }
     }
 }
 
@@ -111,6 +122,38 @@ struct Search<F> {
     each: F,
 }
 
+impl<F: Fn(&ApplicationRow<'_>)> Search<F> {
+    fn wanted(&self, id: &NodeId) -> Option<&LakeNode> {
+        let node = self.report.node(id)?;
+        (self.nodes == NodesWanted::All || node.liveness.is_live()).then_some(node)
+    }
+
+    /// Finds them by the numbers of their names, which are looked at once for many rows.
+    #[cfg(feature = "snapshot")]
+    fn ask(&self, snapshot: &crate::LakeSnapshot) -> LakeReading {
+        let takes = |name: &str| self.filter.matches(name);
+        snapshot.applications(
+            takes,
+            |id| self.wanted(id),
+            |node, cells| {
+                let [name, version, release, epoch, architecture, application_type, publisher] =
+                    cells.texts();
+                let name = name.unwrap_or_default();
+                (self.each)(&ApplicationRow {
+                    node,
+                    name,
+                    version,
+                    release,
+                    epoch,
+                    architecture,
+                    application_type,
+                    publisher,
+                });
+            },
+        )
+    }
+}
+
 struct Applications<F>(Arc<Search<F>>);
 
 impl<F: Fn(&ApplicationRow<'_>) + Send + Sync + 'static> Visitor for Applications<F> {
@@ -118,9 +161,7 @@ impl<F: Fn(&ApplicationRow<'_>) + Send + Sync + 'static> Visitor for Application
     type Object = (InventoryKey, NodeRows);
 
     fn begin(&mut self, key: &InventoryKey) -> Self::Object {
-        let node = self.0.report.node(key.node());
-        let is_wanted =
-            node.is_some_and(|node| self.0.nodes == NodesWanted::All || node.liveness.is_live());
+        let is_wanted = self.0.wanted(key.node()).is_some();
         (key.clone(), if is_wanted { NodeRows::Wanted } else { NodeRows::NotWanted })
     }
 

@@ -22,6 +22,7 @@ mod group;
 mod key;
 mod matrix;
 mod node;
+mod origin;
 mod reader;
 mod record;
 mod report;
@@ -29,6 +30,8 @@ mod report;
 mod s3;
 mod scan;
 mod schema;
+#[cfg(feature = "snapshot")]
+mod snapshot;
 mod source;
 mod tally;
 mod version;
@@ -50,5 +53,9 @@ pub use report::{Checked, LakeReport, LoadOptions, PatchDetails};
 pub use s3::{S3Location, S3Options, S3Source};
 pub use scan::{ScanOptions, Visitor, Wanted, read_object, scan};
 pub use schema::{Attribute, AttributeKind, InventoryType};
+#[cfg(feature = "snapshot")]
+pub use snapshot::{
+    LakeSnapshot, Opened, Refresh, RowCount, SnapshotOptions, SnapshotStore, Stale,
+};
 pub use source::{ChangeMark, ListEntry, LocalSource, ObjectBody, ObjectSource};
 pub use version::{Below, PackageVersion, VersionScheme};

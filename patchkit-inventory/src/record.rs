@@ -95,6 +95,18 @@ impl<'a> InventoryRecord<'a> {
         Rows { line, stream: serde_json::Deserializer::from_str(line).into_iter(), done: false }
     }
 
+    /// A row of these fields.
+    #[cfg(feature = "snapshot")]
+    pub(crate) fn of(fields: Vec<Field<'a>>) -> Self {
+        Self { fields }
+    }
+
+    /// Its fields, to be used again.
+    #[cfg(feature = "snapshot")]
+    pub(crate) fn into_fields(self) -> Vec<Field<'a>> {
+        self.fields
+    }
+
     /// The fields in their order.
     pub fn fields(&self) -> &[Field<'a>] {
         &self.fields

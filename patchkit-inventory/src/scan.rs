@@ -84,7 +84,7 @@ pub struct ScanOptions {
 pub struct Wanted(Arc<dyn Fn(&InventoryKey) -> bool + Send + Sync>);
 
 impl Wanted {
-    fn takes(&self, key: &InventoryKey) -> bool {
+    pub(crate) fn takes(&self, key: &InventoryKey) -> bool {
         (self.0)(key)
     }
 }
@@ -242,7 +242,10 @@ fn lost_thread() -> Error {
 
 /// The service is seen to write numbers as strings, and documents them as numbers: both are normal,
 /// and only the odd object out, fewer than one in ten of its type, is drift.
-pub(crate) fn add_native_drift(reading: &mut LakeReading, natives: BTreeMap<Box<str>, Listed<Repaired>>) {
+pub(crate) fn add_native_drift(
+    reading: &mut LakeReading,
+    natives: BTreeMap<Box<str>, Listed<Repaired>>,
+) {
     for (ty, list) in natives {
         let objects = reading.types.get(&ty).map_or(0, |ty| ty.objects);
         if list.total() * 10 < objects {
