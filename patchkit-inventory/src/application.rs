@@ -5,8 +5,6 @@ use std::{fmt, sync::Arc};
 use memchr::memmem;
 use patchkit_core::{NodeId, OperatingSystem, PackageFamily, Result};
 
-#[cfg(feature = "snapshot")]
-use crate::scan::on_thread;
 use crate::{
     Consider, InventoryKey, InventoryRecord, InventoryType, LakeNode, LakeReading, LakeReport,
     Visitor, origin::Origin, scan,
@@ -108,8 +106,13 @@ impl LakeReport {
             }
             #[cfg(feature = "snapshot")]
             Origin::Snapshot(snapshot) => {
-                let snapshot = snapshot.clone();
-                on_thread("snapshot-apps", async move { search.ask(&snapshot) }).await
+                snapshot
+                    .applications(move |share| {
+                        let takes = |name: &str| search.filter.matches(name);
+                        let wanted = |id: &NodeId| search.wanted(id);
+                        share.show(takes, wanted, |node, cells| search.show(node, cells));
+                    })
+                    .await
             }
         }
     }
@@ -128,29 +131,20 @@ impl<F: Fn(&ApplicationRow<'_>)> Search<F> {
         (self.nodes == NodesWanted::All || node.liveness.is_live()).then_some(node)
     }
 
-    /// Finds them by the numbers of their names, which are looked at once for many rows.
     #[cfg(feature = "snapshot")]
-    fn ask(&self, snapshot: &crate::LakeSnapshot) -> LakeReading {
-        let takes = |name: &str| self.filter.matches(name);
-        snapshot.applications(
-            takes,
-            |id| self.wanted(id),
-            |node, cells| {
-                let [name, version, release, epoch, architecture, application_type, publisher] =
-                    cells.texts();
-                let name = name.unwrap_or_default();
-                (self.each)(&ApplicationRow {
-                    node,
-                    name,
-                    version,
-                    release,
-                    epoch,
-                    architecture,
-                    application_type,
-                    publisher,
-                });
-            },
-        )
+    fn show(&self, node: &LakeNode, cells: &crate::snapshot::Cells<'_>) {
+        let [name, version, release, epoch, architecture, application_type, publisher] =
+            cells.texts();
+        (self.each)(&ApplicationRow {
+            node,
+            name: name.unwrap_or_default(),
+            version,
+            release,
+            epoch,
+            architecture,
+            application_type,
+            publisher,
+        });
     }
 }
 

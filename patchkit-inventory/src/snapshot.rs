@@ -17,6 +17,7 @@ use std::{
 
 use patchkit_core::Result;
 
+pub(crate) use self::query::Cells;
 use self::{
     part::Part,
     store::{Manifest, PartEntry},

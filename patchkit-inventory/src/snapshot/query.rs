@@ -1,15 +1,25 @@
 //! Questions that are answered on the numbers of texts: a text is looked at once in a part, however
 //! many rows have it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
-use patchkit_core::{NodeId, Scope};
+use futures::future::try_join_all;
+use patchkit_core::{NodeId, Result, Scope};
 
 use super::{
     Held, LakeSnapshot,
     part::{Codes, Column, Part},
 };
-use crate::{InventoryType, LakeReading};
+use crate::{
+    InventoryType, LakeReading,
+    scan::{cores, on_thread},
+};
 
 /// How many rows share an account, a Region and the texts of some fields.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -83,14 +93,44 @@ impl LakeSnapshot {
         self.0.held.iter().filter(move |held| held.part.ty == *ty)
     }
 
+    /// Has the parts that hold applications shown on all cores; `show` is given each worker's share.
+    pub(crate) async fn applications(
+        &self,
+        show: impl Fn(&Share<'_>) + Clone + Send + 'static,
+    ) -> Result<LakeReading> {
+        let next = Arc::new(AtomicUsize::new(0));
+        let work: Vec<_> = (0..cores())
+            .map(|_| {
+                let (snapshot, next, show) = (self.clone(), Arc::clone(&next), show.clone());
+                let work = async move { show(&Share { snapshot: &snapshot, next: &next }) };
+                on_thread("snapshot-apps", work)
+            })
+            .collect();
+        try_join_all(work).await?;
+        Ok(self.reading_of(Some(&BTreeSet::from([InventoryType::Application])), None))
+    }
+}
+
+/// What one worker takes of the applications: a part at a time.
+pub(crate) struct Share<'a> {
+    snapshot: &'a LakeSnapshot,
+    next: &'a AtomicUsize,
+}
+
+impl<'a> Share<'a> {
     /// Shows the applications whose name is taken, of the nodes that `node` gives something for.
-    pub(crate) fn applications<'a, N: Copy>(
-        &'a self,
+    pub(crate) fn show<N: Copy>(
+        &self,
         takes: impl Fn(&str) -> bool,
         node: impl Fn(&NodeId) -> Option<N>,
-        mut each: impl FnMut(N, &Cells<'a>),
-    ) -> LakeReading {
-        for held in self.held_of(&InventoryType::Application) {
+        each: impl Fn(N, &Cells<'a>),
+    ) {
+        let mut parts = self.snapshot.held_of(&InventoryType::Application);
+        let mut at = 0;
+        loop {
+            let next = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(held) = parts.nth(next - at) else { return };
+            at = next + 1;
             let Some(name) = held.part.column("Name") else { continue };
             let taken: Vec<bool> = name.texts.iter().map(|it| it.is_some_and(&takes)).collect();
             if !taken.contains(&true) {
@@ -108,7 +148,6 @@ impl LakeSnapshot {
                 }
             }
         }
-        self.reading_of(Some(&BTreeSet::from([InventoryType::Application])), None)
     }
 }
 

@@ -87,6 +87,11 @@ impl ObjectSource for Seen {
         self.source.list().inspect(remember).boxed()
     }
 
+    fn list_marked(&self) -> BoxStream<'static, Result<ListEntry>> {
+        let bar = self.bar.clone();
+        self.source.list_marked().inspect(move |_| bar.inc_length(1)).boxed()
+    }
+
     async fn get(&self, key: &str) -> Result<ObjectBody> {
         self.bar.inc(1);
         self.source.get(key).await
@@ -94,5 +99,9 @@ impl ObjectSource for Seen {
 
     fn in_flight(&self) -> usize {
         self.source.in_flight()
+    }
+
+    fn place(&self) -> Option<String> {
+        self.source.place()
     }
 }
