@@ -21,6 +21,7 @@
 mod batch;
 mod name;
 mod read;
+mod values;
 
 use std::sync::Arc;
 

@@ -96,7 +96,6 @@ impl<'a> InventoryRecord<'a> {
     }
 
     /// A row of these fields.
-    #[cfg(feature = "snapshot")]
     pub(crate) fn of(fields: Vec<Field<'a>>) -> Self {
         Self { fields }
     }

@@ -1,7 +1,7 @@
 //! One pass over a lake that gives columns.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fmt,
     num::NonZeroUsize,
     pin::Pin,
@@ -16,8 +16,8 @@ use patchkit_core::{Error, ErrorKind, Result};
 
 use super::batch::TypeColumns;
 use crate::{
-    InventoryKey, InventoryRecord, InventoryType, LakeReading, ObjectSource, ScanOptions, Visitor,
-    scan,
+    InventoryKey, InventoryRecord, InventoryType, LakeReading, ObjectSource, PlainRow, ScanOptions,
+    Visitor, scan,
 };
 
 /// How many rows a batch has where the caller does not say.
@@ -100,7 +100,8 @@ pub async fn scan_columns<S: ColumnSink>(
         sink: make(),
         wanted: columns.clone(),
         batch_rows,
-        types: BTreeMap::new(),
+        types: Vec::new(),
+        objects: 0,
         failed: None,
     };
     let (gathers, reading) = scan(source, scanned, make).await?;
@@ -119,14 +120,20 @@ struct Gather<S> {
     sink: S,
     wanted: Option<Arc<BTreeSet<Box<str>>>>,
     batch_rows: usize,
-    types: BTreeMap<InventoryType, TypeColumns>,
+    types: Vec<TypeColumns>,
+    objects: u64,
     failed: Option<Error>,
 }
 
 impl<S: ColumnSink> Gather<S> {
     fn columns(&mut self, ty: &InventoryType) -> &mut TypeColumns {
-        let wanted = self.wanted.as_deref();
-        self.types.entry(ty.clone()).or_insert_with(|| TypeColumns::new(ty, wanted))
+        // Files come type by type, so that the type is nearly always the last one.
+        let at = self.types.iter().rposition(|columns| columns.ty() == ty);
+        let at = at.unwrap_or_else(|| {
+            self.types.push(TypeColumns::new(ty, self.wanted.as_deref(), self.batch_rows));
+            self.types.len() - 1
+        });
+        &mut self.types[at]
     }
 
     fn hand_over(&mut self, ty: &InventoryType) {
@@ -142,15 +149,25 @@ impl<S: ColumnSink> Gather<S> {
 }
 
 impl<S: ColumnSink> Visitor for Gather<S> {
-    type Object = InventoryKey;
+    /// Its number among those of this worker, and its key.
+    type Object = (u64, InventoryKey);
 
-    fn begin(&mut self, key: &InventoryKey) -> InventoryKey {
-        key.clone()
+    fn begin(&mut self, key: &InventoryKey) -> Self::Object {
+        self.objects += 1;
+        (self.objects, key.clone())
     }
 
-    fn row(&mut self, key: &mut InventoryKey, _line: u64, row: &InventoryRecord<'_>) {
+    fn row(&mut self, (object, key): &mut Self::Object, _: u64, row: &InventoryRecord<'_>) {
         let columns = self.columns(key.inventory_type());
-        columns.push(key, row);
+        columns.push(*object, key, row);
+        if columns.rows() >= self.batch_rows {
+            self.hand_over(key.inventory_type());
+        }
+    }
+
+    fn plain_row(&mut self, (object, key): &mut Self::Object, _: u64, row: &PlainRow<'_>) {
+        let columns = self.columns(key.inventory_type());
+        columns.push_plain(*object, key, row);
         if columns.rows() >= self.batch_rows {
             self.hand_over(key.inventory_type());
         }
@@ -161,7 +178,7 @@ impl<S: ColumnSink> Visitor for Gather<S> {
     }
 
     fn finish(&mut self) {
-        let types: Vec<_> = self.types.keys().cloned().collect();
+        let types: Vec<_> = self.types.iter().map(|it| it.ty().clone()).collect();
         types.iter().for_each(|ty| self.hand_over(ty));
         if self.failed.is_none() {
             self.failed = self.sink.finish().err();
@@ -212,7 +229,7 @@ impl ColumnReader {
     ) -> Self {
         options.scan = options.scan.with_types([ty.clone()]);
         let (sender, batches) = async_channel::bounded(WAITING);
-        let schema = TypeColumns::new(ty, options.columns.as_ref()).schema();
+        let schema = TypeColumns::new(ty, options.columns.as_ref(), 0).schema();
         let scan = async move {
             let make = || Sender(sender.clone());
             scan_columns(source, options, make).await.map(|(_, reading)| reading)

@@ -19,8 +19,8 @@ use super::{
     store::Manifest,
 };
 use crate::{
-    ChangeMark, InventoryKey, InventoryType, KeyProblem, ListEntry, Listed, ObjectBody,
-    ObjectSource, ScanOptions, SkipReason, scan, scan::on_thread,
+    ChangeMark, InventoryKey, InventoryType, KeyProblem, ListEntry, Listed, LocalSource,
+    ObjectBody, ObjectSource, ScanOptions, SkipReason, scan, scan::on_thread,
 };
 
 /// A part with more dead rows than live ones is written anew without them.
@@ -281,5 +281,9 @@ impl ObjectSource for Reduced {
 
     fn in_flight(&self) -> usize {
         self.source.in_flight()
+    }
+
+    fn as_local(&self) -> Option<&LocalSource> {
+        self.source.as_local()
     }
 }

@@ -1,6 +1,6 @@
 //! Snapshots of a lake in a bucket, with what they fetch counted at the server.
 
-use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use futures::StreamExt;
 use patchkit_inventory::{
