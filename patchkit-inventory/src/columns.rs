@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-pub use self::read::{ColumnOptions, ColumnReader, ColumnSink, scan_columns};
+pub use self::read::{BatchBounds, ColumnOptions, ColumnReader, ColumnSink, scan_columns};
 use crate::{AttributeKind, InventoryType};
 
 /// How many columns come from the key.

@@ -24,6 +24,8 @@ mod matrix;
 mod name_prefix;
 mod node;
 mod origin;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 mod plain;
 mod reader;
 mod record;

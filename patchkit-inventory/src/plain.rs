@@ -262,14 +262,14 @@ pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
     let odd = words.fold(0, |odd, (a, b)| odd | (word(a) ^ word(b)));
     let last = match (a.last_chunk(), b.last_chunk()) {
         (Some(a), Some(b)) => word(a) == word(b),
-        _ => a.iter().zip(b).fold(true, |same, (a, b)| same & (a == b)),
+        _ => a.iter().zip(b).fold(0, |odd, (a, b)| odd | (a ^ b)) == 0,
     };
     a.len() == b.len() && odd == 0 && last
 }
 
 /// Whether there is no control character in a line: JSON's texts may hold none.
 pub(crate) fn is_printable(line: &[u8]) -> bool {
-    line.iter().fold(true, |printable, byte| printable & (*byte >= 0x20))
+    line.iter().all(|byte| *byte >= 0x20)
 }
 
 /// Whether line feeds are the only control characters.

@@ -2,8 +2,14 @@
 //!
 //! ```text
 //! lake WORK LAKE [OUT]
+//! lake make LAKE NODES
+//! lake snapshot LAKE STORE
+//! lake spoil LAKE DIRTY
 //! ```
 
+mod kept;
+mod make;
+mod spoil;
 mod work;
 
 use std::{env, process::ExitCode};

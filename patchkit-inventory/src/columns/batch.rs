@@ -26,8 +26,11 @@ pub(super) struct TypeColumns {
     last: Option<(u64, InventoryKey)>,
     keyless: usize,
     /// Where the columns are in the layouts that came, the last one first.
-    layouts: Vec<(Arc<RowLayout>, Box<[Option<usize>]>)>,
+    layouts: Vec<(Arc<RowLayout>, Places)>,
 }
+
+/// For each column its field in a layout.
+type Places = Box<[Option<usize>]>;
 
 #[derive(Debug)]
 struct Column {
@@ -107,6 +110,11 @@ impl TypeColumns {
 
     pub(super) fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// Whether there are no rows, or those there are have the account and Region of that key.
+    pub(super) fn has_scope_of(&self, key: &InventoryKey) -> bool {
+        self.last.as_ref().is_none_or(|(_, last)| last.node().scope() == key.node().scope())
     }
 
     /// Counts a row of the object with that number.
@@ -228,9 +236,12 @@ fn key_part(key: &InventoryKey, part: usize) -> Option<&str> {
 
 /// The fields of a row that are not documented, as one JSON object.
 fn others(ty: &InventoryType, row: &InventoryRecord<'_>) -> Option<String> {
-    let is_other = |name: &str| match ty.is_documented() {
-        true => ty.attribute(name).is_none(),
-        false => !COPIES.iter().any(|copy| copy.eq_ignore_ascii_case(name)),
+    let is_other = |name: &str| {
+        if ty.is_documented() {
+            ty.attribute(name).is_none()
+        } else {
+            !COPIES.iter().any(|copy| copy.eq_ignore_ascii_case(name))
+        }
     };
     let mut text = String::new();
     for field in row.fields().iter().filter(|field| is_other(&field.name)) {

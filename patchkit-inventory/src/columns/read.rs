@@ -16,12 +16,16 @@ use patchkit_core::{Error, ErrorKind, Result};
 
 use super::batch::TypeColumns;
 use crate::{
-    InventoryKey, InventoryRecord, InventoryType, LakeReading, ObjectSource, PlainRow, ScanOptions,
-    Visitor, scan,
+    InventoryKey, InventoryRecord, InventoryType, LakeReading, ObjectReading, ObjectSource,
+    PlainRow, ScanOptions, Visitor, scan,
 };
 
-/// How many rows a batch has where the caller does not say.
-const BATCH_ROWS: usize = 8_192;
+/// How many rows a batch has where the caller does not say: few enough that a column stays below what
+/// the system's allocator gets from the kernel and gives back each time, page by page.
+const BATCH_ROWS: usize = 4_096;
+
+/// How many times as many rows a batch may have before an object is divided.
+const LONGEST: usize = 4;
 
 /// How many batches wait for whoever reads them.
 const WAITING: usize = 2;
@@ -34,8 +38,22 @@ pub struct ColumnOptions {
     pub scan: ScanOptions,
     /// The columns to make, by name; all where none are given.
     pub columns: Option<BTreeSet<Box<str>>>,
-    /// How many rows a batch has; a batch may have the rest of an object more.
+    /// About how many rows a batch has: it ends with an object, unless one alone has four times as
+    /// many.
     pub batch_rows: Option<NonZeroUsize>,
+    /// What a batch holds rows of.
+    pub bounds: BatchBounds,
+}
+
+/// What a batch holds rows of, beside their type.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum BatchBounds {
+    /// Any objects.
+    #[default]
+    Type,
+    /// Objects of one account and Region.
+    Partition,
 }
 
 impl ColumnOptions {
@@ -51,6 +69,13 @@ impl ColumnOptions {
     #[must_use]
     pub fn with_columns<N: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.columns = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Makes batches of such objects.
+    #[must_use]
+    pub fn with_bounds(mut self, bounds: BatchBounds) -> Self {
+        self.bounds = bounds;
         self
     }
 
@@ -93,13 +118,14 @@ pub async fn scan_columns<S: ColumnSink>(
     options: ColumnOptions,
     mut make: impl FnMut() -> S,
 ) -> Result<(Vec<S>, LakeReading)> {
-    let ColumnOptions { scan: scanned, columns, batch_rows } = options;
+    let ColumnOptions { scan: scanned, columns, batch_rows, bounds } = options;
     let columns = columns.map(Arc::new);
     let batch_rows = batch_rows.map_or(BATCH_ROWS, NonZeroUsize::get);
     let make = || Gather {
         sink: make(),
         wanted: columns.clone(),
         batch_rows,
+        bounds,
         types: Vec::new(),
         objects: 0,
         failed: None,
@@ -120,6 +146,7 @@ struct Gather<S> {
     sink: S,
     wanted: Option<Arc<BTreeSet<Box<str>>>>,
     batch_rows: usize,
+    bounds: BatchBounds,
     types: Vec<TypeColumns>,
     objects: u64,
     failed: Option<Error>,
@@ -130,10 +157,20 @@ impl<S: ColumnSink> Gather<S> {
         // Files come type by type, so that the type is nearly always the last one.
         let at = self.types.iter().rposition(|columns| columns.ty() == ty);
         let at = at.unwrap_or_else(|| {
-            self.types.push(TypeColumns::new(ty, self.wanted.as_deref(), self.batch_rows));
+            self.types.push(TypeColumns::new(ty, self.wanted.as_deref(), self.batch_rows * 5 / 4));
             self.types.len() - 1
         });
         &mut self.types[at]
+    }
+
+    /// Hands over what the next row of that object must not be with.
+    fn make_room(&mut self, key: &InventoryKey) {
+        let (bounds, most) = (self.bounds, LONGEST * self.batch_rows);
+        let columns = self.columns(key.inventory_type());
+        let is_other = bounds == BatchBounds::Partition && !columns.has_scope_of(key);
+        if columns.rows() >= most || is_other {
+            self.hand_over(key.inventory_type());
+        }
     }
 
     fn hand_over(&mut self, ty: &InventoryType) {
@@ -158,17 +195,18 @@ impl<S: ColumnSink> Visitor for Gather<S> {
     }
 
     fn row(&mut self, (object, key): &mut Self::Object, _: u64, row: &InventoryRecord<'_>) {
-        let columns = self.columns(key.inventory_type());
-        columns.push(*object, key, row);
-        if columns.rows() >= self.batch_rows {
-            self.hand_over(key.inventory_type());
-        }
+        self.make_room(key);
+        self.columns(key.inventory_type()).push(*object, key, row);
     }
 
     fn plain_row(&mut self, (object, key): &mut Self::Object, _: u64, row: &PlainRow<'_>) {
-        let columns = self.columns(key.inventory_type());
-        columns.push_plain(*object, key, row);
-        if columns.rows() >= self.batch_rows {
+        self.make_room(key);
+        self.columns(key.inventory_type()).push_plain(*object, key, row);
+    }
+
+    fn end(&mut self, (_, key): Self::Object, _: &ObjectReading) {
+        let rows = self.batch_rows;
+        if self.columns(key.inventory_type()).rows() >= rows {
             self.hand_over(key.inventory_type());
         }
     }
@@ -179,7 +217,9 @@ impl<S: ColumnSink> Visitor for Gather<S> {
 
     fn finish(&mut self) {
         let types: Vec<_> = self.types.iter().map(|it| it.ty().clone()).collect();
-        types.iter().for_each(|ty| self.hand_over(ty));
+        for ty in &types {
+            self.hand_over(ty);
+        }
         if self.failed.is_none() {
             self.failed = self.sink.finish().err();
         }

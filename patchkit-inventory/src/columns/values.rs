@@ -13,7 +13,7 @@ use arrow_array::{
 use crate::plain::{head, is_same};
 
 /// How large the blocks of text are.
-const BLOCK_BYTES: u32 = 128 << 10;
+const BLOCK_BYTES: u32 = 64 << 10;
 
 /// After so many values in a row that differ from the one before, none is held against it.
 const STEADY: u8 = 4;

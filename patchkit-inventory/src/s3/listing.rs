@@ -162,7 +162,7 @@ impl S3Source {
         // The listing asks for the prefix, so every key begins with it.
         let skip = self.location.start().len();
         let objects = page.contents.unwrap_or_default();
-        let objects = objects.into_iter().filter_map(|object| entry(object, skip));
+        let objects = objects.iter().filter_map(|object| entry(object, skip));
         let mut found: Vec<_> = objects.map(Found::Object).collect();
         for CommonPrefix { prefix, .. } in page.common_prefixes.unwrap_or_default() {
             let start = prefix.unwrap_or_default();
@@ -179,9 +179,9 @@ impl S3Source {
     }
 }
 
-fn entry(object: Object, skip: usize) -> Option<ListEntry> {
+fn entry(object: &Object, skip: usize) -> Option<ListEntry> {
     let size = object.size.and_then(|size| u64::try_from(size).ok());
-    let mark = mark(&object);
+    let mark = mark(object);
     let key = object.key.as_deref().and_then(|key| key.get(skip..))?;
     (!key.is_empty()).then(|| ListEntry::Object { key: key.into(), size, mark })
 }

@@ -42,15 +42,14 @@ impl Growing {
         if self.texts.get(self.last as usize).is_some_and(|last| **last == *text) {
             return self.last;
         }
-        let next = u32::try_from(self.texts.len()).unwrap_or(NONE);
-        self.last = match self.numbers.get(text) {
-            Some(number) => *number,
-            None => {
-                let text: Arc<str> = text.into();
-                self.texts.push(Arc::clone(&text));
-                self.numbers.insert(text, next);
-                next
-            }
+        self.last = if let Some(number) = self.numbers.get(text) {
+            *number
+        } else {
+            let (text, next) = (Arc::<str>::from(text), u32::try_from(self.texts.len()));
+            let next = next.unwrap_or(NONE);
+            self.texts.push(Arc::clone(&text));
+            self.numbers.insert(text, next);
+            next
         };
         self.last
     }

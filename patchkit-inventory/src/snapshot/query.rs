@@ -78,10 +78,10 @@ impl LakeSnapshot {
                 }
             }
             for ((scope, codes), rows) in by_code {
-                let text = |(column, code): (&Option<&Column>, Option<usize>)| {
-                    Some((*column)?.texts.value(code?).to_owned())
+                let text = |(column, code): (Option<&Column>, Option<usize>)| {
+                    Some(column?.texts.value(code?).to_owned())
                 };
-                let values = columns.iter().zip(codes).map(text).collect();
+                let values = columns.iter().copied().zip(codes).map(text).collect();
                 *counts.entry((scope.clone(), values)).or_default() += rows;
             }
         }
