@@ -279,3 +279,6 @@ pub(crate) fn has_only_lines(piece: &[u8]) -> bool {
         .chunks(1 << 10)
         .all(|block| block.iter().fold(true, |only, byte| only & (*byte >= 0x20 || *byte == b'\n')))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,8 @@ fn lake(nodes: usize, rows: usize) -> tempfile::TempDir {
         let account = 111_122_223_333_u64 + (node % 2) as u64;
         let folder = lake.path().join(format!("AWS:Tag/accountid={account}/region=eu-west-1"));
         fs::create_dir_all(&folder).unwrap();
-        let rows: String =
-            (0..rows).map(|n| format!("{{\"Key\":\"k{n}\",\"Value\":\"v\"}}\n")).collect();
+        let rows: Vec<_> =
+            (0..rows).map(|n| format!("{{\"Key\":\"k{n}\",\"Value\":\"v\"}}")).collect();
         fs::write(folder.join(format!("i-{node:04x}.json")), rows.join("\n")).unwrap();
     }
     lake
