@@ -4,6 +4,7 @@
 //! - [`LakeReport`] is the [`ComplianceReport`](patchkit_core::ComplianceReport) of a lake: nodes
 //!   joined with their liveness, grouped, and with what was lost or repaired in reading.
 //! - [`LocalSource`] reads a directory; with the feature `s3`, `S3Source` reads a bucket.
+//! - With the feature `snapshot`, `LakeSnapshot` keeps a lake as it was read, and reads only what changes.
 //! - [`scan`] shows every row to a [`Visitor`], on all cores and in bounded memory.
 //! - [`LakeReport::matrix`] makes of it what [what-if questions](patchkit_core::whatif) are asked of;
 //!   [`parse_baselines`] and [`parse_catalogue`] read what AWS answers for them.

@@ -66,7 +66,8 @@ pub trait ObjectSource: fmt::Debug + Send + Sync + 'static {
 
     /// What tells the place from others, where it can: `s3://bucket/prefix`, a folder's path.
     ///
-    /// What is kept of one place is then never taken for what is kept of another.
+    /// What is kept of one place is then never taken for what is kept of another; without it, it is up
+    /// to whoever keeps it.
     fn place(&self) -> Option<String> {
         None
     }

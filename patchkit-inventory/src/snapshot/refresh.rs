@@ -1,7 +1,7 @@
 //! Bringing a snapshot up to date: what the listing shows as changed is read, the rest stays.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -16,7 +16,7 @@ use super::{
     Held, Inner, LakeSnapshot, Life,
     builder::{Collector, PartBuilder},
     part::Part,
-    store::Manifest,
+    store::{Manifest, PartEntry, SnapshotStore},
 };
 use crate::{
     ChangeMark, InventoryKey, InventoryType, KeyProblem, ListEntry, Listed, LocalSource,
@@ -80,6 +80,8 @@ impl LakeSnapshot {
             Ok::<_, patchkit_core::Error>((held, merged))
         })
         .await??;
+        let before = self.0.store.manifest().await?.unwrap_or_default();
+        self.0.store.keep(&mut held, &before).await?;
         let entries = self.0.store.write_parts(&fresh).await?;
         refresh.written_bytes = entries.iter().map(|entry| entry.bytes).sum();
         held.extend(entries.into_iter().zip(fresh).map(|(entry, part)| Held::new(entry, part)));
@@ -91,8 +93,8 @@ impl LakeSnapshot {
             strays: listing.strays.entries().to_vec(),
             parts: held.iter().map(|held| held.entry.clone()).collect(),
         };
-        if manifest != self.0.manifest {
-            self.0.store.write_manifest(&manifest, &self.0.manifest).await?;
+        if manifest != before {
+            self.0.store.write_manifest(&manifest, &before).await?;
         }
         let Inner { store, source, options, .. } = &*self.0;
         let (store, source, options) = (store.clone(), Arc::clone(source), *options);
@@ -113,6 +115,22 @@ impl LakeSnapshot {
         let total = reading.total();
         (refresh.read, refresh.read_bytes) = (total.objects, total.bytes);
         collectors.into_iter().flat_map(Collector::finish).collect()
+    }
+}
+
+impl SnapshotStore {
+    /// Writes those parts anew that another process, which has refreshed since, does not name any more:
+    /// they may have been swept.
+    async fn keep(&self, held: &mut [Held], before: &Manifest) -> Result<()> {
+        let named: HashSet<_> = before.parts.iter().map(|entry| &entry.sha256).collect();
+        let lost = held.iter_mut().filter(|held| !named.contains(&held.entry.sha256));
+        let lost: Vec<_> = lost.collect();
+        let parts: Vec<_> = lost.iter().map(|held| Arc::clone(&held.part)).collect();
+        for (held, entry) in lost.into_iter().zip(self.write_parts(&parts).await?) {
+            let gone = std::mem::take(&mut held.entry.gone);
+            held.entry = PartEntry { gone, ..entry };
+        }
+        Ok(())
     }
 }
 

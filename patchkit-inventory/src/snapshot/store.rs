@@ -174,6 +174,12 @@ impl SnapshotStore {
         }
     }
 
+    /// The manifest that is kept, where it can be believed.
+    pub(super) async fn manifest(&self) -> Result<Option<Manifest>> {
+        let bytes = self.get(&self.manifest_path()).await?;
+        Ok(bytes.and_then(|bytes| read_manifest(&bytes).ok()))
+    }
+
     async fn parts(&self, manifest: &Manifest) -> Result<std::result::Result<Vec<Part>, String>> {
         let reading = stream::iter(manifest.parts.clone())
             .map(|entry| {

@@ -331,11 +331,6 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn a_torn_snapshot_is_rebuilt_and_never_trusted() {
     type Damage = fn(&Path);
-    let cut = |path: &Path| {
-        let bytes = fs::read(path).unwrap();
-        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
-    };
-    let _ = cut;
     let damages: [(&str, Damage); 7] = [
         ("a part is cut", |folder| {
             let path = &files(folder)[0];
@@ -375,16 +370,13 @@ fn a_torn_snapshot_is_rebuilt_and_never_trusted() {
             damage(folder.path());
             let (snapshot, opened) = open(&store, &lake).await;
             let Opened::Rebuilt(stale, refresh) = opened else { panic!("{what}: {opened:?}") };
-            let is_version = matches!(stale, Stale::OtherVersion);
-            let is_torn = matches!(stale, Stale::Torn(_));
-            assert!(
-                if what.contains("the manifest is of") || what.contains("else") {
-                    is_version
-                } else {
-                    is_torn
-                },
-                "{what}: {stale}"
-            );
+            let is_as_told = match what {
+                "the manifest is of a later version" | "the manifest is something else" => {
+                    stale == Stale::OtherVersion
+                }
+                _ => matches!(stale, Stale::Torn(_)),
+            };
+            assert!(is_as_told, "{what}: {stale}");
             assert_eq!(refresh.read, 12, "{what}");
             same(&snapshot, &lake).await;
             assert_eq!(open(&store, &lake).await.1, Opened::Loaded, "{what}");
@@ -431,6 +423,35 @@ fn processes_that_refresh_at_once_leave_a_whole_snapshot() {
         let (snapshot, opened) = open(&store, &lake).await;
         assert_eq!(opened, Opened::Loaded);
         same(&snapshot.refresh().await.unwrap().0, &lake).await;
+    });
+}
+
+#[test]
+fn a_process_that_comes_late_writes_again_what_others_have_swept() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SnapshotStore::folder(folder.path()).unwrap();
+        let lake = wide(30);
+        let (late, _) = open(&store, &lake).await;
+        let (mut other, _) = open(&store, &lake).await;
+        for round in 0..12 {
+            lake.put(&key("Application", round), BODIES[10 + round % 6]);
+            other = other.refresh().await.unwrap().0;
+        }
+        let named = |path: &PathBuf| {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            other.0.manifest.parts.iter().any(|entry| entry.sha256 == name)
+        };
+        let swept: BTreeSet<_> = files(folder.path()).into_iter().filter(|it| !named(it)).collect();
+        let had: BTreeSet<_> = late.0.held.iter().map(|held| held.entry.sha256.clone()).collect();
+        assert!(swept.iter().any(|it| had.contains(it.file_stem().unwrap().to_str().unwrap())));
+        swept.iter().for_each(|path| fs::remove_file(path).unwrap());
+
+        let (late, _) = late.refresh().await.unwrap();
+        same(&late, &lake).await;
+        let (kept, opened) = open(&store, &lake).await;
+        assert_eq!(opened, Opened::Loaded);
+        same(&kept, &lake).await;
     });
 }
 
