@@ -104,7 +104,7 @@ impl RowLayout {
             }
             let (mut from, mut escaped) = (start, false);
             let end = loop {
-                match memchr::memchr2(b'"', b'\\', &line[from..]) {
+                match find_end(&line[from..]) {
                     None => return false,
                     Some(quote) if line[from + quote] == b'"' => break from + quote,
                     Some(slash) => {
@@ -148,7 +148,20 @@ impl<'a> PlainRow<'a> {
     /// The text of the field at that place of the layout; empty where there is no such place.
     pub fn value(&self, at: usize) -> Cow<'a, str> {
         let (text, escaped) = self.spelled(at);
-        if escaped { Cow::Owned(unescaped(text)) } else { Cow::Borrowed(text) }
+        if !escaped {
+            return Cow::Borrowed(text);
+        }
+        let mut owned = String::with_capacity(text.len());
+        unescape(text, &mut owned);
+        Cow::Owned(owned)
+    }
+
+    /// As [`value`](Self::value), in a place that is used again.
+    #[cfg(feature = "columns")]
+    pub(crate) fn unescape<'t>(&self, at: usize, text: &'t mut String) -> &'t str {
+        text.clear();
+        unescape(self.spelled(at).0, text);
+        text
     }
 
     /// The text of a field; `None` where it is absent or empty.
@@ -208,16 +221,15 @@ fn escape(letter: u8) -> Option<char> {
     })
 }
 
-/// The text of a value that has been split off, without its escapes.
-fn unescaped(spelled: &str) -> String {
-    let mut text = String::with_capacity(spelled.len());
+/// Writes the text of a value that has been split off, without its escapes.
+fn unescape(spelled: &str, text: &mut String) {
     let mut rest = spelled;
     while let Some(slash) = memchr::memchr(b'\\', rest.as_bytes()) {
         text.push_str(&rest[..slash]);
         text.extend(rest.as_bytes().get(slash + 1).copied().and_then(escape));
         rest = rest.get(slash + 2..).unwrap_or_default();
     }
-    text + rest
+    text.push_str(rest);
 }
 
 /// The layouts of one type that were seen, the last one first, and room for the values of a row.
@@ -254,6 +266,28 @@ impl Layouts {
     }
 }
 
+/// The first quote or backslash. Most values are shorter than what a call of `memchr` is worth.
+#[inline]
+fn find_end(rest: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const QUOTES: u64 = u64::from_le_bytes([b'"'; 8]);
+    const SLASHES: u64 = u64::from_le_bytes([b'\\'; 8]);
+    // Has its high bit set in the first byte that is zero, and in none before it.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    for (at, word) in rest.as_chunks::<8>().0.iter().take(NEAR).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ QUOTES) | zeros(word ^ SLASHES);
+        if found != 0 {
+            return Some(8 * at + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let from = (8 * NEAR).min(rest.len() & !7);
+    memchr::memchr2(b'"', b'\\', &rest[from..]).map(|at| from + at)
+}
+
+/// How many words of eight bytes are looked at before `memchr` is called.
+const NEAR: usize = 3;
+
 /// Whether two short texts are equal: what is compared here is too short for the call that `==` is.
 #[inline]
 pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
@@ -275,9 +309,9 @@ pub(crate) fn is_printable(line: &[u8]) -> bool {
 /// Whether line feeds are the only control characters.
 pub(crate) fn has_only_lines(piece: &[u8]) -> bool {
     // By blocks, so that a loop over one of them has no way out and becomes vector code.
-    piece
-        .chunks(1 << 10)
-        .all(|block| block.iter().fold(true, |only, byte| only & (*byte >= 0x20 || *byte == b'\n')))
+    let control = |byte: u8| u8::from(byte < 0x20) & u8::from(byte != b'\n');
+    let found = |block: &[u8]| block.iter().fold(0, |found, byte| found | control(*byte));
+    piece.chunks(1 << 10).all(|block| found(block) == 0)
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub(super) struct TypeColumns {
     /// The object of the last rows, and how many of them have no key yet.
     last: Option<(u64, InventoryKey)>,
     keyless: usize,
+    /// Room for a text without its escapes.
+    spare: String,
     /// Where the columns are in the layouts that came, the last one first.
     layouts: Vec<(Arc<RowLayout>, Places)>,
 }
@@ -96,6 +98,7 @@ impl TypeColumns {
             rows: 0,
             last: None,
             keyless: 0,
+            spare: String::new(),
             layouts: Vec::new(),
         }
     }
@@ -173,7 +176,7 @@ impl TypeColumns {
                 (Values::Text(values), None) => values.push(""),
                 (Values::Text(values), Some(at)) => match row.spelled(*at) {
                     (text, false) => values.push_headed(text, row.head(*at)),
-                    (_, true) => values.push(&row.value(*at)),
+                    (_, true) => values.push(row.unescape(*at, &mut self.spare)),
                 },
                 (Values::Number(values), place) => {
                     let text = place.map(|at| row.value(at));

@@ -153,30 +153,30 @@ struct Gather<S> {
 }
 
 impl<S: ColumnSink> Gather<S> {
-    fn columns(&mut self, ty: &InventoryType) -> &mut TypeColumns {
+    /// Where the columns of a type are; makes them where there are none.
+    fn place(&mut self, ty: &InventoryType) -> usize {
         // Files come type by type, so that the type is nearly always the last one.
-        let at = self.types.iter().rposition(|columns| columns.ty() == ty);
-        let at = at.unwrap_or_else(|| {
-            self.types.push(TypeColumns::new(ty, self.wanted.as_deref(), self.batch_rows * 5 / 4));
+        let found = self.types.iter().rposition(|columns| columns.ty() == ty);
+        found.unwrap_or_else(|| {
+            let wanted = self.wanted.as_deref();
+            self.types.push(TypeColumns::new(ty, wanted, self.batch_rows * 5 / 4));
             self.types.len() - 1
-        });
-        &mut self.types[at]
+        })
     }
 
     /// Hands over what the next row of that object must not be with.
-    fn make_room(&mut self, key: &InventoryKey) {
-        let (bounds, most) = (self.bounds, LONGEST * self.batch_rows);
-        let columns = self.columns(key.inventory_type());
-        let is_other = bounds == BatchBounds::Partition && !columns.has_scope_of(key);
-        if columns.rows() >= most || is_other {
-            self.hand_over(key.inventory_type());
+    fn make_room(&mut self, object: &Object) {
+        let columns = &self.types[object.place];
+        let is_other = self.bounds == BatchBounds::Partition && !columns.has_scope_of(&object.key);
+        if columns.rows() >= LONGEST * self.batch_rows || is_other {
+            self.hand_over(object.place);
         }
     }
 
-    fn hand_over(&mut self, ty: &InventoryType) {
-        let taken = self.columns(ty).take();
-        let done = taken.and_then(|batch| match batch {
-            Some(batch) if self.failed.is_none() => self.sink.batch(ty, batch),
+    fn hand_over(&mut self, place: usize) {
+        let columns = &mut self.types[place];
+        let done = columns.take().and_then(|batch| match batch {
+            Some(batch) if self.failed.is_none() => self.sink.batch(columns.ty(), batch),
             _ => Ok(()),
         });
         if let Err(error) = done {
@@ -185,29 +185,37 @@ impl<S: ColumnSink> Gather<S> {
     }
 }
 
+/// An object whose rows come.
+struct Object {
+    /// Its number among those of this worker.
+    number: u64,
+    key: InventoryKey,
+    /// Where the columns of its type are.
+    place: usize,
+}
+
 impl<S: ColumnSink> Visitor for Gather<S> {
-    /// Its number among those of this worker, and its key.
-    type Object = (u64, InventoryKey);
+    type Object = Object;
 
-    fn begin(&mut self, key: &InventoryKey) -> Self::Object {
+    fn begin(&mut self, key: &InventoryKey) -> Object {
         self.objects += 1;
-        (self.objects, key.clone())
+        let place = self.place(key.inventory_type());
+        Object { number: self.objects, key: key.clone(), place }
     }
 
-    fn row(&mut self, (object, key): &mut Self::Object, _: u64, row: &InventoryRecord<'_>) {
-        self.make_room(key);
-        self.columns(key.inventory_type()).push(*object, key, row);
+    fn row(&mut self, object: &mut Object, _: u64, row: &InventoryRecord<'_>) {
+        self.make_room(object);
+        self.types[object.place].push(object.number, &object.key, row);
     }
 
-    fn plain_row(&mut self, (object, key): &mut Self::Object, _: u64, row: &PlainRow<'_>) {
-        self.make_room(key);
-        self.columns(key.inventory_type()).push_plain(*object, key, row);
+    fn plain_row(&mut self, object: &mut Object, _: u64, row: &PlainRow<'_>) {
+        self.make_room(object);
+        self.types[object.place].push_plain(object.number, &object.key, row);
     }
 
-    fn end(&mut self, (_, key): Self::Object, _: &ObjectReading) {
-        let rows = self.batch_rows;
-        if self.columns(key.inventory_type()).rows() >= rows {
-            self.hand_over(key.inventory_type());
+    fn end(&mut self, object: Object, _: &ObjectReading) {
+        if self.types[object.place].rows() >= self.batch_rows {
+            self.hand_over(object.place);
         }
     }
 
@@ -216,9 +224,8 @@ impl<S: ColumnSink> Visitor for Gather<S> {
     }
 
     fn finish(&mut self) {
-        let types: Vec<_> = self.types.iter().map(|it| it.ty().clone()).collect();
-        for ty in &types {
-            self.hand_over(ty);
+        for place in 0..self.types.len() {
+            self.hand_over(place);
         }
         if self.failed.is_none() {
             self.failed = self.sink.finish().err();

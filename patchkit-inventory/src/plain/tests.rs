@@ -131,6 +131,15 @@ proptest! {
     }
 
     #[test]
+    fn the_end_of_a_value_is_its_first_quote_or_backslash(rest in "[a!#\"\\\\\\[\\]é]{0,60}") {
+        let expected = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\'));
+        prop_assert_eq!(find_end(rest.as_bytes()), expected);
+        let rest = rest.replace(['"', '\\'], "b");
+        prop_assert_eq!(find_end(rest.as_bytes()), None);
+        prop_assert_eq!(find_end(format!("{rest}\"").as_bytes()), Some(rest.len()));
+    }
+
+    #[test]
     fn short_texts_are_compared_whole(a in "[ab]{0,20}", b in "[ab]{0,20}") {
         prop_assert_eq!(is_same(a.as_bytes(), b.as_bytes()), a == b);
         prop_assert!(is_same(a.as_bytes(), a.as_bytes()));
