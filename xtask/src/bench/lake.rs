@@ -74,7 +74,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Lake) -> Result<ExitCode> {
 }
 
 /// All that the works need.
-struct Bench<'a> {
+pub(super) struct Bench<'a> {
     options: &'a Lake,
     workspace: &'a Workspace,
     ours: PathBuf,
