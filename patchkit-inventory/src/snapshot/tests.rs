@@ -445,7 +445,9 @@ fn a_process_that_comes_late_writes_again_what_others_have_swept() {
         let swept: BTreeSet<_> = files(folder.path()).into_iter().filter(|it| !named(it)).collect();
         let had: BTreeSet<_> = late.0.held.iter().map(|held| held.entry.sha256.clone()).collect();
         assert!(swept.iter().any(|it| had.contains(it.file_stem().unwrap().to_str().unwrap())));
-        swept.iter().for_each(|path| fs::remove_file(path).unwrap());
+        for path in &swept {
+            fs::remove_file(path).unwrap();
+        }
 
         let (late, _) = late.refresh().await.unwrap();
         same(&late, &lake).await;
