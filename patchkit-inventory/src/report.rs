@@ -371,13 +371,17 @@ impl RowSink for PatchSink {
     }
 }
 
+/// All that is told of a patch: what one row says of it is not taken for what another says, whichever
+/// was read first.
+type FactsKey = (PatchId, Box<str>, ComplianceLevel, Option<Classification>);
+
 /// Adds up the rows that one worker reads.
 #[derive(Default)]
 struct Fold {
     patches: PatchDetails,
     nodes: HashMap<NodeId, NodeTally>,
     /// Patches that nodes lack, shared between the nodes.
-    facts: HashMap<(PatchId, Box<str>), Arc<PatchFacts>>,
+    facts: HashMap<FactsKey, Arc<PatchFacts>>,
 }
 
 impl Visitor for Fold {
@@ -428,15 +432,15 @@ impl Visitor for Fold {
 impl Fold {
     fn facts(&mut self, id: PatchId, row: &InventoryRecord<'_>) -> Arc<PatchFacts> {
         let title = row.text("Title").unwrap_or_default();
-        let facts = self.facts.entry((id, title.into())).or_insert_with_key(|(id, title)| {
+        let level = row.text("Severity").and_then(ComplianceLevel::from_wire).unwrap_or_default();
+        let classification = parsed(row, "Classification");
+        let key = (id, Box::from(title), level, classification);
+        let facts = self.facts.entry(key).or_insert_with_key(|(id, title, level, kind)| {
             Arc::new(PatchFacts {
                 id: id.clone(),
                 title: Some(title.clone()).filter(|title| !title.is_empty()),
-                level: row
-                    .text("Severity")
-                    .and_then(ComplianceLevel::from_wire)
-                    .unwrap_or_default(),
-                classification: parsed(row, "Classification"),
+                level: *level,
+                classification: kind.clone(),
             })
         });
         Arc::clone(facts)

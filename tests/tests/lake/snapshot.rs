@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, time::Duration};
 
 use futures::StreamExt;
 use patchkit_inventory::{
-    LakeReport, LakeSnapshot, ListEntry, LoadOptions, ObjectSource, Opened, SnapshotStore,
+    LakeReport, LakeSnapshot, ListEntry, ObjectSource, Opened, SnapshotStore,
 };
 use patchkit_testkit::lake::{Dirt, SampleLake};
 
@@ -107,18 +107,9 @@ async fn one_percent_of_the_objects_changed_is_under_two_percent_of_the_bytes_fe
     // A file for each type that changed has some 10 kB of its own, which in so small a lake counts.
     assert!(refresh.written_bytes * 8 < first.written_bytes, "{refresh:?} of {first:?}");
 
-    let full = load(remote(&server), LoadOptions::default()).await;
-    let ours = LakeReport::from_snapshot(&snapshot, LoadOptions::default()).await.unwrap();
-    assert!(ours.nodes().eq(full.nodes()));
     let full = load(remote(&server), whole()).await;
     let ours = LakeReport::from_snapshot(&snapshot, whole()).await.unwrap();
-    // What is told of a missing patch is what the first row that was read says, and spoiled rows say
-    // different things: all else is equal in any order.
-    let verdicts = |report: &LakeReport| {
-        let nodes = report.nodes();
-        nodes.map(|it| (it.id.clone(), it.last.clone(), it.tags.clone())).collect::<Vec<_>>()
-    };
-    assert_eq!(verdicts(&ours), verdicts(&full));
+    assert!(ours.nodes().eq(full.nodes()));
     assert_eq!(ours.reading(), full.reading());
     assert_eq!(old_openssl(&ours).await, old_openssl(&full).await);
 }
