@@ -91,6 +91,36 @@ fn the_groups_are_the_answer_keys() {
     assert!(report.get("rows").is_none());
 }
 
+#[cfg(feature = "snapshot")]
+#[test]
+fn a_snapshot_changes_no_answer() {
+    let (folder, key) = write(&lake().with_dirt(&Dirt::ALL, 5));
+    let kept = tempfile::tempdir().unwrap();
+    let with = ["--snapshot", kept.path().to_str().unwrap()];
+    let questions: [&[&str]; 3] =
+        [&[], &["--non-compliant", "--quick"], &["--app", "openssl*", "--below", "3.0.7"]];
+    let same = || {
+        for question in questions {
+            let plain = json(folder.path(), question);
+            assert_eq!(json(folder.path(), &[question, &with].concat()), plain);
+        }
+    };
+    same();
+    let object = key.nodes.iter().find_map(|node| {
+        let path = folder.path().join(key.dirt.iter().find(|it| it.node != node.id)?.key.as_str());
+        path.is_file().then_some(path)
+    });
+    fs::remove_file(object.unwrap()).unwrap();
+    same();
+
+    let manifest = kept.path().join("manifest");
+    let torn = fs::read(&manifest).unwrap();
+    fs::write(&manifest, &torn[..torn.len() / 2]).unwrap();
+    let output = report(folder.path(), &with);
+    assert!(text(&output.stderr).contains("the snapshot is damaged"), "{}", text(&output.stderr));
+    same();
+}
+
 #[test]
 fn dirt_that_loses_nothing_changes_no_answer() {
     let harmless: Vec<_> = Dirt::ALL.into_iter().filter(|dirt| !dirt.loses_data()).collect();

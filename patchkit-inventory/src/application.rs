@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use patchkit_core::{OperatingSystem, PackageFamily, Result};
+use patchkit_core::{NodeId, OperatingSystem, PackageFamily, Result};
 
 use crate::{
     InventoryKey, InventoryRecord, InventoryType, LakeNode, LakeReading, LakeReport, NamePrefix,
-    Visitor, scan,
+    Visitor, origin::Origin, scan,
 };
 
 /// Which applications to show.
@@ -97,9 +97,23 @@ impl LakeReport {
             filter: NamePrefix::new(&query.name_prefix),
             each,
         });
-        let make = || Applications(Arc::clone(&search));
-        let (_, reading) = scan(Arc::clone(self.source()), options, make).await?;
-        Ok(reading)
+        match self.origin() {
+            Origin::Lake(source) => {
+                let make = || Applications(Arc::clone(&search));
+                let (_, reading) = scan(Arc::clone(source), options, make).await?;
+                Ok(reading)
+            }
+            #[cfg(feature = "snapshot")]
+            Origin::Snapshot(snapshot) => {
+                snapshot
+                    .applications(move |share| {
+                        let takes = |name: &str| search.filter.matches(name);
+                        let wanted = |id: &NodeId| search.wanted(id);
+                        share.show(takes, wanted, |node, cells| search.show(node, cells));
+                    })
+                    .await
+            }
+        }
     }
 }
 
@@ -110,6 +124,29 @@ struct Search<F> {
     each: F,
 }
 
+impl<F: Fn(&ApplicationRow<'_>)> Search<F> {
+    fn wanted(&self, id: &NodeId) -> Option<&LakeNode> {
+        let node = self.report.node(id)?;
+        (self.nodes == NodesWanted::All || node.liveness.is_live()).then_some(node)
+    }
+
+    #[cfg(feature = "snapshot")]
+    fn show(&self, node: &LakeNode, cells: &crate::snapshot::Cells<'_>) {
+        let [name, version, release, epoch, architecture, application_type, publisher] =
+            cells.texts();
+        (self.each)(&ApplicationRow {
+            node,
+            name: name.unwrap_or_default(),
+            version,
+            release,
+            epoch,
+            architecture,
+            application_type,
+            publisher,
+        });
+    }
+}
+
 struct Applications<F>(Arc<Search<F>>);
 
 impl<F: Fn(&ApplicationRow<'_>) + Send + Sync + 'static> Visitor for Applications<F> {
@@ -117,9 +154,7 @@ impl<F: Fn(&ApplicationRow<'_>) + Send + Sync + 'static> Visitor for Application
     type Object = (InventoryKey, NodeRows);
 
     fn begin(&mut self, key: &InventoryKey) -> Self::Object {
-        let node = self.0.report.node(key.node());
-        let is_wanted =
-            node.is_some_and(|node| self.0.nodes == NodesWanted::All || node.liveness.is_live());
+        let is_wanted = self.0.wanted(key.node()).is_some();
         (key.clone(), if is_wanted { NodeRows::Wanted } else { NodeRows::NotWanted })
     }
 

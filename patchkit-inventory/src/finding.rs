@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::KeyProblem;
 
 /// Most findings of one sort that are kept one by one; those beyond are counted only.
@@ -36,7 +38,8 @@ pub struct Repaired {
 }
 
 /// Why data was lost.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SkipReason {
     /// The object is empty.
@@ -62,7 +65,8 @@ pub enum SkipReason {
 }
 
 /// What was put right.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RepairReason {
     /// A byte order mark at the start.
@@ -171,6 +175,13 @@ impl<T> Listed<T> {
     /// Whether there was none.
     pub fn is_empty(&self) -> bool {
         self.total == 0
+    }
+
+    /// The list of these, of which there were more in all.
+    #[cfg(feature = "snapshot")]
+    pub(crate) fn of(entries: Vec<T>, total: u64) -> Self {
+        let total = total.max(entries.len() as u64);
+        Self { entries, total }
     }
 
     pub(crate) fn push(&mut self, entry: T) {

@@ -4,6 +4,7 @@
 //! - [`LakeReport`] is the [`ComplianceReport`](patchkit_core::ComplianceReport) of a lake: nodes
 //!   joined with their liveness, grouped, and with what was lost or repaired in reading.
 //! - [`LocalSource`] reads a directory; with the feature `s3`, `S3Source` reads a bucket.
+//! - With the feature `snapshot`, `LakeSnapshot` keeps a lake as it was read, and reads only what changes.
 //! - [`scan`] shows every row to a [`Visitor`], on all cores and in bounded memory.
 //! - [`LakeReport::matrix`] makes of it what [what-if questions](patchkit_core::whatif) are asked of;
 //!   [`parse_baselines`] and [`parse_catalogue`] read what AWS answers for them.
@@ -23,6 +24,7 @@ mod key;
 mod matrix;
 mod name_prefix;
 mod node;
+mod origin;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 mod plain;
@@ -33,6 +35,8 @@ mod report;
 mod s3;
 mod scan;
 mod schema;
+#[cfg(feature = "snapshot")]
+mod snapshot;
 mod source;
 mod tally;
 mod version;
@@ -56,5 +60,9 @@ pub use report::{Checked, LakeReport, LoadOptions, PatchDetails};
 pub use s3::{S3Location, S3Options, S3Source};
 pub use scan::{Listing, ScanOptions, Visitor, Wanted, read_object, scan};
 pub use schema::{Attribute, AttributeKind, InventoryType};
-pub use source::{ListEntry, LocalSource, ObjectBody, ObjectSource};
+#[cfg(feature = "snapshot")]
+pub use snapshot::{
+    LakeSnapshot, Opened, Refresh, RowCount, SnapshotOptions, SnapshotStore, Stale,
+};
+pub use source::{ChangeMark, ListEntry, LocalSource, ObjectBody, ObjectSource};
 pub use version::{Below, PackageVersion, VersionScheme};

@@ -3,7 +3,6 @@
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, HashMap},
-    sync::Arc,
 };
 
 use patchkit_core::{
@@ -16,7 +15,6 @@ use crate::{
     InventoryKey, InventoryRecord, InventoryType, LakeNode, LakeReading, LakeReport, Liveness,
     NotLive, ObjectReading, VersionScheme, Visitor,
     report::{is_patch, parsed, patch_id, patch_state},
-    scan,
 };
 
 /// The matrix of a lake, and what is not in it.
@@ -56,7 +54,7 @@ impl LakeReport {
         let options = self.options().scan_options().with_types([InventoryType::ComplianceItem]);
         let report = self.clone();
         let make = || Items::new(&report);
-        let (workers, reading) = scan(Arc::clone(self.source()), options, make).await?;
+        let (workers, reading) = self.origin().scan(options, make).await?;
         let mut items: BTreeMap<NodeId, Vec<(usize, NodeItems)>> = BTreeMap::new();
         let mut patches = Vec::with_capacity(workers.len());
         for (number, worker) in workers.into_iter().enumerate() {

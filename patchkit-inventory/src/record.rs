@@ -95,8 +95,15 @@ impl<'a> InventoryRecord<'a> {
         Rows { line, stream: serde_json::Deserializer::from_str(line).into_iter(), done: false }
     }
 
+    /// A row of these fields.
     pub(crate) fn of(fields: Vec<Field<'a>>) -> Self {
         Self { fields }
+    }
+
+    /// Its fields, to be used again.
+    #[cfg(feature = "snapshot")]
+    pub(crate) fn into_fields(self) -> Vec<Field<'a>> {
+        self.fields
     }
 
     /// The fields in their order.

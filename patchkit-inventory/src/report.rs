@@ -20,7 +20,7 @@ use crate::{
     InventoryKey, InventoryRecord, InventoryType, LakeNode, LakeReading, ObjectReading,
     ObjectSource, RowSink, ScanOptions, Visitor,
     finding::shown,
-    read_object, scan,
+    origin::Origin,
     scan::on_thread,
     tally::{NodeTally, PatchFacts, item_status},
 };
@@ -160,7 +160,7 @@ pub struct LakeReport(Arc<Loaded>);
 
 #[derive(Debug)]
 struct Loaded {
-    source: Arc<dyn ObjectSource>,
+    origin: Origin,
     options: LoadOptions,
     nodes: BTreeMap<NodeId, LakeNode>,
     reading: LakeReading,
@@ -176,11 +176,27 @@ impl LakeReport {
     /// # Cancellation
     /// Dropping the future stops the reading.
     pub async fn load(source: Arc<dyn ObjectSource>, options: LoadOptions) -> Result<Self> {
+        Self::read(Origin::Lake(source), options).await
+    }
+
+    /// Reads the lake as a snapshot of it is, which asks nothing of the lake, now or later.
+    ///
+    /// # Errors
+    /// `Unexpected` where a thread ends without an answer.
+    #[cfg(feature = "snapshot")]
+    pub async fn from_snapshot(
+        snapshot: &crate::LakeSnapshot,
+        options: LoadOptions,
+    ) -> Result<Self> {
+        Self::read(Origin::Snapshot(snapshot.clone()), options).await
+    }
+
+    async fn read(origin: Origin, options: LoadOptions) -> Result<Self> {
         let mut scan_options = options.scan_options();
         scan_options.types = options.types();
         let patches = options.patches;
         let make = || Fold { patches, ..Fold::default() };
-        let (folds, reading) = scan(Arc::clone(&source), scan_options, make).await?;
+        let (folds, reading) = origin.scan(scan_options, make).await?;
         let mut tallies: BTreeMap<NodeId, NodeTally> = BTreeMap::new();
         for fold in folds {
             for (id, tally) in fold.nodes {
@@ -188,7 +204,7 @@ impl LakeReport {
             }
         }
         let nodes = tallies.into_iter().map(|(id, tally)| (id.clone(), tally.finish(id))).collect();
-        Ok(Self(Arc::new(Loaded { source, options, nodes, reading })))
+        Ok(Self(Arc::new(Loaded { origin, options, nodes, reading })))
     }
 
     /// Every node of the lake, live or not, by account, Region and id.
@@ -216,9 +232,21 @@ impl LakeReport {
         self.0.options.patches == PatchDetails::Loaded
     }
 
-    /// Where the lake is.
-    pub fn source(&self) -> &Arc<dyn ObjectSource> {
-        &self.0.source
+    /// Reads more of where the report is from, a lake or what is kept of one: shows rows to visitors, as
+    /// [`scan`](crate::scan()) does.
+    ///
+    /// # Errors
+    /// What makes the listing of the lake end before its time; `Unexpected` where a visitor panicked.
+    pub async fn scan<V: Visitor>(
+        &self,
+        options: ScanOptions,
+        make: impl FnMut() -> V,
+    ) -> Result<(Vec<V>, LakeReading)> {
+        self.0.origin.scan(options, make).await
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.0.origin
     }
 
     pub(crate) fn options(&self) -> &LoadOptions {
@@ -281,14 +309,11 @@ impl LakeReport {
     /// The patches of one node, and an error for each line that was lost of them.
     async fn read_patches(&self, id: NodeId) -> Result<Vec<Result<PatchCompliance>>> {
         let paths = self.find("patches", &id)?.item_paths.clone();
-        let source = Arc::clone(self.source());
+        let origin = self.origin().clone();
         on_thread("lake-patches", async move {
             let mut sink = PatchSink { id, patches: Vec::new() };
             for path in paths {
-                let key: InventoryKey = path.parse().map_err(|_| {
-                    Error::not_found("lake", "patches", format!("an inventory key {path:?}"))
-                })?;
-                let reading = read_object(&*source, &path, &key, &mut sink).await?;
+                let reading = origin.read_object(&path, &mut sink).await?;
                 for lost in reading.skipped.entries() {
                     let line = lost.line.map_or(String::new(), |line| format!(" line {line}"));
                     sink.fail(format!("{path}{line}: {}", lost.reason));
@@ -359,13 +384,17 @@ impl RowSink for PatchSink {
     }
 }
 
+/// All that is told of a patch: what one row says of it is not taken for what another says, whichever
+/// was read first.
+type FactsKey = (PatchId, Box<str>, ComplianceLevel, Option<Classification>);
+
 /// Adds up the rows that one worker reads.
 #[derive(Default)]
 struct Fold {
     patches: PatchDetails,
     nodes: HashMap<NodeId, NodeTally>,
     /// Patches that nodes lack, shared between the nodes.
-    facts: HashMap<(PatchId, Box<str>), Arc<PatchFacts>>,
+    facts: HashMap<FactsKey, Arc<PatchFacts>>,
 }
 
 impl Visitor for Fold {
@@ -416,15 +445,15 @@ impl Visitor for Fold {
 impl Fold {
     fn facts(&mut self, id: PatchId, row: &InventoryRecord<'_>) -> Arc<PatchFacts> {
         let title = row.text("Title").unwrap_or_default();
-        let facts = self.facts.entry((id, title.into())).or_insert_with_key(|(id, title)| {
+        let level = row.text("Severity").and_then(ComplianceLevel::from_wire).unwrap_or_default();
+        let classification = parsed(row, "Classification");
+        let key = (id, Box::from(title), level, classification);
+        let facts = self.facts.entry(key).or_insert_with_key(|(id, title, level, kind)| {
             Arc::new(PatchFacts {
                 id: id.clone(),
                 title: Some(title.clone()).filter(|title| !title.is_empty()),
-                level: row
-                    .text("Severity")
-                    .and_then(ComplianceLevel::from_wire)
-                    .unwrap_or_default(),
-                classification: parsed(row, "Classification"),
+                level: *level,
+                classification: kind.clone(),
             })
         });
         Arc::clone(facts)

@@ -1,6 +1,7 @@
 //! A lake in S3, or behind any endpoint that speaks S3.
 
 mod client;
+mod listing;
 
 use std::{fmt, str::FromStr};
 
@@ -92,7 +93,9 @@ impl S3Options {
 /// A lake in a bucket.
 ///
 /// # Behavior
-/// - Keys are listed page by page; an object that breaks off half-way is asked for from there on, and
+/// - Keys are listed folder by folder, many folders at once, so that they come in no order.
+/// - An object's mark is its ETag with its time and size.
+/// - An object that breaks off half-way is asked for from there on, and
 ///   only as long as it is the same object.
 /// - Its futures need a tokio runtime with I/O and time.
 #[derive(Clone, Debug)]

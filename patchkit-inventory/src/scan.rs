@@ -112,7 +112,7 @@ pub enum Listing {
 pub struct Wanted(Arc<dyn Fn(&InventoryKey) -> bool + Send + Sync>);
 
 impl Wanted {
-    fn takes(&self, key: &InventoryKey) -> bool {
+    pub(crate) fn takes(&self, key: &InventoryKey) -> bool {
         (self.0)(key)
     }
 }
@@ -273,7 +273,7 @@ pub async fn read_object<S: RowSink + ?Sized + Send>(
     Ok(reader.finish(sink))
 }
 
-fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
@@ -288,7 +288,10 @@ fn lost_thread() -> Error {
 
 /// The service is seen to write numbers as strings, and documents them as numbers: both are normal,
 /// and only the odd object out, fewer than one in ten of its type, is drift.
-fn add_native_drift(reading: &mut LakeReading, natives: BTreeMap<Box<str>, Listed<Repaired>>) {
+pub(crate) fn add_native_drift(
+    reading: &mut LakeReading,
+    natives: BTreeMap<Box<str>, Listed<Repaired>>,
+) {
     for (ty, list) in natives {
         let objects = reading.types.get(&ty).map_or(0, |ty| ty.objects);
         if list.total() * 10 < objects {
@@ -493,7 +496,7 @@ impl<V: Visitor> Worker<V> {
     /// Begins an object, where it is one that is wanted.
     fn open(&mut self, entry: ListEntry) -> Option<Box<Open<V::Object>>> {
         let (path, size) = match entry {
-            ListEntry::Object { key, size } => (key, size),
+            ListEntry::Object { key, size, .. } => (key, size),
             ListEntry::Unreadable { key, problem } => {
                 self.skip(key, SkipReason::Unreadable(problem.into()));
                 return None;

@@ -7,6 +7,7 @@ use std::{
     io::Read,
     path::{Component, Path, PathBuf},
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use patchkit_core::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::InventoryType;
 
@@ -37,6 +39,19 @@ pub trait ObjectSource: fmt::Debug + Send + Sync + 'static {
     /// What makes the listing end before its time; a listing that ends so is not whole.
     fn list(&self) -> BoxStream<'static, Result<ListEntry>>;
 
+    /// Lists every object with its [`ChangeMark`], as far as the place can tell; marks may cost more
+    /// than keys.
+    ///
+    /// # Behavior
+    /// - As [`list`](Self::list), which it is where it is not written for the place. What wraps a source
+    ///   must pass it on, or every object counts as changed.
+    ///
+    /// # Errors
+    /// As those of [`list`](Self::list).
+    fn list_marked(&self) -> BoxStream<'static, Result<ListEntry>> {
+        self.list()
+    }
+
     /// Opens one object.
     ///
     /// # Behavior
@@ -48,6 +63,14 @@ pub trait ObjectSource: fmt::Debug + Send + Sync + 'static {
 
     /// How many objects are worth reading at once.
     fn in_flight(&self) -> usize;
+
+    /// What tells the place from others, where it can: `s3://bucket/prefix`, a folder's path.
+    ///
+    /// What is kept of one place is then never taken for what is kept of another; without it, it is up
+    /// to whoever keeps it.
+    fn place(&self) -> Option<String> {
+        None
+    }
 
     /// The directory that it is, where it is one and nothing more: a pass reads its files without
     /// the way over futures.
@@ -74,6 +97,8 @@ pub enum ListEntry {
         key: Arc<str>,
         /// Its size in bytes, where the listing tells.
         size: Option<u64>,
+        /// What tells whether it has changed, where the listing tells.
+        mark: Option<ChangeMark>,
     },
     /// A part of the lake that could not be listed.
     Unreadable {
@@ -84,6 +109,25 @@ pub enum ListEntry {
     },
 }
 
+/// What an object's bytes hang on: as long as it is equal, the object has not been written again.
+///
+/// Compared only with marks of the same object in the same place.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct ChangeMark(Box<str>);
+
+impl ChangeMark {
+    /// A mark of a place's own making.
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The mark as it was made.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A lake in a local directory.
 ///
 /// Reads files when it is polled, without a hop to another thread: a scan polls it on threads of
@@ -92,6 +136,8 @@ pub enum ListEntry {
 /// # Behavior
 /// - Directories are walked in the order of their names. Links to directories are not followed, and
 ///   what is neither file nor directory is not opened; both are listed as unreadable.
+/// - The mark of a file is its size, its times and its inode. A file that was written within the last
+///   two seconds has none: it may be written once more without showing it.
 #[derive(Clone, Debug)]
 pub struct LocalSource {
     root: PathBuf,
@@ -121,6 +167,15 @@ impl LocalSource {
         &self.root
     }
 
+    fn walk(
+        &self,
+        marks: Marks,
+        types: Option<BTreeSet<InventoryType>>,
+    ) -> BoxStream<'static, Result<ListEntry>> {
+        let walk = Walk { root: self.root.clone(), pending: vec![String::new()], marks, types };
+        stream::iter(walk.flatten().map(Ok)).boxed()
+    }
+
     /// Opens the file of a key.
     pub(crate) fn open_file(&self, key: &str) -> Result<File> {
         let relative = Path::new(key);
@@ -145,14 +200,15 @@ impl LocalSource {
 #[async_trait]
 impl ObjectSource for LocalSource {
     fn list(&self) -> BoxStream<'static, Result<ListEntry>> {
-        let walk = Walk { root: self.root.clone(), pending: vec![String::new()], types: None };
-        stream::iter(walk.flatten().map(Ok)).boxed()
+        self.walk(Marks::Without, None)
+    }
+
+    fn list_marked(&self) -> BoxStream<'static, Result<ListEntry>> {
+        self.walk(Marks::With, None)
     }
 
     fn list_types(&self, types: &BTreeSet<InventoryType>) -> BoxStream<'static, Result<ListEntry>> {
-        let pending = vec![String::new()];
-        let walk = Walk { root: self.root.clone(), pending, types: Some(types.clone()) };
-        stream::iter(walk.flatten().map(Ok)).boxed()
+        self.walk(Marks::Without, Some(types.clone()))
     }
 
     fn as_local(&self) -> Option<&LocalSource> {
@@ -168,6 +224,11 @@ impl ObjectSource for LocalSource {
     fn in_flight(&self) -> usize {
         // One file for each worker: a file is read whole before the next one would be opened.
         1
+    }
+
+    fn place(&self) -> Option<String> {
+        let path = fs::canonicalize(&self.root).unwrap_or_else(|_| self.root.clone());
+        Some(path.to_string_lossy().into_owned())
     }
 }
 
@@ -203,11 +264,57 @@ impl Iterator for Pieces {
     }
 }
 
+/// Whether a walk asks for the size and the times of each file, which costs five times the walk.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Marks {
+    With,
+    Without,
+}
+
+/// How far back a file's time must be before it tells of every further write: file systems count in
+/// steps of up to two seconds, and a write in the same step leaves the time as it was.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// The mark of a file, where its times are old enough to be one.
+#[expect(clippy::disallowed_methods, reason = "a file's times are the wall clock's own")]
+fn mark_of(metadata: &fs::Metadata) -> Option<ChangeMark> {
+    let modified = metadata.modified().ok()?;
+    let (changed, inode) = changed_at(metadata, modified);
+    let now = SystemTime::now();
+    let is_settled =
+        |time: SystemTime| now.duration_since(time).is_ok_and(|age| age >= SETTLED_AFTER);
+    if !is_settled(modified) || !is_settled(changed) {
+        return None;
+    }
+    let nanos = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
+    let (modified, changed) = (nanos(modified)?.as_nanos(), nanos(changed)?.as_nanos());
+    Some(ChangeMark::new(format!("{:x} {modified:x} {changed:x} {inode:x}", metadata.len())))
+}
+
+/// When the file or what is said of it changed, which tools that keep the modification time (`cp -p`,
+/// `aws s3 sync`) do not set back, and its inode.
+#[cfg(unix)]
+fn changed_at(metadata: &fs::Metadata, modified: SystemTime) -> (SystemTime, u64) {
+    use std::os::unix::fs::MetadataExt;
+
+    let (seconds, nanos) = (metadata.ctime(), metadata.ctime_nsec());
+    let since = u64::try_from(seconds).ok().zip(u32::try_from(nanos).ok());
+    let changed = since.map(|(seconds, nanos)| Duration::new(seconds, nanos));
+    let changed = changed.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+    (changed.unwrap_or(modified), metadata.ino())
+}
+
+#[cfg(not(unix))]
+fn changed_at(_: &fs::Metadata, modified: SystemTime) -> (SystemTime, u64) {
+    (modified, 0)
+}
+
 /// Walks a directory, one directory a step.
 struct Walk {
     root: PathBuf,
     /// Directories to come, the next one last.
     pending: Vec<String>,
+    marks: Marks,
     /// The types that are wanted; all where none are given.
     types: Option<BTreeSet<InventoryType>>,
 }
@@ -263,7 +370,7 @@ impl Iterator for Walk {
             match kind {
                 Err(error) => page.push(unreadable(&key, error.to_string())),
                 Ok(kind) if kind.is_file() => {
-                    page.push(ListEntry::Object { key: key.into(), size: None });
+                    page.push(self.object(key.into(), &entry.path()));
                 }
                 Ok(kind) if kind.is_dir() && !is_link => {
                     let name = name.to_string_lossy();
@@ -278,6 +385,15 @@ impl Iterator for Walk {
         }
         self.pending.extend(folders.into_iter().rev());
         Some(page)
+    }
+}
+
+impl Walk {
+    fn object(&self, key: Arc<str>, path: &Path) -> ListEntry {
+        // A link to a file stands for the file: what counts is when that was written.
+        let metadata = (self.marks == Marks::With).then(|| fs::metadata(path).ok()).flatten();
+        let mark = metadata.as_ref().and_then(mark_of);
+        ListEntry::Object { key, size: metadata.map(|it| it.len()), mark }
     }
 }
 
@@ -338,6 +454,38 @@ mod tests {
         assert_eq!(missing.kind(), ErrorKind::NotFound);
         let file = LocalSource::open(lake.path().join("b/1.json")).unwrap_err();
         assert_eq!(file.kind(), ErrorKind::InvalidInput);
+    }
+
+    fn mark(source: &LocalSource, wanted: &str) -> Option<ChangeMark> {
+        let entries: Vec<_> = block_on(source.list_marked().try_collect()).unwrap();
+        let found = entries.into_iter().find_map(|entry| match entry {
+            ListEntry::Object { key, mark, .. } if &*key == wanted => Some(mark),
+            _ => None,
+        });
+        found.unwrap()
+    }
+
+    #[test]
+    fn a_file_that_was_just_written_has_no_mark() {
+        let lake = lake();
+        let source = LocalSource::open(lake.path()).unwrap();
+        assert_eq!(mark(&source, "b/1.json"), None);
+    }
+
+    #[test]
+    fn a_mark_holds_until_the_file_is_written() {
+        let lake = lake();
+        let source = LocalSource::open(lake.path()).unwrap();
+        let path = lake.path().join("b/1.json");
+        std::thread::sleep(SETTLED_AFTER);
+        let (first, again) = (mark(&source, "b/1.json"), mark(&source, "b/1.json"));
+        assert!(first.is_some());
+        assert_eq!(first, again);
+        // As many bytes, and the old time set back: the change time tells.
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        fs::write(&path, vec![b'y'; PIECE_BYTES + 1]).unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+        assert_ne!(mark(&source, "b/1.json"), first);
     }
 
     #[cfg(unix)]

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use patchkit_core::{Error, NodeId, Result};
 use patchkit_inventory::{
     InventoryKey, InventoryRecord, InventoryType, LakeNode, LakeReading, LakeReport, Listing,
-    ObjectReading, ScanOptions, Visitor, scan,
+    ObjectReading, ScanOptions, Visitor,
 };
 
 use crate::{NodeSoftware, Package, software::given};
@@ -63,7 +63,7 @@ pub async fn for_each_software(
     }
     let search = Arc::new(Search { report: report.clone(), asked, each });
     let make = || Lists { search: Arc::clone(&search), shown: BTreeSet::new() };
-    let (visitors, reading) = scan(Arc::clone(report.source()), options, make).await?;
+    let (visitors, reading) = report.scan(options, make).await?;
     let shown: BTreeSet<_> = visitors.into_iter().flat_map(|lists| lists.shown).collect();
     for node in report.nodes().filter(|node| search.asked.takes(node)) {
         if !shown.contains(&node.id) {

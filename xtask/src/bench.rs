@@ -3,6 +3,7 @@
 mod lake;
 mod row;
 mod run;
+mod snapshot;
 
 use std::{path::PathBuf, process::ExitCode};
 

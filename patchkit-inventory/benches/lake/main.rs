@@ -3,9 +3,11 @@
 //! ```text
 //! lake WORK LAKE [OUT]
 //! lake make LAKE NODES
+//! lake snapshot LAKE STORE
 //! lake spoil LAKE DIRTY
 //! ```
 
+mod kept;
 mod make;
 mod spoil;
 mod work;

@@ -12,7 +12,7 @@ use patchkit_inventory::{
 };
 use serde_json::{Value, json};
 
-use crate::{make, spoil};
+use crate::{kept, make, spoil};
 
 type Answer = Result<Value, Box<dyn Error>>;
 
@@ -27,6 +27,7 @@ pub(crate) fn run(args: &[&str]) -> Answer {
             make::lake(Path::new(lake), nodes.parse()?)?;
             Ok(Value::Null)
         }
+        ["snapshot", lake, store] => kept::run(lake, store),
         ["spoil", lake, out] => Ok(spoil::lake(Path::new(lake), Path::new(out))?),
         _ => Err("lake WORK LAKE [OUT]".into()),
     }
@@ -90,7 +91,7 @@ struct Old {
     rows: u64,
 }
 
-fn is_old(version: &str) -> bool {
+pub(crate) fn is_old(version: &str) -> bool {
     let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u64>().ok());
     let mut next = || numbers.next().flatten().unwrap_or(0);
     [next(), next(), next()] < [3, 0, 7]

@@ -1,4 +1,4 @@
-//! The calls to S3: pages of keys, bodies that are resumed, and the one place where errors are read.
+//! The calls to S3: bodies that are resumed, and the one place where errors are read.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
@@ -9,12 +9,12 @@ use aws_sdk_s3::{
     primitives::ByteStream,
 };
 use futures::{
-    StreamExt, TryStreamExt,
+    StreamExt,
     stream::{self, BoxStream},
 };
-use patchkit_core::{Error, ErrorKind, Result, Retry, paginate};
+use patchkit_core::{Error, ErrorKind, Result, Retry};
 
-use super::S3Source;
+use super::{S3Source, listing};
 use crate::{ListEntry, ObjectBody, ObjectSource, finding::shown};
 
 /// How many objects are read at once where the caller does not say. A GET takes some 30 ms whatever
@@ -27,36 +27,11 @@ const RESUMES: u8 = 2;
 #[async_trait]
 impl ObjectSource for S3Source {
     fn list(&self) -> BoxStream<'static, Result<ListEntry>> {
-        let (client, bucket) = (self.client.clone(), self.location.bucket().to_owned());
-        let start = self.location.start();
-        let shown = self.location.to_string();
-        let skip = start.len();
-        paginate("s3", "list", move |token| {
-            let request = client
-                .list_objects_v2()
-                .bucket(&bucket)
-                .set_prefix(Some(start.clone()).filter(|start| !start.is_empty()))
-                .set_continuation_token(token);
-            let shown = shown.clone();
-            async move {
-                let page = request.send().await.map_err(|e| classify("list", &shown, e))?;
-                let token = page.next_continuation_token.filter(|token| !token.is_empty());
-                if page.is_truncated == Some(true) && token.is_none() {
-                    let message = "the service said that more objects come, and not from where on";
-                    return Err(Error::new(ErrorKind::Malformed, "s3", "list", message));
-                }
-                Ok((page.contents.unwrap_or_default(), token))
-            }
-        })
-        .try_filter_map(move |object| async move {
-            let size = object.size.and_then(|size| u64::try_from(size).ok());
-            // The listing asks for the prefix, so every key begins with it.
-            let key = object.key.as_deref().and_then(|key| key.get(skip..));
-            Ok(key
-                .filter(|key| !key.is_empty())
-                .map(|key| ListEntry::Object { key: key.into(), size }))
-        })
-        .boxed()
+        listing::list(self)
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(self.location.to_string())
     }
 
     async fn get(&self, key: &str) -> Result<ObjectBody> {
@@ -158,7 +133,7 @@ impl Body {
 }
 
 /// The one place where S3's errors become ours. The SDK has retried already.
-fn classify<E, R>(operation: &'static str, what: &str, error: SdkError<E, R>) -> Error
+pub(super) fn classify<E, R>(operation: &'static str, what: &str, error: SdkError<E, R>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     R: fmt::Debug + Send + Sync + 'static,

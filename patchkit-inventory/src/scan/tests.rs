@@ -44,7 +44,7 @@ impl ObjectSource for FakeSource {
         let mut entries: Vec<_> = self
             .objects
             .iter()
-            .map(|(key, _)| Ok(ListEntry::Object { key: Arc::clone(key), size: None }))
+            .map(|(key, _)| Ok(ListEntry::Object { key: Arc::clone(key), size: None, mark: None }))
             .collect();
         if self.list_fails {
             entries.push(Err(lost("page 2 was lost")));

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod server;
+mod snapshot;
+mod tagged;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -22,6 +22,8 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use s3s::{Body, auth::SimpleAuth, service::S3ServiceBuilder};
+
+use crate::tagged::Tagged;
 use s3s_fs::FileSystem;
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -44,9 +46,21 @@ pub(crate) enum Fault {
 
 type Faults = Arc<Mutex<HashMap<String, Fault>>>;
 
+/// What clients asked for, counted where it leaves the server.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Traffic {
+    /// Pages of listings.
+    pub(crate) lists: u64,
+    /// Objects.
+    pub(crate) gets: u64,
+    /// The bytes of these.
+    pub(crate) bytes: u64,
+}
+
 pub(crate) struct S3Server {
     address: SocketAddr,
     faults: Faults,
+    traffic: Arc<Mutex<Traffic>>,
     accepting: JoinHandle<()>,
     root: tempfile::TempDir,
 }
@@ -54,25 +68,31 @@ pub(crate) struct S3Server {
 impl S3Server {
     pub(crate) async fn start() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let mut builder = S3ServiceBuilder::new(FileSystem::new(root.path()).unwrap());
+        let files = FileSystem::new(root.path()).unwrap();
+        let mut builder = S3ServiceBuilder::new(Tagged::new(files, root.path()));
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET));
         let service = builder.build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let faults = Faults::default();
-        let shared = Arc::clone(&faults);
+        let traffic = Arc::<Mutex<Traffic>>::default();
+        let (shared, counted) = (Arc::clone(&faults), Arc::clone(&traffic));
         let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let (service, faults) = (service.clone(), Arc::clone(&shared));
+                let traffic = Arc::clone(&counted);
                 let answer = service_fn(move |request: Request<Incoming>| {
                     let (service, faults) = (service.clone(), Arc::clone(&faults));
+                    let traffic = Arc::clone(&traffic);
                     async move {
+                        let asked = Asked::of(&request);
                         let fault = fault_of(&faults, &request);
                         if let Some(refusal) = fault.and_then(refusal) {
                             return Ok::<_, Infallible>(refusal);
                         }
                         let answer = hyper::service::Service::call(&service, request).await;
                         let answer = answer.expect("the S3 service answers every request");
+                        traffic.lock().unwrap().count(asked, &answer);
                         Ok(if fault.is_some() { cut(answer).await } else { answer })
                     }
                 });
@@ -82,7 +102,7 @@ impl S3Server {
                 tokio::spawn(async move { drop(connection.await) });
             }
         });
-        let server = Self { address, faults, accepting, root };
+        let server = Self { address, faults, traffic, accepting, root };
         server.client().create_bucket().bucket(BUCKET).send().await.unwrap();
         server
     }
@@ -122,6 +142,11 @@ impl S3Server {
             .await;
     }
 
+    /// What was asked for since the last time.
+    pub(crate) fn traffic(&self) -> Traffic {
+        std::mem::take(&mut *self.traffic.lock().unwrap())
+    }
+
     /// Spoils the GETs of one object from now on.
     pub(crate) fn spoil(&self, key: &str, fault: Fault) {
         self.faults.lock().unwrap().insert(key.to_owned(), fault);
@@ -131,6 +156,41 @@ impl S3Server {
 impl Drop for S3Server {
     fn drop(&mut self) {
         self.accepting.abort();
+    }
+}
+
+/// What kind of request it is.
+#[derive(Clone, Copy)]
+enum Asked {
+    Listing,
+    Object,
+    Other,
+}
+
+impl Asked {
+    fn of(request: &Request<Incoming>) -> Self {
+        let uri = request.uri();
+        match uri.path().trim_start_matches('/').split_once('/') {
+            _ if request.method() != Method::GET => Self::Other,
+            Some((_, key)) if !key.is_empty() => Self::Object,
+            _ if uri.query().is_some_and(|query| query.contains("list-type=2")) => Self::Listing,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Traffic {
+    fn count(&mut self, asked: Asked, answer: &Response<Body>) {
+        match asked {
+            Asked::Listing => self.lists += 1,
+            Asked::Object => {
+                let length = answer.headers().get("content-length");
+                let length = length.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+                self.gets += 1;
+                self.bytes += length.expect("the length of an object is told");
+            }
+            Asked::Other => {}
+        }
     }
 }
 

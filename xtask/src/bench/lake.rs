@@ -14,6 +14,7 @@ use super::{
     Lake,
     row::Row,
     run::{Run, measure},
+    snapshot,
 };
 use crate::{step::cargo, venv, workspace::Workspace};
 
@@ -46,6 +47,9 @@ fn run_all(bench: &Bench<'_>, mut tell: impl FnMut(Row)) -> Result<()> {
     if bench.wants("dirty") {
         dirty(bench, &mut tell)?;
     }
+    if bench.wants("snapshot") {
+        snapshot::rows(bench, &mut tell)?;
+    }
     if bench.wants("whatif") {
         tell(what_if(bench)?);
     }
@@ -70,20 +74,21 @@ pub(crate) fn run(workspace: &Workspace, options: &Lake) -> Result<ExitCode> {
 }
 
 /// All that the works need.
-struct Bench<'a> {
+pub(super) struct Bench<'a> {
     options: &'a Lake,
     workspace: &'a Workspace,
     ours: PathBuf,
     python: PathBuf,
-    lake: PathBuf,
+    pub(super) lake: PathBuf,
     /// Where lakes are made and exports are written.
-    room: PathBuf,
+    pub(super) room: PathBuf,
 }
 
 impl<'a> Bench<'a> {
     fn prepare(workspace: &'a Workspace, options: &'a Lake) -> Result<Self> {
         let python = venv::peers(workspace)?;
-        let ours = build(&["--package", "patchkit-inventory", "--features", "parquet"], "lake")?;
+        let ours =
+            build(&["--package", "patchkit-inventory", "--features", "parquet,snapshot"], "lake")?;
         let room = workspace.target.join("bench-lake");
         fs::create_dir_all(&room)?;
         let lake = match &options.at {
@@ -98,7 +103,10 @@ impl<'a> Bench<'a> {
     }
 
     /// Ours and the peer's in turn: what disturbs the machine disturbs both.
-    fn rounds(&self, mut pair: impl FnMut() -> Result<(Run, Run)>) -> Result<Vec<(Run, Run)>> {
+    pub(super) fn rounds(
+        &self,
+        mut pair: impl FnMut() -> Result<(Run, Run)>,
+    ) -> Result<Vec<(Run, Run)>> {
         (0..self.options.rounds.max(1)).map(|_| pair()).collect()
     }
 
@@ -114,13 +122,13 @@ impl<'a> Bench<'a> {
         Ok(Some(out))
     }
 
-    fn ours(&self, work: &str, lake: &Path) -> Result<Command> {
+    pub(super) fn ours(&self, work: &str, lake: &Path) -> Result<Command> {
         let mut command = Command::new(&self.ours);
         command.arg(work).arg(lake).args(self.out(work)?);
         Ok(command)
     }
 
-    fn peer(&self, peer: &str, work: &str, lake: &Path) -> Result<Command> {
+    pub(super) fn peer(&self, peer: &str, work: &str, lake: &Path) -> Result<Command> {
         let mut command = Command::new(&self.python);
         command.arg(home(self.workspace).join("peers.py")).args([peer, work]);
         command.arg(lake).args(self.out(work)?);

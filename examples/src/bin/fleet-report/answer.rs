@@ -12,6 +12,7 @@ use patchkit_inventory::{
 use super::{
     apps::{Found, Question},
     args::Args,
+    kept,
     lake::Lake,
     source::{Later, Seen},
 };
@@ -68,7 +69,11 @@ impl Answer {
         source: Arc<Seen>,
         question: Option<Arc<Question>>,
     ) -> Result<Self, Failure> {
-        let report = LakeReport::load(source as Arc<dyn ObjectSource>, args.options()).await?;
+        let source = source as Arc<dyn ObjectSource>;
+        let report = match &args.snapshot {
+            Some(folder) => kept::report(folder, source, args.options()).await?,
+            None => LakeReport::load(source, args.options()).await?,
+        };
         if report.nodes().next().is_none() {
             return Err(no_inventory(&lake.name, report.reading()));
         }

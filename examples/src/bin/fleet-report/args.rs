@@ -1,6 +1,6 @@
 //! What the command line says.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, ValueEnum, builder::PossibleValuesParser, builder::TypedValueParser as _};
 use patchkit_examples::Failure;
@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// the rest of the lake is not found, and the most-missing patches are not known
     #[arg(long)]
     pub(crate) quick: bool,
+    /// A folder to keep the lake in as it was read; the next run reads only what has changed
+    #[arg(long, value_name = "DIR", requires = "lake")]
+    pub(crate) snapshot: Option<PathBuf>,
     /// What goes to standard output
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,

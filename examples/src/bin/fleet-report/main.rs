@@ -4,6 +4,7 @@ mod answer;
 mod apps;
 mod args;
 mod json;
+mod kept;
 mod lake;
 mod row;
 mod sheet;

@@ -64,14 +64,15 @@ impl ObjectSource for Seen {
     fn list(&self) -> BoxStream<'static, Result<ListEntry>> {
         let mut slot = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(objects) = &*slot {
-            let entry =
-                |object: Object| Ok(ListEntry::Object { key: object.key, size: object.size });
+            let entry = |object: Object| {
+                Ok(ListEntry::Object { key: object.key, size: object.size, mark: None })
+            };
             return stream::iter(objects.clone()).map(entry).boxed();
         }
         *slot = Some(Vec::new());
         let (objects, later, bar) = (Arc::clone(&self.objects), self.later, self.bar.clone());
         let remember = move |entry: &Result<ListEntry>| {
-            let Ok(ListEntry::Object { key, size }) = entry else { return };
+            let Ok(ListEntry::Object { key, size, .. }) = entry else { return };
             bar.inc_length(1);
             if later == Later::Nothing {
                 return;
@@ -86,6 +87,11 @@ impl ObjectSource for Seen {
         self.source.list().inspect(remember).boxed()
     }
 
+    fn list_marked(&self) -> BoxStream<'static, Result<ListEntry>> {
+        let bar = self.bar.clone();
+        self.source.list_marked().inspect(move |_| bar.inc_length(1)).boxed()
+    }
+
     async fn get(&self, key: &str) -> Result<ObjectBody> {
         self.bar.inc(1);
         self.source.get(key).await
@@ -93,5 +99,9 @@ impl ObjectSource for Seen {
 
     fn in_flight(&self) -> usize {
         self.source.in_flight()
+    }
+
+    fn place(&self) -> Option<String> {
+        self.source.place()
     }
 }
