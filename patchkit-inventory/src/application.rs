@@ -159,7 +159,7 @@ enum NodeRows {
 }
 
 /// Tells from the bytes of a row whether its name can begin as asked.
-struct NameFilter {
+pub(crate) struct NameFilter {
     prefix: Box<[u8]>,
     key: memmem::Finder<'static>,
 }
@@ -171,19 +171,19 @@ impl fmt::Debug for NameFilter {
 }
 
 impl NameFilter {
-    fn new(prefix: &str) -> Self {
+    pub(crate) fn new(prefix: &str) -> Self {
         let key = memmem::Finder::new(b"\"Name\":\"").into_owned();
         Self { prefix: prefix.as_bytes().into(), key }
     }
 
-    fn matches(&self, name: &str) -> bool {
+    pub(crate) fn matches(&self, name: &str) -> bool {
         let start = name.as_bytes().get(..self.prefix.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(&self.prefix))
     }
 
     /// Sure of a "no" only: a name is looked for in the service's own spelling of the field, and a
     /// line without that, or with an escape where the name begins, is parsed.
-    fn consider(&self, line: &[u8]) -> Consider {
+    pub(crate) fn consider(&self, line: &[u8]) -> Consider {
         if self.prefix.is_empty() {
             return Consider::Parse;
         }

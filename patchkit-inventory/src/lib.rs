@@ -30,8 +30,12 @@ mod s3;
 mod scan;
 mod schema;
 mod source;
+#[cfg(feature = "sql")]
+mod sql;
 mod tally;
 mod version;
+#[cfg(any(feature = "athena", feature = "sql"))]
+mod views;
 
 pub use application::{ApplicationQuery, ApplicationRow, NodesWanted};
 pub use baseline_file::parse_baselines;
@@ -51,4 +55,8 @@ pub use s3::{S3Location, S3Options, S3Source};
 pub use scan::{ScanOptions, Visitor, Wanted, read_object, scan};
 pub use schema::{Attribute, AttributeKind, InventoryType};
 pub use source::{ListEntry, LocalSource, ObjectBody, ObjectSource};
+#[cfg(feature = "sql")]
+pub use sql::{Answer, FleetSql, MAX_QUERY_BYTES, QueryLimits};
 pub use version::{Below, PackageVersion, VersionScheme};
+#[cfg(any(feature = "athena", feature = "sql"))]
+pub use views::{ColumnKind, Dialect, View, ViewColumn};

@@ -16,8 +16,8 @@ use patchkit_core::{Error, ErrorKind, Result};
 
 use super::batch::TypeColumns;
 use crate::{
-    InventoryKey, InventoryRecord, InventoryType, LakeReading, ObjectSource, ScanOptions, Visitor,
-    scan,
+    Consider, InventoryKey, InventoryRecord, InventoryType, LakeReading, ObjectSource, ScanOptions,
+    Visitor, application::NameFilter, scan,
 };
 
 /// How many rows a batch has where the caller does not say.
@@ -36,6 +36,9 @@ pub struct ColumnOptions {
     pub columns: Option<BTreeSet<Box<str>>>,
     /// How many rows a batch has; a batch may have the rest of an object more.
     pub batch_rows: Option<NonZeroUsize>,
+    /// What the names of applications begin with, without regard to ASCII case, of which alone the
+    /// rows are made; rows of other types are not touched by it.
+    pub application_prefix: Option<Box<str>>,
 }
 
 impl ColumnOptions {
@@ -51,6 +54,14 @@ impl ColumnOptions {
     #[must_use]
     pub fn with_columns<N: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.columns = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Makes the rows of those applications only whose names begin so, without regard to ASCII case.
+    /// Rows whose bytes cannot hold such a name are not parsed: they are counted as passed over.
+    #[must_use]
+    pub fn with_application_prefix(mut self, prefix: impl Into<Box<str>>) -> Self {
+        self.application_prefix = Some(prefix.into());
         self
     }
 
@@ -93,12 +104,14 @@ pub async fn scan_columns<S: ColumnSink>(
     options: ColumnOptions,
     mut make: impl FnMut() -> S,
 ) -> Result<(Vec<S>, LakeReading)> {
-    let ColumnOptions { scan: scanned, columns, batch_rows } = options;
+    let ColumnOptions { scan: scanned, columns, batch_rows, application_prefix } = options;
     let columns = columns.map(Arc::new);
+    let names = application_prefix.map(|prefix| Arc::new(NameFilter::new(&prefix)));
     let batch_rows = batch_rows.map_or(BATCH_ROWS, NonZeroUsize::get);
     let make = || Gather {
         sink: make(),
         wanted: columns.clone(),
+        names: names.clone(),
         batch_rows,
         types: BTreeMap::new(),
         failed: None,
@@ -118,6 +131,7 @@ pub async fn scan_columns<S: ColumnSink>(
 struct Gather<S> {
     sink: S,
     wanted: Option<Arc<BTreeSet<Box<str>>>>,
+    names: Option<Arc<NameFilter>>,
     batch_rows: usize,
     types: BTreeMap<InventoryType, TypeColumns>,
     failed: Option<Error>,
@@ -148,7 +162,22 @@ impl<S: ColumnSink> Visitor for Gather<S> {
         key.clone()
     }
 
+    fn consider(&self, key: &InventoryKey, line: &[u8]) -> Consider {
+        match &self.names {
+            Some(names) if *key.inventory_type() == InventoryType::Application => {
+                names.consider(line)
+            }
+            _ => Consider::Parse,
+        }
+    }
+
     fn row(&mut self, key: &mut InventoryKey, _line: u64, row: &InventoryRecord<'_>) {
+        if let Some(names) = &self.names
+            && *key.inventory_type() == InventoryType::Application
+            && !row.text("Name").is_some_and(|name| names.matches(name))
+        {
+            return;
+        }
         let columns = self.columns(key.inventory_type());
         columns.push(key, row);
         if columns.rows() >= self.batch_rows {
