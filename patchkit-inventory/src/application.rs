@@ -1,12 +1,11 @@
 //! The applications of a fleet, filtered while they are read.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use memchr::memmem;
 use patchkit_core::{OperatingSystem, PackageFamily, Result};
 
 use crate::{
-    Consider, InventoryKey, InventoryRecord, InventoryType, LakeNode, LakeReading, LakeReport,
+    InventoryKey, InventoryRecord, InventoryType, LakeNode, LakeReading, LakeReport, NamePrefix,
     Visitor, scan,
 };
 
@@ -95,7 +94,7 @@ impl LakeReport {
         let search = Arc::new(Search {
             report: self.clone(),
             nodes: query.nodes,
-            filter: NameFilter::new(&query.name_prefix),
+            filter: NamePrefix::new(&query.name_prefix),
             each,
         });
         let make = || Applications(Arc::clone(&search));
@@ -107,7 +106,7 @@ impl LakeReport {
 struct Search<F> {
     report: LakeReport,
     nodes: NodesWanted,
-    filter: NameFilter,
+    filter: NamePrefix,
     each: F,
 }
 
@@ -124,10 +123,10 @@ impl<F: Fn(&ApplicationRow<'_>) + Send + Sync + 'static> Visitor for Application
         (key.clone(), if is_wanted { NodeRows::Wanted } else { NodeRows::NotWanted })
     }
 
-    fn consider(&self, (_, rows): &Self::Object, line: &[u8]) -> Consider {
+    fn next_candidate(&self, (_, rows): &Self::Object, lines: &[u8]) -> Option<usize> {
         match rows {
-            NodeRows::Wanted => self.0.filter.consider(line),
-            NodeRows::NotWanted => Consider::PassOver,
+            NodeRows::Wanted => self.0.filter.next_candidate(lines),
+            NodeRows::NotWanted => None,
         }
     }
 
@@ -156,75 +155,4 @@ impl<F: Fn(&ApplicationRow<'_>) + Send + Sync + 'static> Visitor for Application
 enum NodeRows {
     Wanted,
     NotWanted,
-}
-
-/// Tells from the bytes of a row whether its name can begin as asked.
-pub(crate) struct NameFilter {
-    prefix: Box<[u8]>,
-    key: memmem::Finder<'static>,
-}
-
-impl fmt::Debug for NameFilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("NameFilter").field(&String::from_utf8_lossy(&self.prefix)).finish()
-    }
-}
-
-impl NameFilter {
-    pub(crate) fn new(prefix: &str) -> Self {
-        let key = memmem::Finder::new(b"\"Name\":\"").into_owned();
-        Self { prefix: prefix.as_bytes().into(), key }
-    }
-
-    pub(crate) fn matches(&self, name: &str) -> bool {
-        let start = name.as_bytes().get(..self.prefix.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(&self.prefix))
-    }
-
-    /// Sure of a "no" only: a name is looked for in the service's own spelling of the field, and a
-    /// line without that, or with an escape where the name begins, is parsed.
-    pub(crate) fn consider(&self, line: &[u8]) -> Consider {
-        if self.prefix.is_empty() {
-            return Consider::Parse;
-        }
-        let mut found = false;
-        for at in self.key.find_iter(line) {
-            found = true;
-            let name = &line[at + self.key.needle().len()..];
-            let start = &name[..name.len().min(self.prefix.len())];
-            if start.eq_ignore_ascii_case(&self.prefix) || memchr::memchr(b'\\', start).is_some() {
-                return Consider::Parse;
-            }
-        }
-        if found { Consider::PassOver } else { Consider::Parse }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_filter_is_sure_of_a_no_only() {
-        let filter = NameFilter::new("openssl");
-        for line in [
-            r#"{"Name":"OpenSSL 3.0"}"#,
-            r#"{"Name":"\u006fpenssl"}"#,
-            r#"{"Name":"op\u0065nssl"}"#,
-            r#"{"Name" : "openssl"}"#,
-            r#"{"name":"openssl"}"#,
-            r#"{"N\u0061me":"openssl"}"#,
-            r#"{"Name":"bash","Name":"openssl"}"#,
-            r#"{"Name":"bash"}{"Name":"openssl"}"#,
-            r#"{"Name":"open"#,
-        ] {
-            let consider = filter.consider(line.as_bytes());
-            let is_cut = !line.ends_with('}');
-            assert!(consider == Consider::Parse || is_cut, "{line}");
-        }
-        for line in [r#"{"Name":"bash","Summary":"used by openssl"}"#, r#"{"Name":"libopenssl"}"#] {
-            assert_eq!(filter.consider(line.as_bytes()), Consider::PassOver, "{line}");
-        }
-        assert_eq!(NameFilter::new("").consider(b"{}"), Consider::Parse);
-    }
 }

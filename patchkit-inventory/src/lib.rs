@@ -21,7 +21,9 @@ mod finding;
 mod group;
 mod key;
 mod matrix;
+mod name_prefix;
 mod node;
+mod plain;
 mod reader;
 mod record;
 mod report;
@@ -46,13 +48,15 @@ pub use finding::{
 pub use group::{Dimension, Group, NotLive, PatchGap, StatusCounts};
 pub use key::{InventoryKey, KeyProblem, MAX_KEY_BYTES};
 pub use matrix::{LakeMatrix, compare_versions};
+pub use name_prefix::NamePrefix;
 pub use node::{Disagreement, LakeNode, Liveness, NodeInfo};
+pub use plain::{PlainRow, RowLayout};
 pub use reader::{Consider, MAX_LINE_BYTES, ObjectReader, ObjectReading, RowSink};
 pub use record::{Field, InventoryRecord, MAX_FIELDS, MAX_NESTING, Rows, Value};
 pub use report::{Checked, LakeReport, LoadOptions, PatchDetails};
 #[cfg(feature = "s3")]
 pub use s3::{S3Location, S3Options, S3Source};
-pub use scan::{ScanOptions, Visitor, Wanted, read_object, scan};
+pub use scan::{Listing, ScanOptions, Visitor, Wanted, read_object, scan};
 pub use schema::{Attribute, AttributeKind, InventoryType};
 pub use source::{ListEntry, LocalSource, ObjectBody, ObjectSource};
 #[cfg(feature = "sql")]

@@ -1,18 +1,23 @@
 //! The bytes of one object, as they come, turned into rows.
 
+mod check;
+
 use std::{borrow::Cow, sync::Arc};
 
+use self::check::{Checker, Dirt, Names};
 use crate::{
-    AttributeKind, InventoryKey, InventoryRecord, InventoryType, Listed, RepairReason, Repaired,
-    SkipReason, Skipped, TypeReading, Value, finding::shown, record::parse_count,
+    InventoryKey, InventoryRecord, Listed, PlainRow, RepairReason, Repaired, SkipReason, Skipped,
+    TypeReading,
+    plain::{Layouts, has_only_lines, is_printable},
 };
 
 /// Longest line accepted. Systems Manager takes at most 1 MB of inventory from a node, so no row it
 /// wrote is longer; four times that is room for escapes.
 pub const MAX_LINE_BYTES: usize = 4 << 20;
 
-/// Most reasons for repair that are told apart in one object; more fields than any type has.
-const MAX_REASONS: usize = 64;
+/// How many bytes a sink is asked about at once: few enough that asking again behind each candidate
+/// costs less than reading the candidate.
+const WINDOW: usize = 16 << 10;
 
 /// Takes the rows of an object.
 pub trait RowSink {
@@ -24,8 +29,22 @@ pub trait RowSink {
         Consider::Parse
     }
 
+    /// Finds the next byte in some whole lines whose line can matter; asked before any of them is
+    /// looked at, and again for what is behind that line.
+    ///
+    /// Lines in front of it are passed over as [`consider`](Self::consider) passes them over.
+    fn next_candidate(&mut self, lines: &[u8]) -> Option<usize> {
+        let _ = lines;
+        Some(0)
+    }
+
     /// Takes one row and the line it was on, counted from 1.
     fn row(&mut self, line: u64, row: &InventoryRecord<'_>);
+
+    /// Takes a row that was read the short way. It is a row as any other.
+    fn plain_row(&mut self, line: u64, row: &PlainRow<'_>) {
+        self.row(line, &row.to_record());
+    }
 }
 
 /// Whether a line is parsed.
@@ -86,6 +105,7 @@ pub struct ObjectReading {
 pub struct ObjectReader {
     key: Arc<str>,
     checker: Checker,
+    layouts: Layouts,
     /// The beginning of a line whose end has not come yet.
     carry: Vec<u8>,
     /// Whether the rest of an over-long line is being dropped.
@@ -100,6 +120,7 @@ impl ObjectReader {
         Self {
             key: shown_as.into(),
             checker: Checker::new(key),
+            layouts: Layouts::default(),
             carry: Vec::new(),
             discarding: false,
             line: 0,
@@ -107,32 +128,98 @@ impl ObjectReader {
         }
     }
 
+    /// Takes the layouts that other objects of the type had.
+    pub(crate) fn with_layouts(mut self, layouts: Layouts) -> Self {
+        self.layouts = layouts;
+        self
+    }
+
+    /// Gives back the layouts, for the next object of the type.
+    pub(crate) fn take_layouts(&mut self) -> Layouts {
+        std::mem::take(&mut self.layouts)
+    }
+
     /// Takes the next piece of the object.
     pub fn feed<S: RowSink + ?Sized>(&mut self, mut piece: &[u8], sink: &mut S) {
         self.found.reading.bytes += piece.len() as u64;
-        while let Some(end) = memchr::memchr(b'\n', piece) {
+        if self.discarding || !self.carry.is_empty() {
+            let Some(end) = memchr::memchr(b'\n', piece) else { return self.keep(piece) };
             let head = &piece[..end];
             piece = &piece[end + 1..];
             if self.discarding {
                 self.discarding = false;
             } else if self.carry.len() + head.len() > MAX_LINE_BYTES {
                 self.refuse_line();
-            } else if self.carry.is_empty() {
-                self.take_line(head, sink);
             } else {
                 let mut line = std::mem::take(&mut self.carry);
                 line.extend_from_slice(head);
-                self.take_line(&line, sink);
+                self.take_line(&line, None, sink);
                 line.clear();
                 self.carry = line;
             }
         }
-        if !self.discarding {
-            if self.carry.len() + piece.len() > MAX_LINE_BYTES {
+        let whole = memchr::memrchr(b'\n', piece).map_or(0, |last| last + 1);
+        self.take_lines(&piece[..whole], sink);
+        self.keep(&piece[whole..]);
+    }
+
+    /// Keeps the beginning of a line.
+    fn keep(&mut self, piece: &[u8]) {
+        if self.discarding {
+            return;
+        }
+        if self.carry.len() + piece.len() > MAX_LINE_BYTES {
+            self.refuse_line();
+            self.discarding = true;
+        } else {
+            self.carry.extend_from_slice(piece);
+        }
+    }
+
+    /// Takes whole lines, each with its end.
+    fn take_lines<S: RowSink + ?Sized>(&mut self, mut lines: &[u8], sink: &mut S) {
+        while !lines.is_empty() {
+            let window = match lines.get(WINDOW..).and_then(|rest| memchr::memchr(b'\n', rest)) {
+                Some(end) => WINDOW + end + 1,
+                None => lines.len(),
+            };
+            let (mut window, rest) = lines.split_at(window);
+            lines = rest;
+            let text = has_only_lines(window).then(|| std::str::from_utf8(window).ok()).flatten();
+            let whole = window.len();
+            while !window.is_empty() {
+                let candidate = sink.next_candidate(window).unwrap_or(window.len());
+                let before = candidate.min(window.len());
+                let before = memchr::memrchr(b'\n', &window[..before]).map_or(0, |at| at + 1);
+                let (passed, rest) = window.split_at(before);
+                self.pass_over(passed, sink);
+                window = rest;
+                let Some(end) = memchr::memchr(b'\n', window) else { continue };
+                let at = whole - window.len();
+                let plain = text.and_then(|text| text.get(at..at + end));
+                if end > MAX_LINE_BYTES {
+                    self.refuse_line();
+                } else {
+                    self.take_line(&window[..end], plain, sink);
+                }
+                window = &window[end + 1..];
+            }
+        }
+    }
+
+    /// Passes over whole lines that cannot matter.
+    fn pass_over<S: RowSink + ?Sized>(&mut self, lines: &[u8], sink: &mut S) {
+        let mut from = 0;
+        for end in memchr::memchr_iter(b'\n', lines) {
+            let line = &lines[from..end];
+            from = end + 1;
+            if line.len() <= MAX_LINE_BYTES && line.starts_with(b"{") && line.ends_with(b"}") {
+                self.line += 1;
+                self.found.reading.passed_over += 1;
+            } else if line.len() > MAX_LINE_BYTES {
                 self.refuse_line();
-                self.discarding = true;
             } else {
-                self.carry.extend_from_slice(piece);
+                self.take_frame(line, sink);
             }
         }
     }
@@ -141,7 +228,9 @@ impl ObjectReader {
     pub fn finish<S: RowSink + ?Sized>(mut self, sink: &mut S) -> ObjectReading {
         let line = std::mem::take(&mut self.carry);
         if !line.is_empty() {
-            self.take_line(&line, sink);
+            let plain = if is_printable(&line) { std::str::from_utf8(&line).ok() } else { None };
+            let wants = sink.next_candidate(&line).is_some();
+            self.take_whole(&line, plain, if wants { Wants::Line } else { Wants::Frame }, sink);
         }
         let reading = self.found.reading;
         if reading.bytes == 0 {
@@ -170,8 +259,47 @@ impl ObjectReader {
         self.found.skipped.push_with(|| Skipped { key: Arc::clone(key), line, reason });
     }
 
-    fn take_line<S: RowSink + ?Sized>(&mut self, bytes: &[u8], sink: &mut S) {
+    fn take_line<S: RowSink + ?Sized>(&mut self, bytes: &[u8], plain: Option<&str>, sink: &mut S) {
+        self.take_whole(bytes, plain, Wants::Line, sink);
+    }
+
+    /// Takes a line that cannot matter where it is a row.
+    fn take_frame<S: RowSink + ?Sized>(&mut self, bytes: &[u8], sink: &mut S) {
+        self.take_whole(bytes, None, Wants::Frame, sink);
+    }
+
+    /// Takes a row the short way; says whether it is one that can be read so.
+    fn take_plain<S: RowSink + ?Sized>(&mut self, line: &str, sink: &mut S) -> bool {
+        let Some(row) = self.layouts.read(line) else { return false };
+        let repaired = &mut self.found.repaired;
+        let mut dirt = Dirt { line: self.line, key: &self.key, repaired };
+        self.found.reading.rows += 1;
+        self.checker.check_plain(&row, &mut dirt);
+        sink.plain_row(self.line, &row);
+        true
+    }
+
+    /// Takes a line without its end; `plain` is the same where it is UTF-8 without control
+    /// characters.
+    fn take_whole<S: RowSink + ?Sized>(
+        &mut self,
+        bytes: &[u8],
+        plain: Option<&str>,
+        wants: Wants,
+        sink: &mut S,
+    ) {
         self.line += 1;
+        let mut considered = (wants == Wants::Frame).then_some(Consider::PassOver);
+        if considered.is_none()
+            && let Some(line) = plain
+            && bytes.starts_with(b"{")
+        {
+            let consider = sink.consider(bytes);
+            if consider == Consider::Parse && self.take_plain(line, sink) {
+                return;
+            }
+            considered = Some(consider);
+        }
         let mut dirt = Dirt { line: self.line, key: &self.key, repaired: &mut self.found.repaired };
         let (whole, mut bytes) = (bytes.len(), bytes);
         if self.line == 1
@@ -191,7 +319,8 @@ impl ObjectReader {
             dirt.note(if nul { RepairReason::NulBytes } else { RepairReason::BlankLine });
             return;
         }
-        if sink.consider(row) == Consider::PassOver && is_framed(row) {
+        let consider = considered.unwrap_or_else(|| sink.consider(row));
+        if consider == Consider::PassOver && is_framed(row) {
             self.found.reading.passed_over += 1;
             if nul {
                 dirt.note(RepairReason::NulBytes);
@@ -200,15 +329,23 @@ impl ObjectReader {
         }
         let text = String::from_utf8_lossy(row);
         let (before, mut lost) = (self.found.reading.rows, None);
+        let mut layout = None;
         for row in InventoryRecord::rows(&text) {
             match row {
                 Ok(row) => {
                     self.found.reading.rows += 1;
-                    self.checker.check(&row, &mut dirt, &mut self.found.native_number);
+                    let names = self.checker.check(&row, &mut dirt, &mut self.found.native_number);
                     sink.row(self.line, &row);
+                    layout = (names == Names::Right).then_some(row);
                 }
                 Err(reason) => lost = Some(reason),
             }
+        }
+        if let Some(row) = layout
+            && self.found.reading.rows == before + 1
+            && lost.is_none()
+        {
+            self.layouts.learn(&text, &row, &self.checker.ty);
         }
         if self.found.reading.rows > before {
             if nul {
@@ -225,6 +362,15 @@ impl ObjectReader {
             self.skip(Some(self.line), reason);
         }
     }
+}
+
+/// How much of a line is looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Wants {
+    /// All of it, where the sink does not pass over it.
+    Line,
+    /// Whether it begins and ends as a row; all of it where it does not.
+    Frame,
 }
 
 /// Whether a line begins and ends as a row does; one that was cut does not.
@@ -260,118 +406,6 @@ fn unrepaired(bytes: &[u8], at: usize) -> usize {
         (left, before) = (left - mark, before + invalid);
     }
     before + left + 1
-}
-
-/// Where the repairs of one line are noted.
-struct Dirt<'a> {
-    line: u64,
-    key: &'a Arc<str>,
-    repaired: &'a mut Vec<Repaired>,
-}
-
-impl Dirt<'_> {
-    fn note(&mut self, reason: RepairReason) {
-        let full = self.repaired.len() >= MAX_REASONS;
-        if let Some(entry) = self.repaired.iter_mut().find(|entry| entry.reason == reason) {
-            entry.lines += 1;
-        } else if full && reason != RepairReason::Further {
-            self.note(RepairReason::Further);
-        } else {
-            let (key, line) = (Arc::clone(self.key), Some(self.line));
-            self.repaired.push(Repaired { key, line, reason, lines: 1 });
-        }
-    }
-}
-
-/// Holds rows against what is documented for their type.
-#[derive(Debug)]
-struct Checker {
-    ty: InventoryType,
-    resource: Box<str>,
-    /// The names of the last row that had nothing wrong with its names. The rows of an object have
-    /// one writer, so the next row nearly always has the same.
-    layout: Vec<(Box<str>, AttributeKind)>,
-}
-
-impl Checker {
-    fn new(key: &InventoryKey) -> Self {
-        let resource = key.node().resource().into();
-        Self { ty: key.inventory_type().clone(), resource, layout: Vec::new() }
-    }
-
-    fn check(
-        &mut self,
-        row: &InventoryRecord<'_>,
-        dirt: &mut Dirt<'_>,
-        native: &mut Option<(u64, Box<str>)>,
-    ) {
-        let known = self.layout.len() == row.fields().len()
-            && self.layout.iter().zip(row.fields()).all(|((name, _), field)| **name == *field.name);
-        if known {
-            for ((name, kind), field) in self.layout.iter().zip(row.fields()) {
-                check_value(name, *kind, &field.value, dirt, native);
-            }
-        } else {
-            self.check_names(row, dirt, native);
-        }
-        if row.text("resourceId").is_some_and(|id| id != &*self.resource) {
-            dirt.note(RepairReason::OtherResource);
-        }
-    }
-
-    fn check_names(
-        &mut self,
-        row: &InventoryRecord<'_>,
-        dirt: &mut Dirt<'_>,
-        native: &mut Option<(u64, Box<str>)>,
-    ) {
-        let mut layout = Vec::with_capacity(row.fields().len());
-        let mut clean = true;
-        for (at, field) in row.fields().iter().enumerate() {
-            let name = &*field.name;
-            if row.fields()[..at].iter().any(|other| other.name.eq_ignore_ascii_case(name)) {
-                dirt.note(RepairReason::DuplicateField(shown(name)));
-                clean = false;
-            }
-            match self.ty.attribute(name) {
-                Some(attribute) => {
-                    check_value(attribute.name, attribute.kind, &field.value, dirt, native);
-                    layout.push((name.into(), attribute.kind));
-                }
-                None if self.ty.is_documented() => {
-                    dirt.note(RepairReason::UnknownField(shown(name)));
-                    clean = false;
-                }
-                // Of a custom type nothing is documented but that its values are strings.
-                None => {
-                    check_value(name, AttributeKind::Text, &field.value, dirt, native);
-                    layout.push((name.into(), AttributeKind::Text));
-                }
-            }
-        }
-        if clean {
-            self.layout = layout;
-        }
-    }
-}
-
-fn check_value(
-    name: &str,
-    kind: AttributeKind,
-    value: &Value<'_>,
-    dirt: &mut Dirt<'_>,
-    native: &mut Option<(u64, Box<str>)>,
-) {
-    match (kind, value) {
-        (AttributeKind::Text, Value::Text(_)) => {}
-        (_, Value::Null) => dirt.note(RepairReason::NullField(shown(name))),
-        (AttributeKind::Number, Value::Number(text)) if parse_count(text).is_some() => {
-            native.get_or_insert_with(|| (dirt.line, shown(name)));
-        }
-        (AttributeKind::Number, Value::Text(text))
-            if text.is_empty() || parse_count(text).is_some() => {}
-        _ => dirt.note(RepairReason::TypeDrift(shown(name))),
-    }
 }
 
 #[cfg(test)]

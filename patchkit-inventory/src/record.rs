@@ -95,6 +95,10 @@ impl<'a> InventoryRecord<'a> {
         Rows { line, stream: serde_json::Deserializer::from_str(line).into_iter(), done: false }
     }
 
+    pub(crate) fn of(fields: Vec<Field<'a>>) -> Self {
+        Self { fields }
+    }
+
     /// The fields in their order.
     pub fn fields(&self) -> &[Field<'a>] {
         &self.fields

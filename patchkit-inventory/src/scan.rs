@@ -13,7 +13,7 @@ use futures::{
     StreamExt,
     channel::oneshot,
     future::{AbortHandle, Abortable},
-    stream::FuturesUnordered,
+    stream::{BoxStream, FuturesUnordered},
 };
 use patchkit_core::{Error, ErrorKind, Result};
 use tokio::{
@@ -23,8 +23,8 @@ use tokio::{
 
 use crate::{
     Consider, InventoryKey, InventoryRecord, InventoryType, LakeReading, ListEntry, Listed,
-    ObjectBody, ObjectReader, ObjectReading, ObjectSource, RepairReason, Repaired, RowSink,
-    SkipReason, Skipped,
+    LocalSource, ObjectBody, ObjectReader, ObjectReading, ObjectSource, PlainRow, RepairReason,
+    Repaired, RowSink, SkipReason, Skipped, plain::Layouts, source::PIECE_BYTES,
 };
 
 /// Takes the rows of a lake on one worker; each worker has its own, so none is shared or locked.
@@ -46,8 +46,19 @@ pub trait Visitor: Send + 'static {
         Consider::Parse
     }
 
+    /// Finds the next line that can matter; see [`RowSink::next_candidate`].
+    fn next_candidate(&self, object: &Self::Object, lines: &[u8]) -> Option<usize> {
+        let _ = (object, lines);
+        Some(0)
+    }
+
     /// Takes one row.
     fn row(&mut self, object: &mut Self::Object, line: u64, row: &InventoryRecord<'_>);
+
+    /// Takes a row that was read the short way; see [`RowSink::plain_row`].
+    fn plain_row(&mut self, object: &mut Self::Object, line: u64, row: &PlainRow<'_>) {
+        self.row(object, line, &row.to_record());
+    }
 
     /// Ends an object, read to its end or to where it could not be read; `reading` says what of it
     /// was lost.
@@ -73,10 +84,24 @@ pub struct ScanOptions {
     pub types: Option<BTreeSet<InventoryType>>,
     /// Which objects to read of these; all where nothing is given.
     pub wanted: Option<Wanted>,
+    /// What of the lake is listed.
+    pub listing: Listing,
     /// How many threads parse; as many as the machine has cores where none is given.
     pub workers: Option<NonZeroUsize>,
     /// How many objects are open at once; as many as suit the source where none is given.
     pub in_flight: Option<NonZeroUsize>,
+}
+
+/// What of a lake is listed.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Listing {
+    /// Every object, so that keys that are none and nodes of which nothing else is read are told.
+    #[default]
+    Whole,
+    /// As little beyond the wanted types as the source can: [`Visitor::listed`] and
+    /// [`LakeReading::listed`] know of no others.
+    WantedTypes,
 }
 
 /// Says of a key whether its object is read: of an account, a Region, a node.
@@ -110,6 +135,13 @@ impl ScanOptions {
         wants: impl Fn(&InventoryKey) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.wanted = Some(Wanted(Arc::new(wants)));
+        self
+    }
+
+    /// Lists so much of the lake.
+    #[must_use]
+    pub fn with_listing(mut self, listing: Listing) -> Self {
+        self.listing = listing;
         self
     }
 
@@ -164,8 +196,13 @@ pub async fn scan<V: Visitor>(
     let queue: Queue = Arc::new(Mutex::new(receiver));
     let (types, wanted) = (Arc::new(options.types), options.wanted);
     let mut running = Running::new();
+    let local = source.as_local().is_some();
 
-    let listing = running.start("lake-list", list(Arc::clone(&source), sender))?;
+    let entries = match (&*types, options.listing) {
+        (Some(types), Listing::WantedTypes) => source.list_types(types),
+        _ => source.list(),
+    };
+    let listing = running.start("lake-list", |_| list(entries, sender))?;
     let mut readers = Vec::with_capacity(workers);
     for _ in 0..workers {
         let worker = Worker {
@@ -175,9 +212,15 @@ pub async fn scan<V: Visitor>(
             visitor: make(),
             reading: LakeReading::default(),
             natives: BTreeMap::new(),
+            layouts: BTreeMap::new(),
         };
-        let limit = in_flight.div_ceil(workers);
-        readers.push(running.start("lake-read", worker.run(Arc::clone(&queue), limit))?);
+        let (queue, limit) = (Arc::clone(&queue), in_flight.div_ceil(workers));
+        let reader = if local {
+            running.start("lake-read", |stop| worker.run_local(queue, stop))?
+        } else {
+            running.start("lake-read", |_| worker.run(queue, limit))?
+        };
+        readers.push(reader);
     }
     // Only the workers hold the queue: when they are gone, the listing stops too.
     drop(queue);
@@ -205,7 +248,7 @@ pub(crate) async fn on_thread<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T> {
     let mut running = Running::new();
-    let answer = running.start(name, work)?;
+    let answer = running.start(name, |_| work)?;
     answer.await.map_err(|_| lost_thread())
 }
 
@@ -264,14 +307,14 @@ impl Running {
 
     /// Runs a future on a thread of its own. Its requests are driven by the caller's runtime, where
     /// there is one; a local lake never waits for any.
-    fn start<T: Send + 'static>(
+    fn start<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         &mut self,
         name: &str,
-        work: impl Future<Output = T> + Send + 'static,
+        work: impl FnOnce(AbortHandle) -> F,
     ) -> Result<oneshot::Receiver<T>> {
         let (answer, receiver) = oneshot::channel();
         let (stop, registration) = AbortHandle::new_pair();
-        let work = Abortable::new(work, registration);
+        let work = Abortable::new(work(stop.clone()), registration);
         let runtime = self.runtime.clone();
         let run = move || {
             let done = match runtime {
@@ -299,8 +342,10 @@ impl Drop for Running {
 }
 
 /// Hands the listing to the workers, batch by batch.
-async fn list(source: Arc<dyn ObjectSource>, sender: mpsc::Sender<Batch>) -> Result<()> {
-    let mut entries = source.list();
+async fn list(
+    mut entries: BoxStream<'static, Result<ListEntry>>,
+    sender: mpsc::Sender<Batch>,
+) -> Result<()> {
     let mut batch = Vec::with_capacity(BATCH);
     while let Some(entry) = entries.next().await {
         batch.push(entry?);
@@ -323,6 +368,8 @@ struct Worker<V: Visitor> {
     visitor: V,
     reading: LakeReading,
     natives: BTreeMap<Box<str>, Listed<Repaired>>,
+    /// The layouts of rows that were seen, for the next objects of a type.
+    layouts: BTreeMap<InventoryType, Vec<Layouts>>,
 }
 
 /// An object that is being read.
@@ -351,6 +398,10 @@ impl<O> Open<O> {
         self.body = Some(body);
         (self, piece)
     }
+}
+
+async fn next_batch(queue: &Queue) -> Option<Batch> {
+    queue.lock().await.recv().await
 }
 
 impl<V: Visitor> Worker<V> {
@@ -395,6 +446,43 @@ impl<V: Visitor> Worker<V> {
         }
     }
 
+    /// Reads files one after the other, each through one buffer of the worker's.
+    async fn run_local(mut self, queue: Queue, stop: AbortHandle) -> Self {
+        let source = Arc::clone(&self.source);
+        let Some(local) = source.as_local() else { return self };
+        let mut buffer = vec![0; PIECE_BYTES];
+        while let Some(batch) = next_batch(&queue).await {
+            for entry in batch {
+                if stop.is_aborted() || !self.visitor.goes_on() {
+                    self.visitor.finish();
+                    return self;
+                }
+                if let Some(open) = self.open(entry) {
+                    self.read_file(local, *open, &mut buffer);
+                }
+            }
+        }
+        self.visitor.finish();
+        self
+    }
+
+    fn read_file(&mut self, local: &LocalSource, mut open: Open<V::Object>, buffer: &mut [u8]) {
+        let mut file = match local.open_file(&open.path) {
+            Ok(file) => file,
+            Err(error) => return self.close(open, Some(error)),
+        };
+        loop {
+            match LocalSource::read_file(&mut file, &open.path, buffer) {
+                Ok(0) => return self.close(open, None),
+                Ok(read) => {
+                    let Open { reader, object, .. } = &mut open;
+                    reader.feed(&buffer[..read], &mut Feed { visitor: &mut self.visitor, object });
+                }
+                Err(error) => return self.close(open, Some(error)),
+            }
+        }
+    }
+
     fn skip(&mut self, key: Arc<str>, reason: SkipReason) {
         self.reading.skipped.push_with(|| Skipped { key, line: None, reason });
     }
@@ -428,7 +516,8 @@ impl<V: Visitor> Worker<V> {
             return None;
         }
         let object = self.visitor.begin(&key);
-        let reader = ObjectReader::new(Arc::clone(&path), &key);
+        let layouts = self.layouts.get_mut(ty).and_then(Vec::pop).unwrap_or_default();
+        let reader = ObjectReader::new(Arc::clone(&path), &key).with_layouts(layouts);
         let open = Box::new(Open { path, ty: ty.clone(), object, reader, body: None });
         // What the listing says is empty costs no request.
         if size == Some(0) { self.take(open, None) } else { Some(open) }
@@ -445,11 +534,22 @@ impl<V: Visitor> Worker<V> {
             open.reader.feed(piece, &mut feed);
             return Some(open);
         }
-        let Open { path, ty, mut object, reader, .. } = *open;
-        let done = match piece {
-            Some(Err(error)) => reader.fail(&error.report()),
-            _ => reader.finish(&mut Feed { visitor: &mut self.visitor, object: &mut object }),
+        self.close(*open, piece.and_then(Result::err));
+        None
+    }
+
+    /// Ends an object: at its end, or where the error is.
+    fn close(&mut self, open: Open<V::Object>, error: Option<Error>) {
+        let Open { path, ty, mut object, mut reader, .. } = open;
+        let layouts = reader.take_layouts();
+        let done = match error {
+            Some(error) => reader.fail(&error.report()),
+            None => reader.finish(&mut Feed { visitor: &mut self.visitor, object: &mut object }),
         };
+        match self.layouts.get_mut(&ty) {
+            Some(spare) => spare.push(layouts),
+            None => drop(self.layouts.insert(ty.clone(), vec![layouts])),
+        }
         self.visitor.end(object, &done);
         let name = ty.as_str();
         if !self.reading.types.contains_key(name) {
@@ -472,7 +572,6 @@ impl<V: Visitor> Worker<V> {
                 lines: 1,
             });
         }
-        None
     }
 }
 
@@ -487,8 +586,16 @@ impl<V: Visitor> RowSink for Feed<'_, V> {
         self.visitor.consider(self.object, line)
     }
 
+    fn next_candidate(&mut self, lines: &[u8]) -> Option<usize> {
+        self.visitor.next_candidate(self.object, lines)
+    }
+
     fn row(&mut self, line: u64, row: &InventoryRecord<'_>) {
         self.visitor.row(self.object, line, row);
+    }
+
+    fn plain_row(&mut self, line: u64, row: &PlainRow<'_>) {
+        self.visitor.plain_row(self.object, line, row);
     }
 }
 

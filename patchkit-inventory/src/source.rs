@@ -1,6 +1,7 @@
 //! Where the objects of a lake are.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     fs::{self, File},
     io::Read,
@@ -15,6 +16,8 @@ use futures::{
     stream::{self, BoxStream},
 };
 use patchkit_core::{Error, ErrorKind, Result};
+
+use crate::InventoryType;
 
 /// The bytes of one object, piece by piece; an error ends it.
 pub type ObjectBody = BoxStream<'static, Result<Bytes>>;
@@ -45,6 +48,20 @@ pub trait ObjectSource: fmt::Debug + Send + Sync + 'static {
 
     /// How many objects are worth reading at once.
     fn in_flight(&self) -> usize;
+
+    /// The directory that it is, where it is one and nothing more: a pass reads its files without
+    /// the way over futures.
+    fn as_local(&self) -> Option<&LocalSource> {
+        None
+    }
+
+    /// Lists the objects of these types, and those of others where that is no more work.
+    ///
+    /// What [`list`](Self::list) lists does; this is for sources that can leave some out.
+    fn list_types(&self, types: &BTreeSet<InventoryType>) -> BoxStream<'static, Result<ListEntry>> {
+        let _ = types;
+        self.list()
+    }
 }
 
 /// One entry of a listing.
@@ -81,7 +98,7 @@ pub struct LocalSource {
 }
 
 /// How much of a file is read at once.
-const PIECE_BYTES: usize = 256 << 10;
+pub(crate) const PIECE_BYTES: usize = 256 << 10;
 
 impl LocalSource {
     /// The lake under `root`.
@@ -103,22 +120,47 @@ impl LocalSource {
     pub fn root(&self) -> &Path {
         &self.root
     }
-}
 
-#[async_trait]
-impl ObjectSource for LocalSource {
-    fn list(&self) -> BoxStream<'static, Result<ListEntry>> {
-        let walk = Walk { root: self.root.clone(), pending: vec![String::new()] };
-        stream::iter(walk.flatten().map(Ok)).boxed()
-    }
-
-    async fn get(&self, key: &str) -> Result<ObjectBody> {
+    /// Opens the file of a key.
+    pub(crate) fn open_file(&self, key: &str) -> Result<File> {
         let relative = Path::new(key);
         if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
             let message = format!("the key {key:?} leads out of the lake");
             return Err(Error::invalid("lake", "get", message));
         }
-        let file = File::open(self.root.join(relative)).map_err(|e| failed("get", key, e))?;
+        File::open(self.root.join(relative)).map_err(|e| failed("get", key, e))
+    }
+
+    /// Reads on in a file; nothing is left of it where that is nothing.
+    pub(crate) fn read_file(file: &mut File, key: &str, buffer: &mut [u8]) -> Result<usize> {
+        loop {
+            match file.read(buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                done => return done.map_err(|e| failed("read", key, e)),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl ObjectSource for LocalSource {
+    fn list(&self) -> BoxStream<'static, Result<ListEntry>> {
+        let walk = Walk { root: self.root.clone(), pending: vec![String::new()], types: None };
+        stream::iter(walk.flatten().map(Ok)).boxed()
+    }
+
+    fn list_types(&self, types: &BTreeSet<InventoryType>) -> BoxStream<'static, Result<ListEntry>> {
+        let pending = vec![String::new()];
+        let walk = Walk { root: self.root.clone(), pending, types: Some(types.clone()) };
+        stream::iter(walk.flatten().map(Ok)).boxed()
+    }
+
+    fn as_local(&self) -> Option<&LocalSource> {
+        Some(self)
+    }
+
+    async fn get(&self, key: &str) -> Result<ObjectBody> {
+        let file = self.open_file(key)?;
         let key: Arc<str> = key.into();
         Ok(stream::iter(Pieces { file: Some(file), key }).boxed())
     }
@@ -166,6 +208,21 @@ struct Walk {
     root: PathBuf,
     /// Directories to come, the next one last.
     pending: Vec<String>,
+    /// The types that are wanted; all where none are given.
+    types: Option<BTreeSet<InventoryType>>,
+}
+
+impl Walk {
+    /// Whether a folder lies in the partition of a type that is not wanted: the last folder that
+    /// names a type is followed by the partitions.
+    fn is_unwanted(&self, parent: &str, name: &str) -> bool {
+        let ty = parent.rsplit('/').next().unwrap_or_default();
+        let Some(types) = &self.types else { return false };
+        name.contains('=') && InventoryType::is_type_segment(ty) && {
+            let Ok(ty) = ty.parse();
+            !types.contains(&ty)
+        }
+    }
 }
 
 impl Iterator for Walk {
@@ -208,7 +265,10 @@ impl Iterator for Walk {
                 Ok(kind) if kind.is_file() => {
                     page.push(ListEntry::Object { key: key.into(), size: None });
                 }
-                Ok(kind) if kind.is_dir() && !is_link => folders.push(key),
+                Ok(kind) if kind.is_dir() && !is_link => {
+                    let name = name.to_string_lossy();
+                    folders.extend((!self.is_unwanted(&folder, &name)).then_some(key));
+                }
                 // A link may lead round in a circle, and opening a pipe may never return.
                 Ok(kind) if kind.is_dir() => {
                     page.push(unreadable(&key, "a link to a directory is not followed".to_owned()));

@@ -9,6 +9,7 @@ mod limits;
 mod problem;
 mod prune;
 mod scan;
+mod shape;
 mod table;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
@@ -26,16 +27,13 @@ use datafusion::{
 };
 use patchkit_core::{Clock, Result};
 
-pub use self::{answer::Answer, limits::QueryLimits};
+pub use self::{answer::Answer, limits::QueryLimits, shape::MAX_QUERY_BYTES};
 use self::{
     error::{classify, refused},
     ledger::Ledger,
     table::{LakeTable, NodeTable, ProblemTable},
 };
 use crate::{Dialect, InventoryType, ObjectSource, View, columns};
-
-/// Longest query accepted: far longer than people write, and short enough to plan in no time.
-pub const MAX_QUERY_BYTES: usize = 64 << 10;
 
 /// A lake that answers SQL.
 ///
@@ -143,9 +141,7 @@ impl FleetSql {
     /// # Cancellation
     /// Dropping the future, or the answer, stops the reading.
     pub async fn query(&self, sql: &str, limits: QueryLimits) -> Result<Answer> {
-        if sql.len() > MAX_QUERY_BYTES {
-            return Err(refused(format!("the query is longer than {MAX_QUERY_BYTES} bytes")));
-        }
+        shape::check(sql)?;
         let ledger = Arc::new(Ledger::new(Arc::clone(&self.source)));
         let context = self.context(limits, &ledger)?;
         let deadline = answer::Deadline::new(Arc::clone(&self.clock), limits.time);

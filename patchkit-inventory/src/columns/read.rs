@@ -16,8 +16,8 @@ use patchkit_core::{Error, ErrorKind, Result};
 
 use super::batch::TypeColumns;
 use crate::{
-    Consider, InventoryKey, InventoryRecord, InventoryType, LakeReading, ObjectSource, ScanOptions,
-    Visitor, application::NameFilter, scan,
+    InventoryKey, InventoryRecord, InventoryType, LakeReading, NamePrefix, ObjectSource,
+    ScanOptions, Visitor, scan,
 };
 
 /// How many rows a batch has where the caller does not say.
@@ -106,7 +106,7 @@ pub async fn scan_columns<S: ColumnSink>(
 ) -> Result<(Vec<S>, LakeReading)> {
     let ColumnOptions { scan: scanned, columns, batch_rows, application_prefix } = options;
     let columns = columns.map(Arc::new);
-    let names = application_prefix.map(|prefix| Arc::new(NameFilter::new(&prefix)));
+    let names = application_prefix.map(|prefix| Arc::new(NamePrefix::new(&prefix)));
     let batch_rows = batch_rows.map_or(BATCH_ROWS, NonZeroUsize::get);
     let make = || Gather {
         sink: make(),
@@ -131,7 +131,7 @@ pub async fn scan_columns<S: ColumnSink>(
 struct Gather<S> {
     sink: S,
     wanted: Option<Arc<BTreeSet<Box<str>>>>,
-    names: Option<Arc<NameFilter>>,
+    names: Option<Arc<NamePrefix>>,
     batch_rows: usize,
     types: BTreeMap<InventoryType, TypeColumns>,
     failed: Option<Error>,
@@ -162,12 +162,12 @@ impl<S: ColumnSink> Visitor for Gather<S> {
         key.clone()
     }
 
-    fn consider(&self, key: &InventoryKey, line: &[u8]) -> Consider {
+    fn next_candidate(&self, key: &InventoryKey, lines: &[u8]) -> Option<usize> {
         match &self.names {
             Some(names) if *key.inventory_type() == InventoryType::Application => {
-                names.consider(line)
+                names.next_candidate(lines)
             }
-            _ => Consider::Parse,
+            _ => Some(0),
         }
     }
 

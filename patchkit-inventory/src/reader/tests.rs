@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{check::MAX_REASONS, *};
 
 const KEY: &str = "AWS:Application/accountid=111122223333/region=eu-west-1/i-0a.json";
 

@@ -10,7 +10,7 @@ use futures::{
 use patchkit_core::Result;
 
 use super::ledger::Listed;
-use crate::{ListEntry, ObjectBody, ObjectSource};
+use crate::{ListEntry, LocalSource, ObjectBody, ObjectSource};
 
 /// Those objects of a lake that a query has chosen: it lists nothing else.
 pub(super) struct Chosen {
@@ -50,5 +50,10 @@ impl ObjectSource for Chosen {
 
     fn in_flight(&self) -> usize {
         self.source.in_flight()
+    }
+
+    // Only what is listed is opened.
+    fn as_local(&self) -> Option<&LocalSource> {
+        self.source.as_local()
     }
 }

@@ -300,9 +300,16 @@ async fn an_error_names_the_place() {
     assert_eq!(refusal(&long, limits).await.kind(), ErrorKind::InvalidInput);
     let deep = format!("SELECT {}1{}", "(".repeat(20_000), ")".repeat(20_000));
     assert_eq!(refusal(&deep, limits).await.kind(), ErrorKind::InvalidInput);
-    let wide = format!("SELECT 1{}", "+1".repeat(30_000));
-    let error = open(&lake(&[])).query(&wide, limits).await.map(drop);
-    assert!(error.is_ok() || error.is_err_and(|it| it.kind() == ErrorKind::InvalidInput));
+    let wide = |terms: usize| format!("SELECT 1{}", "+1".repeat(terms));
+    assert_eq!(refusal(&wide(30_000), limits).await.kind(), ErrorKind::InvalidInput);
+    let most = wide(shape::MAX_OPERATORS - 1);
+    let rows = ask(&lake(&[]), &most).await.0;
+    assert_eq!(rows, [[shape::MAX_OPERATORS.to_string()]]);
+    let tables = format!("SELECT 1 FROM aws_tag a{}", ", aws_tag b".repeat(100));
+    let error = refusal(&tables, limits).await;
+    assert!(error.message().contains("tables"), "{error}");
+    let ids = format!("SELECT 1 WHERE 'x' NOT IN ('x'{})", ", 'y'".repeat(9_000));
+    assert!(ask(&lake(&[]), &ids).await.0.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,24 @@
+//! What `cargo xtask bench lake` times on our side: one question of one lake, answered by a process.
+//!
+//! ```text
+//! lake WORK LAKE [OUT]
+//! ```
+
+mod work;
+
+use std::{env, process::ExitCode};
+
+fn main() -> ExitCode {
+    let args: Vec<_> = env::args().skip(1).collect();
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    match work::run(&args) {
+        Ok(answer) => {
+            println!("{answer}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
