@@ -26,6 +26,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
+#[cfg(feature = "athena")]
+pub(crate) use self::name::column as column_name;
 pub use self::read::{ColumnOptions, ColumnReader, ColumnSink, scan_columns};
 use crate::{AttributeKind, InventoryType};
 

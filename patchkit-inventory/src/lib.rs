@@ -13,6 +13,8 @@
 //! is read of one object is bounded, and what is lost has its key, its line and a reason.
 
 mod application;
+#[cfg(feature = "athena")]
+mod athena;
 mod baseline_file;
 mod catalogue;
 #[cfg(feature = "columns")]
@@ -40,6 +42,8 @@ mod version;
 mod views;
 
 pub use application::{ApplicationQuery, ApplicationRow, NodesWanted};
+#[cfg(feature = "athena")]
+pub use athena::{AccountPartition, AthenaLake, AthenaStatement};
 pub use baseline_file::parse_baselines;
 pub use catalogue::{CatalogueReading, parse_catalogue};
 pub use finding::{

@@ -30,6 +30,18 @@ impl Dialect {
         }
     }
 
+    /// Every row of `many`, with what `few` has for it.
+    ///
+    /// Both engines build a table of one side of a join in memory: DataFusion of the left one (it
+    /// turns the sides only where it knows their sizes), Athena of the right one (Athena user guide,
+    /// "Optimize joins").
+    fn outer_join(self, many: &str, few: &str, on: &str) -> String {
+        match self {
+            Self::DataFusion => format!("{few} RIGHT JOIN {many} ON {on}"),
+            Self::Athena => format!("{many} LEFT JOIN {few} ON {on}"),
+        }
+    }
+
     /// A relation with the key columns of every node.
     fn known_nodes(self) -> &'static str {
         match self {

@@ -185,15 +185,15 @@ macro_rules! item_columns {
 }
 
 /// The items of one kind, joined with their nodes.
-fn items(kind: &str, status: &str, columns: &str) -> String {
+fn items(dialect: Dialect, kind: &str, status: &str, columns: &str) -> String {
     format!(
         "SELECT item.account_id, item.region, item.node_id, \
          coalesce(nodes.liveness, 'unknown') AS liveness, \
          coalesce(nodes.is_live, false) AS is_live, nodes.computer_name, {columns}, \
          CASE WHEN coalesce(nodes.is_live, false) THEN {status} ELSE 'unknown' END AS status \
-         FROM aws_compliance_item AS item LEFT JOIN nodes ON {} \
-         WHERE upper(item.compliance_type) = '{kind}'",
-        same_node("nodes", "item"),
+         FROM {joined} WHERE upper(item.compliance_type) = '{kind}'",
+        joined =
+            dialect.outer_join("aws_compliance_item AS item", "nodes", &same_node("nodes", "item")),
     )
 }
 
@@ -231,7 +231,7 @@ pub(super) const PATCHES: View = View {
              AS installed_at, coalesce({}) AS observed_at",
             found.join(", ")
         );
-        items("PATCH", &status, &columns)
+        items(dialect, "PATCH", &status, &columns)
     },
 };
 
@@ -256,6 +256,6 @@ pub(super) const ASSOCIATIONS: View = View {
              coalesce({}) AS observed_at",
             found.join(", ")
         );
-        items("ASSOCIATION", &word::status("item.status"), &columns)
+        items(dialect, "ASSOCIATION", &word::status("item.status"), &columns)
     },
 };

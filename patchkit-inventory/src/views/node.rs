@@ -69,15 +69,17 @@ pub(super) const APPLICATIONS: View = View {
         text("publisher", "who made it"),
         text("installed_time", "when it was installed, as it is spelled"),
     ],
-    sql: |_| {
-        "SELECT app.account_id, app.region, app.node_id, \
-         coalesce(nodes.liveness, 'unknown') AS liveness, \
-         coalesce(nodes.is_live, false) AS is_live, nodes.computer_name, nodes.platform_name, \
-         app.name, app.epoch, app.version, app.release, app.architecture, \
-         app.application_type, app.publisher, app.installed_time \
-         FROM aws_application AS app LEFT JOIN nodes ON nodes.account_id = app.account_id \
-         AND nodes.region = app.region AND nodes.node_id = app.node_id"
-            .to_owned()
+    sql: |dialect| {
+        let on = "nodes.account_id = app.account_id AND nodes.region = app.region \
+                  AND nodes.node_id = app.node_id";
+        format!(
+            "SELECT app.account_id, app.region, app.node_id, \
+             coalesce(nodes.liveness, 'unknown') AS liveness, \
+             coalesce(nodes.is_live, false) AS is_live, nodes.computer_name, \
+             nodes.platform_name, app.name, app.epoch, app.version, app.release, \
+             app.architecture, app.application_type, app.publisher, app.installed_time FROM {}",
+            dialect.outer_join("aws_application AS app", "nodes", on)
+        )
     },
 };
 
