@@ -1,6 +1,9 @@
 //! The functions that lakes need and SQL does not have.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use datafusion::{
     arrow::{
@@ -138,12 +141,13 @@ impl ScalarUDFImpl for VersionBelow {
                 continue;
             }
             let key = (text(&platform, row), text(&limit, row));
-            let fixed = match limits.get(&key) {
-                Some(fixed) => fixed,
-                None => {
-                    let fixed = Below::parse(scheme(&key.0), &key.1)
+            let fixed = match limits.entry(key) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let (platform, limit) = new.key();
+                    let fixed = Below::parse(scheme(platform), limit)
                         .map_err(|error| DataFusionError::External(Box::new(error)))?;
-                    limits.entry(key).or_insert(fixed)
+                    new.insert(fixed)
                 }
             };
             let part = |array: &'_ StringViewArray| text(array, row);

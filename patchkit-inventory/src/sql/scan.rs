@@ -59,16 +59,16 @@ impl LakeScan {
     pub(super) fn new(
         ty: &InventoryType,
         table: &SchemaRef,
-        columns: Vec<usize>,
+        columns: &[usize],
         name_prefix: Option<String>,
         limit: Option<usize>,
     ) -> Result<Self> {
-        let mut made = columns.clone();
+        let mut made = columns.to_vec();
         made.sort_unstable();
         made.dedup();
         let order = columns.iter().filter_map(|column| made.binary_search(column).ok()).collect();
         let names = made.iter().map(|column| table.field(*column).name().as_str().into()).collect();
-        let schema = Arc::new(table.project(&columns)?);
+        let schema = Arc::new(table.project(columns)?);
         Ok(Self {
             ty: ty.clone(),
             names,

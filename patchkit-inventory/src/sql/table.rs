@@ -97,7 +97,8 @@ impl TableProvider for LakeTable {
             Some(columns) => columns.clone(),
             None => (0..self.schema.fields().len()).collect(),
         };
-        let scan = LakeScan::new(&self.ty, &self.schema, columns, self.name_prefix(filters), limit);
+        let scan =
+            LakeScan::new(&self.ty, &self.schema, &columns, self.name_prefix(filters), limit);
         Ok(Arc::new(scan?.over(
             ledger,
             chosen,
@@ -132,9 +133,12 @@ impl TableProvider for NodeTable {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
-        let support = filters.iter().map(|filter| match prune::is_of_keys(filter) {
-            true => TableProviderFilterPushDown::Exact,
-            false => TableProviderFilterPushDown::Unsupported,
+        let support = filters.iter().map(|filter| {
+            if prune::is_of_keys(filter) {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
         });
         Ok(support.collect())
     }
