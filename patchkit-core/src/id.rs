@@ -220,10 +220,27 @@ impl hash::Hash for BaselineId {
 
 /// Where a node lives: the provider, the account or subscription, and the Region.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(try_from = "ScopeParts")]
 pub struct Scope {
     provider: Arc<str>,
     account: AccountId,
     region: Region,
+}
+
+/// A scope as it is written, before its parts are checked.
+#[derive(Deserialize)]
+struct ScopeParts {
+    provider: String,
+    account: AccountId,
+    region: Region,
+}
+
+impl TryFrom<ScopeParts> for Scope {
+    type Error = Error;
+
+    fn try_from(parts: ScopeParts) -> Result<Self, Error> {
+        Self::new(&parts.provider, parts.account, parts.region)
+    }
 }
 
 impl Scope {
@@ -310,17 +327,29 @@ pub struct NodeId(Arc<NodeInner>);
 
 struct NodeInner {
     scope: Scope,
-    resource: Box<str>,
-    /// The ARM id in lower case; `None` where ids are compared as they are.
-    folded: Option<Box<str>>,
+    /// What is compared, as one text, because a run compares ids by the million: the parts of the
+    /// scope and the resource, NUL between them; or NUL and an ARM id in lower case. No part holds a
+    /// NUL, so that the order is that of the parts one by one.
+    key: Box<str>,
+    /// Where the resource begins in the key.
+    resource: usize,
+    /// An ARM id as it is spelled.
+    spelled: Option<Box<str>>,
 }
 
 impl NodeId {
     /// Names a node inside its scope.
     pub fn new(scope: Scope, resource: &str) -> Result<Self, Error> {
         check("node id", resource)?;
-        let folded = resource.starts_with('/').then(|| resource.to_ascii_lowercase().into());
-        Ok(Self(Arc::new(NodeInner { scope, resource: resource.into(), folded })))
+        let (key, spelled) = if resource.starts_with('/') {
+            (format!("\0{}", resource.to_ascii_lowercase()), Some(resource.into()))
+        } else {
+            let Scope { provider, account, region } = &scope;
+            let (account, region) = (account.as_str(), region.as_str());
+            (format!("{provider}\0{account}\0{region}\0{resource}"), None)
+        };
+        let start = key.len() - resource.len();
+        Ok(Self(Arc::new(NodeInner { scope, key: key.into(), resource: start, spelled })))
     }
 
     /// Where the node lives.
@@ -330,14 +359,14 @@ impl NodeId {
 
     /// The provider's own id: `i-…`, `mi-…`, or an ARM resource id.
     pub fn resource(&self) -> &str {
-        &self.0.resource
+        self.0.spelled.as_deref().unwrap_or_else(|| self.tail())
     }
 
     /// The last part of the provider's id: `i-…`, or the name of an Azure machine. An instance of a
     /// scale set is a number there, which says nothing without its set:
     /// `web/virtualMachines/3`.
     pub fn name(&self) -> &str {
-        let resource = &*self.0.resource;
+        let resource = self.resource();
         let of_set = resource.split_once("/virtualMachineScaleSets/").map(|(_, instance)| instance);
         of_set.or_else(|| resource.rsplit('/').next()).unwrap_or(resource)
     }
@@ -346,23 +375,21 @@ impl NodeId {
     ///
     /// For stores that compare text; [`Display`](fmt::Display) keeps the spelling.
     pub fn canonical(&self) -> String {
-        match self.key() {
-            (Some(scope), resource) => format!("{scope}/{resource}"),
-            (None, folded) => folded.to_owned(),
+        match &self.0.spelled {
+            None => self.to_string(),
+            Some(_) => self.tail().to_owned(),
         }
     }
 
-    fn key(&self) -> (Option<&Scope>, &str) {
-        match &self.0.folded {
-            Some(folded) => (None, folded),
-            None => (Some(&self.0.scope), &self.0.resource),
-        }
+    /// The resource as it is compared.
+    fn tail(&self) -> &str {
+        self.0.key.get(self.0.resource..).unwrap_or_default()
     }
 }
 
 impl PartialEq for NodeId {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.key() == other.key()
+        Arc::ptr_eq(&self.0, &other.0) || self.0.key == other.0.key
     }
 }
 
@@ -379,19 +406,19 @@ impl Ord for NodeId {
         if Arc::ptr_eq(&self.0, &other.0) {
             return Ordering::Equal;
         }
-        self.key().cmp(&other.key())
+        self.0.key.cmp(&other.0.key)
     }
 }
 
 impl hash::Hash for NodeId {
     fn hash<H: hash::Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
+        self.0.key.hash(state);
     }
 }
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.0.scope, self.0.resource)
+        write!(f, "{}/{}", self.0.scope, self.resource())
     }
 }
 
@@ -500,6 +527,23 @@ mod tests {
             let json = serde_json::to_string(&node).unwrap();
             prop_assert_eq!(&serde_json::from_str::<NodeId>(&json).unwrap(), &node);
             prop_assert!(id.starts_with('/') || node.canonical() == node.to_string());
+        }
+
+        #[test]
+        fn node_ids_are_ordered_by_their_parts_and_arm_ids_come_first(
+            a in ("[a-c!]{1,2}", "[0-9-]{1,3}", "[a-b -]{1,3}", "[a-b/-]{1,4}"),
+            b in ("[a-c!]{1,2}", "[0-9-]{1,3}", "[a-b -]{1,3}", "[a-b/-]{1,4}"),
+        ) {
+            let id = |(provider, account, region, resource): &(String, String, String, String)| {
+                let scope = Scope::new(provider, account.parse().unwrap(), region.parse().unwrap());
+                NodeId::new(scope.unwrap(), resource).unwrap()
+            };
+            let parts = |of: &(String, String, String, String)| {
+                let scope = (!of.3.starts_with('/')).then(|| id(of).scope().clone());
+                (scope, of.3.clone())
+            };
+            prop_assert_eq!(id(&a).cmp(&id(&b)), parts(&a).cmp(&parts(&b)));
+            prop_assert_eq!(id(&a) == id(&b), parts(&a) == parts(&b));
         }
     }
 }

@@ -41,7 +41,7 @@ mod tell;
 
 pub(crate) use self::tell::{Teller, Written};
 pub use self::{
-    event::{RunEvent, RunEventKind},
+    event::{RunEvent, RunEventKind, WaitCause},
     stream::{EventFeed, EventStream, Streamed},
 };
 

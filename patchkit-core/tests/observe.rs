@@ -4,14 +4,19 @@
 
 mod common;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use common::{id, node, off, options, run_id, world};
 use futures::{FutureExt, StreamExt, executor::block_on};
+use jiff::SignedDuration;
 use patchkit_core::{
-    Amount, NodeSelector, PowerState, Rollout, Runs, Wave, WaveMembers,
-    observe::{EventStream, RunEvent, RunEventKind, Streamed},
-    workflow::{Outcome, PatchOptions, PlanStep},
+    Amount, Freeze, FreezeCalendar, NodeSelector, PowerState, Ramp, Rollout, Runs, Wave,
+    WaveMembers,
+    observe::{EventStream, RunEvent, RunEventKind, Streamed, WaitCause},
+    workflow::{Freezes, Outcome, PatchOptions, PlanStep, WhileFrozen},
 };
 use tracing::{
     Subscriber,
@@ -307,4 +312,44 @@ fn metrics_have_the_documented_names_and_count_what_happened() {
         let name = line.split('{').next().unwrap();
         assert!(documented.contains(&format!("`{name}`")), "{name} is not documented");
     }
+}
+
+#[test]
+fn what_a_run_waits_for_is_told_once_and_until_when() {
+    let minutes = |count| Duration::from_mins(count);
+    let waits = |options: PatchOptions, nodes: Vec<_>| -> Vec<(WaitCause, SignedDuration)> {
+        let mut world = world(nodes);
+        let events = told(&mut world, |world| {
+            assert!(block_on(world.patch(&options)).is_clean());
+        });
+        let waits = events.iter().filter_map(|event| match &event.kind {
+            RunEventKind::Waiting { cause, until } => {
+                Some((cause.clone(), until.duration_since(event.at)))
+            }
+            _ => None,
+        });
+        waits.collect()
+    };
+    let two = |state: Option<PowerState>| {
+        let ids = ["i-01", "i-02"].map(id);
+        ids.map(|id| state.map_or_else(|| node(id.clone()), |it| off(id.clone(), it))).to_vec()
+    };
+    let hours = SignedDuration::from_hours;
+
+    let canary = Wave::new("canary", WaveMembers::Selector(NodeSelector::ids([id("i-01")])));
+    let rollout = Rollout::new().with_disruption(Amount::Percent(100));
+    let baked = rollout.clone().with_wave(canary.with_bake(minutes(60)));
+    assert_eq!(waits(options().with_rollout(baked), two(None)), [(WaitCause::Bake, hours(1))]);
+
+    let ramped = rollout.with_ramp(Ramp::new(1, minutes(120)));
+    let told = waits(options().with_rollout(ramped), two(Some(PowerState::Stopped)));
+    let [(WaitCause::Ramp, left)] = &told[..] else { panic!("{told:?}") };
+    assert!(*left <= hours(2) && *left > SignedDuration::from_mins(110), "{told:?}");
+
+    let [from, until] =
+        ["02", "03"].map(|hour| format!("2026-11-24T{hour}:00:00Z").parse().unwrap());
+    let calendar = FreezeCalendar::new([Freeze::new("sale", from, until)]);
+    let frozen = Freezes::new(calendar).with_during(WhileFrozen::Wait);
+    let told = waits(options().with_freezes(frozen), two(None));
+    assert_eq!(told, [(WaitCause::Freeze, hours(1))]);
 }

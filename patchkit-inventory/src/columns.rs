@@ -21,6 +21,7 @@
 mod batch;
 mod name;
 mod read;
+mod values;
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 #[cfg(feature = "athena")]
 pub(crate) use self::name::column as column_name;
-pub use self::read::{ColumnOptions, ColumnReader, ColumnSink, scan_columns};
+pub use self::read::{BatchBounds, ColumnOptions, ColumnReader, ColumnSink, scan_columns};
 use crate::{AttributeKind, InventoryType};
 
 /// How many columns come from the key.

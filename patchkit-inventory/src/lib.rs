@@ -25,6 +25,8 @@ mod key;
 mod matrix;
 mod name_prefix;
 mod node;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 mod plain;
 mod reader;
 mod record;

@@ -98,18 +98,18 @@ impl RowLayout {
         values.clear();
         let mut at = 0;
         for between in &self.between {
-            let Some(rest) = line.get(at..).and_then(|rest| rest.strip_prefix(&**between)) else {
+            let start = at + between.len();
+            if !line.get(at..start).is_some_and(|found| is_same(found, between)) {
                 return false;
-            };
-            let start = line.len() - rest.len();
+            }
             let (mut from, mut escaped) = (start, false);
             let end = loop {
-                match memchr::memchr2(b'"', b'\\', &line[from..]) {
+                match find_end(&line[from..]) {
                     None => return false,
                     Some(quote) if line[from + quote] == b'"' => break from + quote,
                     Some(slash) => {
                         let behind = from + slash + 1;
-                        if !matches!(line.get(behind), Some(b'\\' | b'"' | b'/')) {
+                        if line.get(behind).copied().and_then(escape).is_none() {
                             return false;
                         }
                         (from, escaped) = (behind + 1, true);
@@ -148,7 +148,20 @@ impl<'a> PlainRow<'a> {
     /// The text of the field at that place of the layout; empty where there is no such place.
     pub fn value(&self, at: usize) -> Cow<'a, str> {
         let (text, escaped) = self.spelled(at);
-        if escaped { Cow::Owned(unescaped(text)) } else { Cow::Borrowed(text) }
+        if !escaped {
+            return Cow::Borrowed(text);
+        }
+        let mut owned = String::with_capacity(text.len());
+        unescape(text, &mut owned);
+        Cow::Owned(owned)
+    }
+
+    /// As [`value`](Self::value), in a place that is used again.
+    #[cfg(feature = "columns")]
+    pub(crate) fn unescape<'t>(&self, at: usize, text: &'t mut String) -> &'t str {
+        text.clear();
+        unescape(self.spelled(at).0, text);
+        text
     }
 
     /// The text of a field; `None` where it is absent or empty.
@@ -167,6 +180,20 @@ impl<'a> PlainRow<'a> {
         InventoryRecord::of(fields.collect())
     }
 
+    /// The first eight bytes of a text as it is spelled, zeros behind its end.
+    #[cfg(feature = "columns")]
+    pub(crate) fn head(&self, at: usize) -> u64 {
+        let Some(Span { start, end, .. }) = self.values.get(at) else { return 0 };
+        // What is behind the text in its line is read with it and cut off.
+        match self.line.as_bytes().get(*start..).and_then(|rest| rest.first_chunk()) {
+            Some(head) if end - start < 8 => {
+                u64::from_le_bytes(*head) & ((1 << (8 * (end - start))) - 1)
+            }
+            Some(head) => u64::from_le_bytes(*head),
+            None => head(&self.line.as_bytes()[*start..*end]),
+        }
+    }
+
     /// The text as it is spelled, and whether there are escapes in it.
     pub(crate) fn spelled(&self, at: usize) -> (&'a str, bool) {
         let Some(span) = self.values.get(at) else { return ("", false) };
@@ -174,17 +201,35 @@ impl<'a> PlainRow<'a> {
     }
 }
 
-/// The text of a value in which a backslash stands only before what it keeps.
-pub(crate) fn unescaped(spelled: &str) -> String {
-    let mut text = String::with_capacity(spelled.len());
+/// The first eight bytes of a text, zeros behind its end.
+#[cfg(feature = "columns")]
+pub(crate) fn head(text: &[u8]) -> u64 {
+    text.iter().take(8).rev().fold(0, |head, byte| head << 8 | u64::from(*byte))
+}
+
+/// What a letter stands for behind a backslash: RFC 8259, section 7. `\u` wants more than a look, for
+/// half a surrogate pair is no text.
+fn escape(letter: u8) -> Option<char> {
+    Some(match letter {
+        b'"' | b'\\' | b'/' => char::from(letter),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        _ => return None,
+    })
+}
+
+/// Writes the text of a value that has been split off, without its escapes.
+fn unescape(spelled: &str, text: &mut String) {
     let mut rest = spelled;
     while let Some(slash) = memchr::memchr(b'\\', rest.as_bytes()) {
         text.push_str(&rest[..slash]);
-        let kept = rest[slash + 1..].chars().next();
-        text.extend(kept);
-        rest = &rest[slash + 1 + kept.map_or(0, char::len_utf8)..];
+        text.extend(rest.as_bytes().get(slash + 1).copied().and_then(escape));
+        rest = rest.get(slash + 2..).unwrap_or_default();
     }
-    text + rest
+    text.push_str(rest);
 }
 
 /// The layouts of one type that were seen, the last one first, and room for the values of a row.
@@ -221,9 +266,44 @@ impl Layouts {
     }
 }
 
+/// The first quote or backslash. Most values are shorter than what a call of `memchr` is worth.
+#[inline]
+fn find_end(rest: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const QUOTES: u64 = u64::from_le_bytes([b'"'; 8]);
+    const SLASHES: u64 = u64::from_le_bytes([b'\\'; 8]);
+    // Has its high bit set in the first byte that is zero, and in none before it.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    for (at, word) in rest.as_chunks::<8>().0.iter().take(NEAR).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ QUOTES) | zeros(word ^ SLASHES);
+        if found != 0 {
+            return Some(8 * at + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let from = (8 * NEAR).min(rest.len() & !7);
+    memchr::memchr2(b'"', b'\\', &rest[from..]).map(|at| from + at)
+}
+
+/// How many words of eight bytes are looked at before `memchr` is called.
+const NEAR: usize = 3;
+
+/// Whether two short texts are equal: what is compared here is too short for the call that `==` is.
+#[inline]
+pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    let words = a.as_chunks().0.iter().zip(b.as_chunks().0);
+    let odd = words.fold(0, |odd, (a, b)| odd | (word(a) ^ word(b)));
+    let last = match (a.last_chunk(), b.last_chunk()) {
+        (Some(a), Some(b)) => word(a) == word(b),
+        _ => a.iter().zip(b).fold(0, |odd, (a, b)| odd | (a ^ b)) == 0,
+    };
+    a.len() == b.len() && odd == 0 && last
+}
+
 /// Whether there is no control character in a line: JSON's texts may hold none.
 pub(crate) fn is_printable(line: &[u8]) -> bool {
-    line.iter().fold(true, |printable, byte| printable & (*byte >= 0x20))
+    line.iter().all(|byte| *byte >= 0x20)
 }
 
 /// Whether line feeds are the only control characters.
@@ -233,3 +313,6 @@ pub(crate) fn has_only_lines(piece: &[u8]) -> bool {
         .chunks(1 << 10)
         .all(|block| block.iter().fold(true, |only, byte| only & (*byte >= 0x20 || *byte == b'\n')))
 }
+
+#[cfg(test)]
+mod tests;

@@ -196,7 +196,10 @@ impl ObjectReader {
                 window = rest;
                 let Some(end) = memchr::memchr(b'\n', window) else { continue };
                 let at = whole - window.len();
-                let plain = text.and_then(|text| text.get(at..at + end));
+                let plain = match text {
+                    Some(text) => text.get(at..at + end),
+                    None => plain_text(&window[..end]),
+                };
                 if end > MAX_LINE_BYTES {
                     self.refuse_line();
                 } else {
@@ -228,7 +231,7 @@ impl ObjectReader {
     pub fn finish<S: RowSink + ?Sized>(mut self, sink: &mut S) -> ObjectReading {
         let line = std::mem::take(&mut self.carry);
         if !line.is_empty() {
-            let plain = if is_printable(&line) { std::str::from_utf8(&line).ok() } else { None };
+            let plain = plain_text(&line);
             let wants = sink.next_candidate(&line).is_some();
             self.take_whole(&line, plain, if wants { Wants::Line } else { Wants::Frame }, sink);
         }
@@ -269,18 +272,21 @@ impl ObjectReader {
     }
 
     /// Takes a row the short way; says whether it is one that can be read so.
-    fn take_plain<S: RowSink + ?Sized>(&mut self, line: &str, sink: &mut S) -> bool {
+    fn take_plain<S: RowSink + ?Sized>(&mut self, line: &str, whole: &[u8], sink: &mut S) -> bool {
         let Some(row) = self.layouts.read(line) else { return false };
         let repaired = &mut self.found.repaired;
         let mut dirt = Dirt { line: self.line, key: &self.key, repaired };
         self.found.reading.rows += 1;
+        if line.len() < whole.len() {
+            dirt.note(RepairReason::CarriageReturn);
+        }
         self.checker.check_plain(&row, &mut dirt);
         sink.plain_row(self.line, &row);
         true
     }
 
     /// Takes a line without its end; `plain` is the same where it is UTF-8 without control
-    /// characters.
+    /// characters but a carriage return, and without that.
     fn take_whole<S: RowSink + ?Sized>(
         &mut self,
         bytes: &[u8],
@@ -292,10 +298,10 @@ impl ObjectReader {
         let mut considered = (wants == Wants::Frame).then_some(Consider::PassOver);
         if considered.is_none()
             && let Some(line) = plain
-            && bytes.starts_with(b"{")
+            && line.starts_with('{')
         {
-            let consider = sink.consider(bytes);
-            if consider == Consider::Parse && self.take_plain(line, sink) {
+            let consider = sink.consider(line.as_bytes());
+            if consider == Consider::Parse && self.take_plain(line, bytes, sink) {
                 return;
             }
             considered = Some(consider);
@@ -362,6 +368,12 @@ impl ObjectReader {
             self.skip(Some(self.line), reason);
         }
     }
+}
+
+/// The line as text without control characters but a carriage return at its end, which is cut off.
+fn plain_text(line: &[u8]) -> Option<&str> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if is_printable(line) { std::str::from_utf8(line).ok() } else { None }
 }
 
 /// How much of a line is looked at.

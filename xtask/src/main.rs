@@ -12,6 +12,7 @@ use crate::{
     workspace::{Scope, Workspace},
 };
 
+mod bench;
 mod clients;
 mod deny;
 mod house;
@@ -24,7 +25,7 @@ mod tree;
 mod venv;
 mod workspace;
 
-/// Lints and tests the workspace.
+/// Lints, tests and times the workspace.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
@@ -41,7 +42,7 @@ struct Reach {
     quick: bool,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Task {
     /// All of fmt, house, tree, deny, clippy and docs
     Lint,
@@ -71,6 +72,9 @@ enum Task {
     Clients,
     /// The provider of AWS against moto, a simulated AWS by other people
     Moto,
+    /// What PatchKit takes beside what people would use instead (downloads these)
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -86,6 +90,9 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<ExitCode> {
     let scope = if cli.reach.quick { Scope::Quick } else { Scope::Whole };
     let workspace = Workspace::load(scope)?;
+    if let Task::Bench(bench) = &cli.task {
+        return bench::run(&workspace, bench);
+    }
     let mut report = Report::default();
     // A lint that did not run has found nothing out, so it fails. A test may lack what only some
     // machines have, and says so.
@@ -114,6 +121,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Task::Fuzz => test::fuzz(&workspace, &mut report),
         Task::Clients => clients::check(&workspace, &mut report),
         Task::Moto => moto::check(&workspace, &mut report),
+        Task::Bench(_) => {}
     }
     Ok(report.close(unstarted))
 }

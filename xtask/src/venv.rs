@@ -7,7 +7,10 @@ use std::{
     process::{Command, Stdio},
 };
 
+use anyhow::{Context, Result};
+
 use crate::{
+    bench,
     step::{Report, works},
     workspace::Workspace,
 };
@@ -38,6 +41,17 @@ pub(crate) fn python(
         return None;
     };
     environment(workspace, &tests(workspace), python, name, report)
+}
+
+/// The interpreter of an environment that holds the pinned peers of `cargo xtask bench lake`. What
+/// makes it speaks on stderr alone.
+pub(crate) fn peers(workspace: &Workspace) -> Result<PathBuf> {
+    let python = PYTHONS.into_iter().find(|it| works(Command::new(it).args(["-c", SUITABLE])));
+    let python = python.context("no Python of 3.10 or later with venv and ensurepip")?;
+    let home = bench::home(workspace);
+    let (name, mut report) = ("peers", Report::default());
+    let found = environment(workspace, &home, python, name, &mut report);
+    found.context("the peers could not be installed")
 }
 
 fn environment(

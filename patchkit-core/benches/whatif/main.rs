@@ -52,6 +52,9 @@ struct Args {
     /// A Python that has Polars and NumPy; else python3.
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: PathBuf,
+    /// Print compliance under one baseline as one JSON object, and nothing else.
+    #[arg(long)]
+    json: bool,
     /// What this process is: itself the bench, which starts the others.
     #[arg(long, hide = true)]
     part: Option<Part>,
@@ -123,7 +126,11 @@ fn compare(args: &Args) -> ExitCode {
         deciding,
         rows,
     };
-    println!("{report}");
+    if args.json {
+        println!("{}", report.to_json());
+    } else {
+        println!("{report}");
+    }
     if report.is_fair() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

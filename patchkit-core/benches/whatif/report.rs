@@ -75,6 +75,28 @@ impl Report {
     }
 }
 
+impl Report {
+    /// The first question as `cargo xtask bench` has its rows.
+    pub(crate) fn to_json(&self) -> Value {
+        let Some(judge) = self.rows.first() else { return Value::Null };
+        let (ours, theirs) = (&judge.ours, &judge.theirs);
+        let ratio = |theirs: &[f64], ours: &[f64]| {
+            let pairs = theirs.iter().zip(ours);
+            median(&pairs.map(|(theirs, ours)| theirs / ours).collect::<Vec<_>>())
+        };
+        let [ours_peak, their_peak] = self.peaks.map(|kilobytes| kilobytes / 1_024);
+        json!({
+            "ours_wall_s": ours.wall(),
+            "peer_wall_s": theirs.wall(),
+            "wall_ratio": ratio(&theirs.wall, &ours.wall),
+            "cpu_ratio": ratio(&theirs.cpu, &ours.cpu),
+            "ours_peak_mib": ours_peak,
+            "peer_peak_mib": their_peak,
+            "agree": judge.is_fair(),
+        })
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);

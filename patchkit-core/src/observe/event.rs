@@ -84,6 +84,14 @@ pub enum RunEventKind {
     RunPaused,
     /// A paused run goes on, or ends.
     RunUnpaused,
+    /// The run waits: it begins nothing more until then, and looks after its lease and its orders
+    /// meanwhile. Told once for each wait; what comes next tells that it is over.
+    Waiting {
+        /// For what.
+        cause: WaitCause,
+        /// Until when at the longest, as far as is known.
+        until: Timestamp,
+    },
     /// A wave begins.
     WaveStarted {
         /// Its name. Untrusted: escape before showing.
@@ -149,6 +157,36 @@ pub enum RunEventKind {
     Other(serde_json::Value),
 }
 
+/// What a run waits for.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WaitCause {
+    /// A freeze to be over.
+    Freeze,
+    /// Other runs to give a shared budget's slots back; it gives up then.
+    Slot,
+    /// The ramp to let another node start.
+    Ramp,
+    /// A wave to have been watched for as long as the plan wants.
+    Bake,
+    /// A cause of a newer version.
+    #[serde(untagged)]
+    Other(String),
+}
+
+impl fmt::Display for WaitCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Freeze => f.write_str("for a freeze to be over"),
+            Self::Slot => f.write_str("for slots of a shared budget"),
+            Self::Ramp => f.write_str("to start further nodes"),
+            Self::Bake => f.write_str("to see how the wave does"),
+            Self::Other(cause) => write!(f, "for {}", Plain(cause)),
+        }
+    }
+}
+
 impl RunEventKind {
     /// The word under `event` in its JSON.
     pub fn as_str(&self) -> &str {
@@ -157,6 +195,7 @@ impl RunEventKind {
             Self::RunResumed { .. } => "run_resumed",
             Self::RunPaused => "run_paused",
             Self::RunUnpaused => "run_unpaused",
+            Self::Waiting { .. } => "waiting",
             Self::WaveStarted { .. } => "wave_started",
             Self::NodeStep { .. } => "node_step",
             Self::NodeFinished { .. } => "node_finished",
@@ -191,6 +230,7 @@ impl fmt::Display for RunEventKind {
             Self::RunResumed { holder } => write!(f, "{} goes on with the run", Plain(holder)),
             Self::RunPaused => f.write_str("the run is paused"),
             Self::RunUnpaused => f.write_str("the run is not paused any more"),
+            Self::Waiting { cause, until } => write!(f, "the run waits {cause}, until {until}"),
             Self::WaveStarted { wave, nodes } => write!(f, "wave {}: {nodes} nodes", Plain(wave)),
             Self::NodeStep { node, step } => write!(f, "{node}: {step}"),
             Self::NodeFinished { report } => {

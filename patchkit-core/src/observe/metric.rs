@@ -43,6 +43,7 @@ pub(super) fn count(event: &RunEventKind) {
         RunEventKind::RunResumed { .. }
         | RunEventKind::RunPaused
         | RunEventKind::RunUnpaused
+        | RunEventKind::Waiting { .. }
         | RunEventKind::Checked { .. }
         | RunEventKind::Other(_) => {}
     }

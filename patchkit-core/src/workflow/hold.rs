@@ -11,7 +11,10 @@ use super::{
     patch::Progressing,
     waves::Stop,
 };
-use crate::{Error, ErrorKind, Standing, observe::RunEventKind};
+use crate::{
+    Error, ErrorKind, Standing,
+    observe::{RunEventKind, WaitCause},
+};
 
 /// How often a paused run asks whether it may go on, at first and at last.
 const HOLD: [Duration; 2] = [Duration::from_secs(5), Duration::from_mins(1)];
@@ -55,7 +58,7 @@ impl Runner {
             match self.thaw(going) {
                 // Something else may keep it from beginning, which the wait would not end.
                 Some(thaw) if self.ends_for_good(going).is_none() => {
-                    self.sleep_until(going, thaw).await;
+                    self.wait(going, WaitCause::Freeze, thaw).await;
                 }
                 _ => return stop,
             }
@@ -92,6 +95,12 @@ impl Runner {
         let thaw = freezes.thaw(now)?;
         let admits = |at| options.window.as_ref().is_none_or(|window| window.admits(at));
         (admits(now) && admits(thaw)).then_some(thaw)
+    }
+
+    /// Says for what, and waits as `sleep_until` does.
+    pub(super) async fn wait(&self, going: &Progressing<'_>, cause: WaitCause, until: Timestamp) {
+        going.log.tell(RunEventKind::Waiting { cause, until });
+        self.sleep_until(going, until).await;
     }
 
     /// Waits, and keeps the lease; not longer than the run may go on.

@@ -5,7 +5,7 @@ use super::{
     patch::{Progressing, failed, skipped},
     power::Started,
 };
-use crate::{NodeId, PowerState, clock::later};
+use crate::{NodeId, PowerState, clock::later, observe::WaitCause};
 
 impl Runner {
     /// Starts nodes, so many in an interval as the plan says. Returns those that may be running because
@@ -49,7 +49,7 @@ impl Runner {
             let oldest = going.starts.front().copied();
             match oldest {
                 Some(oldest) if free == 0 && self.must_stop(going).is_none() => {
-                    self.sleep_until(going, later(oldest, ramp.every)).await;
+                    self.wait(going, WaitCause::Ramp, later(oldest, ramp.every)).await;
                 }
                 _ => return free,
             }

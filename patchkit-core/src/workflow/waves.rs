@@ -16,7 +16,11 @@ use super::{
     power::Started,
     slots::shared_budget,
 };
-use crate::{AssignedWave, NodeId, clock::later, observe::RunEventKind};
+use crate::{
+    AssignedWave, NodeId,
+    clock::later,
+    observe::{RunEventKind, WaitCause},
+};
 
 /// Why no further node is begun.
 pub(super) type Stop = Option<String>;
@@ -119,13 +123,18 @@ impl Runner {
             match self.pick(going, &mut queue).await {
                 Pick::Stop(reason) => return Some(reason),
                 Pick::Nothing => {}
-                Pick::Later(at) => self.sleep_until(going, at).await,
+                Pick::Later(at) => self.wait(going, WaitCause::Freeze, at).await,
                 Pick::Taken(full) => {
                     let now = self.clock.now();
-                    let since = *waiting.get_or_insert(now);
                     let patience = |group: &Counted| shared_budget(going.plan, group.0);
                     let patience = full.iter().filter_map(patience).map(|it| it.patience).max();
-                    if later(since, patience.unwrap_or_default()) <= now {
+                    let patience = patience.unwrap_or_default();
+                    let since = *waiting.get_or_insert_with(|| {
+                        let (cause, until) = (WaitCause::Slot, later(now, patience));
+                        going.log.tell(RunEventKind::Waiting { cause, until });
+                        now
+                    });
+                    if later(since, patience) <= now {
                         return Some(Self::no_slot(going.plan, &full));
                     }
                     self.sleep_until(going, later(now, ASK)).await;
@@ -232,6 +241,10 @@ impl Runner {
     /// Watches a wave that is over, for as long as it is healthy.
     pub(super) async fn bake(&self, going: &mut Progressing<'_>, at: usize, bake: Duration) {
         let slice = Duration::from_mins(1);
+        if bake > Duration::ZERO && self.must_stop(going).is_none() {
+            let (cause, until) = (WaitCause::Bake, later(self.clock.now(), bake));
+            going.log.tell(RunEventKind::Waiting { cause, until });
+        }
         let mut left = bake;
         while left > Duration::ZERO && self.must_stop(going).is_none() {
             let pause = left.min(slice);

@@ -2,8 +2,12 @@
 //!
 //! ```text
 //! lake WORK LAKE [OUT]
+//! lake make LAKE NODES
+//! lake spoil LAKE DIRTY
 //! ```
 
+mod make;
+mod spoil;
 mod work;
 
 use std::{env, process::ExitCode};

@@ -1,15 +1,18 @@
 //! The questions.
 
-use std::{collections::BTreeMap, error::Error, sync::Arc};
+use std::{collections::BTreeMap, error::Error, path::Path, sync::Arc};
 
 use futures::executor::block_on;
 use patchkit_inventory::{
     InventoryKey, InventoryRecord, InventoryType, LakeReading, Listing, LocalSource, NamePrefix,
     PlainRow, ScanOptions, Visitor,
     columns::{ColumnOptions, ColumnSink, scan_columns},
+    parquet::{ParquetOptions, export_parquet},
     scan,
 };
 use serde_json::{Value, json};
+
+use crate::{make, spoil};
 
 type Answer = Result<Value, Box<dyn Error>>;
 
@@ -18,6 +21,13 @@ pub(crate) fn run(args: &[&str]) -> Answer {
         ["q1", lake] => q1(lake),
         ["q2", lake] => q2(lake),
         ["q3a", lake] => q3a(lake),
+        ["q3b", lake, out] => q3b(lake, out),
+        ["dirty", lake] => dirty(lake),
+        ["make", lake, nodes] => {
+            make::lake(Path::new(lake), nodes.parse()?)?;
+            Ok(Value::Null)
+        }
+        ["spoil", lake, out] => Ok(spoil::lake(Path::new(lake), Path::new(out))?),
         _ => Err("lake WORK LAKE [OUT]".into()),
     }
 }
@@ -137,12 +147,34 @@ fn rows(reading: &LakeReading) -> Value {
     json!({"rows": rows, "lost": reading.skipped.total()})
 }
 
-fn q3a(lake: &str) -> Answer {
+fn all_columns(lake: &str) -> Result<LakeReading, Box<dyn Error>> {
     let scan = scan_columns(source(lake)?, ColumnOptions::default(), Count::default);
     let (counts, reading) = block_on(scan)?;
     let counted: usize = counts.iter().flat_map(|count| count.0.values()).sum();
     if counted as u64 != reading.total().rows {
         return Err("the columns have not the rows that were read".into());
     }
-    Ok(rows(&reading))
+    Ok(reading)
+}
+
+fn q3a(lake: &str) -> Answer {
+    Ok(rows(&all_columns(lake)?))
+}
+
+/// As `q3a`, with each line that was lost by the key of its object.
+fn dirty(lake: &str) -> Answer {
+    let reading = all_columns(lake)?;
+    let lost = reading.skipped.entries().iter().map(|lost| (lost.key.to_string(), lost.line));
+    let mut answer = rows(&reading);
+    answer["lost_lines"] = json!(lost.collect::<BTreeMap<_, _>>());
+    answer["repaired"] = json!(reading.repaired.total());
+    Ok(answer)
+}
+
+fn q3b(lake: &str, out: &str) -> Answer {
+    let export = block_on(export_parquet(source(lake)?, out, ParquetOptions::default()))?;
+    if export.rows != export.reading.total().rows {
+        return Err("the files have not the rows that were read".into());
+    }
+    Ok(rows(&export.reading))
 }

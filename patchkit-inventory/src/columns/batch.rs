@@ -2,25 +2,37 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use arrow_array::{
-    ArrayRef, RecordBatch, RecordBatchOptions,
-    builder::{Int64Builder, StringViewBuilder},
-};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Schema, SchemaRef};
 use patchkit_core::{Error, ErrorKind, Result};
 
-use super::{KEY_COLUMNS, table_schema};
+use super::{
+    KEY_COLUMNS, table_schema,
+    values::{Numbers, Texts},
+};
 use crate::{
-    AttributeKind, InventoryKey, InventoryRecord, InventoryType, Value, record::parse_count,
+    AttributeKind, InventoryKey, InventoryRecord, InventoryType, PlainRow, RowLayout, Value,
+    record::parse_count,
 };
 
 /// Gathers the rows of one type.
 #[derive(Debug)]
 pub(super) struct TypeColumns {
+    ty: InventoryType,
     schema: SchemaRef,
     columns: Vec<Column>,
     rows: usize,
+    /// The object of the last rows, and how many of them have no key yet.
+    last: Option<(u64, InventoryKey)>,
+    keyless: usize,
+    /// Room for a text without its escapes.
+    spare: String,
+    /// Where the columns are in the layouts that came, the last one first.
+    layouts: Vec<(Arc<RowLayout>, Places)>,
 }
+
+/// For each column its field in a layout.
+type Places = Box<[Option<usize>]>;
 
 #[derive(Debug)]
 struct Column {
@@ -41,16 +53,23 @@ enum From {
 
 #[derive(Debug)]
 enum Values {
-    Text(StringViewBuilder),
-    Number(Int64Builder),
+    Text(Texts),
+    Number(Numbers),
 }
 
 /// Fields that are no columns of their own: they repeat the key.
 const COPIES: [&str; 4] = ["resourceId", "accountId", "region", "resourceType"];
 
+/// How many layouts are held against a row's before its columns are looked for.
+const MAX_LAYOUTS: usize = 8;
+
 impl TypeColumns {
     /// The columns of that type, or those of them that are wanted.
-    pub(super) fn new(ty: &InventoryType, wanted: Option<&BTreeSet<Box<str>>>) -> Self {
+    pub(super) fn new(
+        ty: &InventoryType,
+        wanted: Option<&BTreeSet<Box<str>>>,
+        capacity: usize,
+    ) -> Self {
         let schema = table_schema(ty);
         let attributes = ty.attributes().iter().map(|it| (From::Field(it.name), it.kind));
         let sources = (0..KEY_COLUMNS)
@@ -66,13 +85,26 @@ impl TypeColumns {
             if wanted.is_none_or(|wanted| wanted.contains(field.name().as_str())) {
                 fields.push(Arc::clone(field));
                 let values = match kind {
-                    AttributeKind::Text => Values::Text(StringViewBuilder::new()),
-                    AttributeKind::Number => Values::Number(Int64Builder::new()),
+                    AttributeKind::Text => Values::Text(Texts::new(capacity)),
+                    AttributeKind::Number => Values::Number(Numbers::default()),
                 };
                 columns.push(Column { from, values });
             }
         }
-        Self { schema: Arc::new(Schema::new(fields)), columns, rows: 0 }
+        Self {
+            ty: ty.clone(),
+            schema: Arc::new(Schema::new(fields)),
+            columns,
+            rows: 0,
+            last: None,
+            keyless: 0,
+            spare: String::new(),
+            layouts: Vec::new(),
+        }
+    }
+
+    pub(super) fn ty(&self) -> &InventoryType {
+        &self.ty
     }
 
     pub(super) fn schema(&self) -> SchemaRef {
@@ -83,19 +115,90 @@ impl TypeColumns {
         self.rows
     }
 
-    pub(super) fn push(&mut self, key: &InventoryKey, row: &InventoryRecord<'_>) {
+    /// Whether there are no rows, or those there are have the account and Region of that key.
+    pub(super) fn has_scope_of(&self, key: &InventoryKey) -> bool {
+        self.last.as_ref().is_none_or(|(_, last)| last.node().scope() == key.node().scope())
+    }
+
+    /// Counts a row of the object with that number.
+    fn begin_row(&mut self, object: u64, key: &InventoryKey) {
+        if self.last.as_ref().is_none_or(|(last, _)| *last != object) {
+            self.push_keys();
+            self.last = Some((object, key.clone()));
+        }
         self.rows += 1;
+        self.keyless += 1;
+    }
+
+    /// Gives the last rows their key.
+    fn push_keys(&mut self) {
+        let times = std::mem::take(&mut self.keyless);
+        let Some((_, key)) = &self.last else { return };
         for column in &mut self.columns {
-            match (&mut column.values, column.from) {
-                (Values::Text(values), From::Key(part)) => {
-                    values.append_option(key_part(key, part))
+            if let (Values::Text(values), From::Key(part)) = (&mut column.values, column.from) {
+                values.push_n(key_part(key, part).unwrap_or_default(), times);
+            }
+        }
+    }
+
+    /// Takes a row of the object with that number.
+    pub(super) fn push(&mut self, object: u64, key: &InventoryKey, row: &InventoryRecord<'_>) {
+        self.begin_row(object, key);
+        for Column { from, values } in &mut self.columns {
+            match (values, *from) {
+                (_, From::Key(_)) => {}
+                (Values::Text(values), From::Field(name)) => {
+                    values.push(row.text(name).unwrap_or_default());
                 }
-                (Values::Text(values), From::Field(name)) => values.append_option(row.text(name)),
-                (Values::Text(values), From::Others) => values.append_option(others(key, row)),
+                (Values::Text(values), From::Others) => {
+                    values.push(&others(&self.ty, row).unwrap_or_default());
+                }
                 (Values::Number(values), From::Field(name)) => {
-                    values.append_option(row.text(name).and_then(parse_count).map(i64::from));
+                    values.push(row.text(name).and_then(parse_count));
                 }
-                (Values::Number(values), _) => values.append_null(),
+                (Values::Number(values), From::Others) => values.push(None),
+            }
+        }
+    }
+
+    /// Takes a row that was read the short way.
+    pub(super) fn push_plain(&mut self, object: u64, key: &InventoryKey, row: &PlainRow<'_>) {
+        // All fields of an undocumented type are in one column.
+        if !self.ty.is_documented() {
+            return self.push(object, key, &row.to_record());
+        }
+        self.begin_row(object, key);
+        self.find_layout(row.layout());
+        let Some((_, places)) = self.layouts.first() else { return };
+        for (Column { from, values }, place) in self.columns.iter_mut().zip(places) {
+            match (values, place) {
+                (_, _) if matches!(from, From::Key(_)) => {}
+                (Values::Text(values), None) => values.push(""),
+                (Values::Text(values), Some(at)) => match row.spelled(*at) {
+                    (text, false) => values.push_headed(text, row.head(*at)),
+                    (_, true) => values.push(row.unescape(*at, &mut self.spare)),
+                },
+                (Values::Number(values), place) => {
+                    let text = place.map(|at| row.value(at));
+                    values.push(text.as_deref().and_then(parse_count));
+                }
+            }
+        }
+    }
+
+    /// Brings the columns' places in that layout to the front.
+    fn find_layout(&mut self, layout: &Arc<RowLayout>) {
+        match self.layouts.iter().position(|(known, _)| Arc::ptr_eq(known, layout)) {
+            Some(0) => {}
+            Some(at) => self.layouts[..=at].rotate_right(1),
+            None => {
+                let places = self.columns.iter().map(|column| match column.from {
+                    From::Field(name) => layout.find(name),
+                    _ => None,
+                });
+                let known = (Arc::clone(layout), places.collect());
+                self.layouts.truncate(MAX_LAYOUTS - 1);
+                self.layouts.insert(0, known);
             }
         }
     }
@@ -105,16 +208,17 @@ impl TypeColumns {
         if self.rows == 0 {
             return Ok(None);
         }
+        self.push_keys();
+        let rows = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        (self.rows, self.last) = (0, None);
         let columns: Vec<ArrayRef> = self
             .columns
             .iter_mut()
             .map(|column| match &mut column.values {
-                Values::Text(values) => Arc::new(values.finish()) as ArrayRef,
-                Values::Number(values) => Arc::new(values.finish()),
+                Values::Text(values) => Arc::new(values.take()) as ArrayRef,
+                Values::Number(values) => Arc::new(values.take()),
             })
             .collect();
-        let rows = RecordBatchOptions::new().with_row_count(Some(self.rows));
-        self.rows = 0;
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &rows);
         batch.map(Some).map_err(|error| {
             let message = "the columns of a type do not fit together";
@@ -134,11 +238,13 @@ fn key_part(key: &InventoryKey, part: usize) -> Option<&str> {
 }
 
 /// The fields of a row that are not documented, as one JSON object.
-fn others(key: &InventoryKey, row: &InventoryRecord<'_>) -> Option<String> {
-    let ty = key.inventory_type();
-    let is_other = |name: &str| match ty.is_documented() {
-        true => ty.attribute(name).is_none(),
-        false => !COPIES.iter().any(|copy| copy.eq_ignore_ascii_case(name)),
+fn others(ty: &InventoryType, row: &InventoryRecord<'_>) -> Option<String> {
+    let is_other = |name: &str| {
+        if ty.is_documented() {
+            ty.attribute(name).is_none()
+        } else {
+            !COPIES.iter().any(|copy| copy.eq_ignore_ascii_case(name))
+        }
     };
     let mut text = String::new();
     for field in row.fields().iter().filter(|field| is_other(&field.name)) {

@@ -1,7 +1,8 @@
 //! One pass over a lake that gives columns.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    borrow::Cow,
+    collections::BTreeSet,
     fmt,
     num::NonZeroUsize,
     pin::Pin,
@@ -16,12 +17,16 @@ use patchkit_core::{Error, ErrorKind, Result};
 
 use super::batch::TypeColumns;
 use crate::{
-    InventoryKey, InventoryRecord, InventoryType, LakeReading, NamePrefix, ObjectSource,
-    ScanOptions, Visitor, scan,
+    InventoryKey, InventoryRecord, InventoryType, LakeReading, NamePrefix, ObjectReading,
+    ObjectSource, PlainRow, ScanOptions, Visitor, scan,
 };
 
-/// How many rows a batch has where the caller does not say.
-const BATCH_ROWS: usize = 8_192;
+/// How many rows a batch has where the caller does not say: few enough that a column stays below what
+/// the system's allocator gets from the kernel and gives back each time, page by page.
+const BATCH_ROWS: usize = 4_096;
+
+/// How many times as many rows a batch may have before an object is divided.
+const LONGEST: usize = 4;
 
 /// How many batches wait for whoever reads them.
 const WAITING: usize = 2;
@@ -34,11 +39,25 @@ pub struct ColumnOptions {
     pub scan: ScanOptions,
     /// The columns to make, by name; all where none are given.
     pub columns: Option<BTreeSet<Box<str>>>,
-    /// How many rows a batch has; a batch may have the rest of an object more.
+    /// About how many rows a batch has: it ends with an object, unless one alone has four times as
+    /// many.
     pub batch_rows: Option<NonZeroUsize>,
+    /// What a batch holds rows of.
+    pub bounds: BatchBounds,
     /// What the names of applications begin with, without regard to ASCII case, of which alone the
     /// rows are made; rows of other types are not touched by it.
     pub application_prefix: Option<Box<str>>,
+}
+
+/// What a batch holds rows of, beside their type.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum BatchBounds {
+    /// Any objects.
+    #[default]
+    Type,
+    /// Objects of one account and Region.
+    Partition,
 }
 
 impl ColumnOptions {
@@ -62,6 +81,13 @@ impl ColumnOptions {
     #[must_use]
     pub fn with_application_prefix(mut self, prefix: impl Into<Box<str>>) -> Self {
         self.application_prefix = Some(prefix.into());
+        self
+    }
+
+    /// Makes batches of such objects.
+    #[must_use]
+    pub fn with_bounds(mut self, bounds: BatchBounds) -> Self {
+        self.bounds = bounds;
         self
     }
 
@@ -104,7 +130,7 @@ pub async fn scan_columns<S: ColumnSink>(
     options: ColumnOptions,
     mut make: impl FnMut() -> S,
 ) -> Result<(Vec<S>, LakeReading)> {
-    let ColumnOptions { scan: scanned, columns, batch_rows, application_prefix } = options;
+    let ColumnOptions { scan: scanned, columns, batch_rows, bounds, application_prefix } = options;
     let columns = columns.map(Arc::new);
     let names = application_prefix.map(|prefix| Arc::new(NamePrefix::new(&prefix)));
     let batch_rows = batch_rows.map_or(BATCH_ROWS, NonZeroUsize::get);
@@ -113,7 +139,9 @@ pub async fn scan_columns<S: ColumnSink>(
         wanted: columns.clone(),
         names: names.clone(),
         batch_rows,
-        types: BTreeMap::new(),
+        bounds,
+        types: Vec::new(),
+        objects: 0,
         failed: None,
     };
     let (gathers, reading) = scan(source, scanned, make).await?;
@@ -133,20 +161,37 @@ struct Gather<S> {
     wanted: Option<Arc<BTreeSet<Box<str>>>>,
     names: Option<Arc<NamePrefix>>,
     batch_rows: usize,
-    types: BTreeMap<InventoryType, TypeColumns>,
+    bounds: BatchBounds,
+    types: Vec<TypeColumns>,
+    objects: u64,
     failed: Option<Error>,
 }
 
 impl<S: ColumnSink> Gather<S> {
-    fn columns(&mut self, ty: &InventoryType) -> &mut TypeColumns {
-        let wanted = self.wanted.as_deref();
-        self.types.entry(ty.clone()).or_insert_with(|| TypeColumns::new(ty, wanted))
+    /// Where the columns of a type are; makes them where there are none.
+    fn place(&mut self, ty: &InventoryType) -> usize {
+        // Files come type by type, so that the type is nearly always the last one.
+        let found = self.types.iter().rposition(|columns| columns.ty() == ty);
+        found.unwrap_or_else(|| {
+            let wanted = self.wanted.as_deref();
+            self.types.push(TypeColumns::new(ty, wanted, self.batch_rows * 5 / 4));
+            self.types.len() - 1
+        })
     }
 
-    fn hand_over(&mut self, ty: &InventoryType) {
-        let taken = self.columns(ty).take();
-        let done = taken.and_then(|batch| match batch {
-            Some(batch) if self.failed.is_none() => self.sink.batch(ty, batch),
+    /// Hands over what the next row of that object must not be with.
+    fn make_room(&mut self, object: &Object) {
+        let columns = &self.types[object.place];
+        let is_other = self.bounds == BatchBounds::Partition && !columns.has_scope_of(&object.key);
+        if columns.rows() >= LONGEST * self.batch_rows || is_other {
+            self.hand_over(object.place);
+        }
+    }
+
+    fn hand_over(&mut self, place: usize) {
+        let columns = &mut self.types[place];
+        let done = columns.take().and_then(|batch| match batch {
+            Some(batch) if self.failed.is_none() => self.sink.batch(columns.ty(), batch),
             _ => Ok(()),
         });
         if let Err(error) = done {
@@ -155,33 +200,59 @@ impl<S: ColumnSink> Gather<S> {
     }
 }
 
+impl<S> Gather<S> {
+    /// The names that the rows of an object must have, where they must.
+    fn names_of(&self, object: &Object) -> Option<&NamePrefix> {
+        let is_application = *object.key.inventory_type() == InventoryType::Application;
+        self.names.as_deref().filter(|_| is_application)
+    }
+
+    fn takes_name<'a>(&self, object: &Object, name: impl FnOnce() -> Option<Cow<'a, str>>) -> bool {
+        self.names_of(object).is_none_or(|names| name().is_some_and(|name| names.matches(&name)))
+    }
+}
+
+/// An object whose rows come.
+struct Object {
+    /// Its number among those of this worker.
+    number: u64,
+    key: InventoryKey,
+    /// Where the columns of its type are.
+    place: usize,
+}
+
 impl<S: ColumnSink> Visitor for Gather<S> {
-    type Object = InventoryKey;
+    type Object = Object;
 
-    fn begin(&mut self, key: &InventoryKey) -> InventoryKey {
-        key.clone()
+    fn begin(&mut self, key: &InventoryKey) -> Object {
+        self.objects += 1;
+        let place = self.place(key.inventory_type());
+        Object { number: self.objects, key: key.clone(), place }
     }
 
-    fn next_candidate(&self, key: &InventoryKey, lines: &[u8]) -> Option<usize> {
-        match &self.names {
-            Some(names) if *key.inventory_type() == InventoryType::Application => {
-                names.next_candidate(lines)
-            }
-            _ => Some(0),
-        }
+    fn next_candidate(&self, object: &Object, lines: &[u8]) -> Option<usize> {
+        self.names_of(object).map_or(Some(0), |names| names.next_candidate(lines))
     }
 
-    fn row(&mut self, key: &mut InventoryKey, _line: u64, row: &InventoryRecord<'_>) {
-        if let Some(names) = &self.names
-            && *key.inventory_type() == InventoryType::Application
-            && !row.text("Name").is_some_and(|name| names.matches(name))
-        {
+    fn row(&mut self, object: &mut Object, _: u64, row: &InventoryRecord<'_>) {
+        if !self.takes_name(object, || row.text("Name").map(Cow::Borrowed)) {
             return;
         }
-        let columns = self.columns(key.inventory_type());
-        columns.push(key, row);
-        if columns.rows() >= self.batch_rows {
-            self.hand_over(key.inventory_type());
+        self.make_room(object);
+        self.types[object.place].push(object.number, &object.key, row);
+    }
+
+    fn plain_row(&mut self, object: &mut Object, _: u64, row: &PlainRow<'_>) {
+        if !self.takes_name(object, || row.text("Name")) {
+            return;
+        }
+        self.make_room(object);
+        self.types[object.place].push_plain(object.number, &object.key, row);
+    }
+
+    fn end(&mut self, object: Object, _: &ObjectReading) {
+        if self.types[object.place].rows() >= self.batch_rows {
+            self.hand_over(object.place);
         }
     }
 
@@ -190,8 +261,9 @@ impl<S: ColumnSink> Visitor for Gather<S> {
     }
 
     fn finish(&mut self) {
-        let types: Vec<_> = self.types.keys().cloned().collect();
-        types.iter().for_each(|ty| self.hand_over(ty));
+        for place in 0..self.types.len() {
+            self.hand_over(place);
+        }
         if self.failed.is_none() {
             self.failed = self.sink.finish().err();
         }
@@ -241,7 +313,7 @@ impl ColumnReader {
     ) -> Self {
         options.scan = options.scan.with_types([ty.clone()]);
         let (sender, batches) = async_channel::bounded(WAITING);
-        let schema = TypeColumns::new(ty, options.columns.as_ref()).schema();
+        let schema = TypeColumns::new(ty, options.columns.as_ref(), 0).schema();
         let scan = async move {
             let make = || Sender(sender.clone());
             scan_columns(source, options, make).await.map(|(_, reading)| reading)

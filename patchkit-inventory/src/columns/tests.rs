@@ -110,7 +110,7 @@ fn a_reader_that_is_let_go_stops_the_reading() {
     let lake = lake(&[("AWS:Tag", rows.as_bytes())]);
     let source = Arc::new(LocalSource::open(lake.path()).unwrap());
     let options = ColumnOptions::default().with_batch_rows(1.try_into().unwrap());
-    let mut reader = ColumnReader::new(source.clone(), &InventoryType::Tag, options);
+    let mut reader = ColumnReader::new(Arc::clone(&source) as _, &InventoryType::Tag, options);
     assert!(block_on(reader.try_next()).unwrap().is_some());
     assert!(reader.reading().is_none());
     drop(reader);

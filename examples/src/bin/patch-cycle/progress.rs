@@ -75,6 +75,7 @@ impl Bars {
             RunEventKind::WaveStarted { wave, nodes } => {
                 self.phase(&format!("wave {wave}"), *nodes);
             }
+            waiting @ RunEventKind::Waiting { .. } => self.say(&format!("  {waiting}")),
             RunEventKind::NodeStep { node, step } => {
                 if let Some(bar) = bar {
                     bar.set_message(format!("{step} {}", printable(node.name())));

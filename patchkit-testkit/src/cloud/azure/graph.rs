@@ -76,7 +76,7 @@ use serde_json::Value;
 pub use self::{
     error::{Detail, Position, QueryError},
     page::{Format, Options, Page, PageRequest, Pager, Rendered},
-    source::{BLOCK_COLUMNS, Field, Hints, Pick, Record, RowSet, Rows, Scan},
+    source::{BLOCK_COLUMNS, Field, Hints, Pick, Purpose, Record, RowSet, Rows, Scan},
 };
 use self::{
     eval::{Node, Run},

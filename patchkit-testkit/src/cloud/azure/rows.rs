@@ -21,7 +21,7 @@ use serde_json::Value;
 use self::machine::{Class, MachineRow, Of};
 use super::{
     census::{Folder, Tally},
-    graph::{Hints, Pick, Record, Rows, Scan, Table},
+    graph::{Hints, Pick, Purpose, Record, Rows, Scan, Table},
     patch_result, side, tenant,
 };
 use crate::cloud::world::{
@@ -169,13 +169,18 @@ impl World {
 
     /// Reads a little of what the next rows show. Each row by itself waits for memory several times; a
     /// short loop over many has all that they wait for on its way at once.
-    fn look_ahead(&self, machines: &[MachineIx], places: Range<usize>) {
+    fn look_ahead(&self, machines: &[MachineIx], places: Range<usize>, purpose: Purpose) {
         let next = machines.get(places).unwrap_or_default().iter().take(AHEAD);
         let seen = next.fold(0, |seen: u8, at| {
             let machine = self.state.machine(*at);
             let name = machine.azure.as_ref().map_or("", |it| &it.name);
             let shown = &machine.shown;
-            let texts = [&shown.tags, &shown.assessment].map(|it| it.get().map_or("", |it| it));
+            let texts = match purpose {
+                Purpose::Show => {
+                    [&shown.tags, &shown.assessment].map(|it| it.get().map_or("", |it| it))
+                }
+                Purpose::Survey => ["", ""],
+            };
             let lines = texts.iter().flat_map(|it| it.as_bytes().iter().step_by(64));
             name.as_bytes().iter().take(1).chain(lines).fold(seen, |seen, byte| seen ^ byte)
         });
@@ -373,7 +378,7 @@ impl World {
                     for place in group.start..group.end {
                         let Some(kind) = shelf.folder.kinds.get(place) else { continue };
                         if choice.looks_ahead(place - group.start) {
-                            self.look_ahead(machines, place..group.end);
+                            self.look_ahead(machines, place..group.end, choice.scan.purpose);
                         }
                         let class = *kind as usize;
                         if wanted.get(class) == Some(&true)
@@ -421,7 +426,7 @@ impl World {
                     let Some(kind) = shelf.folder.kinds.get(place) else { continue };
                     let Some(at) = machines.get(place) else { continue };
                     if choice.looks_ahead(place - group.start) {
-                        self.look_ahead(machines, place..group.end);
+                        self.look_ahead(machines, place..group.end, choice.scan.purpose);
                     }
                     let first = *kind as usize * 2;
                     let wanted = [first, first + 1].map(|it| wanted.get(it) == Some(&true));

@@ -18,7 +18,7 @@ use super::{
         COLUMNS, Item, Key, Leg, Plan, Step,
         reads::{Load, Uses, Want},
     },
-    source::{Field, Pick, Record, Rows, Scan},
+    source::{Field, Pick, Purpose, Record, Rows, Scan},
     value::{Cell, Type},
 };
 
@@ -46,6 +46,7 @@ pub(super) struct Env<'a> {
 pub(super) struct Part<'a> {
     pub(super) blocks: Option<&'a [bool]>,
     pub(super) pick: Pick<'a>,
+    pub(super) purpose: Purpose,
 }
 
 /// Runs a plan into a sink.
@@ -97,7 +98,7 @@ pub(super) fn survey<'a>(plan: &'a Plan, env: Env<'a>, blocks: &'a [bool]) -> Ve
             step => link(step, env, chain),
         };
     }
-    let part = Part { blocks: Some(blocks), pick: Pick::default() };
+    let part = Part { blocks: Some(blocks), purpose: Purpose::Survey, ..Part::default() };
     scan(plan, env, part, &plan.looks, chain.as_mut());
     drop(chain);
     if let Some(keys) = sorted {
@@ -116,7 +117,12 @@ struct Tap<'a, 's> {
 
 impl<'a> Sink<'a> for Tap<'a, '_> {
     fn push(&mut self, row: &mut Row<'a>) -> ControlFlow<()> {
-        let keys = self.keys.iter().map(|key| key.node.eval(row, self.run)).collect();
+        // Texts that lie side by side are compared faster than where the rows have them.
+        let beside = |cell| match cell {
+            Cell::Text(text) => Cell::text(text),
+            cell => cell,
+        };
+        let keys = self.keys.iter().map(|key| beside(key.node.eval(row, self.run))).collect();
         self.tapped.replace(keys);
         self.next.push(row)
     }
@@ -173,7 +179,8 @@ fn scan<'a>(
 ) {
     let (run, leading) = (env.run, plan.leading());
     let mut row = Row::new();
-    let scan = Scan { blocks: part.blocks, pick: part.pick, ..Scan::new(plan.table, &plan.hints) };
+    let Part { blocks, pick, purpose } = part;
+    let scan = Scan { blocks, pick, purpose, ..Scan::new(plan.table, &plan.hints) };
     env.rows.scan(scan, &mut |record| {
         run.count_read();
         row.clear();

@@ -41,6 +41,19 @@ pub struct Scan<'a> {
     pub blocks: Option<&'a [bool]>,
     /// Which of these rows; only where there are blocks.
     pub pick: Pick<'a>,
+    /// What becomes of them.
+    pub purpose: Purpose,
+}
+
+/// What becomes of the rows of a scan.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Purpose {
+    /// They are written into an answer.
+    #[default]
+    Show,
+    /// They are filtered or sorted, so that little of each is read.
+    Survey,
 }
 
 /// Which rows of a scan are given, by their numbers in it, which begin with 0.
@@ -62,7 +75,7 @@ impl Default for Pick<'_> {
 impl<'a> Scan<'a> {
     /// Everything that the hints allow.
     pub fn new(table: Table, hints: &'a Hints) -> Self {
-        Self { table, hints, blocks: None, pick: Pick::default() }
+        Self { table, hints, blocks: None, pick: Pick::default(), purpose: Purpose::default() }
     }
 }
 

@@ -145,7 +145,7 @@ impl Stream {
         let run: Run = self.query.begin(self.now);
         if left > 0 {
             let env = Env { rows: self.rows.as_ref(), run: &run };
-            let part = Part { blocks: Some(&self.blocks), pick };
+            let part = Part { blocks: Some(&self.blocks), pick, ..Part::default() };
             let begin = out.len();
             let mut each = run::Each(|row: &[Cell<'_>]| {
                 if out.len() > begin {
