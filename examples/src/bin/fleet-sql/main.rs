@@ -41,10 +41,12 @@ async fn answer(args: &Args, query: &str) -> Result<LakeReading, Box<dyn std::er
     // One row more than is wanted tells whether there are more.
     let limits = args.limits();
     let mut answer = lake.query(query, limits).await.map_err(|error| explain(error, args))?;
+    // A query that fails at once writes nothing.
+    let mut next = answer.try_next().await.map_err(|error| explain(error, args))?;
     let target = Target::open(args.output.as_deref())?;
     let mut output = Output::begin(args.format, target, &answer.schema())?;
     let (mut left, mut is_cut) = (args.max_rows(), false);
-    while let Some(batch) = answer.try_next().await.map_err(|error| explain(error, args))? {
+    while let Some(batch) = next.take() {
         is_cut = batch.num_rows() > left;
         let batch = batch.slice(0, batch.num_rows().min(left));
         left -= batch.num_rows();
@@ -52,6 +54,7 @@ async fn answer(args: &Args, query: &str) -> Result<LakeReading, Box<dyn std::er
         if is_cut {
             break;
         }
+        next = answer.try_next().await.map_err(|error| explain(error, args))?;
     }
     output.finish()?;
     if is_cut {
