@@ -68,7 +68,7 @@ fn explain(error: patchkit_core::Error, args: &Args) -> Failure {
     let report = printable(&error.report());
     match error.kind() {
         ErrorKind::Timeout => Failure::new(format!("{report}; --timeout gives it more time")),
-        ErrorKind::InvalidInput if report.contains("memory") => {
+        ErrorKind::InvalidInput if report.to_lowercase().contains("memory") => {
             Failure::new(format!("{report}; --memory gives it more than {} MiB", args.memory))
         }
         _ => Failure::new(report),
