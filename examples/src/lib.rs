@@ -3,6 +3,7 @@
 //! The binaries are examples of embedding PatchKit:
 //! - `patch-cycle` runs the whole patch cycle on a cloud in memory, and with the feature `aws` on AWS;
 //! - `fleet-report` reports on a data-sync lake, on disk or in S3;
+//! - `fleet-sbom` writes what nodes run as CycloneDX, and which advisories hit them;
 //! - `fleet-sql`, with the feature `sql`, answers SQL over a data-sync lake;
 //! - `plan` shows plans that were saved, and tells what is different between two;
 //! - `what-if` tells what a change of baselines would do to a fleet;

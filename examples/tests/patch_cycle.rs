@@ -105,6 +105,39 @@ fn a_plan_alone_touches_nothing_and_ends_clean() {
 }
 
 #[test]
+fn a_saved_plan_is_carried_out_as_it_is_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plan.json");
+    let file = file.to_str().unwrap();
+    let (output, planned) = json(&["--plan-only", "--save-plan", file]);
+    assert_eq!(output.status.code(), Some(0));
+    let hash = planned["plan"]["hash"].as_str().unwrap();
+    assert!(text(&output.stderr).contains(hash), "{}", text(&output.stderr));
+
+    let (output, drift) = json(&["--plan-only", "--apply", file, "--hash", hash]);
+    assert!(text(&output.stderr).contains("no difference"), "{}", text(&output.stderr));
+    assert_eq!(drift["nodes"], Value::Array(Vec::new()));
+
+    let (_, applied) = json(&["--apply", file, "--hash", hash]);
+    assert_eq!(applied["plan"]["hash"], planned["plan"]["hash"]);
+    assert!(applied["nodes"].as_array().unwrap().iter().any(|node| node["outcome"] == "patched"));
+
+    for (arguments, word) in [
+        (&["--apply", file, "--hash", "00"][..], "the plan's hash is"),
+        // Another fleet than the one that it was made for.
+        (&["--seed", "8", "--apply", file, "--hash", hash], "no more there"),
+        (&["--apply", file], "--hash"),
+        (&["--apply", "none.json", "--hash", hash], "none.json"),
+    ] {
+        let output = patch_cycle(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains(word), "{arguments:?}: {}", text(&output.stderr));
+    }
+    let most = ["--seed", "8", "--apply", file, "--hash", hash, "--tolerance", "1000"];
+    assert_ne!(patch_cycle(&most).status.code(), Some(2));
+}
+
+#[test]
 fn the_exit_code_says_whether_all_is_well() {
     let mut codes = BTreeSet::new();
     for seed in ["7", "8"] {

@@ -8,14 +8,17 @@ use aws_sdk_ssm::types::{
 };
 use futures::{TryStreamExt, stream::BoxStream};
 use jiff::Timestamp;
-use patchkit_core::{ComplianceLevel, Error, ErrorKind, Result, Schedule, Scope, paginate};
+use patchkit_core::{
+    ComplianceLevel, Error, ErrorKind, Result, Schedule, Scope,
+    listing::{each_once, sound},
+    paginate,
+};
 
 use crate::{
     AssociationId, Ssm,
     command::OutputBucket,
     convert::timestamp,
     error::{PROVIDER, invalid, malformed},
-    listing::{each_once, sound},
     schedule::{self, PatchTask, Place, ScheduleTarget},
 };
 
@@ -343,7 +346,7 @@ impl Ssm {
                 Ok((rows.iter().map(summary).collect(), page.next_token))
             }
         });
-        each_once(sound(LIST, pages), |row| row.id.clone())
+        each_once(sound(PROVIDER, LIST, pages), |row| row.id.clone())
     }
 }
 

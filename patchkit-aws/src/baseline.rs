@@ -13,13 +13,14 @@ use futures::{
 };
 use patchkit_core::{
     Baseline, BaselineId, BaselineOwner, BaselineSelector, Error, ErrorKind, OperatingSystem,
-    Patch, PatchBaseline, PatchFilter, PatchFilterKey, PatchId, Result, Scope, paginate,
+    Patch, PatchBaseline, PatchFilter, PatchFilterKey, PatchId, Result, Scope,
+    listing::{each_once, until_error},
+    paginate,
 };
 
 use crate::{
     Ssm, convert,
     error::{PROVIDER, invalid, malformed},
-    listing::{each_once, until_error},
 };
 
 /// How many baselines of a listing are read at once. The budget says how often; this keeps the

@@ -19,6 +19,7 @@ use futures::{
 };
 use patchkit_core::{
     ComplianceReport, Error, Fleet, NodeCompliance, NodeId, NodeSelector, PatchCompliance, Result,
+    listing::{sound, until_error},
     paginate,
 };
 
@@ -32,7 +33,6 @@ use crate::{
     client::Client,
     convert,
     error::{PROVIDER, invalid},
-    listing::{sound, until_error},
 };
 
 const STATES: &str = "DescribeInstancePatchStates";
@@ -102,7 +102,7 @@ impl ComplianceReport for Ssm {
                 Ok((rows.iter().map(convert::compliance::patch).collect(), page.next_token))
             }
         });
-        sound("DescribeInstancePatches", pages)
+        sound(PROVIDER, "DescribeInstancePatches", pages)
             .map_err(move |error| error.with_node(named.clone()))
             .boxed()
     }
@@ -269,7 +269,7 @@ impl Client {
                 Ok((rows.collect::<Vec<Result<NodeCompliance>>>(), page.next_token))
             }
         });
-        sound("GetInventory", pages)
+        sound(PROVIDER, "GetInventory", pages)
     }
 
     pub(crate) async fn patch_states(

@@ -19,12 +19,12 @@ use futures::{
 use patchkit_core::{
     AccessChange, AccessGrant, Capabilities, Error, Fleet, ManagedNode, NodeAccess, NodeId,
     NodeSelector, NodeStatus, OperationId, PatchOperation, PatchRequest, PerNode, PowerState,
-    PowerTarget, Result, SubmitToken, TagChange, Tags,
+    PowerTarget, Result, SubmitToken, TagChange, Tags, listing::until_error,
 };
 
 #[cfg(not(feature = "ec2"))]
 use crate::convert;
-use crate::{Ssm, client::Client, error::PROVIDER, listing::until_error};
+use crate::{Ssm, client::Client, error::PROVIDER};
 
 /// How many calls of one listing are under way at once. The budget paces them; this bounds memory.
 const AT_ONCE: usize = 4;

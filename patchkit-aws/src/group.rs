@@ -11,14 +11,15 @@ use futures::{
 };
 use patchkit_core::{
     Baseline, BaselineId, Error, ErrorKind, GroupRegistration, GroupTag, NodeId, OperatingSystem,
-    PATCH_GROUP_TAGS, PatchBaseline, PatchGroup, PatchGroupName, Result, Tags, group_tag, paginate,
+    PATCH_GROUP_TAGS, PatchBaseline, PatchGroup, PatchGroupName, Result, Tags, group_tag,
+    listing::{each_once, until_error},
+    paginate,
 };
 
 use crate::{
     Ssm,
     baseline::id_of,
     error::{PROVIDER, malformed},
-    listing::{each_once, until_error},
 };
 
 #[async_trait]

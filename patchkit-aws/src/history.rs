@@ -11,7 +11,7 @@ use futures::{
 use jiff::Timestamp;
 use patchkit_core::{
     BaselineId, Classification, ComplianceLevel, ComplianceStatus, Error, NodeCompliance, NodeId,
-    PatchCounts, PatchGroupName, PatchState, Result, paginate,
+    PatchCounts, PatchGroupName, PatchState, Result, listing::sound, paginate,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,7 +20,6 @@ use crate::{
     Ssm,
     convert::timestamp,
     error::{PROVIDER, malformed},
-    listing::sound,
 };
 
 const HISTORY: &str = "GetResourceConfigHistory";
@@ -116,7 +115,7 @@ impl Ssm {
             }
         });
         let node = node.clone();
-        sound(HISTORY, pages).map_err(move |error| error.with_node(node.clone())).boxed()
+        sound(PROVIDER, HISTORY, pages).map_err(move |error| error.with_node(node.clone())).boxed()
     }
 }
 

@@ -10,7 +10,7 @@ use aws_sdk_ssm::types::{Activation, Tag};
 use aws_smithy_types::DateTime;
 use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
-use patchkit_core::{Result, Scope, Secret, Tags, paginate};
+use patchkit_core::{Result, Scope, Secret, Tags, listing::sound, paginate};
 use serde::{Deserialize, Serialize};
 use tracing::{instrument::WithSubscriber as _, subscriber::NoSubscriber};
 
@@ -19,7 +19,6 @@ use crate::{
     Ssm,
     convert::timestamp,
     error::{PROVIDER, invalid, malformed},
-    listing::sound,
 };
 
 const CREATE: &str = "CreateActivation";
@@ -262,7 +261,7 @@ impl Ssm {
                 Ok((list.into_iter().map(listed).collect(), page.next_token))
             }
         });
-        sound(LIST, rows)
+        sound(PROVIDER, LIST, rows)
     }
 
     /// Deletes an activation: no machine can register by it any more. Its nodes stay.

@@ -5,10 +5,11 @@ use futures::{
     stream::{self, BoxStream},
 };
 use patchkit_core::{
-    Fleet, ManagedNode, NodeCompliance, NodeSelector, Provider, Result, with_compliance,
+    Fleet, ManagedNode, NodeCompliance, NodeSelector, Provider, Result, listing::until_error,
+    with_compliance,
 };
 
-use crate::{Ssm, listing::until_error};
+use crate::Ssm;
 
 /// Everything that Systems Manager does in an account and Region.
 ///

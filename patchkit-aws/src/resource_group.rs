@@ -12,13 +12,14 @@ use futures::{
     stream::{self, BoxStream},
 };
 use patchkit_core::{
-    ManagedNode, NodeId, NodeSelector, PowerState, ResourceGroupName, Result, Scope, paginate,
+    ManagedNode, NodeId, NodeSelector, PowerState, ResourceGroupName, Result, Scope,
+    listing::{each_once, sound},
+    paginate,
 };
 
 use crate::{
     Ssm,
     error::{PROVIDER, invalid, malformed},
-    listing::{each_once, sound},
 };
 
 const LIST: &str = "ListGroupResources";
@@ -81,7 +82,7 @@ impl Ssm {
                 Ok((nodes.collect::<Vec<_>>(), page.next_token.clone()))
             }
         });
-        each_once(sound(LIST, pages), NodeId::clone)
+        each_once(sound(PROVIDER, LIST, pages), NodeId::clone)
     }
 
     /// The nodes of a selector that names Resource Groups: who is in them is asked first, and then

@@ -8,7 +8,11 @@ use aws_sdk_config::types::{
 };
 use futures::stream::BoxStream;
 use jiff::Timestamp;
-use patchkit_core::{ComplianceStatus, NodeId, Result, paginate};
+use patchkit_core::{
+    ComplianceStatus, NodeId, Result,
+    listing::{each_once, sound},
+    paginate,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -16,7 +20,6 @@ use crate::{
     client::Client,
     convert::timestamp,
     error::{PROVIDER, malformed},
-    listing::{each_once, sound},
 };
 
 const RULES: &str = "DescribeConfigRules";
@@ -113,7 +116,7 @@ impl Ssm {
                 Ok((rules.into_iter().map(rule).collect(), page.next_token))
             }
         });
-        each_once(sound(RULES, pages), |rule| rule.name.clone())
+        each_once(sound(PROVIDER, RULES, pages), |rule| rule.name.clone())
     }
 
     /// Lists what a rule says of each resource that it looked at.
@@ -157,7 +160,7 @@ impl Ssm {
                 Ok((read.collect::<Vec<_>>(), page.next_token))
             }
         });
-        each_once(sound(DETAILS, pages), |result| {
+        each_once(sound(PROVIDER, DETAILS, pages), |result| {
             (result.resource_type.clone(), result.resource.clone())
         })
     }

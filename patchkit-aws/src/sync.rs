@@ -11,14 +11,13 @@ use aws_sdk_ssm::types::{
 };
 use futures::{TryStreamExt, stream::BoxStream};
 use jiff::{SignedDuration, Timestamp};
-use patchkit_core::{Error, ErrorKind, Region, Result, Scope, paginate};
+use patchkit_core::{Error, ErrorKind, Region, Result, Scope, listing::sound, paginate};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Ssm,
     convert::timestamp,
     error::{PROVIDER, invalid, malformed},
-    listing::sound,
 };
 
 const CREATE: &str = "CreateResourceDataSync";
@@ -306,7 +305,7 @@ impl Ssm {
                 Ok((items.iter().map(read_sync).collect(), page.next_token))
             }
         });
-        sound(LIST, rows)
+        sound(PROVIDER, LIST, rows)
     }
 
     /// Says whether this account and Region fills a lake.

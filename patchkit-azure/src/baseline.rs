@@ -15,7 +15,7 @@ use futures::{
 use jiff::Timestamp;
 use patchkit_core::{
     Baseline, BaselineId, BaselineOwner, BaselineSelector, Error, ErrorKind, OperatingSystem,
-    Patch, PatchBaseline, PatchFilterKey, Result,
+    Patch, PatchBaseline, PatchFilterKey, Result, listing::until_error,
 };
 
 pub use self::{
@@ -30,7 +30,7 @@ pub(crate) use self::{
 use crate::{
     UpdateManager,
     error::{PROVIDER, invalid},
-    listing::{spread, until_error},
+    listing::spread,
     maintenance::{ConfigurationId, Draft, MaintenanceConfiguration, Named, Part},
 };
 

@@ -15,6 +15,7 @@ use futures::{
 use patchkit_core::{
     AccountId, ComplianceReport, Error, NodeCompliance, NodeId, NodeSelector, PatchCompliance,
     Result,
+    listing::{sound, until_error},
 };
 use serde_json::Value;
 
@@ -26,7 +27,6 @@ use crate::{
     convert::compliance::{Assessment, Findings, Installation, Say},
     error::PROVIDER,
     fleet::query::{Columns, MOST_IDS},
-    listing::{sound, until_error},
 };
 
 const OPERATION: &str = "Resources";
@@ -137,7 +137,7 @@ impl UpdateManager {
             let read = move |row: Result<(Machine, Value)>| {
                 row.map(|(machine, row)| found(machine, &row, &mut done))
             };
-            Ok::<_, Error>(sound(OPERATION, rows.map(read)))
+            Ok::<_, Error>(sound(PROVIDER, OPERATION, rows.map(read)))
         };
         until_error(listing.boxed().try_flatten_stream())
     }

@@ -7,14 +7,14 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use patchkit_core::{AccountId, Result, paginate};
+use patchkit_core::{AccountId, Result, listing::until_error, paginate};
 use serde_json::{Value, json};
 
 use crate::{
     client::Client,
     error::{Call, PROVIDER, malformed},
     limit::Charge,
-    listing::{rows, until_error},
+    listing::rows,
 };
 
 const OPERATION: &str = "Resources";

@@ -16,6 +16,7 @@ use futures::{
 use patchkit_core::{
     AccountId, Baseline, BaselineId, Error, ErrorKind, GroupRegistration, NodeId, NodeSelector,
     OperatingSystem, PatchBaseline, PatchGroup, PatchGroupName, Result,
+    listing::{each_once, until_error},
 };
 use sha2::{Digest, Sha256};
 
@@ -26,7 +27,7 @@ use crate::{
     client::Client,
     error::{PROVIDER, malformed},
     ids::{EVERYWHERE, hex, scope},
-    listing::{each_once, spread, until_error},
+    listing::spread,
     maintenance::{Assignment, ConfigurationId, Filter, MaintenanceConfiguration, Part, Reach},
 };
 

@@ -15,7 +15,9 @@ use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
-use patchkit_core::{AccountId, BaselineId, Error, ErrorKind, RebootPolicy, Result, Retry};
+use patchkit_core::{
+    AccountId, BaselineId, Error, ErrorKind, RebootPolicy, Result, Retry, listing::until_error,
+};
 use serde_json::Value;
 
 pub(crate) use self::{
@@ -36,7 +38,6 @@ use crate::{
     fleet::AT_ONCE,
     ids::{EVERYWHERE, scope},
     limit::Charge,
-    listing::until_error,
     schedule::dormant,
 };
 

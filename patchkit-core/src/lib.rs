@@ -55,6 +55,7 @@ mod id;
 mod journal;
 mod ledger;
 mod link;
+pub mod listing;
 mod machine;
 pub mod memory;
 #[cfg(feature = "mock")]

@@ -309,9 +309,9 @@ pub(crate) fn is_printable(line: &[u8]) -> bool {
 /// Whether line feeds are the only control characters.
 pub(crate) fn has_only_lines(piece: &[u8]) -> bool {
     // By blocks, so that a loop over one of them has no way out and becomes vector code.
-    piece
-        .chunks(1 << 10)
-        .all(|block| block.iter().fold(true, |only, byte| only & (*byte >= 0x20 || *byte == b'\n')))
+    let control = |byte: u8| u8::from(byte < 0x20) & u8::from(byte != b'\n');
+    let found = |block: &[u8]| block.iter().fold(0, |found, byte| found | control(*byte));
+    piece.chunks(1 << 10).all(|block| found(block) == 0)
 }
 
 #[cfg(test)]

@@ -216,7 +216,8 @@ impl LakeReport {
         self.0.options.patches == PatchDetails::Loaded
     }
 
-    pub(crate) fn source(&self) -> &Arc<dyn ObjectSource> {
+    /// Where the lake is.
+    pub fn source(&self) -> &Arc<dyn ObjectSource> {
         &self.0.source
     }
 

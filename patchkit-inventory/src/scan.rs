@@ -1,5 +1,7 @@
 //! One pass over a lake, on all cores and in bounded memory.
 
+mod feed;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -21,6 +23,7 @@ use tokio::{
     sync::{Mutex, mpsc},
 };
 
+use self::feed::Feed;
 use crate::{
     Consider, InventoryKey, InventoryRecord, InventoryType, LakeReading, ListEntry, Listed,
     LocalSource, ObjectBody, ObjectReader, ObjectReading, ObjectSource, PlainRow, RepairReason,
@@ -572,30 +575,6 @@ impl<V: Visitor> Worker<V> {
                 lines: 1,
             });
         }
-    }
-}
-
-/// Leads the rows of one object to the visitor.
-struct Feed<'a, V: Visitor> {
-    visitor: &'a mut V,
-    object: &'a mut V::Object,
-}
-
-impl<V: Visitor> RowSink for Feed<'_, V> {
-    fn consider(&mut self, line: &[u8]) -> Consider {
-        self.visitor.consider(self.object, line)
-    }
-
-    fn next_candidate(&mut self, lines: &[u8]) -> Option<usize> {
-        self.visitor.next_candidate(self.object, lines)
-    }
-
-    fn row(&mut self, line: u64, row: &InventoryRecord<'_>) {
-        self.visitor.row(self.object, line, row);
-    }
-
-    fn plain_row(&mut self, line: u64, row: &PlainRow<'_>) {
-        self.visitor.plain_row(self.object, line, row);
     }
 }
 

@@ -137,7 +137,7 @@ impl VersionScheme {
     /// - For Windows only the versions are compared.
     pub fn compare(self, a: &PackageVersion<'_>, b: &PackageVersion<'_>) -> Ordering {
         match self {
-            Self::Rpm => evr(a).cmp(&evr(b)),
+            Self::Rpm => compare_rpm(a, b),
             Self::Deb => deb::compare(a.epoch, b.epoch)
                 .then_with(|| deb::compare(a.version, b.version))
                 .then_with(|| deb::compare(a.release, b.release)),
@@ -203,6 +203,16 @@ impl fmt::Display for Below {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// As `rpmverCmp` of rpm 4.16 and later: any release is newer than none, one that begins with `~` too.
+fn compare_rpm(a: &PackageVersion<'_>, b: &PackageVersion<'_>) -> Ordering {
+    if a.release.is_empty() == b.release.is_empty() {
+        return evr(a).cmp(&evr(b));
+    }
+    let by_release = b.release.is_empty().cmp(&a.release.is_empty());
+    let bare = [a, b].map(|it| PackageVersion { release: "", ..*it });
+    evr(&bare[0]).cmp(&evr(&bare[1])).then(by_release)
 }
 
 fn evr<'a>(version: &PackageVersion<'a>) -> Evr<'a> {

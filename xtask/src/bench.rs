@@ -25,8 +25,8 @@ pub(crate) struct Lake {
     #[arg(long)]
     json: bool,
     /// Take this lake instead of making one
-    #[arg(long, value_name = "DIR")]
-    lake: Option<PathBuf>,
+    #[arg(long = "lake", value_name = "DIR")]
+    at: Option<PathBuf>,
     /// How many nodes a lake has that is made
     #[arg(long, default_value_t = 10_000)]
     nodes: usize,

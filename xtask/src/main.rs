@@ -23,6 +23,7 @@ mod step;
 mod test;
 mod tree;
 mod venv;
+mod versions;
 mod workspace;
 
 /// Lints, tests and times the workspace.
@@ -58,7 +59,7 @@ enum Task {
     Clippy,
     /// The documentation builds without a warning
     Docs,
-    /// All of suite, bare, doctest, fuzz, clients and moto
+    /// All of suite, bare, doctest, fuzz, versions, clients and moto
     Test,
     /// Unit, conformance and integration tests of every crate (with nextest where installed)
     Suite,
@@ -68,6 +69,8 @@ enum Task {
     Doctest,
     /// The fuzz targets compile
     Fuzz,
+    /// The order of package versions, held against rpm and dpkg
+    Versions,
     /// The simulated clouds, driven by the clouds' own Python clients
     Clients,
     /// The provider of AWS against moto, a simulated AWS by other people
@@ -102,6 +105,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         | Task::Bare
         | Task::Doctest
         | Task::Fuzz
+        | Task::Versions
         | Task::Clients
         | Task::Moto => Unstarted::Tell,
         _ => Unstarted::Fail,
@@ -119,6 +123,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Task::Bare => test::bare(&workspace, &mut report),
         Task::Doctest => test::doctest(&workspace, &mut report),
         Task::Fuzz => test::fuzz(&workspace, &mut report),
+        Task::Versions => versions::check(&mut report),
         Task::Clients => clients::check(&workspace, &mut report),
         Task::Moto => moto::check(&workspace, &mut report),
         Task::Bench(_) => {}

@@ -3,6 +3,7 @@
 use crate::{
     clients, moto,
     step::{Report, cargo, works},
+    versions,
     workspace::Workspace,
 };
 
@@ -12,6 +13,7 @@ pub(crate) fn all(workspace: &Workspace, report: &mut Report) {
     bare(workspace, report);
     doctest(workspace, report);
     fuzz(workspace, report);
+    versions::check(report);
     clients::check(workspace, report);
     moto::check(workspace, report);
 }

@@ -8,14 +8,17 @@ use aws_sdk_ssm::types::{
 };
 use futures::{TryStreamExt, stream::BoxStream};
 use jiff::Timestamp;
-use patchkit_core::{AccountId, Error, ErrorKind, OperationId, Region, Result, Scope, paginate};
+use patchkit_core::{
+    AccountId, Error, ErrorKind, OperationId, Region, Result, Scope,
+    listing::{each_once, sound},
+    paginate,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     AutomationId, Ssm,
     convert::timestamp,
     error::{PROVIDER, invalid, malformed},
-    listing::{each_once, sound},
 };
 
 const GET: &str = "GetAutomationExecution";
@@ -239,7 +242,7 @@ impl Ssm {
                 Ok((read.collect::<Vec<Result<_>>>(), page.next_token))
             }
         });
-        let once = each_once(sound(STEPS, pages), |(id, _)| id.clone());
+        let once = each_once(sound(PROVIDER, STEPS, pages), |(id, _)| id.clone());
         Box::pin(once.map_ok(|(_, step)| step))
     }
 
@@ -276,7 +279,7 @@ impl Ssm {
                 Ok((rows.iter().map(child).collect(), page.next_token))
             }
         });
-        each_once(sound(CHILDREN, pages), |child| child.id.clone())
+        each_once(sound(PROVIDER, CHILDREN, pages), |child| child.id.clone())
     }
 
     /// Stops an execution, with all that it began.

@@ -16,7 +16,9 @@ use futures::{
 };
 use jiff::Timestamp;
 use patchkit_core::{
-    ComplianceLevel, ComplianceStatus, Fleet, NodeId, NodeSelector, Result, paginate,
+    ComplianceLevel, ComplianceStatus, Fleet, NodeId, NodeSelector, Result,
+    listing::{each_once, sound},
+    paginate,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +28,6 @@ use crate::{
     client::Client,
     convert::timestamp,
     error::{PROVIDER, malformed},
-    listing::{each_once, sound},
 };
 
 const SUMMARIES: &str = "ListResourceComplianceSummaries";
@@ -255,7 +256,7 @@ impl Ssm {
                 Ok((rows.into_iter().map(entry).collect(), page.next_token))
             }
         });
-        each_once(sound(ITEMS, pages), |item| item.id.clone())
+        each_once(sound(PROVIDER, ITEMS, pages), |item| item.id.clone())
             .map_err(move |error| error.with_node(named.clone()))
             .boxed()
     }
@@ -278,7 +279,7 @@ impl Client {
                 Ok((read.collect::<Vec<_>>(), page.next_token))
             }
         });
-        each_once(sound(SUMMARIES, pages), |row| (row.node.clone(), row.kind.clone()))
+        each_once(sound(PROVIDER, SUMMARIES, pages), |row| (row.node.clone(), row.kind.clone()))
     }
 
     fn resource_summary(&self, row: &ResourceComplianceSummaryItem) -> Result<ResourceCompliance> {

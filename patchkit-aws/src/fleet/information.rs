@@ -9,14 +9,18 @@ use futures::{
     future::BoxFuture,
     stream::{self, BoxStream},
 };
-use patchkit_core::{ErrorKind, ManagedNode, NodeSelector, Result, paginate};
+use patchkit_core::{
+    ErrorKind, ManagedNode, NodeSelector, Result,
+    listing::{each_once, sound},
+    paginate,
+};
 
 use super::{AT_ONCE, is_hybrid, tagging::ARNS};
 use crate::{
     client::Client,
     convert,
-    error::invalid,
-    listing::{each_once, in_lots, sound},
+    error::{PROVIDER, invalid},
+    listing::in_lots,
 };
 
 const OPERATION: &str = "DescribeInstanceInformation";
@@ -78,7 +82,7 @@ impl Client {
             .try_buffered(AT_ONCE)
             .map_ok(|nodes| stream::iter(nodes.into_iter().map(Ok)))
             .try_flatten();
-        each_once(sound(OPERATION, nodes), |node| node.id.clone())
+        each_once(sound(PROVIDER, OPERATION, nodes), |node| node.id.clone())
     }
 
     async fn with_tags(&self, page: Infos) -> Result<Vec<Result<ManagedNode>>> {

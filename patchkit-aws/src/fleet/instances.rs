@@ -15,7 +15,9 @@ use futures::{
 use jiff::Timestamp;
 use patchkit_core::{
     ManagedNode, NodeId, NodeSelector, NodeStatus, OperatingSystem, PATCH_GROUP_TAGS, PowerState,
-    Reachability, Result, paginate,
+    Reachability, Result,
+    listing::{each_once, sound},
+    paginate,
 };
 use tokio::sync::OnceCell;
 
@@ -23,8 +25,7 @@ use super::{AT_ONCE, is_hybrid};
 use crate::{
     client::Client,
     convert,
-    error::invalid,
-    listing::{each_once, sound},
+    error::{PROVIDER, invalid},
 };
 
 const OPERATION: &str = "DescribeInstances";
@@ -60,7 +61,7 @@ impl Client {
             })
             .map_ok(|nodes| stream::iter(nodes.into_iter().map(Ok)))
             .try_flatten();
-        each_once(sound(OPERATION, nodes), |node| node.id.clone())
+        each_once(sound(PROVIDER, OPERATION, nodes), |node| node.id.clone())
     }
 
     /// The filters of each listing that together hold the selection; `None` when it is empty. They
@@ -122,7 +123,7 @@ impl Client {
                 stream::iter(page.iter().map(node).collect::<Vec<_>>())
             })
             .try_flatten();
-        each_once(sound(OPERATION, ids), NodeId::clone)
+        each_once(sound(PROVIDER, OPERATION, ids), NodeId::clone)
     }
 
     /// Some instances by their ids, each once; one that is not there is absent.

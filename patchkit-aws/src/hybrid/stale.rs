@@ -8,7 +8,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use jiff::{SignedDuration, Timestamp};
-use patchkit_core::{Error, ErrorKind, NodeId, PerNode, Result, paginate};
+use patchkit_core::{Error, ErrorKind, NodeId, PerNode, Result, listing::sound, paginate};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -17,7 +17,6 @@ use crate::{
     convert::timestamp,
     error::{PROVIDER, invalid, malformed},
     fleet::is_hybrid,
-    listing::sound,
 };
 
 const DEREGISTER: &str = "DeregisterManagedInstance";
@@ -77,7 +76,7 @@ impl Ssm {
                 Ok((rows.collect(), page.next_token))
             }
         });
-        sound(LIST, rows)
+        sound(PROVIDER, LIST, rows)
     }
 
     /// Gives hybrid nodes up for good: a machine that comes back has to register anew.

@@ -13,7 +13,9 @@ use jiff::Timestamp;
 use patchkit_core::{
     AccountId, Approval, CompiledBaseline, ComplianceStatus, Error, Explanation, FilterVerdict,
     NodeCompliance, NodeId, NodePatch, NodeSelector, OperationKind, Patch, PatchBaseline, Presence,
-    Result, RuleOutcome, judge_node, patch_state,
+    Result, RuleOutcome, judge_node,
+    listing::{sound, until_error},
+    patch_state,
 };
 
 use super::{AT_ONCE, OPERATION, takes_all};
@@ -25,8 +27,8 @@ use crate::{
         compliance::{Findings, Say},
         patch::SoftwarePatch,
     },
+    error::PROVIDER,
     fleet::query::MOST_IDS,
-    listing::{sound, until_error},
 };
 
 impl UpdateManager {
@@ -90,7 +92,7 @@ impl UpdateManager {
         let listing = async move {
             let mut missing = Missing::read(&client, None, &subscriptions).await?;
             let row = move |row: Result<_>| row.map(|known| judge.row(known, &mut missing));
-            Ok::<_, Error>(sound(OPERATION, known.map(row)))
+            Ok::<_, Error>(sound(PROVIDER, OPERATION, known.map(row)))
         };
         until_error(listing.boxed().try_flatten_stream())
     }

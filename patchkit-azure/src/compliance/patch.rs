@@ -10,7 +10,7 @@ use futures::{
 use jiff::Timestamp;
 use patchkit_core::{
     AccountId, CompiledBaseline, NodeId, NodePatch, OperationKind, Patch, PatchCompliance,
-    Presence, Result, patch_state,
+    Presence, Result, listing::sound, patch_state,
 };
 use serde_json::Value;
 
@@ -18,8 +18,8 @@ use super::{OPERATION, Say};
 use crate::{
     client::Client,
     convert::{compliance::Findings, patch::SoftwarePatch},
+    error::PROVIDER,
     graph::{Literal, literals},
-    listing::sound,
 };
 
 /// Which patches.
@@ -131,7 +131,7 @@ impl Client {
             SoftwarePatch::read(OPERATION, &row)
                 .map_err(|error| error.with_scope(node.scope().clone()).with_node(node.clone()))
         });
-        sound(OPERATION, rows)
+        sound(PROVIDER, OPERATION, rows)
     }
 
     /// What the last assessment of a node found, as baselines look at it.

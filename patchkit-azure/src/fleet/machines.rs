@@ -14,6 +14,7 @@ use futures::{
 use patchkit_core::{
     AccountId, Error, ErrorKind, NodeSelector, PowerState, Reachability, Region, ResourceGroupName,
     Result,
+    listing::{each_once, sound, until_error},
 };
 use serde_json::Value;
 
@@ -28,7 +29,6 @@ use crate::{
     error::PROVIDER,
     graph::{BATCH, literals},
     ids::{EVERYWHERE, scope},
-    listing::{each_once, sound, until_error},
 };
 
 pub(super) const OPERATION: &str = "Resources";
@@ -167,7 +167,7 @@ impl Client {
                 stream::iter([Ok(machine.map(|machine| (machine, row)))]).boxed()
             }
         });
-        let machines = sound(OPERATION, machines).map_ok(move |(mut machine, row)| {
+        let machines = sound(PROVIDER, OPERATION, machines).map_ok(move |(mut machine, row)| {
             let asked = groups.iter().flatten();
             let its = asked.filter(|it| it.as_str().eq_ignore_ascii_case(&machine.resource_group));
             machine.node.resource_groups = its.cloned().collect();

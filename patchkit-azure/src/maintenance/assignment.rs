@@ -7,7 +7,7 @@ use std::{
 
 use azure_core::http::Method;
 use futures::{StreamExt, stream::BoxStream};
-use patchkit_core::{AccountId, Error, ErrorKind, ManagedNode, Result};
+use patchkit_core::{AccountId, Error, ErrorKind, ManagedNode, Result, listing::until_error};
 use serde_json::{Value, json};
 
 use super::{ConfigurationId, Filter, MaintenanceConfiguration, VERSION, is_lost};
@@ -17,7 +17,6 @@ use crate::{
     error::{Call, again, malformed},
     ids::{MachineId, bounded, is_name},
     limit::Charge,
-    listing::until_error,
 };
 
 const LIST: &str = "ConfigurationAssignments_List";

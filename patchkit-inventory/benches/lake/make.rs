@@ -6,7 +6,7 @@ use std::{fmt::Write as _, fs, io, path::Path};
 const ACCOUNTS: [&str; 4] = ["034439589175", "154335349840", "562270419308", "741520749048"];
 const REGIONS: [&str; 4] = ["eu-central-1", "eu-west-1", "us-east-1", "us-west-2"];
 const NAMES: [&str; 16] = [
-    "openssl", "bash", "kernel", "curl", "python3", "perl", "systemd", "glibc", "vim", "zlib",
+    "audit", "bash", "kernel", "curl", "python3", "perl", "systemd", "glibc", "vim", "zlib",
     "openssh", "sudo", "libxml2", "krb5", "expat", "gnupg",
 ];
 const PARTS: [&str; 8] = ["libs", "core", "devel", "common", "utils", "doc", "minimal", "tools"];
@@ -135,7 +135,10 @@ pub(crate) fn lake(folder: &Path, nodes: u64) -> io::Result<()> {
 
 fn applications(object: &mut Object<'_>, dice: &mut Dice) {
     for _ in 0..300 + dice.below(500) {
-        let name = format!("{}-{}", dice.of(&NAMES), dice.of(&PARTS));
+        // About one old one on every second node.
+        let is_openssl = dice.below(400) == 0;
+        let name = if is_openssl { "openssl" } else { dice.of(&NAMES) };
+        let name = format!("{name}-{}", dice.of(&PARTS));
         let version = format!("{}.{}.{}", dice.below(6), dice.below(20), dice.below(30));
         let release = format!("{}.amzn2.0.{}", dice.below(100), dice.below(10));
         let (url, package) =

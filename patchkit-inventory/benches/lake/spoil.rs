@@ -77,7 +77,7 @@ fn walk(
             let rows = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
             *seen += 1;
             let mut lost = None;
-            if *seen % EVERY == 0 {
+            if seen.is_multiple_of(EVERY) {
                 let kind = KINDS[*seen / EVERY % KINDS.len()];
                 let (spoiled, line) = spoil(kind, &bytes, rows);
                 fs::write(&target, spoiled)?;

@@ -104,6 +104,11 @@ fn deb_orders_as_dpkg_does() {
 }
 
 #[test]
+fn any_release_is_newer_than_none_as_rpm_has_it() {
+    assert_ascending(VersionScheme::Rpm, &[&["1.0", "1.0-~1", "1.0-0", "1.0-1", "1.1"]]);
+}
+
+#[test]
 fn dotted_versions_are_compared_place_by_place() {
     assert_ascending(
         VersionScheme::Windows,

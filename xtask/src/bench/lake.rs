@@ -86,7 +86,7 @@ impl<'a> Bench<'a> {
         let ours = build(&["--package", "patchkit-inventory", "--features", "parquet"], "lake")?;
         let room = workspace.target.join("bench-lake");
         fs::create_dir_all(&room)?;
-        let lake = match &options.lake {
+        let lake = match &options.at {
             Some(lake) => fs::canonicalize(lake).with_context(|| lake.display().to_string())?,
             None => made(&ours, &room, options.nodes)?,
         };

@@ -44,9 +44,10 @@ pub(crate) fn measure(command: &mut Command) -> Result<Run> {
     let done = child.wait4().with_context(|| program.clone())?;
     let wall = begun.elapsed().as_secs_f64();
     let complaint = complaint.join().unwrap_or_default();
-    let answer = match done.status.success() {
-        true => serde_json::from_slice(&said).map_err(|error| error.to_string()),
-        false => Err(last_line(&complaint)),
+    let answer = if done.status.success() {
+        serde_json::from_slice(&said).map_err(|error| error.to_string())
+    } else {
+        Err(last_line(&complaint))
     };
     Ok(Run {
         wall,

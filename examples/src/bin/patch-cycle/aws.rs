@@ -164,7 +164,10 @@ pub(crate) async fn identities(
 /// Whether the topic was told all that there is to tell. What was done is done: a message that
 /// did not get through changes the exit code, no more.
 pub(crate) async fn tell(topic: &Topic, ended: &Ended) -> bool {
-    let mut told = vec![topic.scan_ended(&ended.scan).await.map(drop)];
+    let mut told = Vec::new();
+    if let Some(scan) = &ended.scan {
+        told.push(topic.scan_ended(scan).await.map(drop));
+    }
     if let Some(report) = &ended.patched {
         told.push(topic.run_ended(report).await.map(drop));
     }

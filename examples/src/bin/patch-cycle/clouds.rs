@@ -25,7 +25,7 @@ use super::aws::{self, AwsArgs};
 use super::azure::AzureArgs;
 use super::{
     Args, Format,
-    cycle::{AfterPlan, Scene, options, show},
+    cycle::{AfterPlan, BeforePlan, Scene, options, say_drift, show},
     progress::Bars,
     report,
 };
@@ -241,10 +241,22 @@ pub(crate) async fn run(
         options
     };
     // What is known already makes a plan, and finding it out changes nothing.
-    let plan: PatchPlan = Box::pin(runner.plan_patch(&options)).await?;
-    show(args, out, &plan)?;
+    let saved = args.saved.plan()?;
+    let before_plan = if saved.is_some() { BeforePlan::Nothing } else { BeforePlan::Look };
+    let plan: PatchPlan = match saved {
+        Some(plan) => plan,
+        None => Box::pin(runner.plan_patch(&options)).await?,
+    };
     let nodes = plan.nodes.len() + plan.skipped.len();
-    if args.plan_only || !(clouds.yes || clouds.is_simulated()) {
+    let stops = args.plan_only || !(clouds.yes || clouds.is_simulated());
+    if stops || before_plan == BeforePlan::Look {
+        show(args, out, &plan)?;
+    }
+    if stops {
+        args.saved.keep(&plan, &bars)?;
+        if before_plan == BeforePlan::Nothing {
+            say_drift(&runner, &plan, &bars).await?;
+        }
         if args.format == Format::Json {
             report::json(out, &plan, None)?;
         }
@@ -261,6 +273,7 @@ pub(crate) async fn run(
         access: clouds.access(),
         // A tag decides who patches, pays and gets access: an example adds none.
         tags: TagMode::Check,
+        before_plan,
         after_plan: AfterPlan::Patch,
         began: Some(began),
     };

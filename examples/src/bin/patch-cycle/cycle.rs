@@ -12,7 +12,7 @@ use patchkit_core::{
         RequiredTags, RunReport, Runner, ScanReport, TagMode, TagOutcome, TagReport,
     },
 };
-use patchkit_examples::Exit;
+use patchkit_examples::{Exit, printable};
 
 use super::{Args, Format, progress::Bars, report};
 
@@ -28,6 +28,7 @@ pub(crate) struct Scene {
     pub(crate) nodes: usize,
     pub(crate) access: AccessMode,
     pub(crate) tags: TagMode,
+    pub(crate) before_plan: BeforePlan,
     pub(crate) after_plan: AfterPlan,
     /// When the cycle began, where its runs are kept beside those of others.
     pub(crate) began: Option<Timestamp>,
@@ -38,10 +39,17 @@ pub(crate) struct Ended {
     pub(crate) exit: Exit,
     /// What was found before anything was done.
     #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "nobody is told"))]
-    pub(crate) scan: ScanReport,
+    pub(crate) scan: Option<ScanReport>,
     /// The run, where the plan was carried out.
     #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "nobody is told"))]
     pub(crate) patched: Option<RunReport>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum BeforePlan {
+    Look,
+    /// A saved plan says what was found.
+    Nothing,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,13 +69,19 @@ pub(crate) async fn in_memory(
     let bars = Bars::new();
     let runner = Runner::new(fleet.clone(), fleet, journal, clock);
     let grant = AccessGrant::new("PatchKitNode").with_policy("AmazonSSMManagedInstanceCore");
-    let (access, tags, after_plan) = if args.plan_only {
-        (AccessMode::Check, TagMode::Check, AfterPlan::Stop)
+    let after_plan = if args.plan_only { AfterPlan::Stop } else { AfterPlan::Patch };
+    // What a reviewed plan does not say is not done.
+    let (access, tags) = if args.plan_only || args.saved.applies() {
+        (AccessMode::Check, TagMode::Check)
     } else {
-        (AccessMode::Fix(grant), TagMode::Merge, AfterPlan::Patch)
+        (AccessMode::Fix(grant), TagMode::Merge)
     };
     let options = options(NodeSelector::all(), Duration::from_mins(15));
-    let scene = Scene { runner, bars, options, nodes, access, tags, after_plan, began: None };
+    // This fleet is made anew by each process, and nobody has looked at it before.
+    let before_plan = BeforePlan::Look;
+    let began = None;
+    let scene =
+        Scene { runner, bars, options, nodes, access, tags, before_plan, after_plan, began };
     Ok(scene.run(args, out).await?.exit)
 }
 
@@ -77,7 +91,8 @@ impl Scene {
         args: &Args,
         out: &mut impl Write,
     ) -> Result<Ended, Box<dyn std::error::Error>> {
-        let Self { runner, bars, options, nodes, access, tags, after_plan, began } = self;
+        let Self { runner, bars, options, nodes, access, tags, before_plan, after_plan, began } =
+            self;
         let name = |workflow: &str| match began {
             Some(at) => RunId::new(format!("{workflow}-{}", at.strftime("%Y%m%dT%H%M%SZ"))),
             None => RunId::new(workflow),
@@ -87,25 +102,38 @@ impl Scene {
         cancel_on_interrupt(cancel, &bars);
         let everyone = options.selector.clone();
 
-        bars.phase("scan", nodes);
-        let scan = Box::pin(runner.scan(&name("scan")?, &everyone)).await?;
-        bars.say(&scan_line(&scan));
+        let mut scan = None;
+        if before_plan == BeforePlan::Look {
+            bars.phase("scan", nodes);
+            let found = Box::pin(runner.scan(&name("scan")?, &everyone)).await?;
+            bars.say(&scan_line(&found));
+            scan = Some(found);
 
-        bars.phase("access check", nodes);
-        let run = name("access")?;
-        let found = Box::pin(runner.check_access(&run, &everyone, &access)).await?;
-        bars.say(&access_line(&found));
+            bars.phase("access check", nodes);
+            let run = name("access")?;
+            let found = Box::pin(runner.check_access(&run, &everyone, &access)).await?;
+            bars.say(&access_line(&found));
 
-        bars.phase("tag check", nodes);
-        let required =
-            RequiredTags::new().with_default("Environment", "unassigned").with_name("Owner");
-        let run = name("tags")?;
-        let found = Box::pin(runner.check_tags(&run, &everyone, &required, tags)).await?;
-        bars.say(&tag_line(&found));
+            bars.phase("tag check", nodes);
+            let required =
+                RequiredTags::new().with_default("Environment", "unassigned").with_name("Owner");
+            let run = name("tags")?;
+            let found = Box::pin(runner.check_tags(&run, &everyone, &required, tags)).await?;
+            bars.say(&tag_line(&found));
+        }
 
-        let plan = Box::pin(runner.plan_patch(&options)).await?;
+        let saved = args.saved.plan()?;
+        let is_saved = saved.is_some();
+        let plan = match saved {
+            Some(plan) => plan,
+            None => Box::pin(runner.plan_patch(&options)).await?,
+        };
         show(args, out, &plan)?;
+        args.saved.keep(&plan, &bars)?;
         if after_plan == AfterPlan::Stop {
+            if is_saved {
+                say_drift(&runner, &plan, &bars).await?;
+            }
             bars.finish();
             if args.format == Format::Json {
                 report::json(out, &plan, None)?;
@@ -113,15 +141,20 @@ impl Scene {
             return Ok(Ended { exit: Exit::Clean, scan, patched: None });
         }
 
-        let patched = Box::pin(runner.patch(&name("patch")?, &plan)).await?;
-        let again = Box::pin(plan_again(&runner, &options, &patched)).await?;
-        let ended = if again.nodes.is_empty() {
-            patched
+        let run = name("patch")?;
+        let ended = if is_saved {
+            Box::pin(args.saved.apply(&runner, &run, &plan)).await?
         } else {
-            show(args, out, &again)?;
-            let report = Box::pin(runner.patch(&name("remediate")?, &again)).await?;
-            bars.say(&format!("remediated: {} nodes were tried again", again.nodes.len()));
-            report::merge(patched, report)
+            let patched = Box::pin(runner.patch(&run, &plan)).await?;
+            let again = Box::pin(plan_again(&runner, &options, &patched)).await?;
+            if again.nodes.is_empty() {
+                patched
+            } else {
+                show(args, out, &again)?;
+                let report = Box::pin(runner.patch(&name("remediate")?, &again)).await?;
+                bars.say(&format!("remediated: {} nodes were tried again", again.nodes.len()));
+                report::merge(patched, report)
+            }
         };
         bars.finish();
         match args.format {
@@ -131,6 +164,19 @@ impl Scene {
         let exit = if report::is_clean(&ended) { Exit::Clean } else { Exit::Findings };
         Ok(Ended { exit, scan, patched: Some(ended) })
     }
+}
+
+/// How the fleet differs from a saved plan.
+pub(crate) async fn say_drift(
+    runner: &Runner,
+    plan: &PatchPlan,
+    bars: &Bars,
+) -> patchkit_core::Result<()> {
+    let drift = Box::pin(runner.drift(plan)).await?;
+    for line in drift.to_string().lines() {
+        bars.say(&printable(line));
+    }
+    Ok(())
 }
 
 fn access_line(access: &AccessReport) -> String {

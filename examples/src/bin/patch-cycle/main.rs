@@ -14,6 +14,7 @@ mod clouds;
 mod cycle;
 mod progress;
 mod report;
+mod saved;
 
 use std::{io::Write, process::ExitCode};
 
@@ -40,6 +41,8 @@ struct Args {
     /// What goes to standard output; progress goes to standard error
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    #[command(flatten)]
+    saved: saved::SavedArgs,
     #[cfg(any(feature = "aws", feature = "azure"))]
     #[command(flatten)]
     clouds: clouds::CloudArgs,
