@@ -4,6 +4,7 @@
 //! - `patch-cycle` runs the whole patch cycle on a cloud in memory, and with the feature `aws` on AWS;
 //! - `fleet-report` reports on a data-sync lake, on disk or in S3;
 //! - `fleet-sbom` writes what nodes run as CycloneDX, and which advisories hit them;
+//! - `fleet-sql`, with the feature `sql`, answers SQL over a data-sync lake;
 //! - `plan` shows plans that were saved, and tells what is different between two;
 //! - `what-if` tells what a change of baselines would do to a fleet;
 //! - `patch-hooks` patches a fleet in memory and calls commands and addresses around its nodes;
@@ -19,4 +20,4 @@ pub use exit::{Exit, Failure, tell};
 pub use hooks::HttpHook;
 pub use hooks::ShellHook;
 pub use hurried::HurriedClock;
-pub use text::{percent, printable, table, write_json};
+pub use text::{percent, printable, sheet_cell, table, write_json, write_json_value};

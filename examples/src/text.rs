@@ -1,6 +1,9 @@
 //! Text for terminals.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use comfy_table::{ContentArrangement, LineStyle, Row, Table, TableStyle};
 use serde::Serialize;
@@ -25,6 +28,31 @@ pub fn printable(text: &str) -> String {
 /// Characters that reorder the text around them.
 fn is_bidi(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Text that came from a node, as the cell of a sheet: what a spreadsheet would take for a formula gets
+/// an apostrophe in front.
+///
+/// OWASP, "CSV Injection": `=`, `+`, `-`, `@`, tab and carriage return begin one; their full-width
+/// forms do in some spreadsheets. Control characters are escaped.
+///
+/// ```
+/// assert_eq!(patchkit_examples::sheet_cell("=1+1"), "'=1+1");
+/// ```
+pub fn sheet_cell(text: &str) -> Cow<'_, str> {
+    // A sheet is looked at in a terminal too.
+    let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let text: Cow<'_, str> = if is_plain { text.into() } else { printable(text).into() };
+    match text.chars().next() {
+        Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠') => format!("'{text}").into(),
+        _ => text,
+    }
+}
+
+/// Writes one JSON value on one line, without a line end; its text cannot steer a terminal.
+pub fn write_json_value(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    // As an I/O error a reader that went away is recognised.
+    serde_json::to_writer(Escaping(&mut *out), value).map_err(io::Error::from)
 }
 
 /// Writes one JSON object and a line end; its text cannot steer a terminal.
@@ -104,6 +132,17 @@ pub fn percent(part: u64, whole: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        for hostile in ["=1+1", "+1", "-1", "@SUM(A1)", "＝1"] {
+            assert_eq!(sheet_cell(hostile), format!("'{hostile}"));
+        }
+        for hostile in ["\t=1", "\r=1", "\u{1b}[2J"] {
+            assert_eq!(sheet_cell(hostile), printable(hostile));
+        }
+        assert_eq!(sheet_cell("web 01"), "web 01");
+    }
 
     #[test]
     fn percents_are_rounded_and_nothing_is_no_percentage() {

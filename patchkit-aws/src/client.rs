@@ -62,6 +62,8 @@ struct Clients {
     ssm_once: OnceLock<aws_sdk_ssm::Client>,
     sts: OnceLock<aws_sdk_sts::Client>,
     tagging: OnceLock<aws_sdk_resourcegroupstagging::Client>,
+    #[cfg(feature = "athena")]
+    athena: OnceLock<aws_sdk_athena::Client>,
     #[cfg(feature = "config")]
     config: OnceLock<aws_sdk_config::Client>,
     #[cfg(feature = "ec2")]
@@ -138,6 +140,8 @@ impl Client {
     );
     client!(sts, aws_sdk_sts);
     client!(tagging, aws_sdk_resourcegroupstagging);
+    #[cfg(feature = "athena")]
+    client!(athena, aws_sdk_athena);
     #[cfg(feature = "config")]
     client!(config, aws_sdk_config);
     #[cfg(feature = "ec2")]

@@ -38,12 +38,15 @@
 //! All are on by default; each brings an SDK crate.
 //! - `ec2`: EC2 and IAM: stopped nodes, power, access, setup. Without it the fleet is what Systems
 //!   Manager lists. `aws-sdk-ec2` takes minutes and 7 GB to compile.
+//! - `athena`: SQL over a lake in S3; the tables and views are `patchkit_inventory::AthenaLake`'s.
 //! - `config`, `organizations`, `resource-groups`, `s3` (command output, setup), `sns`
 //!   (notifications).
 
 #[cfg(feature = "ec2")]
 mod access;
 mod association;
+#[cfg(feature = "athena")]
+mod athena;
 mod automation;
 mod baseline;
 mod client;
@@ -82,6 +85,8 @@ mod tags;
 mod window;
 
 pub use association::{AssociationSummary, FirstRun, PatchAssociation};
+#[cfg(feature = "athena")]
+pub use athena::{Athena, AthenaAnswer, AthenaOptions, AthenaQuery, AthenaQueryId, AthenaState};
 pub use automation::{
     AutomationChild, AutomationRun, AutomationStatus, AutomationStep, PatchRunbook,
     RunbookDocument, RunbookPlace, RunbookRun, RunbookTarget, StopMode, StoppedInstances,

@@ -27,6 +27,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
+#[cfg(feature = "athena")]
+pub(crate) use self::name::column as column_name;
 pub use self::read::{BatchBounds, ColumnOptions, ColumnReader, ColumnSink, scan_columns};
 use crate::{AttributeKind, InventoryType};
 
@@ -62,6 +64,26 @@ pub fn table_schema(ty: &InventoryType) -> SchemaRef {
     }));
     fields.extend([text("capture_time"), text("schema_version"), text("other_fields")]);
     Arc::new(Schema::new(fields))
+}
+
+/// The name of a type's table: `aws_application` of `AWS:Application`.
+///
+/// ```
+/// use patchkit_inventory::{InventoryType, columns::table_name};
+///
+/// assert_eq!(table_name(&InventoryType::AwsComponent), "aws_aws_component");
+/// assert_eq!(table_name(&"Custom:Rack Row".parse().unwrap()), "custom_rack_row");
+/// ```
+pub fn table_name(ty: &InventoryType) -> String {
+    let (owner, name) = ty.as_str().split_once(':').unwrap_or(("other", ty.as_str()));
+    let mut table = owner.to_ascii_lowercase();
+    for c in format!("_{}", name::column(name)).chars() {
+        let c = if c.is_ascii_alphanumeric() { c } else { '_' };
+        if c != '_' || !table.ends_with('_') {
+            table.push(c);
+        }
+    }
+    table
 }
 
 #[cfg(test)]

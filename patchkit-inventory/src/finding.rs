@@ -202,6 +202,18 @@ impl<T> Listed<T> {
         self.total += other.total;
     }
 
+    /// Sorts them, and keeps once what was found by several passes.
+    #[cfg(feature = "sql")]
+    pub(crate) fn sort_and_unite(&mut self)
+    where
+        T: Ord,
+    {
+        let before = self.entries.len();
+        self.entries.sort_unstable();
+        self.entries.dedup();
+        self.total -= (before - self.entries.len()) as u64;
+    }
+
     pub(crate) fn sort(&mut self)
     where
         T: Ord,

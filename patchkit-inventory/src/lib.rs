@@ -8,12 +8,16 @@
 //! - [`scan`] shows every row to a [`Visitor`], on all cores and in bounded memory.
 //! - [`LakeReport::matrix`] makes of it what [what-if questions](patchkit_core::whatif) are asked of;
 //!   [`parse_baselines`] and [`parse_catalogue`] read what AWS answers for them.
+//! - With the feature `sql`, `FleetSql` answers SQL over a lake; with `athena`, `AthenaLake` has the
+//!   statements for the same tables and views on Amazon Athena.
 //! - [`InventoryKey`], [`InventoryRecord`] and [`ObjectReader`] are the parts.
 //!
 //! Everything in a lake was written by the nodes themselves and is not trusted: no input panics, what
 //! is read of one object is bounded, and what is lost has its key, its line and a reason.
 
 mod application;
+#[cfg(feature = "athena")]
+mod athena;
 mod baseline_file;
 mod catalogue;
 #[cfg(feature = "columns")]
@@ -38,10 +42,16 @@ mod schema;
 #[cfg(feature = "snapshot")]
 mod snapshot;
 mod source;
+#[cfg(feature = "sql")]
+mod sql;
 mod tally;
 mod version;
+#[cfg(any(feature = "athena", feature = "sql"))]
+mod views;
 
 pub use application::{ApplicationQuery, ApplicationRow, NodesWanted};
+#[cfg(feature = "athena")]
+pub use athena::{AccountPartition, AthenaLake, AthenaStatement};
 pub use baseline_file::parse_baselines;
 pub use catalogue::{CatalogueReading, parse_catalogue};
 pub use finding::{
@@ -65,4 +75,8 @@ pub use snapshot::{
     LakeSnapshot, Opened, Refresh, RowCount, SnapshotOptions, SnapshotStore, Stale,
 };
 pub use source::{ChangeMark, ListEntry, LocalSource, ObjectBody, ObjectSource};
+#[cfg(feature = "sql")]
+pub use sql::{Answer, FleetSql, MAX_QUERY_BYTES, QueryLimits};
 pub use version::{Below, PackageVersion, VersionScheme};
+#[cfg(any(feature = "athena", feature = "sql"))]
+pub use views::{ColumnKind, Dialect, View, ViewColumn};

@@ -9,8 +9,12 @@ use cargo_metadata::{MetadataCommand, Package};
 const HEAVY_FEATURES: [&str; 4] = ["aws", "azure", "s3", "sql"];
 
 /// What of the examples is switched off by default for what it compiles.
-const EXAMPLES: [&str; 3] =
-    ["patchkit-examples/aws", "patchkit-examples/azure", "patchkit-examples/patchd"];
+const EXAMPLES: [&str; 4] = [
+    "patchkit-examples/aws",
+    "patchkit-examples/azure",
+    "patchkit-examples/patchd",
+    "patchkit-examples/sql",
+];
 
 /// How much of the workspace a task touches.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod association;
+#[cfg(feature = "athena")]
+mod athena;
 mod automation;
 mod baseline;
 #[cfg(all(feature = "ec2", feature = "organizations", feature = "sns"))]

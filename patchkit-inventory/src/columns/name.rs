@@ -1,7 +1,7 @@
 //! Names of columns.
 
 /// The column of an attribute: its name in snake case.
-pub(super) fn column(attribute: &str) -> String {
+pub(crate) fn column(attribute: &str) -> String {
     // Plurals and units of which the case does not show where a word begins.
     match attribute {
         "CPUs" => return "cpus".to_owned(),

@@ -1,6 +1,7 @@
 //! One pass over a lake that gives columns.
 
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     fmt,
     num::NonZeroUsize,
@@ -16,8 +17,8 @@ use patchkit_core::{Error, ErrorKind, Result};
 
 use super::batch::TypeColumns;
 use crate::{
-    InventoryKey, InventoryRecord, InventoryType, LakeReading, ObjectReading, ObjectSource,
-    PlainRow, ScanOptions, Visitor, scan,
+    InventoryKey, InventoryRecord, InventoryType, LakeReading, NamePrefix, ObjectReading,
+    ObjectSource, PlainRow, ScanOptions, Visitor, scan,
 };
 
 /// How many rows a batch has where the caller does not say: few enough that a column stays below what
@@ -43,6 +44,9 @@ pub struct ColumnOptions {
     pub batch_rows: Option<NonZeroUsize>,
     /// What a batch holds rows of.
     pub bounds: BatchBounds,
+    /// What the names of applications begin with, without regard to ASCII case, of which alone the
+    /// rows are made; rows of other types are not touched by it.
+    pub application_prefix: Option<Box<str>>,
 }
 
 /// What a batch holds rows of, beside their type.
@@ -69,6 +73,14 @@ impl ColumnOptions {
     #[must_use]
     pub fn with_columns<N: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.columns = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Makes the rows of those applications only whose names begin so, without regard to ASCII case.
+    /// Rows whose bytes cannot hold such a name are not parsed: they are counted as passed over.
+    #[must_use]
+    pub fn with_application_prefix(mut self, prefix: impl Into<Box<str>>) -> Self {
+        self.application_prefix = Some(prefix.into());
         self
     }
 
@@ -118,12 +130,14 @@ pub async fn scan_columns<S: ColumnSink>(
     options: ColumnOptions,
     mut make: impl FnMut() -> S,
 ) -> Result<(Vec<S>, LakeReading)> {
-    let ColumnOptions { scan: scanned, columns, batch_rows, bounds } = options;
+    let ColumnOptions { scan: scanned, columns, batch_rows, bounds, application_prefix } = options;
     let columns = columns.map(Arc::new);
+    let names = application_prefix.map(|prefix| Arc::new(NamePrefix::new(&prefix)));
     let batch_rows = batch_rows.map_or(BATCH_ROWS, NonZeroUsize::get);
     let make = || Gather {
         sink: make(),
         wanted: columns.clone(),
+        names: names.clone(),
         batch_rows,
         bounds,
         types: Vec::new(),
@@ -145,6 +159,7 @@ pub async fn scan_columns<S: ColumnSink>(
 struct Gather<S> {
     sink: S,
     wanted: Option<Arc<BTreeSet<Box<str>>>>,
+    names: Option<Arc<NamePrefix>>,
     batch_rows: usize,
     bounds: BatchBounds,
     types: Vec<TypeColumns>,
@@ -185,6 +200,18 @@ impl<S: ColumnSink> Gather<S> {
     }
 }
 
+impl<S> Gather<S> {
+    /// The names that the rows of an object must have, where they must.
+    fn names_of(&self, object: &Object) -> Option<&NamePrefix> {
+        let is_application = *object.key.inventory_type() == InventoryType::Application;
+        self.names.as_deref().filter(|_| is_application)
+    }
+
+    fn takes_name<'a>(&self, object: &Object, name: impl FnOnce() -> Option<Cow<'a, str>>) -> bool {
+        self.names_of(object).is_none_or(|names| name().is_some_and(|name| names.matches(&name)))
+    }
+}
+
 /// An object whose rows come.
 struct Object {
     /// Its number among those of this worker.
@@ -203,12 +230,22 @@ impl<S: ColumnSink> Visitor for Gather<S> {
         Object { number: self.objects, key: key.clone(), place }
     }
 
+    fn next_candidate(&self, object: &Object, lines: &[u8]) -> Option<usize> {
+        self.names_of(object).map_or(Some(0), |names| names.next_candidate(lines))
+    }
+
     fn row(&mut self, object: &mut Object, _: u64, row: &InventoryRecord<'_>) {
+        if !self.takes_name(object, || row.text("Name").map(Cow::Borrowed)) {
+            return;
+        }
         self.make_room(object);
         self.types[object.place].push(object.number, &object.key, row);
     }
 
     fn plain_row(&mut self, object: &mut Object, _: u64, row: &PlainRow<'_>) {
+        if !self.takes_name(object, || row.text("Name")) {
+            return;
+        }
         self.make_room(object);
         self.types[object.place].push_plain(object.number, &object.key, row);
     }

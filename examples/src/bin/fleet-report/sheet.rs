@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use patchkit_examples::printable;
+use patchkit_examples::sheet_cell;
 
 use super::{
     answer::{Answer, Rows},
@@ -110,36 +110,7 @@ fn package_cells<'a>(row: &'a PackageRow<'_>) -> [Cow<'a, str>; PackageRow::FIEL
     ]
 }
 
-/// Text of a node, which a spreadsheet must not take for a formula: what begins like one gets an
-/// apostrophe in front.
-///
-/// OWASP, "CSV Injection": `=`, `+`, `-`, `@`, tab and carriage return begin one; their full-width
-/// forms do in some spreadsheets. Control characters are escaped.
+/// Text of a node; empty where there is none.
 fn text(text: Option<&str>) -> Cow<'_, str> {
-    let text = text.unwrap_or_default();
-    // A sheet is looked at in a terminal too.
-    let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    let text: Cow<'_, str> = if is_plain { text.into() } else { printable(text).into() };
-    match text.chars().next() {
-        Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠') => format!("'{text}").into(),
-        _ => text,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_is_a_formula() {
-        for hostile in ["=1+1", "+1", "-1", "@SUM(A1)", "＝1"] {
-            assert_eq!(text(Some(hostile)), format!("'{hostile}"));
-        }
-        for hostile in ["\t=1", "\r=1", "\u{1b}[2J"] {
-            assert_eq!(text(Some(hostile)), printable(hostile));
-        }
-        for harmless in ["", "i-0a", "1=1", "034439589175"] {
-            assert_eq!(text(Some(harmless)), harmless);
-        }
-    }
+    sheet_cell(text.unwrap_or_default())
 }

@@ -1,0 +1,119 @@
+//! What one query reads of a lake: its listing, made once, and what was lost on the way.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::StreamExt;
+use patchkit_core::{NodeId, Result};
+use tokio::sync::OnceCell;
+
+use crate::{
+    InventoryKey, InventoryType, LakeReading, ListEntry, ObjectSource, SkipReason, Skipped,
+};
+
+/// One object of a lake, with what its key says.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    pub(super) path: Arc<str>,
+    pub(super) size: Option<u64>,
+    pub(super) node: NodeId,
+    pub(super) partition_kind: Option<Box<str>>,
+}
+
+/// The objects of a lake by type.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) types: BTreeMap<InventoryType, Vec<Listed>>,
+}
+
+/// The place where all that one query reads is written down. Every table of the query has the same.
+pub(super) struct Ledger {
+    source: Arc<dyn ObjectSource>,
+    listing: OnceCell<Arc<Listing>>,
+    reading: Mutex<LakeReading>,
+}
+
+impl Ledger {
+    pub(super) fn new(source: Arc<dyn ObjectSource>) -> Self {
+        Self { source, listing: OnceCell::new(), reading: Mutex::default() }
+    }
+
+    pub(super) fn source(&self) -> &Arc<dyn ObjectSource> {
+        &self.source
+    }
+
+    /// The listing of the lake, the same for all tables of the query: a join never sees two states.
+    pub(super) async fn listing(&self) -> Result<Arc<Listing>> {
+        self.listing.get_or_try_init(|| self.list()).await.cloned()
+    }
+
+    async fn list(&self) -> Result<Arc<Listing>> {
+        let source = Arc::clone(&self.source);
+        // Walking a directory blocks, and the caller's runtime has other things to do.
+        let (listing, reading) = crate::scan::on_thread("lake-list", async move {
+            let (mut listing, mut reading) = (Listing::default(), LakeReading::default());
+            let mut entries = source.list();
+            while let Some(entry) = entries.next().await {
+                take(entry?, &mut listing, &mut reading);
+            }
+            Ok::<_, patchkit_core::Error>((listing, reading))
+        })
+        .await??;
+        self.note(reading);
+        Ok(Arc::new(listing))
+    }
+
+    /// Adds what a scan has read of objects that the listing has counted already.
+    pub(super) fn note_scan(&self, mut reading: LakeReading) {
+        (reading.listed, reading.ignored) = (0, 0);
+        self.note(reading);
+    }
+
+    fn note(&self, reading: LakeReading) {
+        let mut all = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        all.merge(reading);
+    }
+
+    /// What was read so far, in order; what two passes found once.
+    pub(super) fn reading(&self) -> LakeReading {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        reading.skipped.sort_and_unite();
+        reading.repaired.sort_and_unite();
+        reading
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+fn take(entry: ListEntry, listing: &mut Listing, reading: &mut LakeReading) {
+    let (path, size) = match entry {
+        ListEntry::Object { key, size, .. } => (key, size),
+        ListEntry::Unreadable { key, problem } => {
+            let reason = SkipReason::Unreadable(problem.into());
+            return reading.skipped.push_with(|| Skipped { key, line: None, reason });
+        }
+    };
+    reading.listed += 1;
+    match path.parse::<InventoryKey>() {
+        Ok(key) => {
+            let listed = Listed {
+                path,
+                size,
+                node: key.node().clone(),
+                partition_kind: key.partition_kind().map(Box::from),
+            };
+            listing.types.entry(key.inventory_type().clone()).or_default().push(listed);
+        }
+        Err(problem) if problem.is_expected() => reading.ignored += 1,
+        Err(problem) => {
+            reading.skipped.push_with(|| Skipped { key: path, line: None, reason: problem.into() });
+        }
+    }
+}
