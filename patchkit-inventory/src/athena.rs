@@ -200,11 +200,26 @@ impl AthenaLake {
     fn typed_view(&self, ty: &InventoryType) -> String {
         let text = |field: &str, name: &str| format!("nullif(\"{field}\", '') AS \"{name}\"");
         // As counts are read everywhere: `3`, `"3"`, `3.0`.
-        let number = |field: &str, name: &str| {
+        let count = |field: &str| {
+            format!("try_cast(regexp_extract(trim(\"{field}\"), '^([0-9]+)(\\.0)?$', 1) AS bigint)")
+        };
+        let number = |field: &str, name: &str| format!("{} AS \"{name}\"", count(field));
+        let numbers = ty.attributes().iter().filter(|it| it.kind == AttributeKind::Number);
+        let unreadable = numbers.map(|attribute| {
+            let (name, field) = (attribute.name, attribute.name.to_lowercase());
             format!(
-                "try_cast(regexp_extract(trim(\"{field}\"), '^([0-9]+)(\\.0)?$', 1) AS bigint) \
-                 AS \"{name}\""
+                "CASE WHEN \"{field}\" <> '' AND {} IS NULL \
+                 THEN '\"{name}\":' || json_format(CAST(\"{field}\" AS json)) END",
+                count(&field),
             )
+        });
+        let unreadable: Vec<_> = unreadable.collect();
+        // `array_join` leaves out what is null, and `||` is null where anything is.
+        let others = if unreadable.is_empty() {
+            "CAST(NULL AS varchar)".to_owned()
+        } else {
+            let joined = unreadable.join(", ");
+            format!("'{{' || nullif(array_join(ARRAY[{joined}], ','), '') || '}}'")
         };
         let attributes = ty.attributes().iter().map(|attribute| {
             let (field, name) = (attribute.name.to_lowercase(), column_name(attribute.name));
@@ -220,7 +235,7 @@ impl AthenaLake {
             "SELECT \"{account}\" AS account_id, \"{region}\" AS region, \
              regexp_extract(\"$path\", '([^/]+)\\.json$', 1) AS node_id, \
              \"{kind}\" AS partition_resource_type, {attributes}, {captured}, {version}, \
-             CAST(NULL AS varchar) AS other_fields FROM {raw} WHERE {any} IS NOT NULL",
+             {others} AS other_fields FROM {raw} WHERE {any} IS NOT NULL",
             attributes = attributes.join(", "),
             captured = text("capturetime", "capture_time"),
             version = text("schemaversion", "schema_version"),

@@ -9,10 +9,11 @@
 //! | the type's [attributes](InventoryType::attributes) in their order, in snake case: `computer_name`, `kb_id`, `cve_ids`, `cpu_speed_mhz`; `resource_type` is the body's `ResourceType` | text, `AttributeKind::Text` | `Utf8View` |
 //! | the same: `missing_count`, `cpus` | counts, `AttributeKind::Number` | `Int64` |
 //! | `capture_time`, `schema_version` | what the service adds to every row | `Utf8View` |
-//! | `other_fields` | the fields that are not documented, as a JSON object; null where there are none | `Utf8View` |
+//! | `other_fields` | the fields that are not documented and the counts that cannot be read, as a JSON object; null where there are none | `Utf8View` |
 //!
 //! - What a row does not have is null; so is an empty text, as the agents write for it, and a number that
-//!   is none. The latter is told as [`RepairReason::TypeDrift`](crate::RepairReason::TypeDrift).
+//!   is none. The latter is told as [`RepairReason::TypeDrift`](crate::RepairReason::TypeDrift), and is
+//!   in `other_fields`, so that a count that cannot be read is not taken for one that is not there.
 //! - A custom or unknown type has the key's columns, `capture_time`, `schema_version` and
 //!   `other_fields`, which then has every field of the row.
 //! - Copies of the key in a row (`resourceId`, `accountId`, `region`, and `resourceType` where it is

@@ -101,7 +101,8 @@ fn paging(path: &Path, text: &str) -> Vec<String> {
     let first = path.iter().next().unwrap_or_default();
     let at_home = text.contains(PAGING_LOOP)
         || PAGING_FILES.iter().any(|it| path.ends_with(it))
-        || PAGING_CRATES.iter().any(|it| first == *it);
+        || PAGING_CRATES.iter().any(|it| first == *it)
+        || path.components().any(|it| it.as_os_str() == "tests");
     if at_home || path.extension().is_none_or(|it| it != "rs") {
         return Vec::new();
     }
@@ -156,6 +157,7 @@ mod tests {
         assert_eq!(paging(Path::new("patchkit-aws/src/fleet.rs"), loops).len(), 1);
         assert!(paging(Path::new("patchkit-aws/src/client.rs"), loops).is_empty());
         assert!(paging(Path::new("patchkit-testkit/src/ssm.rs"), loops).is_empty());
+        assert!(paging(Path::new("patchkit-aws/tests/it/ssm.rs"), loops).is_empty());
         let handed = "paginate(\"aws\", \"List\", |token| async { Ok((rows, page.next_token)) })\n";
         assert!(paging(Path::new("patchkit-aws/src/fleet.rs"), handed).is_empty());
         let told = "// the service repeats NextToken on an empty page\n";

@@ -237,19 +237,28 @@ fn key_part(key: &InventoryKey, part: usize) -> Option<&str> {
     }
 }
 
-/// The fields of a row that are not documented, as one JSON object.
+/// The fields of a row that are not documented, and counts that cannot be read, as one JSON object.
+///
+/// A count that is no number is null in its own column, as one that is absent is: a verdict must be
+/// able to tell them apart.
 fn others(ty: &InventoryType, row: &InventoryRecord<'_>) -> Option<String> {
-    let is_other = |name: &str| {
-        if ty.is_documented() {
-            ty.attribute(name).is_none()
-        } else {
-            !COPIES.iter().any(|copy| copy.eq_ignore_ascii_case(name))
+    let other_name = |name: &str| match ty.attribute(name) {
+        Some(known) if ty.is_documented() => {
+            let unreadable = known.kind == AttributeKind::Number
+                && row.text(known.name).is_some_and(|text| parse_count(text).is_none());
+            unreadable.then_some(known.name.to_owned())
+        }
+        None if ty.is_documented() => Some(name.to_owned()),
+        _ => {
+            let is_copy = COPIES.iter().any(|copy| copy.eq_ignore_ascii_case(name));
+            (!is_copy).then(|| name.to_owned())
         }
     };
     let mut text = String::new();
-    for field in row.fields().iter().filter(|field| is_other(&field.name)) {
+    for field in row.fields() {
+        let Some(name) = other_name(&field.name) else { continue };
         text.push(if text.is_empty() { '{' } else { ',' });
-        push_quoted(&mut text, &field.name);
+        push_quoted(&mut text, &name);
         text.push(':');
         match &field.value {
             Value::Null => text.push_str("null"),

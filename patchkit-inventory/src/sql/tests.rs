@@ -135,6 +135,39 @@ async fn what_is_not_known_to_be_live_is_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_count_that_cannot_be_read_says_nothing_good() {
+    let summary = |more: &str| {
+        format!(
+            r#"{{"MissingCount":"0","FailedCount":"0"{more},"OperationEndTime":"2026-01-01T00:00:00Z"}}"#
+        )
+    };
+    let nodes = [
+        ("i-0a", summary(r#","InstalledPendingRebootCount":"0""#)),
+        ("i-0b", summary(r#","InstalledPendingRebootCount":"many""#)),
+        ("i-0c", summary(r#","InstalledPendingRebootCount":"many","OtherNonCompliantCount":1"#)),
+        ("i-0d", summary("")),
+    ];
+    // The first rows make the layout known, so that the others could be read the short way.
+    let mut objects: Vec<_> = nodes.iter().map(|(node, _)| active(node)).collect();
+    let texts: Vec<_> =
+        nodes.iter().map(|(node, row)| (*node, format!("{row}\n{row}\n"))).collect();
+    objects.extend(texts.iter().map(|(node, rows)| ("AWS:PatchSummary", A, *node, &**rows)));
+    let lake = lake(&objects);
+    let (rows, _) = ask(&lake, "SELECT node_id, status FROM patch_compliance ORDER BY 1").await;
+    let expected = [
+        ["i-0a", "compliant"],
+        ["i-0b", "unknown"],
+        ["i-0c", "non_compliant"],
+        ["i-0d", "compliant"],
+    ];
+    assert_eq!(rows, expected);
+    let (rows, reading) =
+        ask(&lake, "SELECT DISTINCT other_fields FROM aws_patch_summary ORDER BY 1").await;
+    assert_eq!(rows, [[r#"{"InstalledPendingRebootCount":"many"}"#], ["null"]]);
+    assert_eq!(reading.repaired.total(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_one_run_the_worse_summary_counts_and_else_the_newer() {
     let patch = |missing: u8, start: &str, end: &str| {
         format!(

@@ -13,6 +13,22 @@ const WRONG: [&str; 7] = [
     "other_non_compliant_count",
 ];
 
+/// All counts of `AWS:PatchSummary`, as rows spell them. One that is there and is no number may have
+/// been any of those above: such a row says nothing good.
+const COUNTS: [&str; 11] = [
+    "InstalledCount",
+    "InstalledOtherCount",
+    "InstalledPendingRebootCount",
+    "InstalledRejectedCount",
+    "MissingCount",
+    "FailedCount",
+    "NotApplicableCount",
+    "AvailableSecurityUpdateCount",
+    "CriticalNonCompliantCount",
+    "SecurityNonCompliantCount",
+    "OtherNonCompliantCount",
+];
+
 /// What rows of one node are joined by.
 fn same_node(a: &str, b: &str) -> String {
     format!(
@@ -61,6 +77,8 @@ fn verdicts(dialect: Dialect) -> String {
         format!("coalesce({})", times.join(", "))
     };
     let wrong = WRONG.map(|count| format!("coalesce({count}, 0) > 0")).join(" OR ");
+    // Where a count cannot be read, its text is among the other fields.
+    let unreadable = COUNTS.map(|count| format!("other_fields LIKE '%\"{count}\":%'")).join(" OR ");
     let compliance = newest(&format!(
         "SELECT account_id, region, node_id, {status} AS status, upper(overall_severity) AS level, \
          patch_baseline_id AS baseline_id, patch_group, {at} AS observed_at \
@@ -70,6 +88,7 @@ fn verdicts(dialect: Dialect) -> String {
     ));
     let patch = newest(&format!(
         "SELECT account_id, region, node_id, CASE WHEN {wrong} THEN 'non_compliant' \
+         WHEN other_fields IS NOT NULL AND ({unreadable}) THEN 'unknown' \
          WHEN missing_count IS NOT NULL AND failed_count IS NOT NULL THEN 'compliant' \
          ELSE 'unknown' END AS status, upper(non_compliant_severity) AS level, baseline_id, \
          patch_group, {began} AS began, {at} AS observed_at FROM aws_patch_summary",
