@@ -15,6 +15,7 @@ use std::{
 use patchkit_core::{Error, ErrorKind, Result};
 
 use self::export::Exporter;
+pub use self::export::type_folder;
 use crate::{
     LakeReading, ObjectSource, ScanOptions,
     columns::{BatchBounds, ColumnOptions, scan_columns},
@@ -61,7 +62,7 @@ pub struct ParquetExport {
 }
 
 /// The mark of an export that is whole, as Hadoop's writers leave it and readers pass over it.
-const SUCCESS: &str = "_SUCCESS";
+pub const SUCCESS: &str = "_SUCCESS";
 
 /// Writes a lake as Parquet below a folder that is empty or not there yet.
 ///
@@ -69,6 +70,8 @@ const SUCCESS: &str = "_SUCCESS";
 /// - `type=aws_application/account_id=…/region=…/part-N.parquet`: partitions as Hive has them, and no
 ///   colon, which Hadoop takes for a scheme. The columns are those of
 ///   [`columns`](crate::columns), without the two that the path has.
+/// - Partitions are text, and say so nowhere: whoever reads tells the engine, which else may take an
+///   account for a number and drop the zeros that it begins with.
 /// - Rows of a node lie together where the lake is a directory, and a row group ends with a node, so
 ///   that engines pass over groups by the least and greatest `node_id`.
 /// - Compressed by zstd. Two hundred megabytes of memory do, whatever the lake's size.

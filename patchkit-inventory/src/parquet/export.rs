@@ -9,7 +9,7 @@ use std::{
 use arrow_array::{RecordBatch, cast::AsArray};
 use arrow_schema::SchemaRef;
 use parquet::{
-    arrow::ArrowWriter,
+    arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
     basic::{Compression, ZstdLevel},
     file::properties::{EnabledStatistics, WriterProperties},
     schema::types::ColumnPath,
@@ -76,7 +76,7 @@ impl Exporter {
         let parent = self.folder.join(&partition);
         fs::create_dir_all(&parent).map_err(|error| failed(&parent, error))?;
         let out = File::create_new(&path).map_err(|error| failed(&path, error))?;
-        let writer = ArrowWriter::try_new(out, schema, Some(properties()))
+        let writer = ArrowWriter::try_new_with_options(out, schema, options())
             .map_err(|error| failed(&path, error))?;
         Ok(Open { partition, file, writer })
     }
@@ -84,7 +84,7 @@ impl Exporter {
 
 impl ColumnSink for Exporter {
     fn batch(&mut self, ty: &InventoryType, batch: RecordBatch) -> Result<()> {
-        let mut partition = PathBuf::from(format!("type={}", folder_name(ty)));
+        let mut partition = PathBuf::from(type_folder(ty));
         for column in IN_PATH {
             let value = batch.column_by_name(column).map(|it| it.as_string_view().value(0));
             partition.push(format!("{column}={}", value.map(escaped).unwrap_or_default()));
@@ -117,6 +117,12 @@ impl ColumnSink for Exporter {
     }
 }
 
+/// Without Arrow's schema beside Parquet's: PyArrow would make views of the texts, as they are here, and
+/// has no comparison for these (26.0: "no kernel matching input types (`string_view`, string)").
+fn options() -> ArrowWriterOptions {
+    ArrowWriterOptions::new().with_properties(properties()).with_skip_arrow_metadata(true)
+}
+
 /// Measured on 8.6 million rows: levels above 1 take longer than they save, and the least and
 /// greatest value of a text is worth its comparisons only where rows are ordered by it.
 fn properties() -> WriterProperties {
@@ -128,17 +134,34 @@ fn properties() -> WriterProperties {
         .build()
 }
 
-/// A type as a folder's name: `aws_application`.
-fn folder_name(ty: &InventoryType) -> String {
-    escaped(&ty.as_str().to_ascii_lowercase().replacen(':', "_", 1))
+/// The folder of a type's rows: `type=aws_application` of `AWS:Application`.
+///
+/// ```
+/// use patchkit_inventory::{InventoryType, parquet::type_folder};
+///
+/// assert_eq!(type_folder(&InventoryType::Application), "type=aws_application");
+/// assert_eq!(type_folder(&"Custom:Rack Row".parse().unwrap()), "type=custom_rack%20row");
+/// ```
+pub fn type_folder(ty: &InventoryType) -> String {
+    let name = ty.as_str().to_ascii_lowercase().replacen(':', "_", 1);
+    format!("type={}", escaped(&name))
 }
 
 /// A partition's value as Hive escapes it: what a path or a URI would take for something else, in
 /// percent. Region and type are the lake's words, and nobody's word for a place outside the folder.
+///
+/// Letters beyond ASCII stay, as with Hive (`FileUtils.escapePathName`): Spark takes each percent for a
+/// character of its own (`ExternalCatalogUtils.unescapePathName`), and would read `é` as `Ã©`.
 fn escaped(value: &str) -> String {
-    let keeps = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    value
-        .bytes()
-        .map(|byte| if keeps(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
+    let keeps = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    let mut escaped = String::with_capacity(value.len());
+    for c in value.chars() {
+        if keeps(c) {
+            escaped.push(c);
+        } else {
+            let mut bytes = [0; 4];
+            escaped.extend(c.encode_utf8(&mut bytes).bytes().map(|byte| format!("%{byte:02X}")));
+        }
+    }
+    escaped
 }

@@ -2,7 +2,7 @@ use futures::executor::block_on;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::*;
-use crate::LocalSource;
+use crate::{InventoryType, LocalSource, columns::table_schema};
 
 fn lake(nodes: usize, rows: usize) -> tempfile::TempDir {
     let lake = tempfile::tempdir().unwrap();
@@ -65,4 +65,31 @@ fn a_name_out_of_a_key_leads_nowhere() {
     let export = export(lake.path(), out.path(), ParquetOptions::default()).unwrap();
     let folder = "type=custom_%2E%2E%252f/account_id=111122223333/region=a%3Db%2E%2E";
     assert!(export.files[0].starts_with(folder), "{:?}", export.files);
+}
+
+#[test]
+fn texts_are_strings_to_whoever_reads_for_pyarrow_compares_no_views() {
+    let (lake, out) = (lake(1, 1), tempfile::tempdir().unwrap());
+    let export = export(lake.path(), out.path(), ParquetOptions::default()).unwrap();
+    let reader = fs::File::open(out.path().join(&export.files[0])).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(reader).unwrap();
+    assert_eq!(*reader.schema().field(0).data_type(), arrow_schema::DataType::Utf8);
+}
+
+#[test]
+fn letters_beyond_ascii_stay_for_spark_reads_bytes_as_characters() {
+    let ty = "Custom:Größe 1".parse().unwrap();
+    assert_eq!(type_folder(&ty), "type=custom_größe%201");
+}
+
+#[test]
+fn no_column_is_text_in_one_type_and_a_number_in_another() {
+    let mut kinds = std::collections::BTreeMap::new();
+    for ty in InventoryType::KNOWN {
+        for field in table_schema(ty).fields() {
+            let kind =
+                kinds.entry(field.name().clone()).or_insert_with(|| field.data_type().clone());
+            assert_eq!(kind, field.data_type(), "{} of {ty}", field.name());
+        }
+    }
 }
