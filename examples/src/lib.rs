@@ -5,6 +5,7 @@
 //! - `fleet-report` reports on a data-sync lake, on disk or in S3;
 //! - `fleet-sbom` writes what nodes run as CycloneDX, and which advisories hit them;
 //! - `fleet-sql`, with the feature `sql`, answers SQL over a data-sync lake;
+//! - `lake-parquet`, with the feature `parquet`, writes a data-sync lake as Parquet for query engines;
 //! - `plan` shows plans that were saved, and tells what is different between two;
 //! - `what-if` tells what a change of baselines would do to a fleet;
 //! - `patch-hooks` patches a fleet in memory and calls commands and addresses around its nodes;
