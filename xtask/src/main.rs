@@ -15,6 +15,7 @@ use crate::{
 mod bench;
 mod clients;
 mod deny;
+mod engines;
 mod house;
 mod lint;
 mod manifest;
@@ -59,7 +60,7 @@ enum Task {
     Clippy,
     /// The documentation builds without a warning
     Docs,
-    /// All of suite, bare, doctest, fuzz, versions, clients and moto
+    /// All of suite, bare, doctest, fuzz, versions, engines, clients and moto
     Test,
     /// Unit, conformance and integration tests of every crate (with nextest where installed)
     Suite,
@@ -71,6 +72,8 @@ enum Task {
     Fuzz,
     /// The order of package versions, held against rpm and dpkg
     Versions,
+    /// The Parquet export of a lake, read by DuckDB, Polars, PyArrow and PySpark
+    Engines,
     /// The simulated clouds, driven by the clouds' own Python clients
     Clients,
     /// The provider of AWS against moto, a simulated AWS by other people
@@ -106,6 +109,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         | Task::Doctest
         | Task::Fuzz
         | Task::Versions
+        | Task::Engines
         | Task::Clients
         | Task::Moto => Unstarted::Tell,
         _ => Unstarted::Fail,
@@ -124,6 +128,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Task::Doctest => test::doctest(&workspace, &mut report),
         Task::Fuzz => test::fuzz(&workspace, &mut report),
         Task::Versions => versions::check(&mut report),
+        Task::Engines => engines::check(&workspace, &mut report),
         Task::Clients => clients::check(&workspace, &mut report),
         Task::Moto => moto::check(&workspace, &mut report),
         Task::Bench(_) => {}

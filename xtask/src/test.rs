@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every class of test, with the runners' own output.
 
 use crate::{
-    clients, moto,
+    clients, engines, moto,
     step::{Report, cargo, works},
     versions,
     workspace::Workspace,
@@ -14,6 +14,7 @@ pub(crate) fn all(workspace: &Workspace, report: &mut Report) {
     doctest(workspace, report);
     fuzz(workspace, report);
     versions::check(report);
+    engines::check(workspace, report);
     clients::check(workspace, report);
     moto::check(workspace, report);
 }

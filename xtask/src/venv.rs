@@ -1,4 +1,5 @@
-//! The pinned Python packages of `tests/clients`, in an environment of their own.
+//! The pinned Python packages of `tests/clients`, of the engines and of the peers, each set in an
+//! environment of its own.
 
 use std::{
     fs,
@@ -33,6 +34,25 @@ pub(crate) fn python(
     name: &'static str,
     report: &mut Report,
 ) -> Option<PathBuf> {
+    pinned(workspace, &tests(workspace), name, report)
+}
+
+/// The interpreter of an environment that holds the pinned query engines, as [`python`] has the
+/// clients.
+pub(crate) fn engines(
+    workspace: &Workspace,
+    name: &'static str,
+    report: &mut Report,
+) -> Option<PathBuf> {
+    pinned(workspace, &workspace.root.join("tests").join("engines"), name, report)
+}
+
+fn pinned(
+    workspace: &Workspace,
+    home: &Path,
+    name: &'static str,
+    report: &mut Report,
+) -> Option<PathBuf> {
     let Some(python) =
         PYTHONS.into_iter().find(|it| works(Command::new(it).args(["-c", SUITABLE])))
     else {
@@ -40,7 +60,7 @@ pub(crate) fn python(
         report.unstarted(name, reason);
         return None;
     };
-    environment(workspace, &tests(workspace), python, name, report)
+    environment(workspace, home, python, name, report)
 }
 
 /// The interpreter of an environment that holds the pinned peers of `cargo xtask bench lake`. What

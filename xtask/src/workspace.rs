@@ -8,6 +8,9 @@ use cargo_metadata::{MetadataCommand, Package};
 /// Features that compile a cloud SDK or a query engine.
 const HEAVY_FEATURES: [&str; 4] = ["aws", "azure", "s3", "sql"];
 
+/// What of the examples is switched off by default, and compiles little.
+const LIGHT_EXAMPLES: &str = "patchkit-examples/parquet";
+
 /// What of the examples is switched off by default for what it compiles.
 const EXAMPLES: [&str; 4] = [
     "patchkit-examples/aws",
@@ -81,12 +84,11 @@ impl Workspace {
             .filter(|(_, feature)| self.takes(feature))
             .map(|(name, feature)| format!("{name}/{feature}"))
             .collect();
+        features.push(LIGHT_EXAMPLES.to_owned());
         if self.scope == Scope::Whole {
             features.extend(EXAMPLES.map(str::to_owned));
         }
-        if !features.is_empty() {
-            args.extend(["--features".to_owned(), features.join(",")]);
-        }
+        args.extend(["--features".to_owned(), features.join(",")]);
         args
     }
 
