@@ -138,7 +138,7 @@ fn ask(engine: &str, out: &Path) -> (Found, Vec<Value>) {
 /// What our own reader finds in the lake.
 fn ours(lake: &Path) -> Found {
     let open = || Arc::new(LocalSource::open(lake).unwrap());
-    let (passes, _) = block_on(scan(open(), ScanOptions::default(), Rows::default)).unwrap();
+    let (passes, _) = block_on(scan(open(), ScanOptions::default(), Lines::default)).unwrap();
     let scan = scan_columns(open(), ColumnOptions::default(), Filled::default);
     let (columns, _) = block_on(scan).unwrap();
     let (mut rows, mut statuses) = (BTreeMap::new(), BTreeMap::new());
@@ -172,13 +172,13 @@ fn add<K: Ord>(sum: &mut BTreeMap<K, u64>, counts: BTreeMap<K, u64>) {
 
 /// Counts what is in the lines.
 #[derive(Default)]
-struct Rows {
+struct Lines {
     rows: BTreeMap<(String, String, String), u64>,
     statuses: BTreeMap<(String, String, String), u64>,
     names: BTreeMap<String, u64>,
 }
 
-impl Visitor for Rows {
+impl Visitor for Lines {
     type Object = InventoryKey;
 
     fn begin(&mut self, key: &InventoryKey) -> InventoryKey {

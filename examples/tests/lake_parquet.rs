@@ -130,7 +130,7 @@ fn bad_usage_ends_with_2_and_writes_nothing() {
     }
     assert_eq!(fs::read_dir(folder.path().join("full")).unwrap().count(), 1);
     assert!(!Path::new(&within).exists());
-    let left = fs::read_dir(&new).map(|entries| entries.count()).unwrap_or_default();
+    let left = fs::read_dir(&new).map(Iterator::count).unwrap_or_default();
     assert_eq!(left, 0, "no export of nothing is marked as whole");
 }
 
