@@ -81,7 +81,7 @@ fn serve(stream: &TcpStream, log: &Asked, answers: &Mutex<Vec<(&'static str, u16
                 if name.eq_ignore_ascii_case("content-length") {
                     length = value.trim().parse().unwrap();
                 } else if name.eq_ignore_ascii_case("x-amz-target") {
-                    operation = value.trim().trim_start_matches("AmazonAthena.").to_owned();
+                    value.trim().trim_start_matches("AmazonAthena.").clone_into(&mut operation);
                 }
             }
         }
@@ -129,13 +129,13 @@ fn state(state: &str) -> (&'static str, u16, Value) {
 }
 
 fn rows(rows: &[&[Option<&str>]], next: Option<&str>) -> (&'static str, u16, Value) {
-    let datum = |text: &Option<&str>| match text {
+    let datum = |text: Option<&str>| match text {
         Some(text) => json!({ "VarCharValue": text }),
         None => json!({}),
     };
     let rows: Vec<_> = rows
         .iter()
-        .map(|row| json!({ "Data": row.iter().map(datum).collect::<Vec<_>>() }))
+        .map(|row| json!({ "Data": row.iter().copied().map(datum).collect::<Vec<_>>() }))
         .collect();
     let mut page =
         json!({ "ResultSet": { "Rows": rows, "ResultSetMetadata": { "ColumnInfo": [] } } });
@@ -228,7 +228,7 @@ async fn a_query_that_failed_says_whose_fault_it_was() {
 #[tokio::test]
 async fn a_query_that_was_stopped_or_takes_too_long_is_told_apart() {
     let server = Server::start(vec![state("CANCELLED"), state("RUNNING")]);
-    let poll = PollPolicy::new(Duration::from_secs(60));
+    let poll = PollPolicy::new(Duration::from_mins(1));
     let athena = server.athena(options().with_poll(poll), clock()).await;
     let id = AthenaQueryId::new("q-1");
     assert_eq!(athena.wait(&id).await.unwrap_err().kind(), ErrorKind::Conflict);

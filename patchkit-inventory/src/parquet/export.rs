@@ -123,8 +123,7 @@ fn options() -> ArrowWriterOptions {
     ArrowWriterOptions::new().with_properties(properties()).with_skip_arrow_metadata(true)
 }
 
-/// Measured on 8.6 million rows: levels above 1 take longer than they save, and the least and
-/// greatest value of a text is worth its comparisons only where rows are ordered by it.
+/// The least and greatest value of a text is worth its comparisons only where rows are ordered by it.
 fn properties() -> WriterProperties {
     WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))

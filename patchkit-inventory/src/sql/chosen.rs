@@ -39,7 +39,7 @@ impl ObjectSource for Chosen {
         let objects = Arc::clone(&self.objects);
         let entries = (0..objects.len()).map(move |at| {
             let object = &objects[at];
-            Ok(ListEntry::Object { key: Arc::clone(&object.path), size: object.size })
+            Ok(ListEntry::Object { key: Arc::clone(&object.path), size: object.size, mark: None })
         });
         stream::iter(entries).boxed()
     }

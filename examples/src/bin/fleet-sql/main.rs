@@ -40,9 +40,9 @@ async fn answer(args: &Args, query: &str) -> Result<LakeReading, Box<dyn std::er
     let lake = lake::open(args).await?;
     // One row more than is wanted tells whether there are more.
     let limits = args.limits();
-    let mut answer = lake.query(query, limits).await.map_err(|error| explain(error, args))?;
+    let mut answer = lake.query(query, limits).await.map_err(|error| explain(&error, args))?;
     // A query that fails at once writes nothing.
-    let mut next = answer.try_next().await.map_err(|error| explain(error, args))?;
+    let mut next = answer.try_next().await.map_err(|error| explain(&error, args))?;
     let target = Target::open(args.output.as_deref())?;
     let mut output = Output::begin(args.format, target, &answer.schema())?;
     let (mut left, mut is_cut) = (args.max_rows(), false);
@@ -54,7 +54,7 @@ async fn answer(args: &Args, query: &str) -> Result<LakeReading, Box<dyn std::er
         if is_cut {
             break;
         }
-        next = answer.try_next().await.map_err(|error| explain(error, args))?;
+        next = answer.try_next().await.map_err(|error| explain(&error, args))?;
     }
     output.finish()?;
     if is_cut {
@@ -64,7 +64,7 @@ async fn answer(args: &Args, query: &str) -> Result<LakeReading, Box<dyn std::er
 }
 
 /// Names the flag that may help.
-fn explain(error: patchkit_core::Error, args: &Args) -> Failure {
+fn explain(error: &patchkit_core::Error, args: &Args) -> Failure {
     let report = printable(&error.report());
     match error.kind() {
         ErrorKind::Timeout => Failure::new(format!("{report}; --timeout gives it more time")),

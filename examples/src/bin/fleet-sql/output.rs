@@ -1,6 +1,6 @@
 //! The rows in each format.
 
-use std::{collections::BTreeSet, error::Error, io::Write};
+use std::{collections::BTreeSet, error::Error, io::Write, sync::Arc};
 
 use comfy_table::Table;
 use datafusion::{
@@ -64,7 +64,7 @@ impl Output {
             Format::Parquet => {
                 let compression = Compression::ZSTD(ZstdLevel::default());
                 let options = WriterProperties::builder().set_compression(compression).build();
-                let writer = ArrowWriter::try_new(target, schema.clone(), Some(options))?;
+                let writer = ArrowWriter::try_new(target, Arc::clone(schema), Some(options))?;
                 Self::Parquet(Box::new(writer))
             }
         })
@@ -115,7 +115,7 @@ impl Output {
                 target.write_all(if written == 0 { b"]\n" } else { b"\n]\n" })?;
                 target
             }
-            Self::Csv(sheet) => sheet.into_inner().map_err(|error| error.into_error())?,
+            Self::Csv(sheet) => sheet.into_inner().map_err(csv::IntoInnerError::into_error)?,
             Self::Parquet(writer) => writer.into_inner()?,
         };
         Ok(target.finish()?)

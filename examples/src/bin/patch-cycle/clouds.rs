@@ -240,30 +240,19 @@ pub(crate) async fn run(
     } else {
         options
     };
+    let before_plan = if args.saved.applies() { BeforePlan::Nothing } else { BeforePlan::Look };
     // What is known already makes a plan, and finding it out changes nothing.
-    let saved = args.saved.plan()?;
-    let before_plan = if saved.is_some() { BeforePlan::Nothing } else { BeforePlan::Look };
-    let plan: PatchPlan = match saved {
+    let plan: PatchPlan = match args.saved.plan()? {
         Some(plan) => plan,
         None => Box::pin(runner.plan_patch(&options)).await?,
     };
     let nodes = plan.nodes.len() + plan.skipped.len();
-    let stops = args.plan_only || !(clouds.yes || clouds.is_simulated());
-    if stops || before_plan == BeforePlan::Look {
+    if args.plan_only || !(clouds.yes || clouds.is_simulated()) {
         show(args, out, &plan)?;
+        return tell_plan(args, out, &runner, &plan, &bars).await;
     }
-    if stops {
-        args.saved.keep(&plan, &bars)?;
-        if before_plan == BeforePlan::Nothing {
-            say_drift(&runner, &plan, &bars).await?;
-        }
-        if args.format == Format::Json {
-            report::json(out, &plan, None)?;
-        }
-        if !args.plan_only {
-            bars.say("nothing was done; --yes does it");
-        }
-        return Ok(Exit::Clean);
+    if before_plan == BeforePlan::Look {
+        show(args, out, &plan)?;
     }
     let scene = Scene {
         runner,
@@ -285,6 +274,27 @@ pub(crate) async fn run(
         None => clean,
     };
     Ok(if clean { ended.exit } else { Exit::Findings })
+}
+
+/// Ends with a plan that is not carried out.
+async fn tell_plan(
+    args: &Args,
+    out: &mut impl Write,
+    runner: &Runner,
+    plan: &PatchPlan,
+    bars: &Bars,
+) -> Result<Exit, Box<dyn std::error::Error>> {
+    args.saved.keep(plan, bars)?;
+    if args.saved.applies() {
+        say_drift(runner, plan, bars).await?;
+    }
+    if args.format == Format::Json {
+        report::json(out, plan, None)?;
+    }
+    if !args.plan_only {
+        bars.say("nothing was done; --yes does it");
+    }
+    Ok(Exit::Clean)
 }
 
 /// What runs of this journal that died have left: carried to its end where that is asked for, and

@@ -49,6 +49,10 @@ pub(crate) struct Ended {
 pub(crate) enum BeforePlan {
     Look,
     /// A saved plan says what was found.
+    #[cfg_attr(
+        not(any(feature = "aws", feature = "azure")),
+        expect(dead_code, reason = "the fleet in memory is a new one each time")
+    )]
     Nothing,
 }
 
