@@ -167,8 +167,18 @@ impl TypeColumns {
         if !self.ty.is_documented() {
             return self.push(object, key, &row.to_record());
         }
-        self.begin_row(object, key);
         self.find_layout(row.layout());
+        let Some((_, places)) = self.layouts.first() else { return };
+        // A count that cannot be read is among the other fields, which a plain row has not.
+        let unreadable = |(column, place): (&Column, &Option<usize>)| {
+            let value = place.filter(|_| matches!(column.values, Values::Number(_)));
+            let text = value.map(|at| row.value(at)).unwrap_or_default();
+            !text.is_empty() && parse_count(&text).is_none()
+        };
+        if self.columns.iter().zip(places).any(unreadable) {
+            return self.push(object, key, &row.to_record());
+        }
+        self.begin_row(object, key);
         let Some((_, places)) = self.layouts.first() else { return };
         for (Column { from, values }, place) in self.columns.iter_mut().zip(places) {
             match (values, place) {
