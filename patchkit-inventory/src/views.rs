@@ -122,7 +122,7 @@ const fn time(name: &'static str, about: &'static str) -> ViewColumn {
 /// ```
 /// use patchkit_inventory::{Dialect, View};
 ///
-/// let view = View::named("patch_compliance").expect("one of the views");
+/// let view = View::named("last_verdicts").expect("one of the views");
 /// assert!(view.columns().iter().any(|column| column.name == "status"));
 /// assert!(view.sql(Dialect::Athena).contains("from_iso8601_timestamp"));
 /// ```

@@ -4,12 +4,14 @@ use std::{
     collections::BTreeMap,
     fs,
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
+    thread,
+    time::Duration,
 };
 
 use futures::{
@@ -154,13 +156,25 @@ impl Tap {
         fs::write(&self.reached, writing.to_string()).unwrap();
         match deed {
             Deed::Kill => kill_process(getpid(), Signal::KILL).unwrap(),
-            Deed::Stop => kill_process(getpid(), Signal::STOP).unwrap(),
+            Deed::Stop => {
+                kill_process(getpid(), Signal::STOP).unwrap();
+                // A signal to a process of many threads reaches it a moment later, and it must stand
+                // still here: what it does in that moment it would do on a clock that stands, too.
+                while !let_go(&self.reached).exists() {
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
             Deed::Jump(_) => {}
         }
         if let Some(woken) = &*self.woken.lock().unwrap_or_else(PoisonError::into_inner) {
             woken(*deed);
         }
     }
+}
+
+/// What is there as soon as a process that stands still may go on.
+pub(crate) fn let_go(reached: &Path) -> PathBuf {
+    reached.with_extension("go")
 }
 
 fn is_write(call: &str) -> bool {

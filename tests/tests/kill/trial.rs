@@ -10,7 +10,7 @@ use crate::{
     point::Point,
     promise::{self, Told},
     stage::{PAST_THE_LEASE, Play, Stage},
-    tap::Deed,
+    tap::{Deed, let_go},
 };
 
 /// What goes wrong.
@@ -142,6 +142,7 @@ impl Trial {
         tasks.push(last);
         if stopped {
             let before = promise::writes(play).len();
+            fs::write(let_go(&tasks[0].reached()), "").map_err(|error| error.to_string())?;
             kill_process(child.pid(), Signal::CONT).map_err(|error| error.to_string())?;
             child.wait()?;
             // Who stands still in the middle of a write keeps the file of the journal to himself.
