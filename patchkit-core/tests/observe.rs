@@ -1,7 +1,5 @@
 //! What runs tell while they go on: events, metrics.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
-
 mod common;
 
 use std::time::Duration;
