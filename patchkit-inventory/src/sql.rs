@@ -42,6 +42,11 @@ use self::{
 };
 use crate::{InventoryType, ObjectSource, columns};
 
+/// They make texts and arrays of any length out of nothing, which no limit of memory would see. Those of
+/// arrays are there where another crate of the embedder's switches them on.
+const GROWS: [&str; 7] =
+    ["array_repeat", "array_resize", "generate_series", "lpad", "range", "repeat", "rpad"];
+
 /// A lake that answers SQL.
 ///
 /// # Behavior
@@ -113,8 +118,7 @@ impl FleetSql {
         for function in lake_functions() {
             context.register_udf(function);
         }
-        // They make texts of any length out of nothing, which no limit of memory would see.
-        for grows in ["lpad", "repeat", "rpad"] {
+        for grows in GROWS {
             context.deregister_udf(grows);
         }
         let types: BTreeSet<_> = InventoryType::KNOWN.iter().cloned().chain(others).collect();
