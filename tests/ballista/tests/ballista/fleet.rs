@@ -13,7 +13,7 @@ use datafusion::{
 };
 use patchkit_core::SystemClock;
 use patchkit_inventory::{
-    FleetSql, LocalSource, ParquetLake, QueryLimits,
+    FleetSql, LocalSource, ObjectSource, ParquetLake, QueryLimits,
     parquet::{ParquetOptions, export_parquet},
 };
 use patchkit_testkit::lake::{Dirt, SampleLake};
@@ -36,8 +36,8 @@ impl Fleet {
         let recipe = SampleLake::new().with_seed(11).with_nodes(150).with_dirt(&Dirt::ALL, 10);
         recipe.write(&lake).unwrap();
         write_odd_region(&lake);
-        let source = Arc::new(LocalSource::open(&lake).unwrap());
-        export_parquet(source.clone(), out, ParquetOptions::default()).await.unwrap();
+        let source: Arc<dyn ObjectSource> = Arc::new(LocalSource::open(&lake).unwrap());
+        export_parquet(Arc::clone(&source), out, ParquetOptions::default()).await.unwrap();
         let sql = FleetSql::open(source, Arc::new(SystemClock)).unwrap();
         Self { sql, folder }
     }

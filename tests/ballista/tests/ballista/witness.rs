@@ -113,8 +113,11 @@ impl ScalarUDFImpl for WitnessFunction {
             return exec_err!("witness takes a mark and a column of texts");
         };
         let texts = cast(&texts.to_array(args.number_rows)?, &DataType::Utf8View)?;
-        let rows: String =
-            texts.as_string_view().iter().flatten().map(|text| format!("{text}\n")).collect();
+        let mut rows = String::new();
+        for text in texts.as_string_view().iter().flatten() {
+            rows.push_str(text);
+            rows.push('\n');
+        }
         let record = self.witness.record(mark, process::id());
         // One write: what a killed process has written is whole lines.
         fs::OpenOptions::new()
