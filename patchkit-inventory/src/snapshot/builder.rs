@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ChangeMark, InventoryKey, InventoryRecord, InventoryType, ObjectReading, PlainRow, RowLayout,
-    Value, Visitor,
+    Value, Visitor, plain::is_same,
 };
 
 /// A part is closed when it holds so many rows: few enough for 16-bit numbers of most texts, many
@@ -62,11 +62,13 @@ fn text_of(texts: &StringBuilder, number: u32) -> Option<&[u8]> {
 impl Texts {
     fn number(&mut self, text: &str) -> u32 {
         let Self { numbers, hasher, texts, last } = self;
-        let is = |number: u32| text_of(texts, number).is_some_and(|it| it == text.as_bytes());
+        let bytes = text.as_bytes();
+        let same = |it: &[u8]| it.len() == bytes.len() && is_same(it, bytes);
+        let is = |number: u32| text_of(texts, number).is_some_and(same);
         if is(*last) {
             return *last;
         }
-        let hash = hasher.hash_one(text.as_bytes());
+        let hash = hasher.hash_one(bytes);
         *last = if let Some(number) = numbers.find(hash, |number| is(*number)) {
             *number
         } else {
