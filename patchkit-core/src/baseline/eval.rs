@@ -374,7 +374,7 @@ impl CompiledBaseline {
     /// What the lists compare, where there are any.
     fn names<'a>(&self, patch: &'a Patch) -> Names<'a> {
         let listed = !self.approved.is_empty() || !self.rejected.is_empty();
-        listed.then(|| Names::of(patch, self.family)).unwrap_or_default()
+        if listed { Names::of(patch, self.family) } else { Names::default() }
     }
 }
 

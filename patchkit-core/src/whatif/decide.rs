@@ -36,6 +36,9 @@ enum Listed {
     NotNamed,
 }
 
+/// All that a patch's weights hang on.
+type Kind = (PatchKind, Option<Listed>);
+
 impl Decided {
     pub(super) fn new(baseline: &PatchBaseline, scenario: &Scenario, cohort: &Cohort) -> Self {
         let compiled = CompiledBaseline::new(baseline).with_boundary(scenario.boundary);
@@ -52,7 +55,7 @@ impl Decided {
             installed: Vec::with_capacity(columns.len()),
         };
         // Thousands of patches are of a handful of kinds, each judged once.
-        let mut known: Vec<((PatchKind, Option<Listed>), [Weight; 3])> = Vec::new();
+        let mut known: Vec<(Kind, [Weight; 3])> = Vec::new();
         for (number, column) in columns.iter().enumerate() {
             let kind = PatchKind::of(&column.patch, decided.decisions[number]);
             let key = (kind, decided.listed.get(number).copied());
