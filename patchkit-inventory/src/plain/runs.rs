@@ -11,7 +11,7 @@ pub(super) struct Runs {
     values: Vec<Span>,
     /// A bit for each field of which a row had another value than the first.
     loose: u64,
-    runs: Vec<Run>,
+    expected: Vec<Run>,
 }
 
 /// How many rows were looked at.
@@ -44,11 +44,11 @@ impl Runs {
     /// Takes back all that is expected: another object begins.
     pub(super) fn forget(&mut self) {
         self.seen = Seen::None;
-        self.runs.clear();
+        self.expected.clear();
     }
 
     pub(super) fn expected(&self) -> impl Iterator<Item = &Run> {
-        self.runs.iter()
+        self.expected.iter()
     }
 
     /// Adds the values of a run to a row's that has it at that place; gives where it ends.
@@ -109,18 +109,18 @@ impl Runs {
     }
 
     fn find(&mut self, layout: &RowLayout) {
-        self.runs.clear();
+        self.expected.clear();
         for (at, (value, between)) in self.values.iter().zip(&layout.between).enumerate() {
             if self.loose & 1 << at != 0 {
                 continue;
             }
-            match self.runs.last_mut() {
+            match self.expected.last_mut() {
                 Some(run) if run.first + run.fields == at => {
                     (run.fields, run.end) = (run.fields + 1, value.end);
                 }
                 _ => {
                     let start = value.start - between.len();
-                    self.runs.push(Run { first: at, fields: 1, start, end: value.end });
+                    self.expected.push(Run { first: at, fields: 1, start, end: value.end });
                 }
             }
         }

@@ -47,7 +47,7 @@ struct Texts {
     numbers: HashTable<u32>,
     hasher: DefaultHashBuilder,
     /// The texts one behind the other, as Arrow has them.
-    texts: StringBuilder,
+    spelled: StringBuilder,
     /// The last number given: the rows of an object repeat most texts.
     last: u32,
 }
@@ -61,10 +61,10 @@ fn text_of(texts: &StringBuilder, number: u32) -> Option<&[u8]> {
 
 impl Texts {
     fn number(&mut self, text: &str) -> u32 {
-        let Self { numbers, hasher, texts, last } = self;
+        let Self { numbers, hasher, spelled, last } = self;
         let bytes = text.as_bytes();
         let same = |it: &[u8]| it.len() == bytes.len() && is_same(it, bytes);
-        let is = |number: u32| text_of(texts, number).is_some_and(same);
+        let is = |number: u32| text_of(spelled, number).is_some_and(same);
         if is(*last) {
             return *last;
         }
@@ -73,8 +73,9 @@ impl Texts {
             *number
         } else {
             let next = u32::try_from(numbers.len()).unwrap_or(NONE);
-            texts.append_value(text);
-            let again = |number: &u32| hasher.hash_one(text_of(texts, *number).unwrap_or_default());
+            spelled.append_value(text);
+            let again =
+                |number: &u32| hasher.hash_one(text_of(spelled, *number).unwrap_or_default());
             numbers.insert_unique(hash, next, again);
             next
         };
@@ -299,7 +300,7 @@ impl PartBuilder {
         let rows = self.rows;
         let columns = self.columns.into_iter().map(|mut column| {
             column.codes.resize(rows, NONE);
-            let texts = column.texts.texts.finish();
+            let texts = column.texts.spelled.finish();
             Column { codes: Codes::new(&column.codes, texts.len()), texts, name: column.name }
         });
         let columns = columns.filter(|column| !column.texts.is_empty());
