@@ -3,6 +3,8 @@
 mod answer;
 mod chosen;
 mod error;
+#[cfg(feature = "parquet")]
+mod export;
 mod function;
 mod ledger;
 mod limits;
@@ -11,11 +13,12 @@ mod prune;
 mod scan;
 mod shape;
 mod table;
+mod view;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use datafusion::{
-    catalog::{TableProvider, view::ViewTable},
+    catalog::TableProvider,
     execution::{
         SessionState, SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
@@ -27,13 +30,22 @@ use datafusion::{
 };
 use patchkit_core::{Clock, Result};
 
-pub use self::{answer::Answer, limits::QueryLimits, shape::MAX_QUERY_BYTES};
+#[cfg(feature = "parquet")]
+pub use self::export::ParquetLake;
+pub use self::{
+    answer::Answer, function::lake_functions, limits::QueryLimits, shape::MAX_QUERY_BYTES,
+};
 use self::{
     error::{classify, refused},
     ledger::Ledger,
-    table::{LakeTable, NodeTable, ProblemTable},
+    table::{KNOWN_NODES, LakeTable, NodeTable, ProblemTable},
 };
-use crate::{Dialect, InventoryType, ObjectSource, View, columns};
+use crate::{InventoryType, ObjectSource, columns};
+
+/// They make texts and arrays of any length out of nothing, which no limit of memory would see. Those of
+/// arrays are there where another crate of the embedder's switches them on.
+const GROWS: [&str; 7] =
+    ["array_repeat", "array_resize", "generate_series", "lpad", "range", "repeat", "rpad"];
 
 /// A lake that answers SQL.
 ///
@@ -103,11 +115,10 @@ impl FleetSql {
         others: impl IntoIterator<Item = InventoryType>,
     ) -> Result<Self> {
         let context = SessionContext::new_with_state(state());
-        for function in function::all() {
+        for function in lake_functions() {
             context.register_udf(function);
         }
-        // They make texts of any length out of nothing, which no limit of memory would see.
-        for grows in ["lpad", "repeat", "rpad"] {
+        for grows in GROWS {
             context.deregister_udf(grows);
         }
         let types: BTreeSet<_> = InventoryType::KNOWN.iter().cloned().chain(others).collect();
@@ -118,15 +129,10 @@ impl FleetSql {
                 return Err(refused(format!("two inventory types have the table {name}")));
             }
         }
-        register(&context, "lake_nodes", Arc::new(NodeTable::default()))?;
+        register(&context, KNOWN_NODES, Arc::new(NodeTable::default()))?;
         register(&context, "lake_problems", Arc::new(ProblemTable::default()))?;
-        for view in View::ALL {
-            let sql = view.sql(Dialect::DataFusion);
-            // Planning reads nothing and waits for nothing.
-            let plan = futures::executor::block_on(context.state().create_logical_plan(&sql));
-            let view_table = ViewTable::new(plan.map_err(classify)?, Some(sql));
-            register(&context, view.name(), Arc::new(view_table))?;
-        }
+        // Planning reads nothing and waits for nothing.
+        futures::executor::block_on(view::register(&context))?;
         Ok(Self { source, clock, state: context.state() })
     }
 

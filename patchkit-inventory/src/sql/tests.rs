@@ -2,7 +2,7 @@ use std::{fs, time::Duration};
 
 use datafusion::arrow::{
     array::{Array, AsArray, RecordBatch},
-    datatypes::{DataType, Int64Type},
+    datatypes::{DataType, Int64Type, SchemaRef},
     util::display::{ArrayFormatter, FormatOptions},
 };
 use futures::StreamExt;
@@ -11,7 +11,7 @@ use patchkit_core::{ErrorKind, VirtualClock};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{ColumnKind, LakeReading, LocalSource, RepairReason};
+use crate::{ColumnKind, LakeReading, LocalSource, RepairReason, View};
 
 /// A lake of objects, each with its type, account, node and rows.
 fn lake(objects: &[(&str, &str, &str, &str)]) -> TempDir {
@@ -310,6 +310,11 @@ async fn nothing_but_reading_is_let_through() {
         "SELECT * FROM read_csv('/etc/passwd')",
         "SELECT * FROM parquet_metadata('/etc/passwd')",
         "SELECT repeat('x', 2000000000)",
+        "SELECT array_repeat(1, 2000000000)",
+        "SELECT list_repeat(1, 2000000000)",
+        "SELECT array_resize([1], 2000000000, 1)",
+        "SELECT range(2000000000)",
+        "SELECT generate_series(1, 2000000000)",
         "",
     ] {
         let error = refusal(sql, QueryLimits::default()).await;
@@ -485,3 +490,6 @@ async fn rows_are_counted_without_a_column() {
     assert_eq!(batches[0].column(0).as_primitive::<Int64Type>().values(), &[4]);
     assert!(!batches[0].column(0).is_null(0));
 }
+
+#[cfg(feature = "parquet")]
+mod export;
