@@ -151,7 +151,8 @@ pub(crate) fn home(workspace: &Workspace) -> PathBuf {
 
 /// Builds a bench and gives its program; what cargo says goes to stderr.
 fn build(what: &[&str], name: &str) -> Result<PathBuf> {
-    let mut command = cargo(["build", "--release", "--message-format", "json-render-diagnostics"]);
+    let mut command =
+        cargo(["build", "--profile", "bench", "--message-format", "json-render-diagnostics"]);
     command.args(what).args(["--bench", name]).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let done = command.output().context("cargo build")?;
     if !done.status.success() {
