@@ -30,7 +30,7 @@ use patchkit_core::{Clock, Result};
 pub use self::{answer::Answer, limits::QueryLimits, shape::MAX_QUERY_BYTES};
 use self::{
     error::{classify, refused},
-    ledger::Ledger,
+    ledger::{Ledger, Origin},
     table::{LakeTable, NodeTable, ProblemTable},
 };
 use crate::{Dialect, InventoryType, ObjectSource, View, columns};
@@ -79,7 +79,7 @@ use crate::{Dialect, InventoryType, ObjectSource, View, columns};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct FleetSql {
-    source: Arc<dyn ObjectSource>,
+    origin: Origin,
     clock: Arc<dyn Clock>,
     state: SessionState,
 }
@@ -99,6 +99,35 @@ impl FleetSql {
     /// `InvalidInput` where two types have one table's name.
     pub fn with_types(
         source: Arc<dyn ObjectSource>,
+        clock: Arc<dyn Clock>,
+        others: impl IntoIterator<Item = InventoryType>,
+    ) -> Result<Self> {
+        Self::over(Origin::Lake(source), clock, others)
+    }
+
+    /// The lake that a snapshot holds, as it was when that was refreshed.
+    ///
+    /// # Behavior
+    /// - Tables, views and answers are those of the lake, and nothing is listed or read for them. The
+    ///   snapshot stays as it is: who refreshes it opens the new one.
+    /// - [`Answer::reading`] and `lake_problems` tell what was found in reading the lake.
+    /// - Rows are read faster than from a lake, and those of applications by their names too; the JSON
+    ///   of `other_fields` may have its fields in another order.
+    ///
+    /// # Errors
+    /// `InvalidInput` where two of the named types have one table's name.
+    #[cfg(feature = "snapshot")]
+    pub fn over_snapshot(
+        snapshot: &crate::LakeSnapshot,
+        clock: Arc<dyn Clock>,
+        others: impl IntoIterator<Item = InventoryType>,
+    ) -> Result<Self> {
+        let listing = Arc::new(ledger::Listing::of(snapshot));
+        Self::over(Origin::Snapshot(snapshot.clone(), listing), clock, others)
+    }
+
+    fn over(
+        origin: Origin,
         clock: Arc<dyn Clock>,
         others: impl IntoIterator<Item = InventoryType>,
     ) -> Result<Self> {
@@ -127,7 +156,7 @@ impl FleetSql {
             let view_table = ViewTable::new(plan.map_err(classify)?, Some(sql));
             register(&context, view.name(), Arc::new(view_table))?;
         }
-        Ok(Self { source, clock, state: context.state() })
+        Ok(Self { origin, clock, state: context.state() })
     }
 
     /// Plans a query and begins it; rows come as they are asked for.
@@ -142,7 +171,7 @@ impl FleetSql {
     /// Dropping the future, or the answer, stops the reading.
     pub async fn query(&self, sql: &str, limits: QueryLimits) -> Result<Answer> {
         shape::check(sql)?;
-        let ledger = Arc::new(Ledger::new(Arc::clone(&self.source)));
+        let ledger = Arc::new(Ledger::new(self.origin.clone()));
         let context = self.context(limits, &ledger)?;
         let deadline = answer::Deadline::new(Arc::clone(&self.clock), limits.time);
         let plan = async {
@@ -184,7 +213,7 @@ impl FleetSql {
 
 impl fmt::Debug for FleetSql {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FleetSql").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("FleetSql").field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 

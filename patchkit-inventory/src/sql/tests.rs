@@ -485,3 +485,6 @@ async fn rows_are_counted_without_a_column() {
     assert_eq!(batches[0].column(0).as_primitive::<Int64Type>().values(), &[4]);
     assert!(!batches[0].column(0).is_null(0));
 }
+
+#[cfg(feature = "snapshot")]
+mod kept;
