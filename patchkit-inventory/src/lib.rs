@@ -75,8 +75,10 @@ pub use snapshot::{
     LakeSnapshot, Opened, Refresh, RowCount, SnapshotOptions, SnapshotStore, Stale,
 };
 pub use source::{ChangeMark, ListEntry, LocalSource, ObjectBody, ObjectSource};
+#[cfg(all(feature = "parquet", feature = "sql"))]
+pub use sql::ParquetLake;
 #[cfg(feature = "sql")]
-pub use sql::{Answer, FleetSql, MAX_QUERY_BYTES, QueryLimits};
+pub use sql::{Answer, FleetSql, Losses, MAX_QUERY_BYTES, QueryLimits, lake_functions};
 pub use version::{Below, PackageVersion, VersionScheme};
 #[cfg(any(feature = "athena", feature = "sql"))]
 pub use views::{ColumnKind, Dialect, View, ViewColumn};

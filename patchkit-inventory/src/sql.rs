@@ -3,6 +3,8 @@
 mod answer;
 mod chosen;
 mod error;
+#[cfg(feature = "parquet")]
+mod export;
 mod function;
 mod ledger;
 mod limits;
@@ -11,29 +13,38 @@ mod prune;
 mod scan;
 mod shape;
 mod table;
+mod view;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use datafusion::{
-    catalog::{TableProvider, view::ViewTable},
+    catalog::TableProvider,
     execution::{
         SessionState, SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::GreedyMemoryPool,
-        runtime_env::RuntimeEnvBuilder,
+        object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry},
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     logical_expr::LogicalPlan,
     prelude::{SQLOptions, SessionConfig, SessionContext},
 };
 use patchkit_core::{Clock, Result};
 
-pub use self::{answer::Answer, limits::QueryLimits, shape::MAX_QUERY_BYTES};
+#[cfg(feature = "parquet")]
+pub use self::export::ParquetLake;
+pub use self::{
+    answer::{Answer, Losses},
+    function::lake_functions,
+    limits::QueryLimits,
+    shape::MAX_QUERY_BYTES,
+};
 use self::{
     error::{classify, refused},
     ledger::{Ledger, Origin},
-    table::{LakeTable, NodeTable, ProblemTable},
+    table::{KNOWN_NODES, LakeTable, NodeTable, ProblemTable},
 };
-use crate::{Dialect, InventoryType, ObjectSource, View, columns};
+use crate::{InventoryType, ObjectSource, columns};
 
 /// A lake that answers SQL.
 ///
@@ -126,18 +137,40 @@ impl FleetSql {
         Self::over(Origin::Snapshot(snapshot.clone(), listing), clock, others)
     }
 
+    /// The Parquet export of a lake: the path of its folder, or a URL for which the session has a store.
+    ///
+    /// # Behavior
+    /// - Tables, views and answers are those of the lake, as far as an export has them: see
+    ///   [`ParquetLake`], which also tells what `spelled` is for.
+    /// - What was lost in reading the lake is not known: [`Answer::losses`] is [`Losses::Unknown`], and
+    ///   `lake_problems` is `Unsupported`. A node of which no row could be read is in no table.
+    /// - Nothing of the session is used but its stores. As ever, a query names no place of its own.
+    ///
+    /// # Errors
+    /// As [`ParquetLake::open`] and [`ParquetLake::register`].
+    #[cfg(feature = "parquet")]
+    pub async fn over_export(
+        session: &SessionContext,
+        url: &str,
+        clock: Arc<dyn Clock>,
+        spelled: impl IntoIterator<Item = InventoryType>,
+    ) -> Result<Self> {
+        let stores = Arc::clone(&session.runtime_env().object_store_registry);
+        let context = self::session(stores);
+        let export = ParquetLake::open(&context, url, spelled).await?;
+        export.register(&context).await?;
+        register(&context, "lake_problems", Arc::new(ProblemTable::default()))?;
+        Ok(Self { origin: Origin::Export(url.into()), clock, state: context.state() })
+    }
+
     fn over(
         origin: Origin,
         clock: Arc<dyn Clock>,
         others: impl IntoIterator<Item = InventoryType>,
     ) -> Result<Self> {
-        let context = SessionContext::new_with_state(state());
-        for function in function::all() {
+        let context = session(Arc::new(DefaultObjectStoreRegistry::new()));
+        for function in lake_functions() {
             context.register_udf(function);
-        }
-        // They make texts of any length out of nothing, which no limit of memory would see.
-        for grows in ["lpad", "repeat", "rpad"] {
-            context.deregister_udf(grows);
         }
         let types: BTreeSet<_> = InventoryType::KNOWN.iter().cloned().chain(others).collect();
         for ty in types {
@@ -147,15 +180,10 @@ impl FleetSql {
                 return Err(refused(format!("two inventory types have the table {name}")));
             }
         }
-        register(&context, "lake_nodes", Arc::new(NodeTable::default()))?;
+        register(&context, KNOWN_NODES, Arc::new(NodeTable::default()))?;
         register(&context, "lake_problems", Arc::new(ProblemTable::default()))?;
-        for view in View::ALL {
-            let sql = view.sql(Dialect::DataFusion);
-            // Planning reads nothing and waits for nothing.
-            let plan = futures::executor::block_on(context.state().create_logical_plan(&sql));
-            let view_table = ViewTable::new(plan.map_err(classify)?, Some(sql));
-            register(&context, view.name(), Arc::new(view_table))?;
-        }
+        // Planning reads nothing and waits for nothing.
+        futures::executor::block_on(view::register(&context))?;
         Ok(Self { origin, clock, state: context.state() })
     }
 
@@ -194,6 +222,7 @@ impl FleetSql {
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(limits.memory)))
             // What does not fit into the memory is refused, not written to whoever's disk.
             .with_disk_manager_builder(disk)
+            .with_object_store_registry(Arc::clone(&self.state.runtime_env().object_store_registry))
             .build_arc()
             .map_err(classify)?;
         let config = self
@@ -217,10 +246,23 @@ impl fmt::Debug for FleetSql {
     }
 }
 
-fn state() -> SessionState {
+/// A session for tables and views, with the functions that a query may call.
+fn session(stores: Arc<dyn ObjectStoreRegistry>) -> SessionContext {
     let mut config = SessionConfig::new().with_information_schema(true);
     config.options_mut().sql_parser.collect_spans = true;
-    SessionStateBuilder::new().with_config(config).with_default_features().build()
+    let mut runtime = RuntimeEnv::default();
+    runtime.object_store_registry = stores;
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(Arc::new(runtime))
+        .with_default_features()
+        .build();
+    let context = SessionContext::new_with_state(state);
+    // They make texts of any length out of nothing, which no limit of memory would see.
+    for grows in ["lpad", "repeat", "rpad"] {
+        context.deregister_udf(grows);
+    }
+    context
 }
 
 fn register(

@@ -46,12 +46,6 @@ impl LakeSnapshot {
         }
     }
 
-    /// Which types that are not documented it holds.
-    pub(crate) fn other_types(&self) -> impl Iterator<Item = InventoryType> {
-        let types = self.0.held.iter().map(|held| &held.part.ty);
-        types.filter(|ty| !ty.is_documented()).cloned()
-    }
-
     /// Reads some objects of one type, in batches of at most so many rows.
     pub(crate) fn rows(
         &self,

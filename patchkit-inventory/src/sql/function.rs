@@ -29,9 +29,31 @@ pub(super) fn time_type() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))
 }
 
-/// `iso_time(text)` and `version_below(platform_name, epoch, version, release, limit)`.
-pub(super) fn all() -> [ScalarUDF; 2] {
-    [ScalarUDF::from(IsoTime::default()), ScalarUDF::from(VersionBelow::default())]
+/// The functions that the views and users' queries call, for sessions of DataFusion's other than
+/// [`FleetSql`](crate::FleetSql)'s: every process that a plan is sent to needs them.
+///
+/// - `iso_time(text)`: the point in time that a text names, null where it names none.
+/// - `version_below(platform_name, epoch, version, release, limit)`: whether a package is older than
+///   `limit` by the rules of the platform, null where that cannot be said.
+///
+/// # Example
+/// ```
+/// use datafusion::prelude::SessionContext;
+/// use patchkit_inventory::lake_functions;
+///
+/// let context = SessionContext::new();
+/// for function in lake_functions() {
+///     context.register_udf(function);
+/// }
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let rows = context.sql("SELECT version_below('Ubuntu', '', '1:2.0-1', '', '1:2.0-1ubuntu1')");
+/// assert!(rows.await?.to_string().await?.contains("true"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn lake_functions() -> Vec<ScalarUDF> {
+    vec![ScalarUDF::from(IsoTime::default()), ScalarUDF::from(VersionBelow::default())]
 }
 
 fn texts(count: usize) -> Signature {

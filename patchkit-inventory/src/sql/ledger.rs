@@ -8,6 +8,8 @@ use std::{
 };
 
 use futures::StreamExt;
+#[cfg(feature = "parquet")]
+use patchkit_core::{Error, ErrorKind};
 use patchkit_core::{NodeId, Result};
 use tokio::sync::OnceCell;
 
@@ -54,6 +56,18 @@ pub(super) enum Origin {
     /// A lake as it was, with its listing.
     #[cfg(feature = "snapshot")]
     Snapshot(crate::LakeSnapshot, Arc<Listing>),
+    /// An export, which the engine reads by itself.
+    #[cfg(feature = "parquet")]
+    Export(Box<str>),
+}
+
+/// The answer of an export to what only a lake can tell.
+#[cfg(feature = "parquet")]
+pub(super) fn not_told(url: &str) -> Error {
+    let message = format!(
+        "what was lost in reading the lake is not known of the export {url}: ask the lake or a snapshot"
+    );
+    Error::new(ErrorKind::Unsupported, "sql", "query", message)
 }
 
 /// The place where all that one query reads is written down. Every table of the query has the same.
@@ -85,6 +99,8 @@ impl Ledger {
                 self.note(snapshot.listing());
                 return Ok(Arc::clone(listing));
             }
+            #[cfg(feature = "parquet")]
+            Origin::Export(url) => return Err(not_told(url)),
         };
         // Walking a directory blocks, and the caller's runtime has other things to do.
         let (listing, reading) = crate::scan::on_thread("lake-list", async move {

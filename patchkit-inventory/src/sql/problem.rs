@@ -60,6 +60,8 @@ impl PartitionStream for Problems {
                 }
                 #[cfg(feature = "snapshot")]
                 Origin::Snapshot(snapshot, _) => snapshot.reading(),
+                #[cfg(feature = "parquet")]
+                Origin::Export(url) => return Err(external(super::ledger::not_told(url))),
             };
             let batch = batch(&reading)?;
             ledger.note_scan(reading);

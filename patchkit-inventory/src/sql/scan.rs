@@ -130,6 +130,8 @@ impl LakeScan {
                 let reader = snapshot.rows(&self.ty, held, &wants).map_err(external)?;
                 Ok(Reader::Snapshot(Box::new(reader)))
             }
+            #[cfg(feature = "parquet")]
+            Origin::Export(url) => Err(external(super::ledger::not_told(url))),
         }
     }
 

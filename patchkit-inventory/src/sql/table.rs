@@ -25,6 +25,9 @@ use super::{
 };
 use crate::{InventoryType, columns};
 
+/// The table of the nodes.
+pub(super) const KNOWN_NODES: &str = "lake_nodes";
+
 /// What the query reads through; set for each query anew.
 pub(super) fn ledger(session: &dyn Session) -> Result<Arc<Ledger>> {
     let ledger = session.config().get_extension::<Ledger>();

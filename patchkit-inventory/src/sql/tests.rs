@@ -2,7 +2,7 @@ use std::{fs, time::Duration};
 
 use datafusion::arrow::{
     array::{Array, AsArray, RecordBatch},
-    datatypes::{DataType, Int64Type},
+    datatypes::{DataType, Int64Type, SchemaRef},
     util::display::{ArrayFormatter, FormatOptions},
 };
 use futures::StreamExt;
@@ -11,7 +11,7 @@ use patchkit_core::{ErrorKind, VirtualClock};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{ColumnKind, LakeReading, LocalSource, RepairReason};
+use crate::{ColumnKind, LakeReading, LocalSource, RepairReason, View};
 
 /// A lake of objects, each with its type, account, node and rows.
 fn lake(objects: &[(&str, &str, &str, &str)]) -> TempDir {
@@ -486,5 +486,7 @@ async fn rows_are_counted_without_a_column() {
     assert!(!batches[0].column(0).is_null(0));
 }
 
+#[cfg(feature = "parquet")]
+mod export;
 #[cfg(feature = "snapshot")]
 mod kept;

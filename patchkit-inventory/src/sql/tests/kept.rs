@@ -75,7 +75,9 @@ fn live(lake: &TempDir) -> FleetSql {
 async fn told(sql: &FleetSql, query: &str) -> (Vec<Vec<String>>, LakeReading) {
     let answer = sql.query(query, QueryLimits::default()).await.unwrap();
     let (batches, reading) = answer.collect().await.unwrap();
-    (batches.iter().flat_map(rows).collect(), reading)
+    let mut rows: Vec<_> = batches.iter().flat_map(rows).collect();
+    rows.sort_unstable();
+    (rows, reading)
 }
 
 /// Every table, view and way to filter.
@@ -86,10 +88,10 @@ fn queries() -> Vec<String> {
     let mut queries: Vec<_> = tables
         .map(|table| {
             if table == "lake_nodes" || View::named(&table).is_some() {
-                return format!("SELECT * FROM {table} ORDER BY ALL");
+                return format!("SELECT * FROM {table}");
             }
             // Its fields have no order.
-            format!("SELECT * EXCEPT (other_fields) FROM {table} ORDER BY ALL")
+            format!("SELECT * EXCEPT (other_fields) FROM {table}")
         })
         .collect();
     for filter in [
@@ -100,8 +102,7 @@ fn queries() -> Vec<String> {
         "name ILIKE '%SSL%' OR version = '3.10'",
         "region > 'eu'",
     ] {
-        queries
-            .push(format!("SELECT version, name FROM aws_application WHERE {filter} ORDER BY ALL"));
+        queries.push(format!("SELECT version, name FROM aws_application WHERE {filter}"));
         queries.push(format!("SELECT count(*) FROM applications WHERE {filter}"));
     }
     queries
@@ -119,13 +120,98 @@ async fn a_snapshot_answers_as_its_lake() {
             assert_eq!(again, rows, "{query}");
             assert_eq!((kept.listed, kept.ignored), (reading.listed, reading.ignored), "{query}");
             assert_eq!(kept.skipped.entries(), reading.skipped.entries(), "{query}");
-            assert_eq!(kept.repaired.entries(), reading.repaired.entries(), "{query}");
+            // What a lake passes over by its bytes it has not put right.
+            let was_read = |it: &_| kept.repaired.entries().contains(it);
+            assert!(reading.repaired.entries().iter().all(was_read), "{query}");
+            if !query.contains("name LIKE") && !query.contains("starts_with") {
+                assert_eq!(kept.repaired.total(), reading.repaired.total(), "{query}");
+            }
             found += rows.len();
         }
         assert!(found > 60, "{found}");
-        let problems = "SELECT * FROM lake_problems ORDER BY ALL";
+        let problems = "SELECT * FROM lake_problems";
         assert_eq!(told(&kept, problems).await.0, told(&live, problems).await.0);
     }
+}
+
+/// What an export has: every row that could be read, and the nodes that these name.
+#[cfg(feature = "parquet")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_answers_as_its_lake_and_does_not_say_what_was_lost() {
+    use datafusion::prelude::SessionContext;
+
+    use crate::{
+        Losses,
+        parquet::{ParquetOptions, export_parquet},
+    };
+
+    for (lake, lost) in [(clean(), 0), (dirty(), 4)] {
+        let out = tempfile::tempdir().unwrap();
+        let source = Arc::new(LocalSource::open(lake.path()).unwrap());
+        export_parquet(source, out.path(), ParquetOptions::default()).await.unwrap();
+        let session = SessionContext::new();
+        let url = out.path().to_str().unwrap();
+        let export = FleetSql::over_export(&session, url, clock(), [rack()]).await.unwrap();
+        let live = live(&lake);
+        // No row names the node of which there is an empty object alone.
+        let is_named = |row: &Vec<String>| !row.contains(&"i-0d".to_owned());
+        for query in queries() {
+            let expected: Vec<_> =
+                told(&live, &query).await.0.into_iter().filter(is_named).collect();
+            let counts_it = query.contains("compliance_by_group") && lost > 0;
+            if !counts_it {
+                assert_eq!(told(&export, &query).await.0, expected, "{query}");
+            }
+        }
+        let limits = QueryLimits::default();
+        let answer = export.query("SELECT 1", limits).await.unwrap();
+        assert_eq!(answer.losses(), Losses::Unknown);
+        let problems = export.query("SELECT * FROM lake_problems", limits).await.unwrap();
+        let error = problems.collect().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{}", error.report());
+        let problems = told(&live, "SELECT kind FROM lake_problems WHERE kind = 'lost'").await;
+        assert_eq!(problems.0.len(), lost);
+        assert_eq!(live.query("SELECT 1", limits).await.unwrap().losses(), Losses::Told);
+    }
+}
+
+#[cfg(feature = "parquet")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_read_and_nothing_else() {
+    use datafusion::prelude::SessionContext;
+
+    use crate::parquet::{ParquetOptions, export_parquet};
+
+    let (lake, out) = (clean(), tempfile::tempdir().unwrap());
+    let source = Arc::new(LocalSource::open(lake.path()).unwrap());
+    export_parquet(source, out.path(), ParquetOptions::default()).await.unwrap();
+    let url = out.path().to_str().unwrap();
+    let export = FleetSql::over_export(&SessionContext::new(), url, clock(), []).await.unwrap();
+    for sql in [
+        format!("SELECT * FROM '{url}/type=aws_tag/'"),
+        format!("CREATE EXTERNAL TABLE x STORED AS PARQUET LOCATION '{url}'"),
+        format!("COPY (SELECT 1) TO '{url}/x.parquet'"),
+        "INSERT INTO aws_tag SELECT * FROM aws_tag".to_owned(),
+        "DROP TABLE aws_tag".to_owned(),
+        "SELECT repeat('x', 2000000000)".to_owned(),
+    ] {
+        let refused = match export.query(&sql, QueryLimits::default()).await {
+            Ok(answer) => answer.collect().await.map(drop),
+            Err(error) => Err(error),
+        };
+        let kind = refused.expect_err(&sql).kind();
+        assert!(
+            matches!(kind, ErrorKind::InvalidInput | ErrorKind::Unsupported),
+            "{sql}: {kind:?}"
+        );
+    }
+    let small = QueryLimits::default().with_memory(1 << 20);
+    let big = "SELECT value FROM generate_series(1, 4000000) ORDER BY value % 1000, value";
+    let error = export.query(big, small).await.unwrap().collect().await.unwrap_err();
+    assert!(error.message().to_lowercase().contains("memory"), "{error}");
+    let (session, url) = (SessionContext::new(), lake.path().to_str().unwrap());
+    let error = FleetSql::over_export(&session, url, clock(), []);
+    assert_eq!(error.await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,7 +221,7 @@ async fn the_other_fields_of_a_snapshot_are_those_of_its_lake() {
     let live = live(&lake);
     let mut found = 0;
     for table in ["aws_patch_summary", "aws_instance_information", "custom_rack_row"] {
-        let query = format!("SELECT node_id, other_fields FROM {table} ORDER BY ALL");
+        let query = format!("SELECT node_id, other_fields FROM {table}");
         let parsed = |rows: Vec<Vec<String>>| -> Vec<(String, serde_json::Value)> {
             let parsed = rows
                 .into_iter()
