@@ -122,8 +122,7 @@ impl FleetSql {
     /// - Tables, views and answers are those of the lake, and nothing is listed or read for them. The
     ///   snapshot stays as it is: who refreshes it opens the new one.
     /// - [`Answer::reading`] and `lake_problems` tell what was found in reading the lake.
-    /// - Rows are read faster than from a lake, and those of applications by their names too; the JSON
-    ///   of `other_fields` may have its fields in another order.
+    /// - The JSON of `other_fields` may have its fields in another order.
     ///
     /// # Errors
     /// `InvalidInput` where two of the named types have one table's name.
