@@ -87,8 +87,16 @@ struct OpenPart {
     number: u32,
     held: Held,
     made: Vec<Made>,
-    /// Of each text of the names whether it is taken; none where all are.
-    taken: Option<Vec<bool>>,
+    /// Which names are taken; none where all are.
+    taken: Option<Taken>,
+}
+
+/// The names that are taken of a part.
+struct Taken {
+    /// The number of their column; no row has a name where there is none.
+    column: Option<usize>,
+    /// Of each distinct text whether it is one.
+    texts: Vec<bool>,
 }
 
 /// The values of one column of a part.
@@ -180,11 +188,11 @@ impl PartReader {
         let held = self.snapshot.0.held.get(number as usize)?.clone();
         let made = self.columns.iter().map(|(from, kind)| made(&held.part, *from, *kind));
         let made = made.collect();
-        let taken = self.names.as_ref().map(|names| match held.part.column("Name") {
-            Some(name) => {
-                name.texts.iter().map(|it| it.is_some_and(|it| names.matches(it))).collect()
-            }
-            None => Vec::new(),
+        let taken = self.names.as_ref().map(|names| {
+            let column = held.part.columns().iter().position(|it| &*it.name == "Name");
+            let texts = column.into_iter().flat_map(|at| &held.part.columns()[at].texts);
+            let texts = texts.map(|it| it.is_some_and(|it| names.matches(it))).collect();
+            Taken { column, texts }
         });
         Some(OpenPart { number, held, made, taken })
     }
@@ -222,13 +230,13 @@ impl PartReader {
 
 impl OpenPart {
     fn takes_any(&self) -> bool {
-        self.taken.as_ref().is_none_or(|taken| taken.contains(&true))
+        self.taken.as_ref().is_none_or(|taken| taken.texts.contains(&true))
     }
 
     fn takes(&self, row: usize) -> bool {
         let Some(taken) = &self.taken else { return true };
-        let name = self.held.part.column("Name").and_then(|name| name.code(row));
-        name.is_some_and(|code| taken.get(code) == Some(&true))
+        let name = taken.column.and_then(|at| self.held.part.columns()[at].code(row));
+        name.is_some_and(|code| taken.texts.get(code) == Some(&true))
     }
 }
 
