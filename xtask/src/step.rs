@@ -1,7 +1,7 @@
 //! Running one step after the other, and saying at the end how each went.
 
 use std::{
-    fmt,
+    env, fmt,
     process::{Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
@@ -117,8 +117,17 @@ where
     I: IntoIterator<Item = S>,
     S: AsRef<std::ffi::OsStr>,
 {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args);
+    // What cargo tells this package of itself. ring's build script asks for a new run when it
+    // changes (`rerun-if-env-changed`), and with ring every SDK would be compiled again by whoever
+    // builds by hand after this.
+    for (name, _) in env::vars_os() {
+        let of_package = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+        if of_package.iter().any(|it| name.to_string_lossy().starts_with(it)) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
@@ -146,6 +155,17 @@ mod tests {
         assert!(report.failed(Unstarted::Fail));
         assert!(!report.failed(Unstarted::Tell));
         assert!(report.steps[0].to_string().starts_with("not started  deny"));
+    }
+
+    #[test]
+    fn ring_is_not_compiled_again_for_the_name_of_this_package() {
+        let removed: Vec<_> = cargo(["build"])
+            .get_envs()
+            .filter(|(_, value)| value.is_none())
+            .map(|it| it.0.to_owned())
+            .collect();
+        assert!(removed.iter().any(|name| name == "CARGO_PKG_NAME"), "{removed:?}");
+        assert!(removed.iter().any(|name| name == "CARGO_MANIFEST_DIR"), "{removed:?}");
     }
 
     #[test]
