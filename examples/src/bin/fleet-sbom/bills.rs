@@ -66,7 +66,8 @@ pub(crate) async fn write(
     let reading = for_each_software(&fleet.report, asked, move |software| shared.first(&software));
     let lost = reading.await?.skipped.total();
     // A list of one prefix is not the whole of such a node's.
-    for node in std::mem::take(&mut folder.outcome().several) {
+    let several = std::mem::take(&mut folder.outcome().several);
+    for node in several {
         let (read, _) = read_software(&fleet.report, [node]).await?;
         read.iter().for_each(|software| folder.put(software));
     }
