@@ -249,8 +249,7 @@ impl fmt::Debug for FleetSql {
 fn session(stores: Arc<dyn ObjectStoreRegistry>) -> SessionContext {
     let mut config = SessionConfig::new().with_information_schema(true);
     config.options_mut().sql_parser.collect_spans = true;
-    let mut runtime = RuntimeEnv::default();
-    runtime.object_store_registry = stores;
+    let runtime = RuntimeEnv { object_store_registry: stores, ..RuntimeEnv::default() };
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(Arc::new(runtime))

@@ -238,14 +238,10 @@ async fn the_other_fields_of_a_snapshot_are_those_of_its_lake() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_whose_texts_are_many_is_read_in_batches_of_its_own() {
-    let rows: String = (0..20_000)
-        .map(|at| {
-            format!(
-                "{{\"Key\":\"a key that is longer than a view {at}\",\"Value\":\"{}\"}}\n",
-                at % 7
-            )
-        })
-        .collect();
+    let row = |at: u32| {
+        format!(r#"{{"Key":"a key that is longer than a view {at}","Value":"{}"}}"#, at % 7)
+    };
+    let rows = (0..20_000).map(row).collect::<Vec<_>>().join("\n");
     let lake = lake(&[("AWS:Tag", A, "i-0a", &rows), ("AWS:Tag", B, "i-0b", "{\"Key\":\"b\"}")]);
     let (kept, _folder) = snapshot(&lake).await;
     let query = "SELECT count(*), count(DISTINCT key), min(key), sum(CAST(value AS BIGINT)), \
