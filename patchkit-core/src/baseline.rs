@@ -16,7 +16,6 @@ pub(crate) mod testing;
 
 #[cfg(feature = "mock")]
 pub use self::provider::MockBaseline;
-pub(crate) use self::state::state_under;
 pub use self::{
     eval::{
         Approval, ApprovalBoundary, CompiledBaseline, DecidedBy, Decision, RuleOutcome, evaluate,
@@ -33,4 +32,8 @@ pub use self::{
         InstallChoice, JudgedPatch, NodePatch, NodeVerdict, OperationKind, Presence, judge_node,
         patch_state,
     },
+};
+pub(crate) use self::{
+    list::Names,
+    state::{PatchKind, state_under},
 };

@@ -8,7 +8,8 @@
 //! - [`scan`] shows every row to a [`Visitor`], on all cores and in bounded memory.
 //! - [`LakeReport::matrix`] makes of it what [what-if questions](patchkit_core::whatif) are asked of;
 //!   [`parse_baselines`] and [`parse_catalogue`] read what AWS answers for them.
-//! - With the feature `sql`, `FleetSql` answers SQL over a lake, its snapshot or its Parquet export; with
+//! - With the feature `sql`, `FleetSql` answers SQL over a lake, its snapshot or its Parquet export, and
+//!   with `parquet` too, `ParquetLake` has an export's tables for any session of DataFusion's; with
 //!   `athena`, `AthenaLake` has the statements for the same tables and views on Amazon Athena.
 //! - [`InventoryKey`], [`InventoryRecord`] and [`ObjectReader`] are the parts.
 //!

@@ -3,8 +3,11 @@
 //!
 //! Any other row is read the long way: nothing here decides what a row means, or that it is none.
 
+mod runs;
+
 use std::{borrow::Cow, sync::Arc};
 
+use self::runs::{Expected, Runs};
 use crate::{Attribute, AttributeKind, Field, InventoryRecord, InventoryType, Value};
 
 /// How many layouts of one type are tried on a row. A type has one for each set of optional fields,
@@ -87,39 +90,42 @@ impl RowLayout {
             .map(|(at, _)| at)
             .collect();
         let mut values = Vec::new();
-        layout.split(line.as_bytes(), &mut values).then_some(layout)
+        layout.split(line.as_bytes(), &Runs::default(), &mut values).map(|_| layout)
     }
 
-    /// Finds the values of a line that has this layout; `false` where it has another one, or an
-    /// escape that wants more than a look.
+    /// Finds the values of a line that has this layout; `None` where it has another one, or an escape
+    /// that wants more than a look.
     ///
     /// The line is UTF-8 without control characters: then what fits is JSON.
-    fn split(&self, line: &[u8], values: &mut Vec<Span>) -> bool {
+    fn split(&self, line: &[u8], runs: &Runs, values: &mut Vec<Span>) -> Option<Expected> {
         values.clear();
-        let mut at = 0;
-        for between in &self.between {
+        let (mut at, mut expected) = (0, Expected::Found);
+        let mut runs_left = runs.expected().peekable();
+        while let Some(between) = self.between.get(values.len()) {
+            if let Some(run) = runs_left.next_if(|run| run.first == values.len()) {
+                if let Some(end) = runs.take(run, line, at, values) {
+                    at = end;
+                    continue;
+                }
+                expected = Expected::Missed;
+            }
             let start = at + between.len();
             if !line.get(at..start).is_some_and(|found| is_same(found, between)) {
-                return false;
+                return None;
             }
             let (mut from, mut escaped) = (start, false);
             let end = loop {
-                match find_end(&line[from..]) {
-                    None => return false,
-                    Some(quote) if line[from + quote] == b'"' => break from + quote,
-                    Some(slash) => {
-                        let behind = from + slash + 1;
-                        if line.get(behind).copied().and_then(escape).is_none() {
-                            return false;
-                        }
-                        (from, escaped) = (behind + 1, true);
-                    }
+                let found = from + find_end(&line[from..])?;
+                if line[found] == b'"' {
+                    break found;
                 }
+                line.get(found + 1).copied().and_then(escape)?;
+                (from, escaped) = (found + 2, true);
             };
             values.push(Span { start, end, escaped });
             at = end;
         }
-        line[at..] == *b"\"}"
+        (line[at..] == *b"\"}").then_some(expected)
     }
 }
 
@@ -157,7 +163,7 @@ impl<'a> PlainRow<'a> {
     }
 
     /// As [`value`](Self::value), in a place that is used again.
-    #[cfg(feature = "columns")]
+    #[cfg(any(feature = "columns", feature = "snapshot"))]
     pub(crate) fn unescape<'t>(&self, at: usize, text: &'t mut String) -> &'t str {
         text.clear();
         unescape(self.spelled(at).0, text);
@@ -235,33 +241,49 @@ fn unescape(spelled: &str, text: &mut String) {
 /// The layouts of one type that were seen, the last one first, and room for the values of a row.
 #[derive(Debug, Default)]
 pub(crate) struct Layouts {
-    known: Vec<Arc<RowLayout>>,
+    known: Vec<Known>,
     values: Vec<Span>,
 }
 
+#[derive(Debug)]
+struct Known {
+    layout: Arc<RowLayout>,
+    runs: Runs,
+}
+
 impl Layouts {
+    /// Begins another object: its rows have other values in common.
+    pub(crate) fn begin_object(&mut self) {
+        self.known.iter_mut().for_each(|known| known.runs.forget());
+    }
+
     /// Reads a line that is UTF-8 without control characters; `None` where it is not plain.
     pub(crate) fn read<'a>(&'a mut self, line: &'a str) -> Option<PlainRow<'a>> {
-        let values = &mut self.values;
-        let at = self.known.iter().position(|known| known.split(line.as_bytes(), values))?;
+        let (bytes, values) = (line.as_bytes(), &mut self.values);
+        let mut tried = self.known.iter().enumerate();
+        let (at, expected) = tried.find_map(|(at, Known { layout, runs })| {
+            layout.split(bytes, runs, values).map(|expected| (at, expected))
+        })?;
         if at > 0 {
             self.known[..=at].rotate_right(1);
         }
-        Some(PlainRow { layout: &self.known[0], line, values: &self.values })
+        let Known { layout, runs } = &mut self.known[0];
+        runs.look(layout, bytes, values, expected);
+        Some(PlainRow { layout, line, values })
     }
 
     /// Takes note of a row that was read the long way and has nothing wrong with its names.
     pub(crate) fn learn(&mut self, line: &str, row: &InventoryRecord<'_>, ty: &InventoryType) {
-        let is_known = self.known.iter().any(|known| {
-            known.names().len() == row.fields().len()
-                && known.names().zip(row.fields()).all(|(name, field)| name == field.name)
+        let is_known = self.known.iter().any(|Known { layout, .. }| {
+            layout.names().len() == row.fields().len()
+                && layout.names().zip(row.fields()).all(|(name, field)| name == field.name)
         });
         if is_known || !is_printable(line.as_bytes()) {
             return;
         }
         if let Some(layout) = RowLayout::learn(line, row, ty) {
             self.known.truncate(MAX_LAYOUTS - 1);
-            self.known.insert(0, Arc::new(layout));
+            self.known.insert(0, Known { layout: Arc::new(layout), runs: Runs::default() });
         }
     }
 }

@@ -129,7 +129,8 @@ impl ObjectReader {
     }
 
     /// Takes the layouts that other objects of the type had.
-    pub(crate) fn with_layouts(mut self, layouts: Layouts) -> Self {
+    pub(crate) fn with_layouts(mut self, mut layouts: Layouts) -> Self {
+        layouts.begin_object();
         self.layouts = layouts;
         self
     }
@@ -185,8 +186,8 @@ impl ObjectReader {
             };
             let (mut window, rest) = lines.split_at(window);
             lines = rest;
-            let text = has_only_lines(window).then(|| std::str::from_utf8(window).ok()).flatten();
-            let whole = window.len();
+            let whole = window;
+            let mut checked = None;
             while !window.is_empty() {
                 let candidate = sink.next_candidate(window).unwrap_or(window.len());
                 let before = candidate.min(window.len());
@@ -195,8 +196,12 @@ impl ObjectReader {
                 self.pass_over(passed, sink);
                 window = rest;
                 let Some(end) = memchr::memchr(b'\n', window) else { continue };
-                let at = whole - window.len();
-                let plain = match text {
+                // Whoever passes over lines wants few: these are looked at one by one.
+                if !passed.is_empty() {
+                    checked.get_or_insert(None);
+                }
+                let at = whole.len() - window.len();
+                let plain = match *checked.get_or_insert_with(|| lines_of_text(whole)) {
                     Some(text) => text.get(at..at + end),
                     None => plain_text(&window[..end]),
                 };
@@ -368,6 +373,11 @@ impl ObjectReader {
             self.skip(Some(self.line), reason);
         }
     }
+}
+
+/// Whole lines as text, where there are no control characters but line feeds.
+fn lines_of_text(lines: &[u8]) -> Option<&str> {
+    has_only_lines(lines).then(|| std::str::from_utf8(lines).ok()).flatten()
 }
 
 /// The line as text without control characters but a carriage return at its end, which is cut off.

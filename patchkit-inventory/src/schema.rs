@@ -1,6 +1,6 @@
 //! The documented inventory types and their attributes.
 
-use std::{cmp::Ordering, convert::Infallible, fmt, hash, str::FromStr};
+use std::{cmp::Ordering, convert::Infallible, fmt, hash, mem, str::FromStr};
 
 /// One documented attribute of an inventory type.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -227,7 +227,13 @@ impl FromStr for InventoryType {
 
 impl PartialEq for InventoryType {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str().eq_ignore_ascii_case(other.as_str())
+        match (self, other) {
+            (Self::Other(_), _) | (_, Self::Other(_)) => {
+                self.as_str().eq_ignore_ascii_case(other.as_str())
+            }
+            // Documented ones have texts of their own.
+            _ => mem::discriminant(self) == mem::discriminant(other),
+        }
     }
 }
 

@@ -46,6 +46,11 @@ use self::{
 };
 use crate::{InventoryType, ObjectSource, columns};
 
+/// They make texts and arrays of any length out of nothing, which no limit of memory would see. Those of
+/// arrays are there where another crate of the embedder's switches them on.
+const GROWS: [&str; 7] =
+    ["array_repeat", "array_resize", "generate_series", "lpad", "range", "repeat", "rpad"];
+
 /// A lake that answers SQL.
 ///
 /// # Behavior
@@ -256,8 +261,7 @@ fn session(stores: Arc<dyn ObjectStoreRegistry>) -> SessionContext {
         .with_default_features()
         .build();
     let context = SessionContext::new_with_state(state);
-    // They make texts of any length out of nothing, which no limit of memory would see.
-    for grows in ["lpad", "repeat", "rpad"] {
+    for grows in GROWS {
         context.deregister_udf(grows);
     }
     context

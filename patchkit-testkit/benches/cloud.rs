@@ -104,9 +104,9 @@ fn requests(server: &Server) -> Vec<Sample> {
     ]
 }
 
-/// Queries of Resource Graph: those whose pages are made one by one, and those that must see all
-/// rows before the first one can be told.
-const QUERIES: [(&str, &str); 6] = [
+/// Queries of Resource Graph: those whose pages are made one by one, and those that must know of
+/// all rows before the first one can be told. The last looks at what each machine has of its own.
+const QUERIES: [(&str, &str); 8] = [
     (
         "lazily, machines",
         "resources | where type =~ 'microsoft.compute/virtualmachines' \
@@ -138,6 +138,16 @@ const QUERIES: [(&str, &str); 6] = [
         "all seen, summarize",
         "resources | where type =~ 'microsoft.compute/virtualmachines' | summarize count() by \
          tostring(properties.extended.instanceView.powerState.code), location",
+    ),
+    (
+        "all seen, tag and id",
+        "resources | where type =~ 'microsoft.compute/virtualmachines' and tags.Owner != '' \
+         | project id, name, tags | order by id asc",
+    ),
+    (
+        "each looked at",
+        "resources | where type =~ 'microsoft.compute/virtualmachines' and name contains '7' \
+         | project id, name, tags",
     ),
 ];
 

@@ -5,13 +5,19 @@ use std::{env, path::PathBuf, process::Command};
 use crate::{
     step::{Report, cargo},
     test, venv,
-    workspace::Workspace,
+    workspace::{Scope, Workspace},
 };
 
 const NAME: &str = "engines";
 
 /// What the tests read the interpreter from that has the engines.
 const PYTHON: &str = "PATCHKIT_ENGINES";
+
+/// The target of the tests that read by Python's packages.
+const BY_PYTHON: &str = "engines";
+
+/// The target of Ballista's, which has the processes that they start as ignored tests too.
+const BALLISTA: (&str, [&str; 2]) = ("ballista", ["ballista_", "an_executor_killed_"]);
 
 /// The tests of the engines that need nothing beside their package. All are ignored otherwise.
 const ALONE: [&str; 3] = ["duckdb_", "polars_", "pyarrow_"];
@@ -24,26 +30,33 @@ const OLDEST_JAVA: u32 = 17;
 
 /// Runs the tests of every engine that can run here, and names what another lacks.
 pub(crate) fn check(workspace: &Workspace, report: &mut Report) {
+    match workspace.scope {
+        Scope::Whole => {
+            let (target, tests) = BALLISTA;
+            report.run(NAME, &mut command(workspace, target, &tests));
+        }
+        Scope::Quick => report.unstarted(NAME, "Ballista takes a query engine to compile"),
+    }
     let Some(python) = venv::engines(workspace, NAME, report) else { return };
     let mut tests = ALONE.to_vec();
     match java() {
         Some(version) if version >= OLDEST_JAVA => tests.push(IN_A_JVM),
         found => report.unstarted(NAME, lack(found)),
     }
-    report.run(NAME, command(workspace, &tests).env(PYTHON, &python));
+    report.run(NAME, command(workspace, BY_PYTHON, &tests).env(PYTHON, &python));
 }
 
 /// The tests, with the features of all others: with less of them the examples would be compiled again.
-fn command(workspace: &Workspace, tests: &[&str]) -> Command {
+fn command(workspace: &Workspace, target: &str, tests: &[&str]) -> Command {
     let selection = workspace.selection();
     let mut command;
     if test::has_nextest() {
         // It fails where it finds no test.
         command = cargo(["nextest", "run", "--no-fail-fast", "--run-ignored", "only"]);
-        command.args(selection).args(["--test", NAME]);
+        command.args(selection).args(["--test", target]);
     } else {
         command = cargo(["test", "--no-fail-fast"]);
-        command.args(selection).args(["--test", NAME, "--", "--ignored"]);
+        command.args(selection).args(["--test", target, "--", "--ignored"]);
     }
     command.args(tests);
     command

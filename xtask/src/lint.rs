@@ -49,13 +49,16 @@ pub(crate) fn clippy(workspace: &Workspace, report: &mut Report) {
             let mut alone = cargo(["clippy", "--package", &library.name, "--no-default-features"]);
             report.run("clippy", alone.args(["--", "-D", "warnings"]));
         }
-        report.run("clippy", cargo(["clippy", "--workspace"]).args(strict));
+        report.run("clippy", cargo(["clippy"]).args(Workspace::linted()).args(strict));
     }
-    report.run("clippy", cargo(["clippy"]).args(workspace.selection()).args(strict));
+    report.run("clippy", cargo(["clippy"]).args(workspace.selection_to_lint()).args(strict));
 }
 
 /// The documentation, in which a broken link is an error.
 pub(crate) fn docs(workspace: &Workspace, report: &mut Report) {
     let mut command = cargo(["doc", "--no-deps"]);
-    report.run("docs", command.args(workspace.selection()).env("RUSTDOCFLAGS", "-D warnings"));
+    report.run(
+        "docs",
+        command.args(workspace.selection_to_lint()).env("RUSTDOCFLAGS", "-D warnings"),
+    );
 }

@@ -72,7 +72,7 @@ enum Task {
     Fuzz,
     /// The order of package versions, held against rpm and dpkg
     Versions,
-    /// The Parquet export of a lake, read by DuckDB, Polars, PyArrow and PySpark
+    /// The Parquet export of a lake, read by DuckDB, Polars, PyArrow, PySpark and Ballista
     Engines,
     /// The simulated clouds, driven by the clouds' own Python clients
     Clients,

@@ -19,6 +19,9 @@ const EXAMPLES: [&str; 4] = [
     "patchkit-examples/sql",
 ];
 
+/// Compiles Ballista, for two tests. Lints leave it out: they compile everything once more.
+const BALLISTA: &str = "patchkit-ballista-tests";
+
 /// How much of the workspace a task touches.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Scope {
@@ -65,8 +68,23 @@ impl Workspace {
         self.members.iter().filter(|member| !member.light && member.published)
     }
 
+    /// Cargo's arguments that take in all of the workspace that is linted.
+    pub(crate) fn linted() -> [&'static str; 3] {
+        ["--workspace", "--exclude", BALLISTA]
+    }
+
     /// Cargo's arguments that take in the crates of the scope, with the features of the light
-    /// libraries switched on.
+    /// libraries switched on, for a lint.
+    pub(crate) fn selection_to_lint(&self) -> Vec<String> {
+        let mut args = self.selection();
+        if self.scope == Scope::Whole {
+            args.extend(["--exclude".to_owned(), BALLISTA.to_owned()]);
+        }
+        args
+    }
+
+    /// The same for a test. All tests take this one, so that nothing is compiled twice: what Ballista
+    /// wants of the query engine would else make another of it.
     pub(crate) fn selection(&self) -> Vec<String> {
         let mut args = Vec::new();
         match self.scope {

@@ -71,7 +71,7 @@ enum Part {
 /// The questions, and how often each is asked without a pause: the times of Linux are hundredths
 /// of a second.
 const QUESTIONS: [(&str, &str, u32, u32); 4] = [
-    ("judge", "compliance under one baseline", 100, 3),
+    ("judge", "compliance under one baseline", 1_000, 10),
     ("blocked", "the same, rejected patches blocked", 100, 3),
     ("what_if", "who changes between two baselines", 50, 3),
     ("forecast", "who falls out when, 30 days ahead", 50, 3),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ApprovalRule, AutoApproval, PatchBaseline, RejectedAction, UpdateScope,
     filter::CompiledFilter,
-    list::{CompiledList, ListKind, Subject},
+    list::{CompiledList, ListKind, Names, Subject},
 };
 use crate::{ComplianceLevel, PackageFamily, Patch, PatchSource};
 
@@ -249,6 +249,16 @@ impl CompiledBaseline {
     /// - The order of rules has no say in the approval and its level.
     /// - Another rule never takes an approval away.
     pub fn decide(&self, patch: &Patch, when: Timestamp) -> Decision {
+        self.decide_named(patch, &self.names(patch), when)
+    }
+
+    /// As [`decide`](Self::decide), of a patch whose names are at hand.
+    pub(crate) fn decide_named(
+        &self,
+        patch: &Patch,
+        names: &Names<'_>,
+        when: Timestamp,
+    ) -> Decision {
         let unapproved = |approval, by| Decision {
             approval,
             level: ComplianceLevel::Unspecified,
@@ -258,15 +268,15 @@ impl CompiledBaseline {
         if let Some(index) = self.global.iter().position(|filter| !filter.passes(patch)) {
             return unapproved(Approval::NotSelected, DecidedBy::GlobalFilter(index));
         }
-        let subject = self.subject(patch);
-        if let Some(index) = self.rejected.first_match(subject.as_ref()) {
+        let subject = Subject::new(patch, names);
+        if let Some(index) = self.rejected.first_match(&subject) {
             return unapproved(Approval::ExplicitRejected, DecidedBy::RejectedPatch(index));
         }
         let mut tally = Tally::default();
         for (index, rule) in self.rules.iter().enumerate() {
             tally.add(index, rule.level, self.outcome(rule, patch, when));
         }
-        if let Some(index) = self.approved.first_match(subject.as_ref())
+        if let Some(index) = self.approved.first_match(&subject)
             && self.takes_source(patch, self.baseline.approved_patches_scope)
         {
             let listed = self.baseline.approved_patches_level;
@@ -286,7 +296,7 @@ impl CompiledBaseline {
     /// any circumstances" (API reference, `RejectedPatchesAction`).
     pub fn blocks(&self, patch: &Patch) -> bool {
         self.baseline.rejected_action == RejectedAction::Block
-            && self.rejected.first_match(self.subject(patch).as_ref()).is_some()
+            && self.rejected.first_match(&Subject::new(patch, &self.names(patch))).is_some()
     }
 
     /// The fields of list entries that match no patch at all, for their format is not one of
@@ -306,12 +316,12 @@ impl CompiledBaseline {
 
     /// The matching entries of the rejected list.
     pub(super) fn rejecting(&self, patch: &Patch) -> Vec<usize> {
-        self.rejected.matches(&Subject::new(patch, self.family)).collect()
+        self.rejected.matches(&Subject::new(patch, &self.names(patch))).collect()
     }
 
     /// The matching entries of the approved list, whether its scope lets them count or not.
     pub(super) fn approving(&self, patch: &Patch) -> Vec<usize> {
-        self.approved.matches(&Subject::new(patch, self.family)).collect()
+        self.approved.matches(&Subject::new(patch, &self.names(patch))).collect()
     }
 
     pub(super) fn takes_source(&self, patch: &Patch, scope: UpdateScope) -> bool {
@@ -361,11 +371,10 @@ impl CompiledBaseline {
         }
     }
 
-    /// What the lists compare, where there are any: to spell out a patch's names costs more than
-    /// all else here.
-    fn subject<'a>(&self, patch: &'a Patch) -> Option<Subject<'a>> {
+    /// What the lists compare, where there are any.
+    fn names<'a>(&self, patch: &'a Patch) -> Names<'a> {
         let listed = !self.approved.is_empty() || !self.rejected.is_empty();
-        listed.then(|| Subject::new(patch, self.family))
+        if listed { Names::of(patch, self.family) } else { Names::default() }
     }
 }
 

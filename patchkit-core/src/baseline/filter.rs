@@ -43,7 +43,6 @@ impl CompiledFilter {
     }
 
     pub(super) fn passes(&self, patch: &Patch) -> bool {
-        let mut found = self.found(patch);
         match &self.wanted {
             Wanted::Nothing => false,
             Wanted::Anything => true,
@@ -53,9 +52,11 @@ impl CompiledFilter {
             Wanted::Severities(wanted) => {
                 patch.severity.as_ref().is_some_and(|it| wanted.contains(it))
             }
-            Wanted::Exact(wanted) => found.any(|it| wanted.iter().any(|want| **want == *it)),
+            Wanted::Exact(wanted) => {
+                self.found(patch).any(|it| wanted.iter().any(|want| **want == *it))
+            }
             Wanted::AnyCase(wanted) => {
-                found.any(|it| wanted.iter().any(|want| want.eq_ignore_ascii_case(it)))
+                self.found(patch).any(|it| wanted.iter().any(|want| want.eq_ignore_ascii_case(it)))
             }
         }
     }

@@ -20,9 +20,40 @@ pub(super) struct CompiledList {
     family: PackageFamily,
     entries: Vec<Entry>,
     /// The fingerprints of the entries that are names.
-    prints: Vec<u64>,
+    prints: Prints,
+    globs: Vec<Glob>,
+    /// Whether an entry is neither a name nor a text with a `*`.
+    others: Others,
     /// Whether any entry is compared with what a patch closes.
     ids: Ids,
+}
+
+/// Whether a list has entries of more kinds than names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Others {
+    Some,
+    None,
+}
+
+/// A set of fingerprints that is sure of a "no" only: a bit for each.
+#[derive(Clone, Debug, Default)]
+struct Prints([u64; 16]);
+
+impl Prints {
+    /// The word and the bit of a fingerprint, from its highest ten bits: these hang on all of it.
+    fn place(print: u64) -> (usize, u64) {
+        ((print >> 60) as usize, 1 << ((print >> 54) & 63))
+    }
+
+    fn add(&mut self, print: u64) {
+        let (word, bit) = Self::place(print);
+        self.0[word] |= bit;
+    }
+
+    fn may_have(&self, print: u64) -> bool {
+        let (word, bit) = Self::place(print);
+        self.0[word] & bit != 0
+    }
 }
 
 /// One entry of a list.
@@ -57,10 +88,17 @@ pub(super) struct Glob {
 }
 
 /// All that entries are compared with, of one patch.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'a> {
     patch: &'a Patch,
-    names: Vec<Cow<'a, str>>,
+    names: &'a Names<'a>,
+}
+
+/// The names under which lists know a patch. To spell them out costs more than all else in deciding:
+/// who decides on the same patches again keeps them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names<'a> {
+    texts: Vec<Cow<'a, str>>,
     /// The names' fingerprints: of all the names and entries that are compared hardly any are the
     /// same, and most of them are equally long.
     prints: Vec<u64>,
@@ -76,14 +114,22 @@ impl CompiledList {
             Entry::Exact { print, .. } => Some(*print),
             _ => None,
         };
-        let prints = entries.iter().filter_map(print).collect();
+        let mut prints = Prints::default();
+        entries.iter().filter_map(print).for_each(|print| prints.add(print));
+        let glob = |entry: &Entry| match entry {
+            Entry::Glob(glob) => Some(glob.clone()),
+            _ => None,
+        };
+        let globs = entries.iter().filter_map(glob).collect();
+        let is_other = |entry: &Entry| !matches!(entry, Entry::Exact { .. } | Entry::Glob(_));
+        let others = if entries.iter().any(is_other) { Others::Some } else { Others::None };
         let takes_ids = |entry: &Entry| match entry {
             Entry::Exact { ids, .. } => *ids == Ids::Taken || family == PackageFamily::Other,
             Entry::Ticket(_) => true,
             _ => false,
         };
         let ids = if entries.iter().any(takes_ids) { Ids::Taken } else { Ids::Ignored };
-        Self { family, entries, prints, ids }
+        Self { family, entries, prints, globs, others, ids }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -91,21 +137,17 @@ impl CompiledList {
     }
 
     /// The place of the first entry that matches.
-    pub(super) fn first_match(&self, subject: Option<&Subject<'_>>) -> Option<usize> {
-        let subject = subject?;
+    pub(super) fn first_match(&self, subject: &Subject<'_>) -> Option<usize> {
         if self.may_match(subject) { self.matches(subject).next() } else { None }
     }
 
     /// Sure of a "no" only: of all patches that are held against a list hardly any is on it.
-    fn may_match(&self, Subject { patch, names, prints }: &Subject<'_>) -> bool {
+    fn may_match(&self, Subject { patch, names }: &Subject<'_>) -> bool {
         let ids = [&patch.advisories, &patch.cves, &patch.bugzilla];
-        self.ids == Ids::Taken && ids.iter().any(|ids| !ids.is_empty())
-            || prints.iter().any(|print| self.prints.contains(print))
-            || self.entries.iter().any(|entry| match entry {
-                Entry::Glob(glob) => names.iter().any(|name| glob.matches(name)),
-                Entry::Kb(_) | Entry::Bulletin(_) => true,
-                Entry::Exact { .. } | Entry::Ticket(_) | Entry::Unusable => false,
-            })
+        self.others == Others::Some
+            || self.ids == Ids::Taken && ids.iter().any(|ids| !ids.is_empty())
+            || names.prints.iter().any(|print| self.prints.may_have(*print))
+            || self.globs.iter().any(|glob| names.texts.iter().any(|name| glob.matches(name)))
     }
 
     /// The places of all entries that match.
@@ -202,7 +244,7 @@ impl Entry {
     }
 
     fn matches(&self, subject: &Subject<'_>, family: PackageFamily) -> bool {
-        let Subject { patch, names, prints } = subject;
+        let Subject { patch, names: Names { texts: names, prints } } = subject;
         let among = |ids: &[String], text: &str| ids.iter().any(|id| id.eq_ignore_ascii_case(text));
         match self {
             Self::Ticket(number) => patch.bugzilla.iter().any(|ticket| **ticket == **number),
@@ -227,14 +269,21 @@ impl Glob {
     pub(super) fn matches(&self, text: &str) -> bool {
         // Without the length check `a*a` would match `a`.
         text.len() >= self.prefix.len() + self.suffix.len()
-            && text.starts_with(&*self.prefix)
+            && is_same(&text.as_bytes()[..self.prefix.len()], self.prefix.as_bytes())
             && text.ends_with(&*self.suffix)
     }
 }
 
 impl<'a> Subject<'a> {
-    pub(super) fn new(patch: &'a Patch, family: PackageFamily) -> Self {
-        let names = match family {
+    pub(super) fn new(patch: &'a Patch, names: &'a Names<'a>) -> Self {
+        Self { patch, names }
+    }
+}
+
+impl<'a> Names<'a> {
+    /// The names of a patch of an operating system of that family.
+    pub(crate) fn of(patch: &'a Patch, family: PackageFamily) -> Self {
+        let texts = match family {
             PackageFamily::Windows => Vec::new(),
             PackageFamily::Apt => vec![Cow::Borrowed(bare_name(patch, DEB_ARCHS))],
             PackageFamily::MacOs => macos_names(patch),
@@ -246,9 +295,27 @@ impl<'a> Subject<'a> {
                 names
             }
         };
-        let prints = names.iter().map(|name| fingerprint(name)).collect();
-        Self { patch, names, prints }
+        let prints = texts.iter().map(|name| fingerprint(name)).collect();
+        Self { texts, prints }
     }
+
+    /// The same, to be kept.
+    pub(crate) fn into_owned(self) -> Names<'static> {
+        let texts = self.texts.into_iter().map(|name| Cow::Owned(name.into_owned())).collect();
+        Names { texts, prints: self.prints }
+    }
+}
+
+/// Whether two texts of one length are equal, in words of eight bytes: names are shorter than what the
+/// call of `==` is worth.
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    // The end comes first: names that begin alike are many.
+    let ends = match (a.last_chunk(), b.last_chunk()) {
+        (Some(a), Some(b)) => word(a) == word(b),
+        _ => a.iter().zip(b).all(|(a, b)| a == b),
+    };
+    ends && a.as_chunks().0.iter().zip(b.as_chunks().0).all(|(a, b)| word(a) == word(b))
 }
 
 /// A number that equal texts have in common, and others by chance only.

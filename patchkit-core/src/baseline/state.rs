@@ -178,44 +178,70 @@ pub fn patch_state(
     when: Timestamp,
 ) -> Option<JudgedPatch> {
     let decision = baseline.decide(&node_patch.patch, when);
-    state_under(baseline, decision, &node_patch.patch, node_patch.presence, operation)
+    let kind = PatchKind::of(&node_patch.patch, decision);
+    state_under(baseline, kind, node_patch.presence, operation)
+}
+
+/// All of a patch, and of the decision on it, that its state on a node hangs on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct PatchKind {
+    approval: Approval,
+    level: ComplianceLevel,
+    concern: Concern,
+}
+
+/// Whether a patch counts among the security patches of a node.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Concern {
+    Security,
+    Other,
+}
+
+impl PatchKind {
+    pub(crate) fn of(patch: &Patch, decision: Decision) -> Self {
+        let is_security = patch.classification.as_ref().is_some_and(Classification::is_security);
+        let concern = if is_security { Concern::Security } else { Concern::Other };
+        Self { approval: decision.approval, level: decision.level, concern }
+    }
+
+    fn is_approved(self) -> bool {
+        matches!(self.approval, Approval::Approved | Approval::ExplicitApproved)
+    }
 }
 
 /// The state of a patch on which the baseline has decided already: who judges many nodes decides
 /// once.
 pub(crate) fn state_under(
     baseline: &CompiledBaseline,
-    decision: Decision,
-    patch: &Patch,
+    kind: PatchKind,
     presence: Presence,
     operation: OperationKind,
 ) -> Option<JudgedPatch> {
     let state = match presence {
-        Presence::Installed => installed(baseline, decision),
+        Presence::Installed => installed(baseline, kind),
         // The newer user guide ("Patch compliance state values") counts also what was installed
         // outside Patch Manager since the last reboot; the older one did not.
-        Presence::InstalledPendingReboot => match installed(baseline, decision) {
+        Presence::InstalledPendingReboot => match installed(baseline, kind) {
             PatchState::InstalledRejected => PatchState::InstalledRejected,
             _ => PatchState::InstalledPendingReboot,
         },
-        Presence::Absent | Presence::InstallFailed if decision.is_approved() => match operation {
+        Presence::Absent | Presence::InstallFailed if kind.is_approved() => match operation {
             OperationKind::Scan => PatchState::Missing,
             OperationKind::Install => PatchState::Failed,
         },
         Presence::Absent | Presence::InstallFailed => {
-            let security = patch.classification.as_ref().is_some_and(Classification::is_security);
-            let rejected = decision.approval == Approval::ExplicitRejected;
-            if !baseline.is_windows() || !security || rejected {
+            let rejected = kind.approval == Approval::ExplicitRejected;
+            if !baseline.is_windows() || kind.concern != Concern::Security || rejected {
                 return None;
             }
             PatchState::AvailableSecurityUpdate
         }
-        Presence::NotApplicable if baseline.is_windows() && decision.is_approved() => {
+        Presence::NotApplicable if baseline.is_windows() && kind.is_approved() => {
             PatchState::NotApplicable
         }
         Presence::NotApplicable => return None,
     };
-    let level = if decision.is_approved() { decision.level } else { ComplianceLevel::Unspecified };
+    let level = if kind.is_approved() { kind.level } else { ComplianceLevel::Unspecified };
     Some(JudgedPatch::new(baseline, state, level))
 }
 
@@ -252,8 +278,8 @@ pub fn judge_node<'a>(
     NodeVerdict { status, level, counts }
 }
 
-fn installed(baseline: &CompiledBaseline, decision: Decision) -> PatchState {
-    match (decision.approval, baseline.baseline().rejected_action) {
+fn installed(baseline: &CompiledBaseline, kind: PatchKind) -> PatchState {
+    match (kind.approval, baseline.baseline().rejected_action) {
         (Approval::Approved | Approval::ExplicitApproved, _) => PatchState::Installed,
         (Approval::ExplicitRejected, RejectedAction::Block) => PatchState::InstalledRejected,
         _ => PatchState::InstalledOther,

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     ComplianceStatus, Error, NodeId, OperatingSystem, Patch, PatchGroupName, Presence, Result,
+    baseline::Names,
 };
 
 /// Takes nodes one after the other and makes a [`PatchMatrix`] of them.
@@ -262,7 +263,7 @@ impl MatrixBuilder {
         let number = *draft.by_key.entry(key.clone()).or_insert(next);
         match draft.columns.get_mut(number as usize) {
             Some((_, column)) => column.describe(patch, origin),
-            None => draft.columns.push((key, Column { patch, origin })),
+            None => draft.columns.push((key, Column { patch, names: Names::default(), origin })),
         }
         PatchRef { draft: draft.number, patch: number }
     }
@@ -293,7 +294,11 @@ impl Draft {
     ) -> Cohort {
         let (columns, place_of) = self.sorted_columns();
         let order = self.order();
-        let patches: Vec<Column> = columns.into_iter().map(|(_, column)| column).collect();
+        let named = |(_, column): (PatchKey, Column)| Column {
+            names: Names::of(&column.patch, os.family()).into_owned(),
+            ..column
+        };
+        let patches: Vec<Column> = columns.into_iter().map(named).collect();
         let (rows, width) = (order.len(), patches.len());
         let plane = |fact: Fact| Plane::new(rows, width, self.counts[fact as usize]);
         let mut installed = plane(Fact::Installed);

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     CompiledBaseline, ComplianceStatus, Decision, JudgedPatch, OperatingSystem, Patch,
-    PatchBaseline, Presence, UpdateScope, baseline::state_under,
+    PatchBaseline, Presence, UpdateScope,
+    baseline::{PatchKind, state_under},
 };
 
 /// What one baseline says of each patch of a cohort, and how bad each state then is for a node.
@@ -35,6 +36,9 @@ enum Listed {
     NotNamed,
 }
 
+/// All that a patch's weights hang on.
+type Kind = (PatchKind, Option<Listed>);
+
 impl Decided {
     pub(super) fn new(baseline: &PatchBaseline, scenario: &Scenario, cohort: &Cohort) -> Self {
         let compiled = CompiledBaseline::new(baseline).with_boundary(scenario.boundary);
@@ -42,7 +46,7 @@ impl Decided {
         let mut decided = Self {
             decisions: columns
                 .iter()
-                .map(|column| compiled.decide(&column.patch, scenario.when))
+                .map(|column| compiled.decide_named(&column.patch, &column.names, scenario.when))
                 .collect(),
             listed: listed(&scenario.installs, &cohort.operating_system, columns, scenario.when),
             compiled,
@@ -50,16 +54,25 @@ impl Decided {
             pending_reboot: Vec::with_capacity(columns.len()),
             installed: Vec::with_capacity(columns.len()),
         };
+        // Thousands of patches are of a handful of kinds, each judged once.
+        let mut known: Vec<(Kind, [Weight; 3])> = Vec::new();
         for (number, column) in columns.iter().enumerate() {
-            let weight = |presence| {
-                let judged = decided.judge(number, &column.patch, presence, scenario);
-                judged.map_or(HARMLESS, |judged| weight(&judged))
-            };
-            let weights = [Presence::Absent, Presence::InstalledPendingReboot, Presence::Installed]
-                .map(weight);
-            decided.absent.push(weights[0]);
-            decided.pending_reboot.push(weights[1]);
-            decided.installed.push(weights[2]);
+            let kind = PatchKind::of(&column.patch, decided.decisions[number]);
+            let key = (kind, decided.listed.get(number).copied());
+            let found = known.iter().find(|(known, _)| *known == key).map(|(_, weights)| *weights);
+            let [absent, pending_reboot, installed] = found.unwrap_or_else(|| {
+                let weight = |presence| {
+                    let judged = decided.judge(number, &column.patch, presence, scenario);
+                    judged.map_or(HARMLESS, |judged| weight(&judged))
+                };
+                let all = [Presence::Absent, Presence::InstalledPendingReboot, Presence::Installed];
+                let weights = all.map(weight);
+                known.push((key, weights));
+                weights
+            });
+            decided.absent.push(absent);
+            decided.pending_reboot.push(pending_reboot);
+            decided.installed.push(installed);
         }
         decided
     }
@@ -76,8 +89,8 @@ impl Decided {
             (Presence::Absent, Some(Listed::Named)) => Presence::Installed,
             (presence, _) => presence,
         };
-        let decision = self.decisions[number];
-        state_under(&self.compiled, decision, patch, presence, scenario.operation)
+        let kind = PatchKind::of(patch, self.decisions[number]);
+        state_under(&self.compiled, kind, presence, scenario.operation)
     }
 
     /// From when on a node that lacks the patch is not compliant for it; `None` for never.
@@ -87,19 +100,20 @@ impl Decided {
     pub(super) fn onset(
         &self,
         number: usize,
-        patch: &Patch,
+        column: &Column,
         scenario: &Scenario,
     ) -> Option<Timestamp> {
         if self.listed.get(number) == Some(&Listed::Named) {
             return (self.absent[number] != HARMLESS).then_some(Timestamp::MIN);
         }
-        let at_last = self.compiled.decide(patch, Timestamp::MAX);
+        let Column { patch, names, .. } = column;
+        let at_last = self.compiled.decide_named(patch, names, Timestamp::MAX);
         let state = |decision| {
-            let judged =
-                state_under(&self.compiled, decision, patch, Presence::Absent, scenario.operation);
+            let kind = PatchKind::of(patch, decision);
+            let judged = state_under(&self.compiled, kind, Presence::Absent, scenario.operation);
             judged.is_some_and(|judged| judged.status == ComplianceStatus::NonCompliant)
         };
-        let before = self.compiled.decide(patch, Timestamp::MIN);
+        let before = self.compiled.decide_named(patch, names, Timestamp::MIN);
         if state(before) {
             return Some(Timestamp::MIN);
         }
@@ -127,7 +141,8 @@ fn listed(
         .with_approved(names)
         .with_approved_scope(UpdateScope::All);
     let list = CompiledBaseline::new(&list);
-    let is_named = |column: &Column| list.decide(&column.patch, when).is_approved();
+    let is_named =
+        |column: &Column| list.decide_named(&column.patch, &column.names, when).is_approved();
     let named = |column| if is_named(column) { Listed::Named } else { Listed::NotNamed };
     columns.iter().map(named).collect()
 }

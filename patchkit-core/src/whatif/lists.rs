@@ -89,6 +89,9 @@ impl Lists {
         T: Copy + PartialEq,
         F: Fn(T, T) -> T,
     {
+        if self.is_empty() {
+            return;
+        }
         if self.by_patch.is_empty() || nodes != (0..self.nodes) {
             return self.by_node.gather(nodes, table, out);
         }

@@ -5,7 +5,9 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use super::{build::MatrixBuilder, plane::Plane};
-use crate::{ComplianceStatus, NodeId, OperatingSystem, Patch, PatchGroupName, PatchId};
+use crate::{
+    ComplianceStatus, NodeId, OperatingSystem, Patch, PatchGroupName, PatchId, baseline::Names,
+};
 
 /// What is known of every patch on every node: whether it is there, before any baseline is asked.
 ///
@@ -91,6 +93,8 @@ pub(super) struct Run {
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) patch: Patch,
+    /// Under which lists know it; made when all is known of it.
+    pub(super) names: Names<'static>,
     pub(super) origin: Origin,
 }
 

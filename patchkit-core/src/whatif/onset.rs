@@ -66,7 +66,7 @@ impl CohortOnsets {
             .iter()
             .map(|decided| {
                 let columns = cohort.patches.iter().enumerate();
-                columns.map(|(at, it)| decided.onset(at, &it.patch, scenario)).collect()
+                columns.map(|(at, it)| decided.onset(at, it, scenario)).collect()
             })
             .collect();
         let mut moments: Vec<Timestamp> = onsets.iter().flatten().copied().flatten().collect();

@@ -4,9 +4,13 @@
 //! lake WORK LAKE [OUT]
 //! lake make LAKE NODES
 //! lake snapshot LAKE STORE
+//! lake refresh LAKE STORE
+//! lake copy LAKE COPY
+//! lake change COPY
 //! lake spoil LAKE DIRTY
 //! ```
 
+mod change;
 mod kept;
 mod make;
 mod spoil;

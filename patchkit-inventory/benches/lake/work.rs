@@ -12,7 +12,7 @@ use patchkit_inventory::{
 };
 use serde_json::{Value, json};
 
-use crate::{kept, make, spoil};
+use crate::{change, kept, make, spoil};
 
 type Answer = Result<Value, Box<dyn Error>>;
 
@@ -28,6 +28,12 @@ pub(crate) fn run(args: &[&str]) -> Answer {
             Ok(Value::Null)
         }
         ["snapshot", lake, store] => kept::run(lake, store),
+        ["refresh", lake, store] => kept::refresh(lake, store),
+        ["copy", lake, copy] => {
+            change::copy(Path::new(lake), Path::new(copy))?;
+            Ok(Value::Null)
+        }
+        ["change", copy] => Ok(json!(change::change(Path::new(copy))?)),
         ["spoil", lake, out] => Ok(spoil::lake(Path::new(lake), Path::new(out))?),
         _ => Err("lake WORK LAKE [OUT]".into()),
     }

@@ -31,8 +31,14 @@ pub(super) struct TypeColumns {
     layouts: Vec<(Arc<RowLayout>, Places)>,
 }
 
-/// For each column its field in a layout.
-type Places = Box<[Option<usize>]>;
+/// Where a layout has what the columns take.
+#[derive(Debug)]
+struct Places {
+    /// For each column its field.
+    of_column: Box<[Option<usize>]>,
+    /// The fields that go into columns of counts.
+    counts: Box<[usize]>,
+}
 
 #[derive(Debug)]
 struct Column {
@@ -161,17 +167,16 @@ impl TypeColumns {
         self.find_layout(row.layout());
         let Some((_, places)) = self.layouts.first() else { return };
         // A count that cannot be read is among the other fields, which a plain row has not.
-        let unreadable = |(column, place): (&Column, &Option<usize>)| {
-            let value = place.filter(|_| matches!(column.values, Values::Number(_)));
-            let text = value.map(|at| row.value(at)).unwrap_or_default();
+        let unreadable = |at: &usize| {
+            let text = row.value(*at);
             !text.is_empty() && parse_count(&text).is_none()
         };
-        if self.columns.iter().zip(places).any(unreadable) {
+        if places.counts.iter().any(unreadable) {
             return self.push(object, key, &row.to_record());
         }
         self.begin_row(object, key);
         let Some((_, places)) = self.layouts.first() else { return };
-        for (Column { from, values }, place) in self.columns.iter_mut().zip(places) {
+        for (Column { from, values }, place) in self.columns.iter_mut().zip(&places.of_column) {
             match (values, place) {
                 (_, _) if matches!(from, From::Key(_)) => {}
                 (Values::Text(values), None) => values.push(""),
@@ -197,9 +202,14 @@ impl TypeColumns {
                     From::Field(name) => layout.find(name),
                     _ => None,
                 });
-                let known = (Arc::clone(layout), places.collect());
+                let of_column: Box<[_]> = places.collect();
+                let columns = self.columns.iter().zip(&of_column);
+                let count = |(column, place): (&Column, &Option<usize>)| {
+                    place.filter(|_| matches!(column.values, Values::Number(_)))
+                };
+                let counts = columns.filter_map(count).collect();
                 self.layouts.truncate(MAX_LAYOUTS - 1);
-                self.layouts.insert(0, known);
+                self.layouts.insert(0, (Arc::clone(layout), Places { of_column, counts }));
             }
         }
     }

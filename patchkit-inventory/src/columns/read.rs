@@ -203,8 +203,9 @@ impl<S: ColumnSink> Gather<S> {
 impl<S> Gather<S> {
     /// The names that the rows of an object must have, where they must.
     fn names_of(&self, object: &Object) -> Option<&NamePrefix> {
-        let is_application = *object.key.inventory_type() == InventoryType::Application;
-        self.names.as_deref().filter(|_| is_application)
+        // Asked for each line.
+        let names = self.names.as_deref()?;
+        (*object.key.inventory_type() == InventoryType::Application).then_some(names)
     }
 
     fn takes_name<'a>(&self, object: &Object, name: impl FnOnce() -> Option<Cow<'a, str>>) -> bool {

@@ -131,6 +131,34 @@ proptest! {
     }
 
     #[test]
+    fn what_rows_have_in_common_is_no_other_value(
+        pool in proptest::collection::vec("([a-c]|\\\\[\"\\\\/n]){0,12}|[a-b]{0,40}", 1..4),
+        objects in proptest::collection::vec(
+            proptest::collection::vec(proptest::collection::vec(any::<prop::sample::Index>(), 5), 1..12),
+            1..5,
+        ),
+    ) {
+        let line = |values: &Vec<prop::sample::Index>| {
+            let fields = values.iter().zip(["Key", "Value", "resourceId", "captureTime", "schemaVersion"]);
+            let field = |(at, name): (&prop::sample::Index, _)| format!("\"{name}\":\"{}\"", at.get(&pool));
+            format!("{{{}}}", fields.map(field).collect::<Vec<_>>().join(","))
+        };
+        let (mut layouts, ty) = (Layouts::default(), InventoryType::Tag);
+        let first = line(&objects[0][0]);
+        layouts.learn(&first, &InventoryRecord::parse(&first).unwrap(), &ty);
+        for rows in &objects {
+            layouts.begin_object();
+            for line in rows.iter().map(line) {
+                let row = layouts.read(&line).map(|row| format!("{:?}", row.to_record()));
+                let expected = InventoryRecord::parse(&line).unwrap();
+                prop_assert_eq!(row, Some(format!("{expected:?}")), "{}", line);
+                // What is cut is no row, whatever it has in common with others.
+                prop_assert!(layouts.read(&line[..line.len() - 1]).is_none());
+            }
+        }
+    }
+
+    #[test]
     fn the_end_of_a_value_is_its_first_quote_or_backslash(rest in "[a!#\"\\\\\\[\\]é]{0,60}") {
         let expected = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\'));
         prop_assert_eq!(find_end(rest.as_bytes()), expected);

@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::BuildHasher,
     sync::Arc,
 };
 
-use arrow_array::StringArray;
+use arrow_array::{Array, builder::StringBuilder};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use patchkit_core::Result;
 
 use super::{
@@ -13,7 +15,8 @@ use super::{
     part::{Codes, Column, OTHERS, Part},
 };
 use crate::{
-    ChangeMark, InventoryKey, InventoryRecord, InventoryType, ObjectReading, Value, Visitor,
+    ChangeMark, InventoryKey, InventoryRecord, InventoryType, ObjectReading, PlainRow, RowLayout,
+    Value, Visitor, plain::is_same,
 };
 
 /// A part is closed when it holds so many rows: few enough for 16-bit numbers of most texts, many
@@ -23,6 +26,9 @@ const PART_ROWS: usize = 1 << 18;
 /// And when it holds so many objects, whatever their rows.
 const PART_OBJECTS: usize = 1 << 14;
 
+/// How many layouts are held against a row's before its columns are looked for.
+const MAX_LAYOUTS: usize = 8;
+
 /// No text.
 const NONE: u32 = u32::MAX;
 
@@ -31,27 +37,49 @@ const NONE: u32 = u32::MAX;
 struct Growing {
     name: Box<str>,
     codes: Vec<u32>,
-    numbers: HashMap<Arc<str>, u32>,
-    texts: Vec<Arc<str>>,
+    texts: Texts,
+}
+
+/// Distinct texts, each with its number.
+#[derive(Default)]
+struct Texts {
+    /// The numbers, found by their texts.
+    numbers: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    /// The texts one behind the other, as Arrow has them.
+    spelled: StringBuilder,
     /// The last number given: the rows of an object repeat most texts.
     last: u32,
 }
 
-impl Growing {
+/// The text with that number.
+fn text_of(texts: &StringBuilder, number: u32) -> Option<&[u8]> {
+    let ends = texts.offsets_slice().get(number as usize..)?.get(..2)?;
+    let at = |end: i32| usize::try_from(end).ok();
+    texts.values_slice().get(at(ends[0])?..at(ends[1])?)
+}
+
+impl Texts {
     fn number(&mut self, text: &str) -> u32 {
-        if self.texts.get(self.last as usize).is_some_and(|last| **last == *text) {
-            return self.last;
+        let Self { numbers, hasher, spelled, last } = self;
+        let bytes = text.as_bytes();
+        let same = |it: &[u8]| it.len() == bytes.len() && is_same(it, bytes);
+        let is = |number: u32| text_of(spelled, number).is_some_and(same);
+        if is(*last) {
+            return *last;
         }
-        self.last = if let Some(number) = self.numbers.get(text) {
+        let hash = hasher.hash_one(bytes);
+        *last = if let Some(number) = numbers.find(hash, |number| is(*number)) {
             *number
         } else {
-            let (text, next) = (Arc::<str>::from(text), u32::try_from(self.texts.len()));
-            let next = next.unwrap_or(NONE);
-            self.texts.push(Arc::clone(&text));
-            self.numbers.insert(text, next);
+            let next = u32::try_from(numbers.len()).unwrap_or(NONE);
+            spelled.append_value(text);
+            let again =
+                |number: &u32| hasher.hash_one(text_of(spelled, *number).unwrap_or_default());
+            numbers.insert_unique(hash, next, again);
             next
         };
-        self.last
+        *last
     }
 }
 
@@ -65,7 +93,15 @@ pub(super) struct PartBuilder {
     drafts: usize,
     /// The names of the last row that had nothing unusual, and their columns.
     layout: Vec<(Box<str>, usize)>,
+    /// The columns of the layouts that came, the last one first; `None` where such a row has more
+    /// than columns to it.
+    layouts: Vec<(Arc<RowLayout>, Option<Places>)>,
+    /// Room for a text without its escapes.
+    spare: String,
 }
+
+/// The column of each field of a layout.
+type Places = Box<[u16]>;
 
 /// The rows of an object that is being read.
 #[derive(Default)]
@@ -91,8 +127,16 @@ impl Draft {
 
 impl PartBuilder {
     pub(super) fn new(ty: InventoryType) -> Self {
-        let (objects, columns, layout) = (Vec::new(), Vec::new(), Vec::new());
-        Self { ty, objects, columns, rows: 0, drafts: 0, layout }
+        Self {
+            ty,
+            objects: Vec::new(),
+            columns: Vec::new(),
+            rows: 0,
+            drafts: 0,
+            layout: Vec::new(),
+            layouts: Vec::new(),
+            spare: String::new(),
+        }
     }
 
     /// Whether no further object belongs into it.
@@ -109,7 +153,7 @@ impl PartBuilder {
     }
 
     fn put(&mut self, draft: &mut Draft, column: usize, text: &str) {
-        let number = self.columns[column].number(text);
+        let number = self.columns[column].texts.number(text);
         draft.cells.push((u16::try_from(column).unwrap_or(u16::MAX), number));
     }
 
@@ -128,6 +172,49 @@ impl PartBuilder {
             self.take_unusual(draft, row);
         }
         draft.end_row(line);
+    }
+
+    /// Takes a row that was read the short way.
+    pub(super) fn take_plain(&mut self, draft: &mut Draft, line: u64, row: &PlainRow<'_>) {
+        self.find_layout(row.layout());
+        let Self { columns, layouts, spare, .. } = self;
+        let Some((_, Some(places))) = layouts.first() else {
+            return self.take(draft, line, &row.to_record());
+        };
+        for (at, column) in places.iter().enumerate() {
+            let text = match row.spelled(at) {
+                (text, false) => text,
+                (_, true) => row.unescape(at, spare),
+            };
+            if !text.is_empty() {
+                draft.cells.push((*column, columns[usize::from(*column)].texts.number(text)));
+            }
+        }
+        draft.end_row(line);
+    }
+
+    /// Brings the columns of that layout to the front.
+    fn find_layout(&mut self, layout: &Arc<RowLayout>) {
+        match self.layouts.iter().position(|(known, _)| Arc::ptr_eq(known, layout)) {
+            Some(0) => {}
+            Some(at) => self.layouts[..=at].rotate_right(1),
+            None => {
+                let places = self.places(layout);
+                self.layouts.truncate(MAX_LAYOUTS - 1);
+                self.layouts.insert(0, (Arc::clone(layout), places));
+            }
+        }
+    }
+
+    /// The columns of a layout of which each field is documented, and none twice.
+    fn places(&mut self, layout: &RowLayout) -> Option<Places> {
+        let names: Option<Vec<_>> =
+            layout.names().map(|name| self.ty.attribute(name).map(|it| it.name)).collect();
+        let names = names?;
+        if names.iter().enumerate().any(|(at, name)| names[..at].contains(name)) {
+            return None;
+        }
+        names.into_iter().map(|name| u16::try_from(self.column(name)).ok()).collect()
     }
 
     /// Of fields with one meaning the one counts that [`InventoryRecord::get`] gives.
@@ -211,15 +298,12 @@ impl PartBuilder {
 
     pub(super) fn finish(self) -> Result<Part> {
         let rows = self.rows;
-        let columns = self.columns.into_iter().filter(|column| !column.texts.is_empty());
-        let columns = columns.map(|mut column| {
+        let columns = self.columns.into_iter().map(|mut column| {
             column.codes.resize(rows, NONE);
-            Column {
-                codes: Codes::new(&column.codes, column.texts.len()),
-                texts: StringArray::from_iter_values(&column.texts),
-                name: column.name,
-            }
+            let texts = column.texts.spelled.finish();
+            Column { codes: Codes::new(&column.codes, texts.len()), texts, name: column.name }
         });
+        let columns = columns.filter(|column| !column.texts.is_empty());
         Part::new(self.ty, self.objects, columns.collect(), rows)
     }
 }
@@ -282,6 +366,12 @@ impl Visitor for Collector {
     fn row(&mut self, object: &mut Self::Object, line: u64, row: &InventoryRecord<'_>) {
         if let Some(builder) = &mut self.builders[object.2] {
             builder.take(&mut object.3, line, row);
+        }
+    }
+
+    fn plain_row(&mut self, object: &mut Self::Object, line: u64, row: &PlainRow<'_>) {
+        if let Some(builder) = &mut self.builders[object.2] {
+            builder.take_plain(&mut object.3, line, row);
         }
     }
 

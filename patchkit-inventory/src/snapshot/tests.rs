@@ -108,7 +108,7 @@ const TYPES: [&str; 7] = [
 ];
 
 /// What objects hold, clean and not.
-const BODIES: [&[u8]; 20] = [
+const BODIES: [&[u8]; 22] = [
     b"",
     b"{\"InstanceStatus\":\"Active\",\"PlatformName\":\"Ubuntu\",\"PlatformVersion\":\"22.04\",\"captureTime\":\"2026-01-01T00:00:00Z\",\"ResourceType\":\"EC2Instance\",\"resourceId\":\"i-0other\"}",
     b"{\"InstanceStatus\":\"Stopped\"}\n",
@@ -129,6 +129,9 @@ const BODIES: [&[u8]; 20] = [
     b"{\"resourceType\":\"inner\",\"ResourceType\":\"ManagedInstance\",\"InstanceStatus\":\"ConnectionLost\"}",
     b"\0\0\0",
     b"{\"Key\":\"a\",\"Value\":\"\\ud800 half\",\"accountId\":\"1\",\"schemaVersion\":\"1.0\"}\n{\"Key\":\"b\"}",
+    // Rows of two layouts in turn, which are read the short way from the second of each on.
+    b"{\"Name\":\"openssl\",\"Version\":\"1\",\"Publisher\":\"a\\\"b\"}\n{\"Name\":\"openssl\",\"Version\":\"\",\"Publisher\":\"c\\n\\/\\\\\"}\n{\"name\":\"openssl3\",\"VERSION\":\"2\"}\n{\"Name\":\"\",\"Version\":\"1\",\"Publisher\":\"\xc3\xa9\"}\r\n\n{\"name\":\"OpenSSL\",\"VERSION\":\"\"}\n{\"name\":\"bash\",\"VERSION\":\"openssl\"}\n",
+    b"{\"ComplianceType\":\"Patch\",\"Id\":\"KB1\",\"Title\":\"T\",\"PatchState\":\"Missing\"}\n{\"ComplianceType\":\"Patch\",\"Id\":\"KB2\",\"Title\":\"\",\"PatchState\":\"Installed\"}\n{\"ComplianceType\":\"Association\",\"Id\":\"KB2\",\"Title\":\"T\",\"PatchState\":\"\"}\n{\"ComplianceType\":\"Patch\",\"Id\":\"KB\\u0033\",\"Title\":\"T\",\"PatchState\":\"Failed\"}\n",
 ];
 
 const STRAYS: [&str; 4] =

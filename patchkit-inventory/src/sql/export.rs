@@ -52,6 +52,8 @@ const IN_PATH: [&str; 2] = ["account_id", "region"];
 /// - The tables are DataFusion's own, so that plans over them can be sent to other processes, as
 ///   Ballista does: each of them must reach the export by the same URL, and have
 ///   [`lake_functions`].
+/// - Ballista 55.0.0 can count rows twice in a query during which it loses an executor, without an
+///   error: such a query is to be asked again.
 ///
 /// # Example
 /// ```
@@ -104,13 +106,16 @@ impl ParquetLake {
     ) -> Result<Self> {
         let root = ListingTableUrl::parse(url).map_err(classify)?;
         if root.get_glob().is_some() {
-            let message = format!("{url} is a pattern, not a folder: give a file:// URL");
+            let message = "a path with ?, * or [ is read as a pattern: give a file:// URL";
             return Err(Error::invalid(PROVIDER, OPERATION, message));
         }
-        let store = context.runtime_env().object_store(&root).map_err(classify)?;
+        let store = context.runtime_env().object_store(&root).map_err(|error| {
+            let message = format!("the session has no object store for {}:", root.scheme());
+            Error::invalid(PROVIDER, OPERATION, message).with_source(error)
+        })?;
         match store.head(&root.prefix().clone().join(SUCCESS)).await {
             Err(object_store::Error::NotFound { .. }) => {
-                let what = format!("a finished export at {url}");
+                let what = format!("a finished export in /{}", root.prefix());
                 return Err(Error::not_found(PROVIDER, OPERATION, what));
             }
             mark => mark.map_err(failed)?,

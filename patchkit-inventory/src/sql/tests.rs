@@ -310,6 +310,11 @@ async fn nothing_but_reading_is_let_through() {
         "SELECT * FROM read_csv('/etc/passwd')",
         "SELECT * FROM parquet_metadata('/etc/passwd')",
         "SELECT repeat('x', 2000000000)",
+        "SELECT array_repeat(1, 2000000000)",
+        "SELECT list_repeat(1, 2000000000)",
+        "SELECT array_resize([1], 2000000000, 1)",
+        "SELECT range(2000000000)",
+        "SELECT generate_series(1, 2000000000)",
         "",
     ] {
         let error = refusal(sql, QueryLimits::default()).await;

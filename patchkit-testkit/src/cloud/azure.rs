@@ -36,6 +36,7 @@ mod ask;
 mod census;
 mod error;
 mod extension;
+mod facets;
 pub mod graph;
 mod groups;
 mod hybrid;

@@ -110,6 +110,14 @@ impl<'a> Bench<'a> {
         (0..self.options.rounds.max(1)).map(|_| pair()).collect()
     }
 
+    /// As [`rounds`](Self::rounds), of a pair that takes long.
+    pub(super) fn few_rounds(
+        &self,
+        mut pair: impl FnMut() -> Result<(Run, Run)>,
+    ) -> Result<Vec<(Run, Run)>> {
+        (0..self.options.rounds.clamp(1, LONG_ROUNDS)).map(|_| pair()).collect()
+    }
+
     /// A fresh place for what a work writes.
     fn out(&self, work: &str) -> Result<Option<PathBuf>> {
         if work != "q3b" {
@@ -179,7 +187,7 @@ fn made(ours: &Path, room: &Path, nodes: usize) -> Result<PathBuf> {
 }
 
 /// The answer of a program that must have one.
-fn answer(command: &mut Command) -> Result<Value> {
+pub(super) fn answer(command: &mut Command) -> Result<Value> {
     measure(command)?.answer.map_err(anyhow::Error::msg)
 }
 
@@ -205,13 +213,13 @@ fn dirty(bench: &Bench<'_>, tell: &mut impl FnMut(Row)) -> Result<()> {
     })?;
     tell(Row::of("dirty", "clean, known losses", &rounds));
     for peer in OF_DIRT {
-        let rounds = (0..bench.options.rounds.clamp(1, LONG_ROUNDS)).map(|_| {
+        let rounds = bench.few_rounds(|| {
             Ok((
                 measure(&mut bench.ours("dirty", &dirty)?)?,
                 measure(&mut bench.peer(peer, "q3a", &dirty)?)?,
             ))
-        });
-        tell(Row::of("dirty", peer, &rounds.collect::<Result<Vec<_>>>()?));
+        })?;
+        tell(Row::of("dirty", peer, &rounds));
     }
     fs::remove_dir_all(&dirty)?;
     Ok(())

@@ -1,10 +1,13 @@
 //! How many rows Resource Graph has of which machine: known without a look at the machines.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
-use super::{patch_result, side};
+use super::{
+    facets::{Facets, Words},
+    patch_result, side,
+};
 use crate::cloud::world::{
     State,
     machine::{AzureKind, AzureSide, MachineIx, SubIx},
@@ -17,6 +20,11 @@ pub(crate) struct Census {
     folders: Arc<Vec<Folder>>,
     /// What was found and done on a machine, in the order of its folder.
     tallies: Vec<Chunks<Tally>>,
+    /// What they have in common with others, in the same order.
+    facets: Vec<Chunks<Facets>>,
+    words: Arc<Words>,
+    /// Their order by name and by id, once someone asks.
+    order: Arc<OnceLock<Order>>,
     /// The place of a machine in its folder.
     places: Arc<Vec<u32>>,
 }
@@ -88,16 +96,18 @@ impl Census {
     pub(super) fn new(state: &State) -> Self {
         let mut places = vec![u32::MAX; state.machines.len()];
         let mut census = Self::default();
+        let mut words = Arc::new(Words::new(state));
         let mut folders = Vec::new();
         for subscription in state.subscriptions.iter() {
             let mut folder = Folder::default();
             folder.groups.resize(subscription.groups.len(), Group::default());
-            let mut tallies = Chunks::default();
+            let (mut tallies, mut facets) = (Chunks::default(), Chunks::default());
             for (place, at) in subscription.machines.iter().enumerate() {
                 let Ok(azure) = side(state, *at) else { continue };
                 let kind = Kind::of(&azure.kind);
                 folder.kinds.push(kind);
                 tallies.push(Tally::of(azure));
+                facets.push(Facets::of(state, *at, azure, &mut words));
                 if let Some(group) = folder.groups.get_mut(usize::from(azure.group)) {
                     if group.end == 0 {
                         group.start = place;
@@ -113,9 +123,11 @@ impl Census {
             }
             folders.push(folder);
             census.tallies.push(tallies);
+            census.facets.push(facets);
         }
         census.folders = Arc::new(folders);
         census.places = Arc::new(places);
+        census.words = words;
         census
     }
 
@@ -127,17 +139,82 @@ impl Census {
         self.tallies.get(usize::from(at.0))
     }
 
-    fn recount(&mut self, at: MachineIx, azure: &AzureSide) {
+    /// What the machines of a subscription have in common with others.
+    pub(super) fn facets(&self, at: SubIx) -> Option<&Chunks<Facets>> {
+        self.facets.get(usize::from(at.0))
+    }
+
+    pub(super) fn words(&self) -> &Words {
+        &self.words
+    }
+
+    /// The order of the machines of a world; names and ids stay as they are.
+    pub(super) fn order(&self, state: &State) -> &Order {
+        self.order.get_or_init(|| Order::of(state))
+    }
+
+    fn recount(&mut self, state: &State, at: MachineIx, azure: &AzureSide) {
         let place = self.places.get(at.0 as usize).copied().unwrap_or(u32::MAX) as usize;
-        let Some(all) = self.tallies.get_mut(usize::from(azure.subscription.0)) else { return };
-        let tally = Tally::of(azure);
-        // What stays as it is need not be copied under a picture.
-        if all.get(place).is_some_and(|it| *it != tally)
-            && let Some(known) = all.get_mut(place)
-        {
-            *known = tally;
+        let folder = usize::from(azure.subscription.0);
+        if let Some(all) = self.tallies.get_mut(folder) {
+            renew(all, place, Tally::of(azure));
+        }
+        if let Some(all) = self.facets.get_mut(folder) {
+            renew(all, place, Facets::of(state, at, azure, &mut self.words));
         }
     }
+}
+
+fn renew<T: Clone + PartialEq>(all: &mut Chunks<T>, place: usize, new: T) {
+    // What stays as it is need not be copied under a picture.
+    if all.get(place).is_some_and(|it| *it != new)
+        && let Some(known) = all.get_mut(place)
+    {
+        *known = new;
+    }
+}
+
+/// The order of all machines by their names, and by their ids: in each folder, how many different
+/// ones are before a machine's own.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) names: Vec<Vec<u32>>,
+    pub(super) ids: Vec<Vec<u32>>,
+}
+
+impl Order {
+    fn of(state: &State) -> Self {
+        let all = || (0..).zip(state.subscriptions.iter());
+        let sides = || {
+            all().flat_map(|(folder, it)| {
+                let machines = (0..).zip(&it.machines);
+                machines
+                    .filter_map(move |(place, at)| Some(([folder, place], side(state, *at).ok()?)))
+            })
+        };
+        let lengths: Vec<usize> = all().map(|(_, it)| it.machines.len()).collect();
+        let names = sides().map(|(place, azure)| (&*azure.name, place)).collect();
+        let ids: Vec<(String, [usize; 2])> =
+            sides().map(|(place, azure)| (state.vm_resource_id(azure), place)).collect();
+        let ids = ids.iter().map(|(id, place)| (&**id, *place)).collect();
+        Self { names: ranks(&lengths, names), ids: ranks(&lengths, ids) }
+    }
+}
+
+fn ranks(lengths: &[usize], mut texts: Vec<(&str, [usize; 2])>) -> Vec<Vec<u32>> {
+    let mut ranks: Vec<Vec<u32>> = lengths.iter().map(|length| vec![0; *length]).collect();
+    texts.sort_unstable();
+    let (mut rank, mut last) = (0, None);
+    for (text, [folder, place]) in texts {
+        if last.is_some_and(|last| last != text) {
+            rank += 1;
+        }
+        last = Some(text);
+        if let Some(own) = ranks.get_mut(folder).and_then(|it| it.get_mut(place)) {
+            *own = rank;
+        }
+    }
+    ranks
 }
 
 impl State {
@@ -147,7 +224,7 @@ impl State {
         let mut census = std::mem::take(&mut self.azure.census);
         for at in touched {
             if let Some(azure) = &self.machine(at).azure {
-                census.recount(at, azure);
+                census.recount(self, at, azure);
             }
         }
         self.azure.census = census;

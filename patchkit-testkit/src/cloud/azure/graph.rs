@@ -76,14 +76,16 @@ use serde_json::Value;
 pub use self::{
     error::{Detail, Position, QueryError},
     page::{Format, Options, Page, PageRequest, Pager, Rendered},
-    source::{BLOCK_COLUMNS, Field, Hints, Pick, Purpose, Record, RowSet, Rows, Scan},
+    source::{
+        Alike, BLOCK_COLUMNS, Field, Hints, Look, ORDERED_COLUMNS, Pick, Record, RowSet, Rows, Scan,
+    },
 };
 use self::{
     eval::{Node, Run},
     plan::{Plan, Step},
-    run::{Each, Env},
+    run::Env,
     stream::Stream,
-    value::Type,
+    value::{Cell, Type},
 };
 
 /// A table of the graph that the simulated world fills.
@@ -185,6 +187,9 @@ pub struct Answer {
     pub rows: Vec<Vec<Value>>,
 }
 
+/// How a plan is run over all rows.
+type Way = fn(&Plan, Env<'_>, &mut dyn FnMut(&[Cell<'_>]));
+
 /// A query that was understood.
 pub struct Query {
     text: String,
@@ -267,7 +272,8 @@ impl Query {
     /// An answer, or a value on the way to it, that is too large.
     pub fn run(&self, rows: &dyn Rows, now: Timestamp) -> Result<Answer, QueryError> {
         let mut out = Vec::new();
-        self.each(rows, now, |row| out.push(row.iter().map(value::Cell::render).collect()))?;
+        let mut keep = |row: &[Cell<'_>]| out.push(row.iter().map(Cell::render).collect());
+        self.each(run::each, rows, now, &mut keep)?;
         Ok(Answer { columns: self.columns(), rows: out })
     }
 
@@ -281,8 +287,18 @@ impl Query {
         now: Timestamp,
         format: Format,
     ) -> Result<Rendered, QueryError> {
+        self.render_by(run::each, rows, now, format)
+    }
+
+    fn render_by(
+        &self,
+        way: Way,
+        rows: &dyn Rows,
+        now: Timestamp,
+        format: Format,
+    ) -> Result<Rendered, QueryError> {
         let mut rendered = Rendered::new(self, format);
-        self.each(rows, now, |row| rendered.push(row))?;
+        self.each(way, rows, now, &mut |row| rendered.push(row))?;
         if rendered.is_full() { Err(QueryError::too_large()) } else { Ok(rendered) }
     }
 
@@ -301,25 +317,19 @@ impl Query {
     ) -> Result<Rendered, QueryError> {
         match Stream::open(self, rows, now) {
             Some(stream) => Ok(Rendered::new(self, format).with_stream(stream)),
-            None => self.render(rows.as_ref(), now, format),
+            None => self.render_by(run::gather, rows.as_ref(), now, format),
         }
     }
 
     fn each(
         &self,
+        way: Way,
         rows: &dyn Rows,
         now: Timestamp,
-        mut each: impl FnMut(&[value::Cell<'_>]),
+        each: &mut dyn FnMut(&[Cell<'_>]),
     ) -> Result<(), QueryError> {
         let run = self.begin(now);
-        run::run(
-            &self.plan,
-            Env { rows, run: &run },
-            &mut Each(|row: &[value::Cell<'_>]| {
-                each(row);
-                true
-            }),
-        );
+        way(&self.plan, Env { rows, run: &run }, each);
         if run.gave_up() { Err(QueryError::too_large()) } else { Ok(()) }
     }
 

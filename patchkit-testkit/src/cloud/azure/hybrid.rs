@@ -47,7 +47,7 @@ pub(super) fn document(state: &State, at: MachineIx) -> Result<Value, ArmError> 
     }))
 }
 
-const PROPERTIES: [&str; 16] = [
+pub(super) const PROPERTIES: [&str; 16] = [
     "provisioningState",
     "status",
     "lastStatusChange",

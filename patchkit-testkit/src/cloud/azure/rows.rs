@@ -3,25 +3,20 @@
 //! A row has the columns that its table fills; a column that it lacks is empty. Types and names of
 //! resource groups are in lower case, as the service writes them.
 
+mod alike;
 mod interface;
 mod machine;
 mod other;
 
-use std::{
-    collections::BTreeSet,
-    num::NonZero,
-    ops::{ControlFlow, Range},
-    sync::OnceLock,
-    time::Duration,
-};
+use std::{collections::BTreeSet, num::NonZero, ops::ControlFlow, sync::OnceLock, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use self::machine::{Class, MachineRow, Of};
 use super::{
-    census::{Folder, Tally},
-    graph::{Hints, Pick, Purpose, Record, Rows, Scan, Table},
+    census::{Folder, Group, Kind, Tally},
+    graph::{Alike, Hints, Look, Pick, Record, Rows, Scan, Table},
     patch_result, side, tenant,
 };
 use crate::cloud::world::{
@@ -48,6 +43,9 @@ pub(crate) fn write(state: &State) {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let share = state.machines.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
+        scope.spawn(|| {
+            state.azure.census.order(state);
+        });
         for first in (0..state.machines.len()).step_by(share) {
             let tenant = &tenant;
             scope.spawn(move || {
@@ -169,20 +167,26 @@ impl World {
 
     /// Reads a little of what the next rows show. Each row by itself waits for memory several times; a
     /// short loop over many has all that they wait for on its way at once.
-    fn look_ahead(&self, machines: &[MachineIx], places: Range<usize>, purpose: Purpose) {
-        let next = machines.get(places).unwrap_or_default().iter().take(AHEAD);
-        let seen = next.fold(0, |seen: u8, at| {
-            let machine = self.state.machine(*at);
+    fn look_ahead(&self, next: impl Iterator<Item = MachineIx>, scan: Scan<'_>) {
+        let shows = |name: &str| scan.shown.contains(&name);
+        let of_machine = scan.table == Table::Resources;
+        let (properties, tags) = (shows("properties"), shows("tags"));
+        let seen = next.take(AHEAD).fold(0, |seen: u8, at| {
+            let machine = self.state.machine(at);
             let name = machine.azure.as_ref().map_or("", |it| &it.name);
             let shown = &machine.shown;
-            let texts = match purpose {
-                Purpose::Show => {
-                    [&shown.tags, &shown.assessment].map(|it| it.get().map_or("", |it| it))
-                }
-                Purpose::Survey => ["", ""],
-            };
-            let lines = texts.iter().flat_map(|it| it.as_bytes().iter().step_by(64));
-            name.as_bytes().iter().take(1).chain(lines).fold(seen, |seen, byte| seen ^ byte)
+            let written = |it: &OnceLock<String>| it.get().map_or(0, |text| lines(text));
+            let mut seen = seen ^ name.as_bytes().first().copied().unwrap_or(0);
+            if of_machine && properties {
+                seen ^= shown.machine.iter().fold(0, |seen, it| seen ^ written(it));
+            }
+            if of_machine && tags {
+                seen ^= written(&shown.tags);
+            }
+            if !of_machine && properties {
+                seen ^= written(&shown.assessment);
+            }
+            seen
         });
         std::hint::black_box(seen);
     }
@@ -196,6 +200,11 @@ impl World {
     ) -> MachineRow<'a> {
         MachineRow::new(&self.state, &self.tenant, at, azure, class, of)
     }
+}
+
+/// Reads a byte of each line of memory that a text is in.
+fn lines(text: &str) -> u8 {
+    text.as_bytes().iter().step_by(64).fold(0, |seen, byte| seen ^ byte)
 }
 
 /// The machines of a subscription, and where its blocks begin among all.
@@ -229,10 +238,18 @@ impl<'a> Choice<'a> {
         match self.scan.blocks {
             Some(blocks) => {
                 let block = shelf.first + group * self.classes.len() + class;
-                blocks.get(block).copied().unwrap_or(false)
+                blocks.get(block).is_some_and(|rows| *rows > 0)
             }
             None => self.wanted.get(class).copied().unwrap_or(false),
         }
+    }
+
+    /// Whether no row of a resource group is picked: they are then left out.
+    fn skips_group(&mut self, shelf: &Shelf<'_>, group: usize) -> bool {
+        let classes = self.classes.len();
+        let first = shelf.first + group * classes;
+        let blocks = self.scan.blocks.and_then(|it| it.get(first..first + classes));
+        blocks.is_some_and(|rows| self.skips(rows.iter().sum()))
     }
 
     /// Whether none of the next rows, so many, is picked: they are then left out.
@@ -336,6 +353,14 @@ impl Rows for World {
         true
     }
 
+    fn alike(&self, scan: Scan<'_>, looks: &[Look]) -> Option<Alike> {
+        self.alike_machines(scan, looks)
+    }
+
+    fn ranks(&self, scan: Scan<'_>, column: &'static str) -> Option<Vec<u32>> {
+        self.machines_in_order(scan, column)
+    }
+
     fn held(&self) -> usize {
         Machines::weight(self.state.machines.copied().saturating_sub(self.copied))
     }
@@ -353,7 +378,7 @@ impl World {
             let found = ids.iter().filter_map(|id| self.state.azure.by_id.get(id.as_str()));
             for at in found {
                 let here = side(&self.state, *at).ok().and_then(|azure| {
-                    let kind = super::census::Kind::of(&azure.kind) as usize;
+                    let kind = Kind::of(&azure.kind) as usize;
                     self.here(hints, Table::Resources).find(|it| it.at == azure.subscription)?;
                     let shown = self.shows(azure.subscription, classes.get(kind)?.name);
                     choice.wanted.get(kind).copied()?.then_some(kind).filter(|_| shown)
@@ -363,46 +388,84 @@ impl World {
                 }
             }
         } else {
-            for shelf in self.here(hints, Table::Resources) {
-                let machines = &self.state.subscription(shelf.at).machines;
-                for (number, group) in shelf.folder.groups.iter().enumerate() {
-                    let wanted = [0, 1].map(|class| {
-                        choice.wants(&shelf, number, class)
-                            && classes.get(class).is_some_and(|it| self.shows(shelf.at, it.name))
-                    });
-                    let counts = group.counts.iter().zip(wanted);
-                    let rows = counts.map(|(count, wanted)| if wanted { *count } else { 0 }).sum();
-                    if choice.skips(rows) {
+            self.machines(choice, &mut give)?;
+        }
+        for document in self.wanted_documents(choice.scan) {
+            if choice.takes() {
+                each(&document)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The machines in the order of their folders.
+    fn machines(
+        &self,
+        choice: &mut Choice<'_>,
+        give: &mut dyn FnMut(MachineIx, usize) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut next = Vec::with_capacity(AHEAD);
+        let scan = choice.scan;
+        let mut give_all = |next: &mut Vec<(MachineIx, usize)>| {
+            self.look_ahead(next.iter().map(|(at, _)| *at), scan);
+            next.drain(..).try_for_each(|(at, class)| give(at, class))
+        };
+        for shelf in self.here(scan.hints, Table::Resources) {
+            let machines = &self.state.subscription(shelf.at).machines;
+            for (number, group) in shelf.folder.groups.iter().enumerate() {
+                let wanted = self.wanted(choice, &shelf, number);
+                let counts = group.counts.iter().zip(wanted);
+                let rows = counts.map(|(count, wanted)| if wanted { *count } else { 0 }).sum();
+                if choice.skips(rows) {
+                    continue;
+                }
+                let [vm, arc] = wanted;
+                let is_wanted = |it: Kind| match it {
+                    Kind::Vm => vm,
+                    Kind::Arc => arc,
+                    Kind::None => false,
+                };
+                let kinds = shelf.folder.kinds.get(group.start..group.end).unwrap_or_default();
+                for (piece, start) in kinds.chunks(AHEAD).zip((group.start..).step_by(AHEAD)) {
+                    if choice.skips(piece.iter().filter(|it| is_wanted(**it)).count()) {
                         continue;
                     }
-                    for place in group.start..group.end {
-                        let Some(kind) = shelf.folder.kinds.get(place) else { continue };
-                        if choice.looks_ahead(place - group.start) {
-                            self.look_ahead(machines, place..group.end, choice.scan.purpose);
-                        }
-                        let class = *kind as usize;
-                        if wanted.get(class) == Some(&true)
+                    for (kind, place) in piece.iter().zip(start..) {
+                        if is_wanted(*kind)
                             && choice.takes()
                             && let Some(at) = machines.get(place)
                         {
-                            give(*at, class)?;
+                            next.push((*at, *kind as usize));
+                        }
+                        if next.len() == AHEAD {
+                            give_all(&mut next)?;
                         }
                     }
                 }
             }
         }
-        let blocks = self.here(hints, Table::Resources).last();
-        let blocks = blocks.map_or(0, |it| it.first + it.folder.groups.len() * classes.len());
-        for (at, document) in self.documents(Table::Resources, hints).enumerate() {
-            let wanted = match choice.scan.blocks {
-                Some(wanted) => wanted.get(blocks + at).copied().unwrap_or(false),
-                None => document["type"].as_str().is_some_and(|it| hints.wants_type(it)),
-            };
-            if wanted && choice.takes() {
-                each(&document)?;
-            }
-        }
-        ControlFlow::Continue(())
+        give_all(&mut next)
+    }
+
+    /// Which classes of machines are wanted of a resource group.
+    fn wanted(&self, choice: &Choice<'_>, shelf: &Shelf<'_>, group: usize) -> [bool; 2] {
+        [0, 1].map(|class| {
+            choice.wants(shelf, group, class)
+                && choice.classes.get(class).is_some_and(|it| self.shows(shelf.at, it.name))
+        })
+    }
+
+    /// The resources behind the machines that a scan wants.
+    fn wanted_documents<'a>(&'a self, scan: Scan<'a>) -> impl Iterator<Item = &'a Value> {
+        let blocks = self.here(scan.hints, scan.table).last();
+        let classes = Class::of(scan.table).len();
+        let blocks = blocks.map_or(0, |it| it.first + it.folder.groups.len() * classes);
+        let all = (blocks..).zip(self.documents(scan.table, scan.hints));
+        let wanted = all.filter(move |(block, document)| match scan.blocks {
+            Some(wanted) => wanted.get(*block).is_some_and(|rows| *rows > 0),
+            None => document["type"].as_str().is_some_and(|it| scan.hints.wants_type(it)),
+        });
+        wanted.map(|(_, document)| document)
     }
 
     /// The rows of what was found and done on machines.
@@ -418,7 +481,7 @@ impl World {
                     choice.wants(&shelf, number, class)
                         && name.is_some_and(|name| self.shows(shelf.at, name))
                 });
-                if !wanted.contains(&true) {
+                if !wanted.contains(&true) || choice.skips_group(&shelf, number) {
                     continue;
                 }
                 let places = (group.start..group.end).zip(tallies.starting_at(group.start));
@@ -426,7 +489,8 @@ impl World {
                     let Some(kind) = shelf.folder.kinds.get(place) else { continue };
                     let Some(at) = machines.get(place) else { continue };
                     if choice.looks_ahead(place - group.start) {
-                        self.look_ahead(machines, place..group.end, choice.scan.purpose);
+                        let next = machines.get(place..group.end).unwrap_or_default();
+                        self.look_ahead(next.iter().copied(), choice.scan);
                     }
                     let first = *kind as usize * 2;
                     let wanted = [first, first + 1].map(|it| wanted.get(it) == Some(&true));

@@ -1,3 +1,4 @@
+mod alike;
 mod queries;
 
 use std::time::Duration;

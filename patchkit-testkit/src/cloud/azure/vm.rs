@@ -21,7 +21,7 @@ use crate::cloud::world::{
 };
 
 pub(super) const KIND: &str = "Microsoft.Compute/virtualMachines";
-const SIZES: [&str; 5] =
+pub(super) const SIZES: [&str; 5] =
     ["Standard_D2s_v5", "Standard_D4s_v5", "Standard_B2ms", "Standard_E4s_v5", "Standard_F4s_v2"];
 
 /// The VM of the scope's resource group with this name.
@@ -272,6 +272,11 @@ pub(super) fn shown(state: &State, at: MachineIx, azure: &AzureSide) -> Value {
     Value::Object(
         PROPERTIES.into_iter().chain(["virtualMachineScaleSet"]).filter_map(one).collect(),
     )
+}
+
+/// Whether a VM may have a property of this name.
+pub(super) fn has(name: &str) -> bool {
+    PROPERTIES.contains(&name) || ["extended", "virtualMachineScaleSet"].contains(&name)
 }
 
 /// One property of a VM; none where it has none of this name.

@@ -77,6 +77,11 @@ impl Catalogue {
         (0u32..).map(SystemIx).zip(&self.systems)
     }
 
+    /// How many systems there are, with those whose patches nobody publishes.
+    pub(crate) fn count(&self) -> usize {
+        self.systems.len() + self.named.len()
+    }
+
     /// The first system of an operating system.
     pub(crate) fn first_of(&self, os: &OperatingSystem) -> Option<&System> {
         self.systems.iter().find(|it| it.os == *os)

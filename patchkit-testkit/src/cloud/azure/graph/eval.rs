@@ -31,6 +31,8 @@ pub(super) struct Run {
     too_large: Flag<bool>,
     made: Flag<usize>,
     read: Flag<usize>,
+    /// For how many rows of the table the one stands that was read last.
+    stands_for: Flag<usize>,
 }
 
 impl Run {
@@ -41,6 +43,7 @@ impl Run {
             too_large: Flag::new(false),
             made: Flag::new(0),
             read: Flag::new(0),
+            stands_for: Flag::new(1),
         }
     }
 
@@ -53,9 +56,20 @@ impl Run {
         self.too_large.get()
     }
 
-    /// Counts a row that was read from a table.
-    pub(super) fn count_read(&self) {
-        self.read.set(self.read.get() + 1);
+    /// Counts a row that was read from a table, and stands for so many that are alike.
+    pub(super) fn count_read(&self, stands_for: usize) {
+        self.read.set(self.read.get() + stands_for);
+        self.stands_for.set(stands_for);
+    }
+
+    /// Says that no more rows are read for now.
+    pub(super) fn ends_read(&self) {
+        self.stands_for.set(1);
+    }
+
+    /// How many rows the one is that is on its way.
+    pub(super) fn stands_for(&self) -> i64 {
+        i64::try_from(self.stands_for.get()).unwrap_or(i64::MAX)
     }
 
     /// How many rows were read.

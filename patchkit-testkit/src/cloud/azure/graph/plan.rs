@@ -13,6 +13,7 @@ pub(super) mod aggregate;
 mod combine;
 mod draft;
 mod expr;
+mod gist;
 mod hint;
 pub(super) mod reads;
 mod shape;
@@ -89,6 +90,8 @@ pub(super) struct Plan {
     /// they look at.
     pub(super) loads: Vec<Load>,
     pub(super) looks: Vec<Load>,
+    /// The columns that go into the answer as they are.
+    pub(super) shown: Vec<&'static str>,
     pub(super) steps: Vec<Step>,
     pub(super) columns: Vec<Column>,
 }
@@ -246,7 +249,8 @@ impl Planner<'_> {
         let hints = hint::hints(&pipeline.operators);
         let (steps, columns) = (draft.steps, draft.columns);
         let (leading, tests, loads, looks) = (0, Vec::new(), Vec::new(), Vec::new());
-        let mut plan = Plan { table, hints, leading, tests, loads, looks, steps, columns };
+        let shown = Vec::new();
+        let mut plan = Plan { table, hints, leading, tests, loads, looks, shown, steps, columns };
         plan.arrange(&touched);
         Ok(plan)
     }

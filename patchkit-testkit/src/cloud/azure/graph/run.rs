@@ -2,11 +2,13 @@
 
 mod join;
 mod summarize;
+mod survey;
 
-use std::{borrow::Cow, cell::RefCell, cmp::Ordering, ops::ControlFlow};
+use std::{borrow::Cow, cmp::Ordering, ops::ControlFlow};
 
 use serde_json::Value;
 
+pub(super) use self::survey::{gather, survey};
 use self::{
     join::{Join, Right},
     summarize::Summarize,
@@ -18,7 +20,7 @@ use super::{
         COLUMNS, Item, Key, Leg, Plan, Step,
         reads::{Load, Uses, Want},
     },
-    source::{Field, Pick, Purpose, Record, Rows, Scan},
+    source::{Field, Pick, Record, Rows, Scan},
     value::{Cell, Type},
 };
 
@@ -44,14 +46,28 @@ pub(super) struct Env<'a> {
 /// What of a table is read: all of it, or some rows of some blocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Part<'a> {
-    pub(super) blocks: Option<&'a [bool]>,
+    pub(super) blocks: Option<&'a [usize]>,
     pub(super) pick: Pick<'a>,
-    pub(super) purpose: Purpose,
+    pub(super) shown: &'a [&'static str],
+    /// For how many rows that are alike each of these stands; one where nothing is said.
+    pub(super) counts: &'a [usize],
 }
 
-/// Runs a plan into a sink.
-pub(super) fn run<'a>(plan: &'a Plan, env: Env<'a>, sink: &mut dyn Sink<'a>) {
-    run_part(plan, env, Part::default(), sink);
+impl<'a> Part<'a> {
+    /// What is read of a plan's table.
+    fn scan(self, plan: &'a Plan) -> Scan<'a> {
+        let Self { blocks, pick, shown, .. } = self;
+        Scan { blocks, pick, shown, ..Scan::new(plan.table, &plan.hints) }
+    }
+}
+
+/// Runs a plan over all rows, and gives each of its answer.
+pub(super) fn each(plan: &Plan, env: Env<'_>, each: &mut dyn FnMut(&[Cell<'_>])) {
+    let mut sink = Each(|row: &[Cell<'_>]| {
+        each(row);
+        true
+    });
+    run_part(plan, env, Part::default(), &mut sink);
 }
 
 /// Runs a plan over a part of its table.
@@ -74,58 +90,8 @@ pub(super) fn show<'a>(plan: &'a Plan, env: Env<'a>, part: Part<'a>, sink: &mut 
             step => link(step, env, chain),
         };
     }
+    let part = Part { shown: &plan.shown, ..part };
     scan(plan, env, part, &plan.loads, chain.as_mut());
-}
-
-/// The numbers of the rows that a plan answers with, in the order of its answer. Each is made of
-/// one row of the table, and nothing is read that is only shown.
-pub(super) fn survey<'a>(plan: &'a Plan, env: Env<'a>, blocks: &'a [bool]) -> Vec<u32> {
-    let (mut found, tapped) = (Vec::new(), RefCell::default());
-    let mut sorted = None;
-    let mut note = Each(|_: &[Cell<'a>]| {
-        let number = u32::try_from(env.run.reads().saturating_sub(1));
-        found.push((tapped.take(), number.unwrap_or(u32::MAX)));
-        true
-    });
-    let mut chain: Box<dyn Sink<'a> + '_> = Box::new(Limit { run: env.run, next: &mut note });
-    for step in plan.rest().iter().rev() {
-        chain = match step {
-            Step::Sort { keys, .. } => {
-                sorted = Some(keys);
-                Box::new(Tap { keys, run: env.run, tapped: &tapped, next: chain })
-            }
-            Step::Take(_) => chain,
-            step => link(step, env, chain),
-        };
-    }
-    let part = Part { blocks: Some(blocks), purpose: Purpose::Survey, ..Part::default() };
-    scan(plan, env, part, &plan.looks, chain.as_mut());
-    drop(chain);
-    if let Some(keys) = sorted {
-        found.sort_by(|(left, _), (right, _)| compare(keys, left, right));
-    }
-    found.into_iter().map(|(_, number)| number).collect()
-}
-
-/// Notes the keys of a sort as a row passes.
-struct Tap<'a, 's> {
-    keys: &'a [Key],
-    run: &'a Run,
-    tapped: &'s RefCell<Vec<Cell<'a>>>,
-    next: Rest<'a, 's>,
-}
-
-impl<'a> Sink<'a> for Tap<'a, '_> {
-    fn push(&mut self, row: &mut Row<'a>) -> ControlFlow<()> {
-        // Texts that lie side by side are compared faster than where the rows have them.
-        let beside = |cell| match cell {
-            Cell::Text(text) => Cell::text(text),
-            cell => cell,
-        };
-        let keys = self.keys.iter().map(|key| beside(key.node.eval(row, self.run))).collect();
-        self.tapped.replace(keys);
-        self.next.push(row)
-    }
 }
 
 /// A sink that shows each row to a function, as long as that wants more.
@@ -140,7 +106,7 @@ impl<'a, F: FnMut(&[Cell<'a>]) -> bool> Sink<'a> for Each<F> {
 /// The rows of a plan, kept.
 pub(super) fn collect<'a>(plan: &'a Plan, env: Env<'a>) -> Vec<Row<'a>> {
     let mut kept = Keep(Vec::new());
-    run(plan, env, &mut kept);
+    run_part(plan, env, Part::default(), &mut kept);
     kept.0
 }
 
@@ -179,10 +145,9 @@ fn scan<'a>(
 ) {
     let (run, leading) = (env.run, plan.leading());
     let mut row = Row::new();
-    let Part { blocks, pick, purpose } = part;
-    let scan = Scan { blocks, pick, purpose, ..Scan::new(plan.table, &plan.hints) };
-    env.rows.scan(scan, &mut |record| {
-        run.count_read();
+    let mut counts = part.counts.iter();
+    env.rows.scan(part.scan(plan), &mut |record| {
+        run.count_read(counts.next().copied().unwrap_or(1));
         row.clear();
         row.resize(COLUMNS.len(), Cell::Null);
         for load_one in &plan.tests {
@@ -201,6 +166,8 @@ fn scan<'a>(
         }
         if run.gave_up() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
+    // What is made of these rows stands for itself.
+    run.ends_read();
 }
 
 /// Puts what is wanted of a record's column into its slot.
@@ -253,7 +220,7 @@ fn link<'a: 's, 's>(step: &'a Step, env: Env<'a>, next: Rest<'a, 's>) -> Rest<'a
         Step::Summarize { keys, aggregates, outputs } => {
             Box::new(Summarize::new(keys, aggregates, outputs, run, next))
         }
-        Step::Count => Box::new(Count { count: 0, next }),
+        Step::Count => Box::new(Count { rows: 0, run, next }),
         Step::Sort { keys, take } => {
             Box::new(Sort { keys, take: *take, run, rows: Vec::new(), next })
         }
@@ -380,18 +347,19 @@ impl<'a> Sink<'a> for Project<'a, '_> {
 }
 
 struct Count<'a, 's> {
-    count: i64,
+    rows: i64,
+    run: &'a Run,
     next: Rest<'a, 's>,
 }
 
 impl<'a> Sink<'a> for Count<'a, '_> {
     fn push(&mut self, _row: &mut Row<'a>) -> ControlFlow<()> {
-        self.count += 1;
+        self.rows += self.run.stands_for();
         ControlFlow::Continue(())
     }
 
     fn finish(&mut self) {
-        let _wanted = self.next.push(&mut vec![Cell::Long(self.count)]);
+        let _wanted = self.next.push(&mut vec![Cell::Long(self.rows)]);
         self.next.finish();
     }
 }
@@ -452,6 +420,10 @@ fn compare(keys: &[Key], left: &[Cell<'_>], right: &[Cell<'_>]) -> Ordering {
 }
 
 impl Key {
+    fn is_descending(&self) -> bool {
+        self.order == Order::Descending
+    }
+
     fn order(&self, left: &Cell<'_>, right: &Cell<'_>) -> Ordering {
         let nulls = |order: Ordering| match self.nulls {
             Nulls::First => order,

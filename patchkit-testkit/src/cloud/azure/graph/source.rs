@@ -36,24 +36,14 @@ pub struct Scan<'a> {
     pub table: Table,
     /// Rows that these exclude may be left out.
     pub hints: &'a Hints,
-    /// Only rows of the [blocks](Rows::blocks) at whose place this is true; none where there
+    /// How many rows of each of the [blocks](Rows::blocks): all of them, or none. None where there
     /// are no blocks.
-    pub blocks: Option<&'a [bool]>,
-    /// Which of these rows; only where there are blocks.
+    pub blocks: Option<&'a [usize]>,
+    /// Which of these rows; only where there are blocks, or it is known which are
+    /// [alike](Rows::alike).
     pub pick: Pick<'a>,
-    /// What becomes of them.
-    pub purpose: Purpose,
-}
-
-/// What becomes of the rows of a scan.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Purpose {
-    /// They are written into an answer.
-    #[default]
-    Show,
-    /// They are filtered or sorted, so that little of each is read.
-    Survey,
+    /// The columns of theirs that go [as they are](Record::written) into an answer.
+    pub shown: &'a [&'static str],
 }
 
 /// Which rows of a scan are given, by their numbers in it, which begin with 0.
@@ -75,7 +65,7 @@ impl Default for Pick<'_> {
 impl<'a> Scan<'a> {
     /// Everything that the hints allow.
     pub fn new(table: Table, hints: &'a Hints) -> Self {
-        Self { table, hints, blocks: None, pick: Pick::default(), purpose: Purpose::default() }
+        Self { table, hints, blocks: None, pick: Pick::default(), shown: &[] }
     }
 }
 
@@ -161,6 +151,20 @@ pub trait Rows {
         false
     }
 
+    /// Tells which rows of a scan are alike in all that a query looks at. None where that is not
+    /// known without a look at every row, or they are of too many kinds for it to be of use.
+    ///
+    /// With it a query looks at one row of each kind to know what becomes of all of them.
+    fn alike(&self, _scan: Scan<'_>, _looks: &[Look]) -> Option<Alike> {
+        None
+    }
+
+    /// The order of the rows of a scan by the text in one of the [`ORDERED_COLUMNS`]: of each row,
+    /// how many different texts are before its own. None where it is not at hand.
+    fn ranks(&self, _scan: Scan<'_>, _column: &'static str) -> Option<Vec<u32>> {
+        None
+    }
+
     /// About how many bytes these rows keep in memory that would be free without them.
     fn held(&self) -> usize {
         0
@@ -170,6 +174,42 @@ pub trait Rows {
 /// The columns that are the same in all rows of a block.
 pub const BLOCK_COLUMNS: [&str; 7] =
     ["type", "tenantId", "kind", "location", "resourceGroup", "subscriptionId", "managedBy"];
+
+/// The columns by whose texts rows may be [in order](Rows::ranks).
+pub const ORDERED_COLUMNS: [&str; 2] = ["id", "name"];
+
+/// What a query looks at in each row.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Look {
+    /// The column.
+    pub column: &'static str,
+    /// The path of keys to a member of its document; empty where it is all of it.
+    pub path: Vec<String>,
+}
+
+/// The kinds of the rows of a scan: rows of one kind are alike.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Alike {
+    /// Of each row its kind. Kinds are numbered in the order in which they first come.
+    pub kinds: Vec<u16>,
+    /// Of each kind the number of its first row.
+    pub firsts: Vec<u32>,
+}
+
+impl Alike {
+    /// How many rows there are of each kind.
+    pub fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.firsts.len()];
+        for kind in &self.kinds {
+            if let Some(count) = counts.get_mut(usize::from(*kind)) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+}
 
 /// Rows that are ready: shared documents by table.
 #[derive(Clone, Debug, Default)]

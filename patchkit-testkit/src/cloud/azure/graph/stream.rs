@@ -19,8 +19,8 @@ pub(super) struct Stream {
     query: Arc<Query>,
     rows: Arc<dyn Rows + Send + Sync>,
     now: Timestamp,
-    /// Which blocks of the table the filters leave.
-    blocks: Vec<bool>,
+    /// How many rows the filters leave of the blocks of the table: all of one, or none.
+    blocks: Vec<usize>,
     /// The numbers of the rows in these blocks that it answers with; none where it is all.
     picks: Option<Vec<u32>>,
     total: usize,
@@ -53,8 +53,9 @@ impl Stream {
             }
             let passes =
                 count > 0 && shape.of_block.iter().all(|it| it.test(&row, &run) == Some(true));
-            blocks.push(passes);
-            total = total.saturating_add(if passes { count } else { 0 });
+            let left = if passes { count } else { 0 };
+            blocks.push(left);
+            total = total.saturating_add(left);
         });
         if !told {
             return None;

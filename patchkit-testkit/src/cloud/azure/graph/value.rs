@@ -319,7 +319,7 @@ impl<'a> Cell<'a> {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         // Writing to memory does not fail, and every value here has a JSON form.
         let _written = match self {
-            Self::Text(text) => serde_json::to_writer(&mut *out, text.as_ref()).is_ok(),
+            Self::Text(text) => write_text(text, out),
             Self::Dynamic(value) => serde_json::to_writer(&mut *out, value.as_ref()).is_ok(),
             Self::Written(json) => out.write_all(json.as_bytes()).is_ok(),
             Self::Null => out.write_all(b"null").is_ok(),
@@ -385,6 +385,21 @@ impl<'a> Cell<'a> {
             },
         }
     }
+}
+
+/// Writes a text as JSON; whether that went well.
+fn write_text(text: &str, out: &mut Vec<u8>) -> bool {
+    let escapes = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    // Most texts have nothing to escape, and pieces of them are looked at as a whole.
+    let is_plain = |piece: &[u8]| !piece.iter().fold(false, |found, it| found | escapes(*it));
+    if !text.as_bytes().chunks(32).all(is_plain) {
+        return serde_json::to_writer(out, text).is_ok();
+    }
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+    true
 }
 
 /// The whole part of a number, where a `long` holds it.

@@ -52,21 +52,14 @@ impl Uses {
         self.0.into_keys()
     }
 
-    fn add(&mut self, node: &Node) {
+    pub(super) fn add(&mut self, node: &Node) {
         match node {
             Node::Slot(slot) => drop(self.0.insert(*slot, Want::Whole)),
             Node::Path(base, steps) => {
                 let path: Vec<String> = eval::Step::keys(steps).cloned().collect();
                 match base.as_ref() {
                     Node::Slot(slot) if !path.is_empty() => {
-                        let known = self.0.entry(*slot);
-                        // What is looked at as a whole stays so.
-                        if let Want::Members(paths) =
-                            known.or_insert_with(|| Want::Members(Vec::new()))
-                            && !paths.contains(&path)
-                        {
-                            paths.push(path);
-                        }
+                        self.need(*slot, Want::Members(vec![path]));
                     }
                     base => self.add(base),
                 }
@@ -75,7 +68,32 @@ impl Uses {
         }
     }
 
-    fn all() -> Self {
+    /// Adds what is looked at in a slot to what is known of it.
+    pub(super) fn need(&mut self, slot: usize, want: Want) {
+        match (self.0.entry(slot).or_insert_with(|| Want::Members(Vec::new())), want) {
+            (Want::Members(paths), Want::Members(more)) => {
+                for path in more {
+                    if !paths.contains(&path) {
+                        paths.push(path);
+                    }
+                }
+            }
+            // What is looked at as a whole stays so.
+            (Want::Members(_), whole) => drop(self.0.insert(slot, whole)),
+            _ => {}
+        }
+    }
+
+    /// Takes out what is looked at in a slot.
+    pub(super) fn take(&mut self, slot: usize) -> Option<Want> {
+        self.0.remove(&slot)
+    }
+
+    pub(super) fn into_wants(self) -> impl Iterator<Item = (usize, Want)> {
+        self.0.into_iter()
+    }
+
+    pub(super) fn all() -> Self {
         Self((0..COLUMNS.len()).map(|slot| (slot, Want::Whole)).collect())
     }
 

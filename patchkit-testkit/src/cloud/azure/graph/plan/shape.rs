@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     COLUMNS, Plan, Step,
-    reads::{Uses, Want},
+    reads::{Load, Uses, Want},
 };
 use crate::cloud::azure::graph::{eval::Node, source::BLOCK_COLUMNS};
 
@@ -72,8 +72,10 @@ impl Plan {
                 load.want = Want::Shown;
             }
         }
-        let looks = self.loads.iter().filter(|it| it.want != Want::Shown);
-        self.looks = looks.cloned().collect();
+        let (shown, looks): (Vec<&Load>, Vec<&Load>) =
+            self.loads.iter().partition(|it| it.want == Want::Shown);
+        self.shown = shown.iter().filter_map(|it| Some(COLUMNS.get(it.slot)?.0)).collect();
+        self.looks = looks.into_iter().cloned().collect();
     }
 }
 

@@ -135,13 +135,16 @@ impl<'a> State<'a> {
         };
         let better = |best: &Cell<'a>| value.order(best, aggregate.value_kind) == Some(wanted);
         match self {
-            Self::Count(count) => *count += 1,
+            Self::Count(count) => *count += run.stands_for(),
             Self::Distinct(seen) => {
                 let mut key = Vec::new();
                 value.write_key(&mut key);
                 seen.insert(key);
             }
-            Self::Long(sum) => *sum = sum.wrapping_add(value.as_long().unwrap_or(0)),
+            Self::Long(sum) => {
+                let all = value.as_long().unwrap_or(0).wrapping_mul(run.stands_for());
+                *sum = sum.wrapping_add(all);
+            }
             Self::Real(sum) => *sum += value.as_real().unwrap_or(0.0),
             Self::Span(sum) => {
                 *sum = sum.saturating_add(value.as_span().unwrap_or(SignedDuration::ZERO));

@@ -1,0 +1,224 @@
+//! Which machines are alike in what a query looks at, and their order: read off columns of small
+//! numbers, without a look at the machines.
+
+use super::{Choice, Class, Group, Of, Shelf, World, machine::MachineRow};
+use crate::cloud::azure::{
+    census::Order,
+    facets::{Facet, Facets, nanoseconds},
+    graph::{Alike, BLOCK_COLUMNS, Field, Look, Record, Scan, Table},
+    side,
+};
+
+/// Kinds of rows beyond which every row is looked at: one of each kind is.
+const MOST_KINDS: usize = 2_048;
+/// The largest table of all kinds that might be.
+const MOST_NUMBERS: usize = 1 << 20;
+
+/// Columns of which no machine has anything.
+const EMPTY: [&str; 5] = ["sku", "plan", "identity", "zones", "extendedLocation"];
+
+/// What is looked at in a machine: small numbers that together make one.
+#[derive(Debug, Default)]
+struct Number {
+    digits: Vec<Digit>,
+    now: i64,
+}
+
+#[derive(Debug)]
+struct Digit {
+    of: fn(&Facets, i64) -> usize,
+    /// How many values it has; a machine with another one is like none else.
+    base: usize,
+    /// What the value is looked up in.
+    values: Option<Vec<u16>>,
+}
+
+impl Number {
+    /// None where a machine has more to look at.
+    fn of(world: &World, looks: &[Look]) -> Option<Self> {
+        let mut facets = Vec::new();
+        for Look { column, path } in looks {
+            match (*column, path.as_slice()) {
+                ("properties", path) => {
+                    facets.extend(Facet::of_vm(path)?);
+                    facets.extend(Facet::of_arc(path)?);
+                }
+                ("tags", [name]) => facets.push(Facet::Tag(name)),
+                (column, _) if EMPTY.contains(&column) || BLOCK_COLUMNS.contains(&column) => {}
+                _ => return None,
+            }
+        }
+        let mut known: Vec<Facet<'_>> = Vec::new();
+        let mut digits = Vec::new();
+        for facet in facets {
+            if !known.contains(&facet) {
+                known.push(facet);
+                digits.push(Digit::of(world, facet)?);
+            }
+        }
+        Some(Self { digits, now: nanoseconds(world.state.now) })
+    }
+
+    fn base(&self) -> usize {
+        self.digits.iter().fold(1, |all, it| all.saturating_mul(it.base))
+    }
+
+    fn read(&self, facets: &Facets) -> Option<usize> {
+        self.digits.iter().try_fold(0, |number, digit| {
+            let mut value = (digit.of)(facets, self.now);
+            if let Some(values) = &digit.values {
+                value = usize::from(*values.get(value)?);
+            }
+            (value < digit.base).then_some(number * digit.base + value)
+        })
+    }
+}
+
+impl Digit {
+    fn of(world: &World, facet: Facet<'_>) -> Option<Self> {
+        let words = world.state.azure.census.words();
+        let plain = |base: usize, of: fn(&Facets, i64) -> usize| Self { of, base, values: None };
+        Some(match facet {
+            Facet::Power => plain(8, |it, _| usize::from(it.power)),
+            Facet::Size => plain(8, |it, _| usize::from(it.size)),
+            Facet::Version => plain(2, |it, _| usize::from(it.version)),
+            Facet::Answers => plain(2, |it, now| usize::from(it.answers(now))),
+            Facet::System => plain(world.state.catalogue.count(), |it, _| usize::from(it.system)),
+            Facet::Patching => plain(words.patchings(), |it, _| usize::from(it.patching)),
+            Facet::Tag(name) => {
+                let values = words.values(name)?;
+                let base = values.iter().max().map_or(1, |most| usize::from(*most) + 1);
+                Self { of: |it, _| usize::from(it.tags), base, values: Some(values) }
+            }
+        })
+    }
+}
+
+/// The kinds that were met.
+#[derive(Debug)]
+struct Kinds {
+    alike: Alike,
+    /// By number.
+    known: Vec<Option<u16>>,
+}
+
+impl Kinds {
+    /// Enters the next row. None where there are too many kinds.
+    fn enter(&mut self, number: usize) -> Option<()> {
+        let kind = if let Some(kind) = self.known.get(number)? {
+            *kind
+        } else {
+            let kind = self.first()?;
+            *self.known.get_mut(number)? = Some(kind);
+            kind
+        };
+        self.alike.kinds.push(kind);
+        Some(())
+    }
+
+    /// A kind that the next row is the first of.
+    fn first(&mut self) -> Option<u16> {
+        let kind = u16::try_from(self.alike.firsts.len()).ok();
+        let kind = kind.filter(|kind| usize::from(*kind) < MOST_KINDS)?;
+        self.alike.firsts.push(u32::try_from(self.alike.kinds.len()).ok()?);
+        Some(kind)
+    }
+}
+
+impl World {
+    /// The rows of machines that are alike; every other resource is of its own kind.
+    pub(super) fn alike_machines(&self, scan: Scan<'_>, looks: &[Look]) -> Option<Alike> {
+        if scan.table != Table::Resources || scan.hints.ids.is_some() {
+            return None;
+        }
+        let number = Number::of(self, looks)?;
+        let blocks = looks.iter().map(|it| it.column).filter(|it| BLOCK_COLUMNS.contains(it));
+        let columns: Vec<&'static str> = blocks.collect();
+        let choice = Choice::of(scan);
+        // What is the same in all rows of a block stands before the number.
+        let mut heads: Vec<(usize, Vec<String>)> = Vec::new();
+        let mut kinds = Kinds { alike: Alike::default(), known: Vec::new() };
+        for shelf in self.here(scan.hints, scan.table) {
+            let facets = self.state.azure.census.facets(shelf.at)?;
+            for (place, group) in shelf.folder.groups.iter().enumerate() {
+                let wanted = self.wanted(&choice, &shelf, place);
+                if !wanted.contains(&true) || group.start == group.end {
+                    continue;
+                }
+                let mut begins = [None; 2];
+                for (class, begin) in begins.iter_mut().enumerate().filter(|it| wanted[it.0]) {
+                    let head = (class, self.block(&shelf, *group, class, &columns)?);
+                    let known = heads.iter().position(|it| *it == head);
+                    let head = known.unwrap_or_else(|| {
+                        heads.push(head);
+                        heads.len() - 1
+                    });
+                    *begin = Some(head * number.base());
+                }
+                let numbers = heads.len().saturating_mul(number.base());
+                if numbers > MOST_NUMBERS {
+                    return None;
+                }
+                kinds.known.resize(numbers, None);
+                let of_group = shelf.folder.kinds.get(group.start..group.end)?.iter();
+                for (kind, facets) in of_group.zip(facets.starting_at(group.start)) {
+                    if let Some(Some(begin)) = begins.get(*kind as usize) {
+                        kinds.enter(begin + number.read(facets)?)?;
+                    }
+                }
+            }
+        }
+        for _ in self.wanted_documents(scan) {
+            let kind = kinds.first()?;
+            kinds.alike.kinds.push(kind);
+        }
+        Some(kinds.alike)
+    }
+
+    /// What all machines of a class in a resource group have in some columns.
+    fn block(
+        &self,
+        shelf: &Shelf<'_>,
+        group: Group,
+        class: usize,
+        columns: &[&'static str],
+    ) -> Option<Vec<String>> {
+        let at = *self.state.subscription(shelf.at).machines.get(group.start)?;
+        let azure = side(&self.state, at).ok()?;
+        let class = Class::of(Table::Resources).get(class)?;
+        let row: MachineRow<'_> = self.row(at, azure, class, Of::Machine);
+        let texts = columns.iter().map(|column| match row.column(column) {
+            Field::Text(text) => Some(text.into_owned()),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    /// The order of machines by name or id. None where other resources are among them.
+    pub(super) fn machines_in_order(&self, scan: Scan<'_>, column: &str) -> Option<Vec<u32>> {
+        let other = scan.table != Table::Resources || scan.hints.ids.is_some();
+        if other || self.wanted_documents(scan).next().is_some() {
+            return None;
+        }
+        let Order { names, ids } = self.state.azure.census.order(&self.state);
+        let all = match column {
+            "name" => names,
+            "id" => ids,
+            _ => return None,
+        };
+        let choice = Choice::of(scan);
+        let mut order = Vec::new();
+        for shelf in self.here(scan.hints, scan.table) {
+            let all = all.get(usize::from(shelf.at.0))?;
+            for (number, group) in shelf.folder.groups.iter().enumerate() {
+                let wanted = self.wanted(&choice, &shelf, number);
+                let kinds = shelf.folder.kinds.get(group.start..group.end)?.iter();
+                let ranks = all.get(group.start..group.end)?.iter();
+                let here =
+                    kinds.zip(ranks).filter(|(kind, _)| wanted.get(**kind as usize) == Some(&true));
+                order.extend(here.map(|(_, rank)| *rank));
+            }
+        }
+        Some(order)
+    }
+}
