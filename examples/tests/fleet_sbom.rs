@@ -210,3 +210,62 @@ fn bad_usage_is_told_and_is_exit_code_2() {
         assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
     }
 }
+
+#[test]
+fn every_live_node_has_a_bill_of_its_own_in_one_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let (place, bills) = (folder.path().join("lake"), folder.path().join("bills"));
+    let key = SampleLake::new().with_seed(5).with_nodes(60).write(&place).unwrap();
+    let [lake, out] = [&place, &bills].map(|path| path.to_str().unwrap());
+    let output = fleet_sbom(&["--lake", lake, "--out", out, "--at", AT]);
+    let named: Vec<_> = fs::read_dir(&bills)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(text(&output.stdout).contains(&format!("{} bills", named.len())));
+    assert!(named.len() > 20, "{} {}", named.len(), text(&output.stderr));
+    drop(key);
+    for name in &named {
+        let node = name.rsplit('_').next().unwrap().strip_suffix(".cdx.json").unwrap();
+        let one = fleet_sbom(&["--lake", lake, "--node", node, "--at", AT]);
+        let bill = fs::read(bills.join(name)).unwrap();
+        assert_eq!(text(&bill), text(&one.stdout), "{name}");
+    }
+    let again = fleet_sbom(&["--lake", lake, "--out", out]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(text(&again.stderr).contains("holds something already"));
+
+    let (all, two) = (folder.path().join("all"), folder.path().join("two"));
+    let count = |path: &Path| fs::read_dir(path).unwrap().count();
+    fleet_sbom(&["--lake", lake, "--out", all.to_str().unwrap(), "--all"]);
+    assert!(count(&all) > named.len(), "stopped nodes have lists too");
+    let node = |name: &String| name.rsplit('_').next().unwrap().replace(".cdx.json", "");
+    let (one, other) = (node(&named[0]), node(&named[1]));
+    let several = ["--lake", lake, "--node", &one, "--node", &other];
+    let output = fleet_sbom(&[&several[..], &["--out", two.to_str().unwrap()]].concat());
+    assert_eq!((output.status.code(), count(&two)), (Some(0), 2), "{}", text(&output.stderr));
+    let output = fleet_sbom(&several);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--out"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_node_with_two_lists_has_one_bill_and_a_lost_row_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("lake");
+    let row = |name: &str| format!(r#"{{"Name":"{name}","Version":"1"}}"#);
+    lake(&place, "Ubuntu", "22.04", &row("bash"));
+    // A second sync under another prefix.
+    lake(&place.join("other"), "Ubuntu", "22.04", &format!("{}\nnonsense\n", row("zsh")));
+    let out = folder.path().join("bills");
+    let arguments = ["--lake", place.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let output = fleet_sbom(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("1 of 1 bills are incomplete"),
+        "{}",
+        text(&output.stderr)
+    );
+    let bill = fs::read_to_string(out.join("111122223333_eu-west-1_i-0a.cdx.json")).unwrap();
+    assert!(bill.contains("\"bash\"") && bill.contains("\"zsh\""), "{bill}");
+}

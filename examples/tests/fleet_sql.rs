@@ -204,3 +204,58 @@ fn a_query_that_cannot_be_answered_says_where_and_what_would_help() {
     assert!(wrong(&[slow, "--timeout", "1"]).contains("--timeout"));
     assert!(wrong(&["SELECT key, key FROM aws_tag", "--format", "json"]).contains("key"));
 }
+
+/// The lake, a snapshot of it and an export of it.
+#[cfg(all(feature = "parquet", feature = "snapshot"))]
+#[test]
+fn a_lake_its_snapshot_and_its_export_have_the_same_answers() {
+    for dirt in [&[][..], &Dirt::ALL] {
+        let (lake, _) = lake(dirt, 20);
+        let folder = tempfile::tempdir().unwrap();
+        let [kept, out] = ["kept", "out"].map(|name| folder.path().join(name));
+        let snapshot = fleet_sql(
+            lake.path(),
+            &["SELECT 1", "--snapshot", kept.to_str().unwrap(), "--format", "csv"],
+        );
+        assert_eq!(text(&snapshot.stdout), "Int64(1)\n1\n", "{}", text(&snapshot.stderr));
+        let mut export = Command::new(env!("CARGO_BIN_EXE_lake-parquet"));
+        let export = export.args([lake.path(), &out]).output().unwrap();
+        assert!(out.join("_SUCCESS").is_file(), "{}", text(&export.stderr));
+        for query in [
+            GROUPS,
+            "SELECT node_id, liveness, platform_name FROM nodes ORDER BY 1",
+            "SELECT node_id, status, level, source FROM last_verdicts ORDER BY 1",
+            "SELECT state, status, count(*) AS patches FROM patches GROUP BY 1, 2 ORDER BY 1, 2",
+            "SELECT node_id, name, version FROM applications WHERE name ILIKE 'openssl%' \
+             AND version_below(platform_name, epoch, version, release, '3.0.7') ORDER BY 1, 2, 3",
+        ] {
+            let expected = rows(lake.path(), query);
+            assert!(!expected.is_empty(), "{query}");
+            assert_eq!(rows(&kept, query), expected, "{query}");
+            assert_eq!(rows(&out, query), expected, "{query}");
+        }
+        let problems = "SELECT kind, count(*) AS n FROM lake_problems GROUP BY 1 ORDER BY 1";
+        let told = rows(lake.path(), problems);
+        assert_eq!(rows(&kept, problems), told);
+        let unknown = fleet_sql(&out, &[problems]);
+        assert_eq!(unknown.status.code(), Some(2), "{}", text(&unknown.stdout));
+        assert!(text(&unknown.stderr).contains("not known"), "{}", text(&unknown.stderr));
+        let note = fleet_sql(&out, &["SELECT 1"]);
+        assert!(text(&note.stderr).contains("does not tell what was lost"));
+    }
+}
+
+#[cfg(feature = "snapshot")]
+#[test]
+fn a_snapshot_that_is_damaged_is_not_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("manifest"), "patchkit-lake-snapshot 1 x\n{}").unwrap();
+    let output = fleet_sql(folder.path(), &["SELECT 1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("damaged"), "{}", text(&output.stderr));
+    let mixed = fleet_sql(folder.path(), &["SELECT 1", "--snapshot", "elsewhere"]);
+    assert!(text(&mixed.stderr).contains("--snapshot is for lakes"), "{}", text(&mixed.stderr));
+    // Whatever else is called so is nobody's snapshot.
+    fs::write(folder.path().join("manifest"), "mine").unwrap();
+    assert_eq!(fleet_sql(folder.path(), &["SELECT 1"]).status.code(), Some(0));
+}

@@ -34,6 +34,9 @@ pub struct AthenaStatement {
 ///   account comes. Athena user guide, "Partition projection".
 /// - `raw_aws_…` are the objects as the JSON SerDe reads them; `aws_…` over them are the tables that
 ///   `FleetSql` has, but for `other_fields`, which is null; the [views](View::ALL) are the same too.
+/// - Athena has no listing: `nodes`, and with it every view that joins it, has the nodes of which
+///   `AWS:InstanceInformation`, `AWS:ComplianceSummary`, `AWS:PatchSummary` or `AWS:Tag` holds a row. One of
+///   which the lake holds other types alone is in `FleetSql`'s views, as unknown, and in none of these.
 /// - A line that is no JSON object is a row of nulls for the SerDe: it is in no table, and counted by
 ///   object in `lake_problems`.
 /// - Partition columns are named apart from whatever rows hold: a crawler takes the partition's

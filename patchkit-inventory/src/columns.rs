@@ -28,6 +28,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
+#[cfg(all(feature = "snapshot", feature = "sql"))]
+pub(crate) use self::batch::{From, key_part, others, sources};
 #[cfg(feature = "athena")]
 pub(crate) use self::name::column as column_name;
 pub use self::read::{BatchBounds, ColumnOptions, ColumnReader, ColumnSink, scan_columns};

@@ -8,9 +8,9 @@
 //! - [`scan`] shows every row to a [`Visitor`], on all cores and in bounded memory.
 //! - [`LakeReport::matrix`] makes of it what [what-if questions](patchkit_core::whatif) are asked of;
 //!   [`parse_baselines`] and [`parse_catalogue`] read what AWS answers for them.
-//! - With the feature `sql`, `FleetSql` answers SQL over a lake, and with `parquet` too, `ParquetLake` has
-//!   an export's tables for any session of DataFusion's; with `athena`, `AthenaLake` has the
-//!   statements for the same tables and views on Amazon Athena.
+//! - With the feature `sql`, `FleetSql` answers SQL over a lake, its snapshot or its Parquet export, and
+//!   with `parquet` too, `ParquetLake` has an export's tables for any session of DataFusion's; with
+//!   `athena`, `AthenaLake` has the statements for the same tables and views on Amazon Athena.
 //! - [`InventoryKey`], [`InventoryRecord`] and [`ObjectReader`] are the parts.
 //!
 //! Everything in a lake was written by the nodes themselves and is not trusted: no input panics, what
@@ -79,7 +79,7 @@ pub use source::{ChangeMark, ListEntry, LocalSource, ObjectBody, ObjectSource};
 #[cfg(all(feature = "parquet", feature = "sql"))]
 pub use sql::ParquetLake;
 #[cfg(feature = "sql")]
-pub use sql::{Answer, FleetSql, MAX_QUERY_BYTES, QueryLimits, lake_functions};
+pub use sql::{Answer, FleetSql, Losses, MAX_QUERY_BYTES, QueryLimits, lake_functions};
 pub use version::{Below, PackageVersion, VersionScheme};
 #[cfg(any(feature = "athena", feature = "sql"))]
 pub use views::{ColumnKind, Dialect, View, ViewColumn};

@@ -1,6 +1,9 @@
 //! The lake as it was read once, kept so that only what changes is read again.
 
+mod absent;
 mod builder;
+#[cfg(feature = "sql")]
+mod columns;
 mod object;
 mod part;
 mod query;
@@ -15,10 +18,13 @@ use std::{
     sync::Arc,
 };
 
-use patchkit_core::Result;
+use patchkit_core::{Error, ErrorKind, Result};
 
+#[cfg(feature = "sql")]
+pub(crate) use self::columns::{HeldAt, PartReader, Wants};
 pub(crate) use self::query::Cells;
 use self::{
+    absent::Absent,
     part::Part,
     store::{Manifest, PartEntry},
 };
@@ -163,6 +169,42 @@ impl LakeSnapshot {
         Self::open_or_rebuild_with(store, source, SnapshotOptions::default()).await
     }
 
+    /// Opens the snapshot that is kept, whichever lake it is of, without that lake.
+    ///
+    /// # Behavior
+    /// - What is asked of it is answered as ever. [`refresh`](Self::refresh) is `Unsupported`: it needs
+    ///   the lake.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none, `Malformed` where what is kept is damaged or of another version:
+    /// it is never used. Where the store does not answer, what it says.
+    pub async fn open(store: SnapshotStore) -> Result<Self> {
+        match store.open_any().await? {
+            Ok((manifest, parts)) => {
+                let source = Arc::new(Absent(manifest.place.clone()));
+                Ok(Self::loaded(store, source, SnapshotOptions::default(), manifest, parts))
+            }
+            Err(Stale::Missing) => {
+                Err(Error::not_found("lake", "snapshot", format!("a snapshot in {store}")))
+            }
+            Err(stale) => {
+                Err(Error::new(ErrorKind::Malformed, "lake", "snapshot", stale.to_string()))
+            }
+        }
+    }
+
+    fn loaded(
+        store: SnapshotStore,
+        source: Arc<dyn ObjectSource>,
+        options: SnapshotOptions,
+        manifest: Manifest,
+        parts: Vec<Part>,
+    ) -> Self {
+        let held = manifest.parts.iter().zip(parts);
+        let held = held.map(|(entry, part)| Held::new(entry.clone(), Arc::new(part))).collect();
+        Self(Arc::new(Inner { store, source, options, manifest, held }))
+    }
+
     /// As [`open_or_rebuild`](Self::open_or_rebuild), with options.
     ///
     /// # Errors
@@ -174,13 +216,7 @@ impl LakeSnapshot {
     ) -> Result<(Self, Opened)> {
         match store.open(source.place().as_deref()).await? {
             Ok((manifest, parts)) => {
-                let held = manifest.parts.iter().zip(parts);
-                let held = held.map(|(entry, part)| Held::new(entry.clone(), Arc::new(part)));
-                let held = held.collect();
-                Ok((
-                    Self(Arc::new(Inner { store, source, options, manifest, held })),
-                    Opened::Loaded,
-                ))
+                Ok((Self::loaded(store, source, options, manifest, parts), Opened::Loaded))
             }
             Err(stale) => {
                 let (manifest, held) = (Manifest::default(), Vec::new());
@@ -203,30 +239,42 @@ impl LakeSnapshot {
         types: Option<&BTreeSet<InventoryType>>,
         only: Option<&Wanted>,
     ) -> LakeReading {
+        let held = self.0.held.iter().filter(|held| is_wanted(types, &held.part.ty));
+        let objects = held.flat_map(|held| held.objects().map(|(_, object)| object));
+        let wanted = objects.filter(|it| only.is_none_or(|only| only.takes(&it.key)));
+        add_objects(self.listing(), wanted)
+    }
+
+    /// What the listing alone said.
+    pub(crate) fn listing(&self) -> LakeReading {
         let manifest = &self.0.manifest;
         let strays = manifest.strays.iter().map(|(key, reason)| Skipped {
             key: Arc::clone(key),
             line: None,
             reason: reason.clone(),
         });
-        let mut reading = LakeReading {
+        LakeReading {
             listed: manifest.listed,
             ignored: manifest.ignored,
             skipped: Listed::of(strays.collect(), manifest.strays_total),
             ..LakeReading::default()
-        };
-        let mut natives: BTreeMap<Box<str>, Listed<Repaired>> = BTreeMap::new();
-        for held in self.0.held.iter().filter(|held| is_wanted(types, &held.part.ty)) {
-            let objects = held.objects().map(|(_, object)| object);
-            for object in objects.filter(|it| only.is_none_or(|only| only.takes(&it.key))) {
-                object.stored.add_to(&mut reading, &mut natives, object.key.inventory_type());
-            }
         }
-        add_native_drift(&mut reading, natives);
-        reading.skipped.sort();
-        reading.repaired.sort();
-        reading
     }
+}
+
+/// Adds what was found in reading some objects.
+fn add_objects<'a>(
+    mut reading: LakeReading,
+    objects: impl Iterator<Item = &'a object::HeldObject>,
+) -> LakeReading {
+    let mut natives: BTreeMap<Box<str>, Listed<Repaired>> = BTreeMap::new();
+    for object in objects {
+        object.stored.add_to(&mut reading, &mut natives, object.key.inventory_type());
+    }
+    add_native_drift(&mut reading, natives);
+    reading.skipped.sort();
+    reading.repaired.sort();
+    reading
 }
 
 fn is_wanted(types: Option<&BTreeSet<InventoryType>>, ty: &InventoryType) -> bool {

@@ -23,7 +23,8 @@ use datafusion::{
         SessionState, SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::GreedyMemoryPool,
-        runtime_env::RuntimeEnvBuilder,
+        object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry},
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     logical_expr::LogicalPlan,
     prelude::{SQLOptions, SessionConfig, SessionContext},
@@ -33,11 +34,14 @@ use patchkit_core::{Clock, Result};
 #[cfg(feature = "parquet")]
 pub use self::export::ParquetLake;
 pub use self::{
-    answer::Answer, function::lake_functions, limits::QueryLimits, shape::MAX_QUERY_BYTES,
+    answer::{Answer, Losses},
+    function::lake_functions,
+    limits::QueryLimits,
+    shape::MAX_QUERY_BYTES,
 };
 use self::{
     error::{classify, refused},
-    ledger::Ledger,
+    ledger::{Ledger, Origin},
     table::{KNOWN_NODES, LakeTable, NodeTable, ProblemTable},
 };
 use crate::{InventoryType, ObjectSource, columns};
@@ -91,7 +95,7 @@ const GROWS: [&str; 7] =
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct FleetSql {
-    source: Arc<dyn ObjectSource>,
+    origin: Origin,
     clock: Arc<dyn Clock>,
     state: SessionState,
 }
@@ -114,12 +118,63 @@ impl FleetSql {
         clock: Arc<dyn Clock>,
         others: impl IntoIterator<Item = InventoryType>,
     ) -> Result<Self> {
-        let context = SessionContext::new_with_state(state());
+        Self::over(Origin::Lake(source), clock, others)
+    }
+
+    /// The lake that a snapshot holds, as it was when that was refreshed.
+    ///
+    /// # Behavior
+    /// - Tables, views and answers are those of the lake, and nothing is listed or read for them. The
+    ///   snapshot stays as it is: who refreshes it opens the new one.
+    /// - [`Answer::reading`] and `lake_problems` tell what was found in reading the lake.
+    /// - The JSON of `other_fields` may have its fields in another order.
+    ///
+    /// # Errors
+    /// `InvalidInput` where two of the named types have one table's name.
+    #[cfg(feature = "snapshot")]
+    pub fn over_snapshot(
+        snapshot: &crate::LakeSnapshot,
+        clock: Arc<dyn Clock>,
+        others: impl IntoIterator<Item = InventoryType>,
+    ) -> Result<Self> {
+        let listing = Arc::new(ledger::Listing::of(snapshot));
+        Self::over(Origin::Snapshot(snapshot.clone(), listing), clock, others)
+    }
+
+    /// The Parquet export of a lake: the path of its folder, or a URL for which the session has a store.
+    ///
+    /// # Behavior
+    /// - Tables, views and answers are those of the lake, as far as an export has them: see
+    ///   [`ParquetLake`], which also tells what `spelled` is for.
+    /// - What was lost in reading the lake is not known: [`Answer::losses`] is [`Losses::Unknown`], and
+    ///   `lake_problems` is `Unsupported`. A node of which no row could be read is in no table.
+    /// - Nothing of the session is used but its stores. As ever, a query names no place of its own.
+    ///
+    /// # Errors
+    /// As [`ParquetLake::open`] and [`ParquetLake::register`].
+    #[cfg(feature = "parquet")]
+    pub async fn over_export(
+        session: &SessionContext,
+        url: &str,
+        clock: Arc<dyn Clock>,
+        spelled: impl IntoIterator<Item = InventoryType>,
+    ) -> Result<Self> {
+        let stores = Arc::clone(&session.runtime_env().object_store_registry);
+        let context = self::session(stores);
+        let export = ParquetLake::open(&context, url, spelled).await?;
+        export.register(&context).await?;
+        register(&context, "lake_problems", Arc::new(ProblemTable::default()))?;
+        Ok(Self { origin: Origin::Export(url.into()), clock, state: context.state() })
+    }
+
+    fn over(
+        origin: Origin,
+        clock: Arc<dyn Clock>,
+        others: impl IntoIterator<Item = InventoryType>,
+    ) -> Result<Self> {
+        let context = session(Arc::new(DefaultObjectStoreRegistry::new()));
         for function in lake_functions() {
             context.register_udf(function);
-        }
-        for grows in GROWS {
-            context.deregister_udf(grows);
         }
         let types: BTreeSet<_> = InventoryType::KNOWN.iter().cloned().chain(others).collect();
         for ty in types {
@@ -133,7 +188,7 @@ impl FleetSql {
         register(&context, "lake_problems", Arc::new(ProblemTable::default()))?;
         // Planning reads nothing and waits for nothing.
         futures::executor::block_on(view::register(&context))?;
-        Ok(Self { source, clock, state: context.state() })
+        Ok(Self { origin, clock, state: context.state() })
     }
 
     /// Plans a query and begins it; rows come as they are asked for.
@@ -148,7 +203,7 @@ impl FleetSql {
     /// Dropping the future, or the answer, stops the reading.
     pub async fn query(&self, sql: &str, limits: QueryLimits) -> Result<Answer> {
         shape::check(sql)?;
-        let ledger = Arc::new(Ledger::new(Arc::clone(&self.source)));
+        let ledger = Arc::new(Ledger::new(self.origin.clone()));
         let context = self.context(limits, &ledger)?;
         let deadline = answer::Deadline::new(Arc::clone(&self.clock), limits.time);
         let plan = async {
@@ -171,6 +226,7 @@ impl FleetSql {
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(limits.memory)))
             // What does not fit into the memory is refused, not written to whoever's disk.
             .with_disk_manager_builder(disk)
+            .with_object_store_registry(Arc::clone(&self.state.runtime_env().object_store_registry))
             .build_arc()
             .map_err(classify)?;
         let config = self
@@ -190,14 +246,25 @@ impl FleetSql {
 
 impl fmt::Debug for FleetSql {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FleetSql").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("FleetSql").field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 
-fn state() -> SessionState {
+/// A session for tables and views, with the functions that a query may call.
+fn session(stores: Arc<dyn ObjectStoreRegistry>) -> SessionContext {
     let mut config = SessionConfig::new().with_information_schema(true);
     config.options_mut().sql_parser.collect_spans = true;
-    SessionStateBuilder::new().with_config(config).with_default_features().build()
+    let runtime = RuntimeEnv { object_store_registry: stores, ..RuntimeEnv::default() };
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(Arc::new(runtime))
+        .with_default_features()
+        .build();
+    let context = SessionContext::new_with_state(state);
+    for grows in GROWS {
+        context.deregister_udf(grows);
+    }
+    context
 }
 
 fn register(

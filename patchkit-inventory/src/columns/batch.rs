@@ -48,7 +48,7 @@ struct Column {
 
 /// Where the values of a column come from.
 #[derive(Clone, Copy, Debug)]
-enum From {
+pub(crate) enum From {
     /// A part of the key, by its place.
     Key(usize),
     /// A documented field.
@@ -77,17 +77,8 @@ impl TypeColumns {
         capacity: usize,
     ) -> Self {
         let schema = table_schema(ty);
-        let attributes = ty.attributes().iter().map(|it| (From::Field(it.name), it.kind));
-        let sources = (0..KEY_COLUMNS)
-            .map(|part| (From::Key(part), AttributeKind::Text))
-            .chain(attributes)
-            .chain([
-                (From::Field("captureTime"), AttributeKind::Text),
-                (From::Field("schemaVersion"), AttributeKind::Text),
-                (From::Others, AttributeKind::Text),
-            ]);
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
-        for (field, (from, kind)) in schema.fields().iter().zip(sources) {
+        for (field, (from, kind)) in schema.fields().iter().zip(sources(ty)) {
             if wanted.is_none_or(|wanted| wanted.contains(field.name().as_str())) {
                 fields.push(Arc::clone(field));
                 let values = match kind {
@@ -247,7 +238,17 @@ impl TypeColumns {
     }
 }
 
-fn key_part(key: &InventoryKey, part: usize) -> Option<&str> {
+/// Where the columns of a type's table come from, in their order.
+pub(crate) fn sources(ty: &InventoryType) -> impl Iterator<Item = (From, AttributeKind)> {
+    let attributes = ty.attributes().iter().map(|it| (From::Field(it.name), it.kind));
+    (0..KEY_COLUMNS).map(|part| (From::Key(part), AttributeKind::Text)).chain(attributes).chain([
+        (From::Field("captureTime"), AttributeKind::Text),
+        (From::Field("schemaVersion"), AttributeKind::Text),
+        (From::Others, AttributeKind::Text),
+    ])
+}
+
+pub(crate) fn key_part(key: &InventoryKey, part: usize) -> Option<&str> {
     let scope = key.node().scope();
     match part {
         0 => Some(scope.account().as_str()),
@@ -261,7 +262,7 @@ fn key_part(key: &InventoryKey, part: usize) -> Option<&str> {
 ///
 /// A count that is no number is null in its own column, as one that is absent is: a verdict must be
 /// able to tell them apart.
-fn others(ty: &InventoryType, row: &InventoryRecord<'_>) -> Option<String> {
+pub(crate) fn others(ty: &InventoryType, row: &InventoryRecord<'_>) -> Option<String> {
     let other_name = |name: &str| match ty.attribute(name) {
         Some(known) if ty.is_documented() => {
             let unreadable = known.kind == AttributeKind::Number

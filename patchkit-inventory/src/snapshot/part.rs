@@ -157,22 +157,31 @@ impl Part {
         let mut lines = Lines::of(&self.objects[object].stored);
         let mut fields = Vec::with_capacity(self.columns.len());
         for row in self.range(object) {
-            for column in &self.columns {
-                let Some(text) = column.text(row) else { continue };
-                if &*column.name == OTHERS {
-                    // As the builder wrote it: where it is no JSON, the checksum has failed before.
-                    let others = InventoryRecord::parse(text).unwrap_or_default();
-                    fields.extend(others.into_fields());
-                } else {
-                    let (name, value) = ((&*column.name).into(), Value::Text(text.into()));
-                    fields.push(Field { name, value });
-                }
-            }
-            let record = InventoryRecord::of(std::mem::take(&mut fields));
+            let record = self.record(row, fields);
             each(lines.next(), &record);
             fields = record.into_fields();
-            fields.clear();
         }
+    }
+
+    /// One row, made of the fields of another.
+    pub(super) fn record<'a>(
+        &'a self,
+        row: usize,
+        mut fields: Vec<Field<'a>>,
+    ) -> InventoryRecord<'a> {
+        fields.clear();
+        for column in &self.columns {
+            let Some(text) = column.text(row) else { continue };
+            if &*column.name == OTHERS {
+                // As the builder wrote it: where it is no JSON, the checksum has failed before.
+                let others = InventoryRecord::parse(text).unwrap_or_default();
+                fields.extend(others.into_fields());
+            } else {
+                let (name, value) = ((&*column.name).into(), Value::Text(text.into()));
+                fields.push(Field { name, value });
+            }
+        }
+        InventoryRecord::of(fields)
     }
 
     /// The part as an Arrow file, with the objects in its footer.

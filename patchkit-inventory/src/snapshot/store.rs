@@ -129,6 +129,15 @@ impl SnapshotStore {
         Self { store, prefix: Path::from(prefix) }
     }
 
+    /// Whether there is a snapshot, of whatever version.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn holds_snapshot(&self) -> Result<bool> {
+        let manifest = self.get(&self.manifest_path()).await?;
+        Ok(manifest.is_some_and(|bytes| bytes.starts_with(MAGIC.as_bytes())))
+    }
+
     fn manifest_path(&self) -> Path {
         self.prefix.clone().join("manifest")
     }
@@ -150,6 +159,16 @@ impl SnapshotStore {
     /// # Errors
     /// Where the store does not answer. What it answers wrongly is [`Stale`].
     pub(super) async fn open(&self, place: Option<&str>) -> Result<Opened> {
+        let is_other = |manifest: &Manifest| manifest.place.as_deref() != place;
+        self.open_unless(is_other).await
+    }
+
+    /// Reads what is kept, of whichever lake it is.
+    pub(super) async fn open_any(&self) -> Result<Opened> {
+        self.open_unless(|_| false).await
+    }
+
+    async fn open_unless(&self, is_other: impl Fn(&Manifest) -> bool) -> Result<Opened> {
         let mut text = self.get(&self.manifest_path()).await?;
         loop {
             let Some(bytes) = &text else { return Ok(Err(Stale::Missing)) };
@@ -157,7 +176,7 @@ impl SnapshotStore {
                 Ok(manifest) => manifest,
                 Err(stale) => return Ok(Err(stale)),
             };
-            if manifest.place.as_deref() != place {
+            if is_other(&manifest) {
                 return Ok(Err(Stale::OtherLake(manifest.place)));
             }
             match self.parts(&manifest).await? {

@@ -15,8 +15,22 @@ use datafusion::{
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future::BoxFuture};
 use patchkit_core::{Clock, Error, ErrorKind, Result};
 
-use super::{error::classify, ledger::Ledger};
+use super::{
+    error::classify,
+    ledger::{Ledger, Origin},
+};
 use crate::LakeReading;
+
+/// Whether an answer tells what was lost of the rows it rests on.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Losses {
+    /// The reading names every line and object that was lost.
+    Told,
+    /// The rows come from a Parquet export, which was made of what could be read: an empty reading
+    /// says nothing.
+    Unknown,
+}
 
 /// The rows of a query.
 ///
@@ -51,7 +65,16 @@ impl Answer {
         self.ledger.reading()
     }
 
-    /// All rows, and what was lost in reading them.
+    /// Whether [`reading`](Self::reading) tells what was lost.
+    pub fn losses(&self) -> Losses {
+        match self.ledger.origin() {
+            #[cfg(feature = "parquet")]
+            Origin::Export(_) => Losses::Unknown,
+            _ => Losses::Told,
+        }
+    }
+
+    /// All rows, and what was lost in reading them, where that is [told](Self::losses).
     ///
     /// # Errors
     /// What ends the stream.

@@ -1,24 +1,22 @@
 //! What is wrong with a lake, as a table.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use datafusion::{
     arrow::{
         array::{ArrayRef, Int64Array, RecordBatch, StringViewArray},
         datatypes::{DataType, Field, Schema, SchemaRef},
     },
-    common::{Result, tree_node::TreeNodeRecursion},
+    common::Result,
     execution::{SendableRecordBatchStream, TaskContext},
-    physical_expr::{EquivalenceProperties, PhysicalExpr},
-    physical_plan::{
-        DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
-        execution_plan::{Boundedness, EmissionType},
-        stream::RecordBatchStreamAdapter,
-    },
+    physical_plan::{stream::RecordBatchStreamAdapter, streaming::PartitionStream},
 };
 use futures::{FutureExt, StreamExt, stream};
 
-use super::{ledger::Ledger, table::external};
+use super::{
+    ledger::{Ledger, Origin},
+    table::external,
+};
 use crate::{InventoryKey, InventoryRecord, LakeReading, ScanOptions, Visitor, scan};
 
 /// The columns of `lake_problems`.
@@ -34,70 +32,43 @@ pub(super) fn schema() -> SchemaRef {
     ]))
 }
 
-/// Reads all of a lake for what is lost of it or was put right.
+/// All that is lost of a lake or was put right: a lake is read whole for it, a snapshot knows.
 #[derive(Debug)]
-pub(super) struct ProblemScan {
+pub(super) struct Problems {
     ledger: Arc<Ledger>,
-    columns: Vec<usize>,
-    properties: Arc<PlanProperties>,
+    schema: SchemaRef,
 }
 
-impl ProblemScan {
-    pub(super) fn new(ledger: Arc<Ledger>, columns: Vec<usize>) -> Result<Self> {
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::new(schema().project(&columns)?)),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Final,
-            Boundedness::Bounded,
-        );
-        Ok(Self { ledger, columns, properties: Arc::new(properties) })
+impl Problems {
+    pub(super) fn new(ledger: Arc<Ledger>) -> Self {
+        Self { ledger, schema: schema() }
     }
 }
 
-impl DisplayAs for ProblemScan {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ProblemScan: every type")
-    }
-}
-
-impl ExecutionPlan for ProblemScan {
-    fn name(&self) -> &'static str {
-        "ProblemScan"
+impl PartitionStream for Problems {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let (ledger, columns) = (Arc::clone(&self.ledger), self.columns.clone());
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let ledger = Arc::clone(&self.ledger);
         let found = async move {
-            let pass = scan(Arc::clone(ledger.source()), ScanOptions::default(), || Onlooker);
-            let (_, reading) = pass.await.map_err(external)?;
-            let batch = batch(&reading)?.project(&columns)?;
+            let reading = match ledger.origin() {
+                Origin::Lake(source) => {
+                    let pass = scan(Arc::clone(source), ScanOptions::default(), || Onlooker);
+                    pass.await.map_err(external)?.1
+                }
+                #[cfg(feature = "snapshot")]
+                Origin::Snapshot(snapshot, _) => snapshot.reading(),
+                #[cfg(feature = "parquet")]
+                Origin::Export(url) => return Err(external(super::ledger::not_told(url))),
+            };
+            let batch = batch(&reading)?;
             ledger.note_scan(reading);
             Ok(batch)
         };
         let rows = stream::once(found.boxed()).boxed();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows))
     }
 }
 

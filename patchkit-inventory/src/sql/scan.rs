@@ -18,11 +18,13 @@ use futures::{StreamExt, stream};
 
 use super::{
     chosen::Chosen,
-    ledger::{Ledger, Listed},
+    ledger::{Ledger, Listed, Origin},
     table::external,
 };
+#[cfg(feature = "snapshot")]
+use crate::snapshot::{PartReader, Wants};
 use crate::{
-    InventoryType, ObjectSource, ScanOptions,
+    InventoryType, LakeReading, ScanOptions,
     columns::{ColumnOptions, ColumnReader},
 };
 
@@ -93,10 +95,9 @@ impl LakeScan {
     ) -> Self {
         let count = partitions.min(chosen.len()).max(1);
         let mut shares = vec![Vec::with_capacity(chosen.len().div_ceil(count)); count];
-        // Neighbours are of one account and Region and much alike: dealt out one by one, the shares
-        // are of one size.
-        for (at, object) in chosen.into_iter().enumerate() {
-            shares[at % count].push(object);
+        let dealt = dealt(&chosen, count);
+        for (object, share) in chosen.into_iter().zip(dealt) {
+            shares[share].push(object);
         }
         self.shares = shares.into_iter().map(Arc::from).collect();
         self.listed = listed;
@@ -105,9 +106,71 @@ impl LakeScan {
         self
     }
 
+    /// What gives the rows of a share.
+    fn reader(&self, ledger: &Ledger, share: &Arc<[Listed]>, batch_rows: usize) -> Result<Reader> {
+        match ledger.origin() {
+            Origin::Lake(source) => {
+                let chosen = Arc::new(Chosen::new(Arc::clone(source), Arc::clone(share)));
+                let mut options = ColumnOptions::default()
+                    .with_scan(ScanOptions::default().with_workers(NonZeroUsize::MIN))
+                    .with_columns(self.names.iter().cloned());
+                options.batch_rows = NonZeroUsize::new(batch_rows);
+                options.application_prefix = self.name_prefix.as_deref().map(Box::from);
+                let reader = ColumnReader::new(chosen, &self.ty, options);
+                Ok(Reader::Lake(Box::new(reader)))
+            }
+            #[cfg(feature = "snapshot")]
+            Origin::Snapshot(snapshot, _) => {
+                let wants = Wants {
+                    columns: &self.names,
+                    name_prefix: self.name_prefix.as_deref(),
+                    batch_rows,
+                };
+                let held = share.iter().filter_map(|object| object.held);
+                let reader = snapshot.rows(&self.ty, held, &wants).map_err(external)?;
+                Ok(Reader::Snapshot(Box::new(reader)))
+            }
+            #[cfg(feature = "parquet")]
+            Origin::Export(url) => Err(external(super::ledger::not_told(url))),
+        }
+    }
+
+    /// How many rows some objects have, about.
+    fn rows(&self, objects: &[Listed]) -> usize {
+        #[cfg(feature = "snapshot")]
+        if let Some(held) = objects.iter().map(|object| object.held).collect::<Option<Vec<_>>>() {
+            return held.iter().map(|held| held.rows as usize).sum();
+        }
+        objects.len() * rows_in_object(&self.ty)
+    }
+
     fn objects(&self) -> usize {
         self.shares.iter().map(|share| share.len()).sum()
     }
+}
+
+/// Which share each object goes to.
+fn dealt(objects: &[Listed], shares: usize) -> Vec<usize> {
+    #[cfg(feature = "snapshot")]
+    if let Some(held) = objects.iter().map(|object| object.held).collect::<Option<Vec<_>>>() {
+        return by_part(&held, shares);
+    }
+    // Neighbours are of one account and Region and much alike: dealt out one by one, the shares are
+    // of one size.
+    (0..objects.len()).map(|at| at % shares).collect()
+}
+
+/// A part is taken whole, by the share that has the fewest rows.
+#[cfg(feature = "snapshot")]
+fn by_part(objects: &[crate::snapshot::HeldAt], shares: usize) -> Vec<usize> {
+    let mut rows = vec![0_u64; shares];
+    let parts = objects.chunk_by(|a, b| a.part == b.part);
+    let dealt = parts.flat_map(|part| {
+        let least = (0..shares).min_by_key(|share| rows[*share]).unwrap_or_default();
+        rows[least] += part.iter().map(|object| u64::from(object.rows)).sum::<u64>();
+        std::iter::repeat_n(least, part.len())
+    });
+    dealt.collect()
 }
 
 fn properties(schema: SchemaRef, partitions: usize) -> Arc<PlanProperties> {
@@ -171,15 +234,8 @@ impl ExecutionPlan for LakeScan {
             let nothing = RecordBatchStreamAdapter::new(schema, stream::empty());
             return Ok(Box::pin(nothing));
         };
-        let source: Arc<dyn ObjectSource> =
-            Arc::new(Chosen::new(Arc::clone(ledger.source()), Arc::clone(share)));
-        let mut options = ColumnOptions::default()
-            .with_scan(ScanOptions::default().with_workers(NonZeroUsize::MIN))
-            .with_columns(self.names.iter().cloned());
-        options.batch_rows = NonZeroUsize::new(context.session_config().batch_size());
-        options.application_prefix = self.name_prefix.as_deref().map(Box::from);
         let state = Pass {
-            reader: ColumnReader::new(source, &self.ty, options),
+            reader: self.reader(&ledger, share, context.session_config().batch_size())?,
             ledger,
             schema: Arc::clone(&schema),
             order: self.order.clone(),
@@ -201,19 +257,47 @@ impl ExecutionPlan for LakeScan {
         _: &[Arc<Statistics>],
         args: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
-        let objects = match args.partition() {
-            Some(partition) => self.shares.get(partition).map_or(0, |share| share.len()),
-            None => self.objects(),
+        let rows = match args.partition() {
+            Some(partition) => self.shares.get(partition).map_or(0, |share| self.rows(share)),
+            None => self.shares.iter().map(|share| self.rows(share)).sum(),
         };
         let mut statistics = Statistics::new_unknown(&self.schema());
-        statistics.num_rows = Precision::Inexact(objects * rows_in_object(&self.ty));
+        // Not exact where it could be: the engine would count without reading, and nothing would say
+        // what was lost of what was counted.
+        statistics.num_rows = Precision::Inexact(rows);
         Ok(Arc::new(statistics))
+    }
+}
+
+/// What gives the rows of one partition.
+enum Reader {
+    Lake(Box<ColumnReader>),
+    #[cfg(feature = "snapshot")]
+    Snapshot(Box<PartReader>),
+}
+
+impl Reader {
+    async fn next(&mut self) -> patchkit_core::Result<Option<RecordBatch>> {
+        match self {
+            Self::Lake(reader) => reader.next().await.transpose(),
+            #[cfg(feature = "snapshot")]
+            Self::Snapshot(reader) => reader.next(),
+        }
+    }
+
+    /// What was read, lost and repaired, once that was all.
+    fn reading(&self) -> Option<LakeReading> {
+        match self {
+            Self::Lake(reader) => reader.reading().cloned(),
+            #[cfg(feature = "snapshot")]
+            Self::Snapshot(reader) => Some(reader.reading()),
+        }
     }
 }
 
 /// One partition's pass.
 struct Pass {
-    reader: ColumnReader,
+    reader: Reader,
     ledger: Arc<Ledger>,
     schema: SchemaRef,
     order: Vec<usize>,
@@ -226,14 +310,13 @@ impl Pass {
         if self.left == 0 {
             return Ok(None);
         }
-        let Some(batch) = self.reader.next().await else {
+        let Some(batch) = self.reader.next().await.map_err(external)? else {
             if let Some(reading) = self.reader.reading() {
-                self.ledger.note_scan(reading.clone());
+                self.ledger.note_scan(reading);
             }
             self.metrics.done();
             return Ok(None);
         };
-        let batch = batch.map_err(external)?;
         let batch = batch.slice(0, self.left.min(batch.num_rows()));
         self.left -= batch.num_rows();
         self.metrics.record_output(batch.num_rows());

@@ -11,12 +11,15 @@ use datafusion::{
     catalog::{Session, TableProvider, memory::MemorySourceConfig},
     common::{DataFusionError, Result, exec_datafusion_err},
     logical_expr::{Expr, TableProviderFilterPushDown, TableType},
-    physical_plan::ExecutionPlan,
+    physical_plan::{
+        ExecutionPlan,
+        streaming::{PartitionStream, StreamingTableExec},
+    },
 };
 
 use super::{
     ledger::Ledger,
-    problem::ProblemScan,
+    problem::Problems,
     prune::{self, KEY_COLUMNS},
     scan::LakeScan,
 };
@@ -33,6 +36,15 @@ pub(super) fn ledger(session: &dyn Session) -> Result<Arc<Ledger>> {
 
 pub(super) fn external(error: patchkit_core::Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
+}
+
+/// Keys alone decide some filters, once for all of an object's rows.
+fn by_keys(filter: &Expr) -> TableProviderFilterPushDown {
+    if prune::is_of_keys(filter) {
+        TableProviderFilterPushDown::Exact
+    } else {
+        TableProviderFilterPushDown::Unsupported
+    }
 }
 
 /// The rows of one type.
@@ -73,14 +85,13 @@ impl TableProvider for LakeTable {
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
         let is_application = self.ty == InventoryType::Application;
-        let support = filters.iter().map(|filter| {
-            if prune::is_of_keys(filter) {
-                TableProviderFilterPushDown::Exact
-            } else if is_application && prune::prefix(filter, "name").is_some() {
+        let support = filters.iter().map(|filter| match by_keys(filter) {
+            TableProviderFilterPushDown::Unsupported
+                if is_application && prune::prefix(filter, "name").is_some() =>
+            {
                 TableProviderFilterPushDown::Inexact
-            } else {
-                TableProviderFilterPushDown::Unsupported
             }
+            support => support,
         });
         Ok(support.collect())
     }
@@ -136,14 +147,7 @@ impl TableProvider for NodeTable {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
-        let support = filters.iter().map(|filter| {
-            if prune::is_of_keys(filter) {
-                TableProviderFilterPushDown::Exact
-            } else {
-                TableProviderFilterPushDown::Unsupported
-            }
-        });
-        Ok(support.collect())
+        Ok(filters.iter().map(|filter| by_keys(filter)).collect())
     }
 
     async fn scan(
@@ -199,13 +203,18 @@ impl TableProvider for ProblemTable {
         session: &dyn Session,
         projection: Option<&Vec<usize>>,
         _filters: &[Expr],
-        _limit: Option<usize>,
+        limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let ledger = ledger(session)?;
-        let columns = match projection {
-            Some(columns) => columns.clone(),
-            None => (0..self.0.fields().len()).collect(),
-        };
-        Ok(Arc::new(ProblemScan::new(ledger, columns)?))
+        let problems: Arc<dyn PartitionStream> = Arc::new(Problems::new(ledger(session)?));
+        let order = Vec::new();
+        let scan = StreamingTableExec::try_new(
+            self.schema(),
+            vec![problems],
+            projection,
+            order,
+            false,
+            limit,
+        )?;
+        Ok(Arc::new(scan))
     }
 }

@@ -493,3 +493,5 @@ async fn rows_are_counted_without_a_column() {
 
 #[cfg(feature = "parquet")]
 mod export;
+#[cfg(feature = "snapshot")]
+mod kept;

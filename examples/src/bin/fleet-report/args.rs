@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, ValueEnum, builder::PossibleValuesParser, builder::TypedValueParser as _};
-use patchkit_examples::Failure;
+use patchkit_examples::LakeFlags;
 use patchkit_inventory::{Checked, Dimension, LoadOptions, NodesWanted, PatchDetails};
 
 /// Reports on a data-sync lake: compliance by group, the worst nodes, the patches that most nodes
@@ -54,12 +54,8 @@ pub(crate) struct Args {
     /// much of what was lost
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
     pub(crate) top: usize,
-    /// The S3 endpoint, where it is not AWS's own
-    #[arg(long, value_name = "URL")]
-    pub(crate) endpoint_url: Option<String>,
-    /// The bucket's Region
-    #[arg(long, value_name = "REGION")]
-    pub(crate) region: Option<String>,
+    #[command(flatten)]
+    pub(crate) bucket: LakeFlags,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -70,16 +66,6 @@ pub(crate) enum Format {
     Json,
     /// The groups, or the rows where rows are asked for
     Csv,
-}
-
-/// Where the lake is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Place<'a> {
-    /// Nowhere yet.
-    Sample,
-    Directory(&'a OsString),
-    /// In a bucket: `s3://bucket/prefix`.
-    Bucket(&'a str),
 }
 
 impl Args {
@@ -104,32 +90,6 @@ impl Args {
         } else {
             LoadOptions::default().with_patches(PatchDetails::Loaded).with_checked(Checked::All)
         }
-    }
-
-    /// Tells a bucket from a directory.
-    pub(crate) fn place(&self) -> Result<Place<'_>, Failure> {
-        let Some(lake) = &self.lake else {
-            return self.without_s3_flags("without LAKE").map(|()| Place::Sample);
-        };
-        let text = lake.to_str().unwrap_or_default();
-        if text.starts_with("s3://") {
-            return Ok(Place::Bucket(text));
-        }
-        if text.contains("://") {
-            return Err(Failure::new(format!(
-                "LAKE {text} is neither a directory nor s3://bucket/prefix"
-            )));
-        }
-        self.without_s3_flags("with a directory").map(|()| Place::Directory(lake))
-    }
-
-    fn without_s3_flags(&self, place: &str) -> Result<(), Failure> {
-        let flag = match (&self.endpoint_url, &self.region) {
-            (Some(_), _) => "--endpoint-url",
-            (None, Some(_)) => "--region",
-            (None, None) => return Ok(()),
-        };
-        Err(Failure::new(format!("{flag} is of no use {place}: it is for s3://bucket/prefix")))
     }
 }
 

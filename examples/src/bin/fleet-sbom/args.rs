@@ -1,9 +1,10 @@
 //! What the command line says.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use patchkit_examples::LakeFlags;
 use patchkit_report::SpecVersion;
 
 /// Writes what a node runs as CycloneDX; with a command, tells what differs between two nodes or which
@@ -14,9 +15,12 @@ use patchkit_report::SpecVersion;
 #[derive(Debug, Parser)]
 #[command(name = "fleet-sbom", version, args_conflicts_with_subcommands = false)]
 pub(crate) struct Args {
-    /// A data-sync lake, as a directory; without it a small sample lake is made and read
-    #[arg(long, value_name = "DIR", global = true)]
-    pub(crate) lake: Option<PathBuf>,
+    /// A data-sync lake: a directory, or s3://bucket/prefix; without it a small sample lake is made and
+    /// read
+    #[arg(long, value_name = "LAKE", global = true)]
+    pub(crate) lake: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) bucket: LakeFlags,
     #[command(flatten)]
     pub(crate) bill: Bill,
     #[command(subcommand)]
@@ -25,9 +29,16 @@ pub(crate) struct Args {
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Bill {
-    /// The node, by its id; without it the first one that has a list
+    /// The node, by its id; without it the first one that has a list. With --out several may be given,
+    /// and without any of them every live node has its bill
     #[arg(long, value_name = "NODE")]
-    pub(crate) node: Option<String>,
+    pub(crate) node: Vec<String>,
+    /// A folder that is empty or not there yet, for one bill of each node
+    #[arg(long, value_name = "DIR", conflicts_with = "serial")]
+    pub(crate) out: Option<PathBuf>,
+    /// Bills of nodes that are not live, too
+    #[arg(long, requires = "out", conflicts_with = "node")]
+    pub(crate) all: bool,
     /// The time that the bill carries; without it now
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<Timestamp>,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use patchkit_core::NodeId;
-use patchkit_examples::{Failure, tell};
-use patchkit_inventory::{LakeNode, LakeReport, LoadOptions, LocalSource};
+use patchkit_examples::{Failure, no_inventory, tell};
+use patchkit_inventory::{LakeNode, LakeReport, LoadOptions, LocalSource, ObjectSource};
 use patchkit_report::{Coverage, NodeSoftware, read_software};
 use patchkit_testkit::lake::SampleLake;
 use tempfile::TempDir;
@@ -23,20 +23,17 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) async fn open(args: &Args) -> Result<Self, Failure> {
-        let (name, source, folder) = if let Some(path) = &args.lake {
-            (path.display().to_string(), LocalSource::open(path)?, None)
+        let (name, source, folder) = if let Some(lake) = &args.lake {
+            (lake.to_string_lossy().into_owned(), args.bucket.open(lake).await?, None)
         } else {
+            args.bucket.of_no_use("without --lake")?;
             let folder = sample()?;
-            let source = LocalSource::open(folder.path())?;
+            let source: Arc<dyn ObjectSource> = Arc::new(LocalSource::open(folder.path())?);
             ("the sample lake".to_owned(), source, Some(folder))
         };
-        let report = LakeReport::load(Arc::new(source), LoadOptions::default()).await?;
+        let report = LakeReport::load(source, LoadOptions::default()).await?;
         if report.nodes().next().is_none() {
-            return Err(Failure::new(format!(
-                "{name} holds no inventory: give the folder above keys such as \
-                 AWS:InstanceInformation/accountid=111122223333/region=eu-west-1/\
-                 resourcetype=ManagedInstanceInventory/i-0abc.json"
-            )));
+            return Err(no_inventory(&name));
         }
         Ok(Self { name, report, _folder: folder })
     }

@@ -1,6 +1,7 @@
-//! Writes what nodes run as CycloneDX, tells what differs between two, and which advisories hit a fleet.
+//! Writes what nodes run as CycloneDX, one node or all of them, tells what differs between two, and which advisories hit a fleet.
 
 mod args;
+mod bills;
 mod differences;
 mod fleet;
 mod json;
@@ -52,10 +53,16 @@ fn run(args: &Args) -> Answer {
 }
 
 async fn bill(args: &Args, out: &mut impl Write) -> Answer {
-    let Bill { node, at, serial, spec } = &args.bill;
+    let Bill { node, out: folder, at, serial, spec, .. } = &args.bill;
+    if folder.is_none() && node.len() > 1 {
+        return Err(Failure::new("of several nodes the bills go into a folder: give --out").into());
+    }
     let fleet = Fleet::open(args).await?;
-    let software = fleet.software(node.as_deref()).await?;
     let at = at.unwrap_or_else(|| SystemClock.now());
+    if let Some(folder) = folder {
+        return bills::write(&fleet, &args.bill, folder, at, out).await;
+    }
+    let software = fleet.software(node.first().map(String::as_str)).await?;
     let mut sbom = Sbom::new(&software, at)?.with_spec((*spec).into());
     if let Some(serial) = serial {
         sbom =

@@ -3,18 +3,23 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use patchkit_examples::Failure;
+use patchkit_examples::{Failure, LakeFlags};
 use patchkit_inventory::QueryLimits;
 
-/// Answers SQL over a data-sync lake: its tables (aws_application, …) and views (nodes,
-/// patch_compliance, patches, applications, compliance_by_group, …).
+/// Answers SQL over a data-sync lake, its snapshot or its Parquet export: its tables (aws_application, …)
+/// and views (nodes, patch_compliance, patches, applications, compliance_by_group, …).
+///
+/// A folder that holds the manifest of a snapshot (fleet-report --snapshot) is taken for one, and a
+/// folder that holds _SUCCESS (lake-parquet) for an export; any other is a lake. A snapshot is asked as
+/// it is, with all that was lost in reading the lake. An export does not tell what was lost: it has no
+/// lake_problems, and no node of which no row could be read.
 ///
 /// Exit codes: 0 done; 1 done, and part of what the query read was lost (standard error says what);
 /// 2 bad usage, a query that cannot be answered, or a lake that cannot be read.
 #[derive(Debug, Parser)]
 #[command(name = "fleet-sql", version)]
 pub(crate) struct Args {
-    /// A directory, or s3://bucket/prefix
+    /// A lake: a directory, or s3://bucket/prefix; or the folder of a snapshot or of an export
     pub(crate) lake: OsString,
     /// The query; without it the views and their columns are listed
     pub(crate) query: Option<String>,
@@ -33,12 +38,11 @@ pub(crate) struct Args {
     /// What its joins, groups and sorts may hold at once
     #[arg(long, value_name = "MIB", default_value_t = 512)]
     pub(crate) memory: usize,
-    /// The S3 endpoint, where it is not AWS's own
-    #[arg(long, value_name = "URL")]
-    pub(crate) endpoint_url: Option<String>,
-    /// The bucket's Region
-    #[arg(long, value_name = "REGION")]
-    pub(crate) region: Option<String>,
+    /// A folder to keep the lake in as it was read; the next query reads only what has changed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) snapshot: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) bucket: LakeFlags,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

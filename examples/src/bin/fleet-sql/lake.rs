@@ -1,42 +1,121 @@
-//! Opens the lake.
+//! Opens what is asked: a lake, its snapshot or its export.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
+use datafusion::prelude::SessionContext;
 use patchkit_core::SystemClock;
-use patchkit_examples::Failure;
-use patchkit_inventory::{FleetSql, LocalSource, ObjectSource};
+use patchkit_examples::{Failure, LakePlace, tell};
+use patchkit_inventory::{FleetSql, parquet::SUCCESS};
 
 use super::args::Args;
 
 pub(crate) async fn open(args: &Args) -> Result<FleetSql, Failure> {
-    let text = args.lake.to_str().unwrap_or_default();
-    let source: Arc<dyn ObjectSource> = if text.starts_with("s3://") {
-        bucket(text, args).await?
-    } else if args.endpoint_url.is_some() || args.region.is_some() {
-        return Err(Failure::new("--endpoint-url and --region are for s3://bucket/prefix"));
-    } else {
-        Arc::new(LocalSource::open(&args.lake)?)
-    };
-    Ok(FleetSql::open(source, Arc::new(SystemClock))?)
+    if let LakePlace::Directory(path) = args.bucket.place(&args.lake)?
+        && let Some(kept) = Kept::find(path).await?
+    {
+        if args.snapshot.is_some() {
+            return Err(Failure::new(format!(
+                "--snapshot is for lakes, and {} holds {}",
+                path.display(),
+                kept.as_str()
+            )));
+        }
+        return match kept {
+            Kept::Snapshot => snapshot(path).await,
+            Kept::Export => export(path).await,
+        };
+    }
+    let source = args.bucket.open(&args.lake).await?;
+    match &args.snapshot {
+        Some(folder) => refreshed(folder, source).await,
+        None => Ok(FleetSql::open(source, Arc::new(SystemClock))?),
+    }
 }
 
-#[cfg(feature = "s3")]
-async fn bucket(lake: &str, args: &Args) -> Result<Arc<dyn ObjectSource>, Failure> {
-    use patchkit_inventory::{S3Options, S3Source};
+/// What a folder holds that is no lake.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kept {
+    Snapshot,
+    Export,
+}
 
-    let mut options = S3Options::default();
-    options.endpoint_url.clone_from(&args.endpoint_url);
-    options.region.clone_from(&args.region);
-    let source = S3Source::connect(lake.parse()?, &options).await.map_err(|error| {
-        Failure::new(format!("{lake}: {}; give --region or set AWS_REGION", error.report()))
+impl Kept {
+    /// By the file that each of them is finished with.
+    async fn find(folder: &Path) -> Result<Option<Self>, Failure> {
+        Ok(if folder.join("manifest").is_file() && is_snapshot(folder).await? {
+            Some(Self::Snapshot)
+        } else if folder.join(SUCCESS).is_file() {
+            Some(Self::Export)
+        } else {
+            None
+        })
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Snapshot => "a snapshot",
+            Self::Export => "an export",
+        }
+    }
+}
+
+async fn export(folder: &Path) -> Result<FleetSql, Failure> {
+    tell("an export does not tell what was lost in reading the lake");
+    let path = folder.to_str().ok_or_else(|| {
+        Failure::new(format!("{} is not UTF-8, and no export is found by it", folder.display()))
     })?;
-    Ok(Arc::new(source))
+    let session = SessionContext::new();
+    Ok(FleetSql::over_export(&session, path, Arc::new(SystemClock), []).await?)
 }
 
-#[cfg(not(feature = "s3"))]
-#[expect(clippy::unused_async, reason = "with the feature it waits for the credentials")]
-async fn bucket(lake: &str, _: &Args) -> Result<Arc<dyn ObjectSource>, Failure> {
-    Err(Failure::new(format!(
-        "{lake} is in S3, and this program was built without that: build it with --features s3"
-    )))
+#[cfg(feature = "snapshot")]
+async fn is_snapshot(folder: &Path) -> Result<bool, Failure> {
+    Ok(patchkit_inventory::SnapshotStore::folder(folder)?.holds_snapshot().await?)
+}
+
+#[cfg(not(feature = "snapshot"))]
+#[expect(clippy::unused_async, reason = "with the feature it reads the manifest")]
+async fn is_snapshot(_: &Path) -> Result<bool, Failure> {
+    Ok(false)
+}
+
+#[cfg(feature = "snapshot")]
+async fn snapshot(folder: &Path) -> Result<FleetSql, Failure> {
+    use patchkit_inventory::{LakeSnapshot, SnapshotStore};
+
+    let snapshot = LakeSnapshot::open(SnapshotStore::folder(folder)?).await?;
+    Ok(FleetSql::over_snapshot(&snapshot, Arc::new(SystemClock), [])?)
+}
+
+#[cfg(feature = "snapshot")]
+async fn refreshed(
+    folder: &Path,
+    source: Arc<dyn patchkit_inventory::ObjectSource>,
+) -> Result<FleetSql, Failure> {
+    let snapshot = patchkit_examples::refreshed(folder, source).await?;
+    Ok(FleetSql::over_snapshot(&snapshot, Arc::new(SystemClock), [])?)
+}
+
+#[cfg(not(feature = "snapshot"))]
+#[expect(clippy::unused_async, reason = "with the feature it reads the snapshot")]
+async fn snapshot(folder: &Path) -> Result<FleetSql, Failure> {
+    Err(without(folder))
+}
+
+#[cfg(not(feature = "snapshot"))]
+#[expect(clippy::unused_async, reason = "with the feature it reads the snapshot")]
+async fn refreshed(
+    folder: &Path,
+    _: Arc<dyn patchkit_inventory::ObjectSource>,
+) -> Result<FleetSql, Failure> {
+    Err(without(folder))
+}
+
+#[cfg(not(feature = "snapshot"))]
+fn without(folder: &Path) -> Failure {
+    Failure::new(format!(
+        "{} is for a snapshot, and this program was built without them: build it with --features \
+         snapshot",
+        folder.display()
+    ))
 }

@@ -3,6 +3,7 @@
 use std::{ffi::OsString, num::NonZeroUsize, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
+use patchkit_examples::LakeFlags;
 use patchkit_inventory::{InventoryType, ScanOptions, parquet::ParquetOptions};
 
 /// Writes a data-sync lake as Parquet, laid out for query engines:
@@ -29,12 +30,8 @@ pub(crate) struct Args {
     /// How many threads read and write; as many as the machine has cores where it is not given
     #[arg(long, value_name = "COUNT")]
     workers: Option<NonZeroUsize>,
-    /// The S3 endpoint, where it is not AWS's own
-    #[arg(long, value_name = "URL")]
-    pub(crate) endpoint_url: Option<String>,
-    /// The bucket's Region
-    #[arg(long, value_name = "REGION")]
-    pub(crate) region: Option<String>,
+    #[command(flatten)]
+    pub(crate) bucket: LakeFlags,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

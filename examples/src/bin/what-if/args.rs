@@ -1,10 +1,11 @@
 //! What the command line says.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, ValueEnum, builder::PossibleValuesParser, builder::TypedValueParser as _};
 use jiff::Timestamp;
 use patchkit_core::whatif::GroupBy;
+use patchkit_examples::LakeFlags;
 
 /// Tells what a change of patch baselines would do to a fleet: who falls out, who comes in, from when
 /// and for which patches.
@@ -14,9 +15,11 @@ use patchkit_core::whatif::GroupBy;
 #[derive(Debug, Parser)]
 #[command(name = "what-if", version)]
 pub(crate) struct Args {
-    /// A data-sync lake, as a directory; without it a small sample fleet is asked
-    #[arg(long, value_name = "DIR")]
-    pub(crate) lake: Option<PathBuf>,
+    /// A data-sync lake: a directory, or s3://bucket/prefix; without it a small sample fleet is asked
+    #[arg(long, value_name = "LAKE")]
+    pub(crate) lake: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) bucket: LakeFlags,
     /// The baselines as they are, as `aws ssm get-patch-baseline` answers them, one after the other;
     /// without it those that AWS predefines
     #[arg(long, value_name = "FILE", requires = "lake")]

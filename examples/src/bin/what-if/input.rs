@@ -1,16 +1,15 @@
 //! The fleet that is asked: a lake, or the sample.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{ffi::OsStr, fs, path::Path};
 
 use jiff::Timestamp;
 use patchkit_core::{
     Clock, Error, OperatingSystem, SystemClock, predefined_default,
     whatif::{BaselineSet, PatchMatrix, Scenario},
 };
-use patchkit_examples::{Failure, tell};
+use patchkit_examples::{Failure, no_inventory, tell};
 use patchkit_inventory::{
-    LakeReport, LoadOptions, LocalSource, NotLive, compare_versions, parse_baselines,
-    parse_catalogue,
+    LakeReport, LoadOptions, NotLive, compare_versions, parse_baselines, parse_catalogue,
 };
 
 use super::{args::Args, sample};
@@ -32,6 +31,7 @@ impl Fleet {
     pub(crate) async fn open(args: &Args) -> Result<Self, Failure> {
         match &args.lake {
             None => {
+                args.bucket.of_no_use("without --lake")?;
                 tell("no --lake was given: asking a sample fleet");
                 sample::fleet(args.at)
             }
@@ -39,7 +39,7 @@ impl Fleet {
         }
     }
 
-    async fn lake(args: &Args, lake: &Path) -> Result<Self, Failure> {
+    async fn lake(args: &Args, lake: &OsStr) -> Result<Self, Failure> {
         let when = args.at.unwrap_or_else(|| SystemClock.now());
         let baselines: BaselineSet = if let Some(path) = &args.baselines {
             baselines(path)?
@@ -57,15 +57,11 @@ impl Fleet {
             problems.extend(read.problems.iter().map(named));
             read.catalogue.offer_to(&mut builder);
         }
-        let source = Arc::new(LocalSource::open(lake.as_os_str())?);
+        let name = lake.to_string_lossy().into_owned();
+        let source = args.bucket.open(lake).await?;
         let report = LakeReport::load(source, LoadOptions::default()).await?;
         if report.nodes().next().is_none() {
-            return Err(Failure::new(format!(
-                "{} holds no inventory: give the folder above keys such as \
-                 AWS:InstanceInformation/accountid=111122223333/region=eu-west-1/\
-                 resourcetype=ManagedInstanceInventory/i-0abc.json",
-                lake.display()
-            )));
+            return Err(no_inventory(&name));
         }
         let read = report.matrix(builder).await?;
         problems.extend(read.problems.iter().map(ToString::to_string));
@@ -79,14 +75,7 @@ impl Fleet {
         // Both passes list the lake, and find the same keys that are none.
         problems.sort_unstable();
         problems.dedup();
-        Ok(Self {
-            name: lake.display().to_string(),
-            matrix: read.matrix,
-            baselines,
-            when,
-            not_live: read.not_live,
-            problems,
-        })
+        Ok(Self { name, matrix: read.matrix, baselines, when, not_live: read.not_live, problems })
     }
 }
 
