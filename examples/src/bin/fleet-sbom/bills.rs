@@ -69,7 +69,9 @@ pub(crate) async fn write(
     let several = std::mem::take(&mut folder.outcome().several);
     for node in several {
         let (read, _) = read_software(&fleet.report, [node]).await?;
-        read.iter().for_each(|software| folder.put(software));
+        for software in &read {
+            folder.put(software);
+        }
     }
     let outcome = folder.outcome();
     let (bills, place) = (outcome.written.len(), path.display());
