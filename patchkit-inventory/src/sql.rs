@@ -55,7 +55,7 @@ const GROWS: [&str; 7] =
 ///
 /// # Behavior
 /// - A table for each inventory type, `aws_application` with the columns of
-///   [`table_schema`](crate::columns::table_schema), and the [views](View::ALL) over them.
+///   [`table_schema`](crate::columns::table_schema), and the [views](crate::View::ALL) over them.
 /// - `lake_nodes` has the key of every node that the lake lists; `lake_problems` reads all of the lake
 ///   for what is lost of it (`object_key`, `line`, `kind`, `reason`, `lines`).
 /// - `iso_time(text)` reads a point in time; `version_below(platform_name, epoch, version, release,

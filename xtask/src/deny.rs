@@ -18,6 +18,8 @@ pub(crate) fn check(workspace: &Workspace, report: &mut Report) {
     if !on_path && !works(Command::new(&own).arg("--version")) {
         let build = tools.join("build");
         let mut install = cargo(["install", "--locked", "cargo-deny", "--version", VERSION]);
+        // It runs for a second; to optimize it takes minutes.
+        install.arg("--debug");
         report.run("deny", install.arg("--root").arg(&tools).arg("--target-dir").arg(&build));
         // Only the binary is wanted again. What is left behind costs disk, nothing else.
         std::fs::remove_dir_all(build).ok();

@@ -6,7 +6,7 @@ use crate::{
     deny, house,
     step::{Report, cargo, works},
     tree,
-    workspace::{Scope, Workspace},
+    workspace::{EXAMPLES, Scope, Workspace},
 };
 
 /// Every lint, the quick ones first.
@@ -32,24 +32,22 @@ pub(crate) fn fmt(workspace: &Workspace, report: &mut Report) {
     }
 }
 
-/// Clippy over three feature sets: each library alone without features, every crate with its default
-/// ones, and the light libraries with all.
+/// Clippy over three feature sets: each library alone without features, the examples with their default
+/// ones, and every crate with all. A library's default features are none or all, or a store of the
+/// journal's.
 pub(crate) fn clippy(workspace: &Workspace, report: &mut Report) {
     if !works(&mut cargo(["clippy", "--version"])) {
         return report.unstarted("clippy", "clippy is missing: rustup component add clippy");
     }
-    let strict = ["--all-targets", "--", "-D", "warnings"];
-    for library in workspace.light_libraries() {
+    let heavy = workspace.heavy_libraries().filter(|_| workspace.scope == Scope::Whole);
+    for library in workspace.light_libraries().chain(heavy) {
+        // By themselves: tests switch features on, and are linted below.
         let mut alone = cargo(["clippy", "--package", &library.name, "--no-default-features"]);
-        report.run("clippy", alone.args(strict));
+        report.run("clippy", alone.args(["--", "-D", "warnings"]));
     }
+    let strict = ["--all-targets", "--", "-D", "warnings"];
     if workspace.scope == Scope::Whole {
-        // Their tests want all features, so these are the libraries by themselves.
-        for library in workspace.heavy_libraries() {
-            let mut alone = cargo(["clippy", "--package", &library.name, "--no-default-features"]);
-            report.run("clippy", alone.args(["--", "-D", "warnings"]));
-        }
-        report.run("clippy", cargo(["clippy"]).args(Workspace::linted()).args(strict));
+        report.run("clippy", cargo(["clippy", "--package", EXAMPLES]).args(strict));
     }
     report.run("clippy", cargo(["clippy"]).args(workspace.selection_to_lint()).args(strict));
 }

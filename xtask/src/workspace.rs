@@ -8,11 +8,14 @@ use cargo_metadata::{MetadataCommand, Package};
 /// Features that compile a cloud SDK or a query engine.
 const HEAVY_FEATURES: [&str; 4] = ["aws", "azure", "s3", "sql"];
 
+/// The crate whose default features are neither none nor all.
+pub(crate) const EXAMPLES: &str = "patchkit-examples";
+
 /// What of the examples is switched off by default, and compiles little.
 const LIGHT_EXAMPLES: &str = "patchkit-examples/parquet";
 
 /// What of the examples is switched off by default for what it compiles.
-const EXAMPLES: [&str; 4] = [
+const EXAMPLE_FEATURES: [&str; 4] = [
     "patchkit-examples/aws",
     "patchkit-examples/azure",
     "patchkit-examples/patchd",
@@ -68,11 +71,6 @@ impl Workspace {
         self.members.iter().filter(|member| !member.light && member.published)
     }
 
-    /// Cargo's arguments that take in all of the workspace that is linted.
-    pub(crate) fn linted() -> [&'static str; 3] {
-        ["--workspace", "--exclude", BALLISTA]
-    }
-
     /// Cargo's arguments that take in the crates of the scope, with the features of the light
     /// libraries switched on, for a lint.
     pub(crate) fn selection_to_lint(&self) -> Vec<String> {
@@ -104,7 +102,7 @@ impl Workspace {
             .collect();
         features.push(LIGHT_EXAMPLES.to_owned());
         if self.scope == Scope::Whole {
-            features.extend(EXAMPLES.map(str::to_owned));
+            features.extend(EXAMPLE_FEATURES.map(str::to_owned));
         }
         args.extend(["--features".to_owned(), features.join(",")]);
         args
