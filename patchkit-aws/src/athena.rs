@@ -193,6 +193,10 @@ type Values = Vec<Option<String>>;
 
 /// Athena in the account and Region of a provider.
 ///
+/// What IAM must allow is in [`Feature::Athena`](crate::Feature::Athena), and for statements that make
+/// tables and views in [`Feature::AthenaWrite`](crate::Feature::AthenaWrite). `patchkit-inventory` makes
+/// these statements for a lake; its view `nodes` knows fewer nodes here than a listing of the lake does.
+///
 /// # Example
 /// ```no_run
 /// # async fn example(ssm: patchkit_aws::Ssm) -> patchkit_core::Result<()> {

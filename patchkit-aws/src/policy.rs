@@ -52,6 +52,13 @@ pub enum Feature {
     Lake,
     /// Makes and deletes resource data syncs.
     LakeWrite,
+    /// Queries a lake through Athena: with the rights of whoever asks, Athena reads the tables of the
+    /// Glue Data Catalog and the lake's objects, and writes the results. A bucket that is encrypted with a
+    /// key of KMS, and a catalogue under Lake Formation, ask for more.
+    Athena,
+    /// Makes a lake's database, tables and views for Athena, and drops its tables; beside
+    /// [`Athena`](Self::Athena).
+    AthenaWrite,
     /// Checks what an account and Region is set up with.
     SetupCheck,
     /// Makes what a setup lacks; with [`SetupCheck`](Self::SetupCheck), for each step looks first.
@@ -63,7 +70,7 @@ pub enum Feature {
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Nodes,
         Self::Compliance,
         Self::Patch,
@@ -85,6 +92,8 @@ impl Feature {
         Self::HybridWrite,
         Self::Lake,
         Self::LakeWrite,
+        Self::Athena,
+        Self::AthenaWrite,
         Self::SetupCheck,
         Self::SetupFix,
         Self::Accounts,
@@ -211,6 +220,30 @@ impl Feature {
             ],
             Self::Lake => &["ssm:ListResourceDataSync"],
             Self::LakeWrite => &["ssm:CreateResourceDataSync", "ssm:DeleteResourceDataSync"],
+            // Step Functions developer guide, "IAM policies for Amazon Athena", less what makes and
+            // changes things; Athena user guide, "Configure access to databases and tables in the AWS
+            // Glue Data Catalog". Partitions that are projected are not asked for (Athena user guide,
+            // "Use partition projection"): no glue:GetPartitions.
+            Self::Athena => &[
+                "athena:GetDataCatalog",
+                "athena:GetQueryExecution",
+                "athena:GetQueryResults",
+                "athena:StartQueryExecution",
+                "athena:StopQueryExecution",
+                "glue:GetDatabase",
+                "glue:GetTable",
+                "s3:AbortMultipartUpload",
+                "s3:GetBucketLocation",
+                "s3:GetObject",
+                "s3:ListBucket",
+                "s3:ListBucketMultipartUploads",
+                "s3:ListMultipartUploadParts",
+                "s3:PutObject",
+            ],
+            // A view is a table to Glue, and one that is replaced is updated.
+            Self::AthenaWrite => {
+                &["glue:CreateDatabase", "glue:CreateTable", "glue:DeleteTable", "glue:UpdateTable"]
+            }
             Self::SetupCheck => &[
                 "config:DescribeConfigRules",
                 "config:DescribeRemediationConfigurations",

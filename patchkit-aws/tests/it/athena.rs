@@ -1,5 +1,7 @@
 //! Athena, on the wire: what is sent, and what is made of the answers.
 
+pub(crate) mod policy;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -42,20 +44,7 @@ impl Server {
     }
 
     async fn athena(&self, options: AthenaOptions, clock: impl Clock) -> Athena {
-        let keys = Credentials::new("AKIDTEST", "secret", None, None, "test");
-        let sdk = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(aws_config::Region::from_static(REGION))
-            .endpoint_url(&self.url)
-            .credentials_provider(SharedCredentialsProvider::new(keys))
-            .retry_config(RetryConfig::disabled())
-            .build();
-        let builder = Ssm::builder(&sdk)
-            .with_account(ACCOUNT.parse().unwrap())
-            .with_clock(clock)
-            .with_budget(CallBudget::unlimited())
-            .with_page_size(2);
-        builder.build().await.unwrap().athena(options)
+        athena_at(&self.url, options, clock).await
     }
 
     fn asked(&self, operation: &str) -> Vec<Value> {
@@ -64,49 +53,75 @@ impl Server {
     }
 }
 
+async fn athena_at(url: &str, options: AthenaOptions, clock: impl Clock) -> Athena {
+    let keys = Credentials::new("AKIDTEST", "secret", None, None, "test");
+    let sdk = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(aws_config::Region::from_static(REGION))
+        .endpoint_url(url)
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .retry_config(RetryConfig::disabled())
+        .build();
+    let builder = Ssm::builder(&sdk)
+        .with_account(ACCOUNT.parse().unwrap())
+        .with_clock(clock)
+        .with_budget(CallBudget::unlimited())
+        .with_page_size(2);
+    builder.build().await.unwrap().athena(options)
+}
+
 fn serve(stream: &TcpStream, log: &Asked, answers: &Mutex<Vec<(&'static str, u16, Value)>>) {
     let mut reader = BufReader::new(stream);
-    loop {
-        let (mut length, mut operation) = (0, String::new());
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            let line = line.trim();
-            if line.is_empty() {
-                break;
-            }
-            if let Some((name, value)) = line.split_once(':') {
-                if name.eq_ignore_ascii_case("content-length") {
-                    length = value.trim().parse().unwrap();
-                } else if name.eq_ignore_ascii_case("x-amz-target") {
-                    value.trim().trim_start_matches("AmazonAthena.").clone_into(&mut operation);
-                }
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
-        log.lock().unwrap().push((operation.clone(), serde_json::from_slice(&body).unwrap()));
-        let (status, answer) = {
+    while let Some((operation, body)) = call(&mut reader) {
+        log.lock().unwrap().push((operation.clone(), body));
+        let (status, said) = {
             let mut answers = answers.lock().unwrap();
             let at = answers.iter().position(|it| it.0 == operation);
             let at = at.unwrap_or_else(|| panic!("nobody expects {operation}"));
             let is_last = answers.iter().filter(|it| it.0 == operation).count() == 1;
-            let (_, status, answer) =
-                if is_last { answers[at].clone() } else { answers.remove(at) };
-            (status, answer.to_string())
+            let (_, status, said) = if is_last { answers[at].clone() } else { answers.remove(at) };
+            (status, said)
         };
-        let head = format!(
-            "HTTP/1.1 {status} X\r\nContent-Type: application/x-amz-json-1.1\r\n\
-             x-amzn-RequestId: r-1\r\nContent-Length: {}\r\n\r\n",
-            answer.len()
-        );
-        let mut stream = stream;
-        if stream.write_all(format!("{head}{answer}").as_bytes()).is_err() {
+        if !answer(stream, status, &said) {
             return;
         }
     }
+}
+
+/// The next call of a connection: its operation and its body.
+fn call(reader: &mut BufReader<&TcpStream>) -> Option<(String, Value)> {
+    let (mut length, mut operation) = (0, String::new());
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+            return None;
+        }
+        let line = line.trim();
+        if line.is_empty() {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':') {
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse().unwrap();
+            } else if name.eq_ignore_ascii_case("x-amz-target") {
+                value.trim().trim_start_matches("AmazonAthena.").clone_into(&mut operation);
+            }
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    Some((operation, serde_json::from_slice(&body).unwrap()))
+}
+
+/// Whether the client was still there to be answered.
+fn answer(mut stream: &TcpStream, status: u16, said: &Value) -> bool {
+    let said = said.to_string();
+    let head = format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: application/x-amz-json-1.1\r\n\
+         x-amzn-RequestId: r-1\r\nContent-Length: {}\r\n\r\n",
+        said.len()
+    );
+    stream.write_all(format!("{head}{said}").as_bytes()).is_ok()
 }
 
 const START: &str = "StartQueryExecution";
