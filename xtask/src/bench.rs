@@ -4,6 +4,7 @@ mod lake;
 mod row;
 mod run;
 mod snapshot;
+mod sql;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -18,6 +19,8 @@ pub(crate) enum Bench {
     /// A data-sync lake beside DuckDB, Polars, DataFusion and orjson with pandas, and what-if beside
     /// Polars
     Lake(Lake),
+    /// SQL over a lake, its snapshot and its Parquet export, beside DuckDB and DataFusion over the lake
+    Sql(Lake),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -42,5 +45,6 @@ pub(crate) struct Lake {
 pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<ExitCode> {
     match bench {
         Bench::Lake(lake) => lake::run(workspace, lake),
+        Bench::Sql(lake) => sql::run(workspace, lake),
     }
 }

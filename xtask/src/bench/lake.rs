@@ -32,7 +32,7 @@ const OF_DIRT: [&str; 1] = ["datafusion"];
 /// A work that costs the peer minutes is not repeated as often.
 const LONG_ROUNDS: usize = 3;
 
-fn run_all(bench: &Bench<'_>, mut tell: impl FnMut(Row)) -> Result<()> {
+fn run_all(bench: &Bench<'_>, tell: &mut dyn FnMut(Row)) -> Result<()> {
     for (work, peers) in WORKS {
         for peer in peers.iter().filter(|_| bench.wants(work)) {
             let rounds = bench.rounds(|| {
@@ -45,10 +45,10 @@ fn run_all(bench: &Bench<'_>, mut tell: impl FnMut(Row)) -> Result<()> {
         }
     }
     if bench.wants("dirty") {
-        dirty(bench, &mut tell)?;
+        dirty(bench, tell)?;
     }
     if bench.wants("snapshot") {
-        snapshot::rows(bench, &mut tell)?;
+        snapshot::rows(bench, tell)?;
     }
     if bench.wants("whatif") {
         tell(what_if(bench)?);
@@ -58,19 +58,7 @@ fn run_all(bench: &Bench<'_>, mut tell: impl FnMut(Row)) -> Result<()> {
 
 pub(crate) fn run(workspace: &Workspace, options: &Lake) -> Result<ExitCode> {
     let bench = Bench::prepare(workspace, options)?;
-    if !options.json {
-        println!("{}", Row::head());
-    }
-    let mut differ = false;
-    run_all(&bench, |row| {
-        differ |= row.agree == Some(false);
-        if options.json {
-            println!("{}", row.to_json());
-        } else {
-            println!("{row}");
-        }
-    })?;
-    Ok(if differ { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    bench.tell(|tell| run_all(&bench, tell))
 }
 
 /// All that the works need.
@@ -85,7 +73,7 @@ pub(super) struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn prepare(workspace: &'a Workspace, options: &'a Lake) -> Result<Self> {
+    pub(super) fn prepare(workspace: &'a Workspace, options: &'a Lake) -> Result<Self> {
         let python = venv::peers(workspace)?;
         let ours =
             build(&["--package", "patchkit-inventory", "--features", "parquet,snapshot"], "lake")?;
@@ -98,7 +86,27 @@ impl<'a> Bench<'a> {
         Ok(Self { options, workspace, ours, python, lake, room })
     }
 
-    fn wants(&self, work: &str) -> bool {
+    /// Prints each row as it comes; answers that differ fail.
+    pub(super) fn tell(
+        &self,
+        rows: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
+    ) -> Result<ExitCode> {
+        if !self.options.json {
+            println!("{}", Row::head());
+        }
+        let mut differ = false;
+        rows(&mut |row| {
+            differ |= row.agree == Some(false);
+            if self.options.json {
+                println!("{}", row.to_json());
+            } else {
+                println!("{row}");
+            }
+        })?;
+        Ok(if differ { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    pub(super) fn wants(&self, work: &str) -> bool {
         self.options.only.is_empty() || self.options.only.iter().any(|only| only == work)
     }
 
@@ -150,7 +158,7 @@ pub(crate) fn home(workspace: &Workspace) -> PathBuf {
 }
 
 /// Builds a bench and gives its program; what cargo says goes to stderr.
-fn build(what: &[&str], name: &str) -> Result<PathBuf> {
+pub(super) fn build(what: &[&str], name: &str) -> Result<PathBuf> {
     let mut command =
         cargo(["build", "--profile", "bench", "--message-format", "json-render-diagnostics"]);
     command.args(what).args(["--bench", name]).stdout(Stdio::piped()).stderr(Stdio::inherit());
@@ -194,7 +202,7 @@ pub(super) fn answer(command: &mut Command) -> Result<Value> {
 
 /// A lake with every kind of dirt, held against what the dirt is known to cost, beside the same pass
 /// over the lake without it and beside whoever else reads every row.
-fn dirty(bench: &Bench<'_>, tell: &mut impl FnMut(Row)) -> Result<()> {
+fn dirty(bench: &Bench<'_>, tell: &mut dyn FnMut(Row)) -> Result<()> {
     let dirty = bench.room.join("dirty");
     if dirty.exists() {
         fs::remove_dir_all(&dirty)?;

@@ -18,7 +18,7 @@ const QUESTIONS: [(&str, &[&str]); 2] = [("q1", &["duckdb", "orjson+pandas"]), (
 /// How long a file must be left alone before a snapshot believes in its times.
 const SETTLED: Duration = Duration::from_secs(3);
 
-pub(super) fn rows(bench: &Bench<'_>, tell: &mut impl FnMut(Row)) -> Result<()> {
+pub(super) fn rows(bench: &Bench<'_>, tell: &mut dyn FnMut(Row)) -> Result<()> {
     // The first one reads the whole lake, to files of which another work had links until now.
     thread::sleep(SETTLED);
     measure(&mut ours(bench)?)?.answer.map_err(anyhow::Error::msg)?;
@@ -36,7 +36,7 @@ pub(super) fn rows(bench: &Bench<'_>, tell: &mut impl FnMut(Row)) -> Result<()> 
 
 /// A lake of which one object in a hundred changes: the snapshot refreshed, and one made anew. Less than
 /// two in a hundred of the bytes may be read for that.
-fn refreshed(bench: &Bench<'_>, tell: &mut impl FnMut(Row)) -> Result<()> {
+fn refreshed(bench: &Bench<'_>, tell: &mut dyn FnMut(Row)) -> Result<()> {
     let [lake, kept, anew] =
         ["changing", "changing-kept", "changing-anew"].map(|it| bench.room.join(it));
     for folder in [&lake, &kept] {
