@@ -26,6 +26,9 @@ struct Args {
     /// How long each kind of request is repeated, in seconds.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
+    /// Only what has this in its name.
+    #[arg(default_value = "")]
+    filter: String,
     /// What cargo adds.
     #[arg(long, hide = true)]
     bench: bool,
@@ -42,10 +45,11 @@ fn main() {
         begun.elapsed().as_secs_f64(),
         server.peak_megabytes()
     );
-    for (name, query) in QUERIES {
+    for (name, query) in QUERIES.into_iter().filter(|(name, _)| name.contains(&args.filter)) {
         server.measure_query(name, query, Duration::from_secs_f64(args.seconds));
     }
-    for request in requests(&server) {
+    let requests = requests(&server).into_iter();
+    for request in requests.filter(|it| it.name.contains(&args.filter)) {
         server.measure(&request, Duration::from_secs_f64(args.seconds));
     }
     println!("end: {} MB at most", server.peak_megabytes());
@@ -106,12 +110,13 @@ fn requests(server: &Server) -> Vec<Sample> {
 
 /// Queries of Resource Graph: those whose pages are made one by one, and those that must know of
 /// all rows before the first one can be told. The last looks at what each machine has of its own.
-const QUERIES: [(&str, &str); 8] = [
+const QUERIES: [(&str, &str); 11] = [
     (
         "lazily, machines",
         "resources | where type =~ 'microsoft.compute/virtualmachines' \
          | project id, name, location, properties.osName, tags",
     ),
+    ("lazily, all columns", "resources | where type =~ 'microsoft.compute/virtualmachines'"),
     (
         "lazily, power",
         "resources | where type =~ 'microsoft.compute/virtualmachines' | extend power = \
@@ -122,6 +127,17 @@ const QUERIES: [(&str, &str); 8] = [
         "lazily, assessments",
         "patchassessmentresources | where type =~ \
          'microsoft.compute/virtualmachines/patchassessmentresults' | project id, properties",
+    ),
+    (
+        "lazily, missing patches",
+        "patchassessmentresources | where type =~ \
+         'microsoft.compute/virtualmachines/patchassessmentresults/softwarepatches'",
+    ),
+    (
+        "lazily, updates of windows",
+        "patchassessmentresources | where type endswith 'softwarepatches' | extend kb = \
+         tostring(properties.kbId), class = tostring(properties.classifications[0]) \
+         | project id, kb, class, properties.patchName, properties.publishedDateTime",
     ),
     (
         "all seen, order by",

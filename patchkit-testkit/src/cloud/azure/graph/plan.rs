@@ -90,7 +90,9 @@ pub(super) struct Plan {
     /// they look at.
     pub(super) loads: Vec<Load>,
     pub(super) looks: Vec<Load>,
-    /// The columns that go into the answer as they are.
+    /// The columns that are looked at or passed on where rows are only shown that pass all filters.
+    pub(super) shows: Vec<Load>,
+    /// Those of them that go into the answer as they are.
     pub(super) shown: Vec<&'static str>,
     pub(super) steps: Vec<Step>,
     pub(super) columns: Vec<Column>,
@@ -249,8 +251,9 @@ impl Planner<'_> {
         let hints = hint::hints(&pipeline.operators);
         let (steps, columns) = (draft.steps, draft.columns);
         let (leading, tests, loads, looks) = (0, Vec::new(), Vec::new(), Vec::new());
-        let shown = Vec::new();
-        let mut plan = Plan { table, hints, leading, tests, loads, looks, shown, steps, columns };
+        let (shows, shown) = (Vec::new(), Vec::new());
+        let mut plan =
+            Plan { table, hints, leading, tests, loads, looks, shows, shown, steps, columns };
         plan.arrange(&touched);
         Ok(plan)
     }

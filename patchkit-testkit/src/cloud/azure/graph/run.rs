@@ -18,7 +18,7 @@ use super::{
     eval::{Node, Run},
     plan::{
         COLUMNS, Item, Key, Leg, Plan, Step,
-        reads::{Load, Uses, Want},
+        reads::{Load, Reads, Uses, Want},
     },
     source::{Field, Pick, Record, Rows, Scan},
     value::{Cell, Type},
@@ -76,22 +76,20 @@ fn run_part<'a>(plan: &'a Plan, env: Env<'a>, part: Part<'a>, sink: &mut dyn Sin
     for step in plan.rest().iter().rev() {
         chain = link(step, env, chain);
     }
-    scan(plan, env, part, &plan.loads, chain.as_mut());
+    scan(plan, env, part, plan.reads(&plan.loads), chain.as_mut());
     chain.finish();
 }
 
-/// Shows rows of a plan whose rows are each made of one of the table, in the table's order: of
-/// some that are picked, whatever their order and number are in the answer.
+/// Shows rows of a plan whose rows are each made of one of the table, in the table's order: some of
+/// those that pass all filters, whatever their order and number are in the answer.
 pub(super) fn show<'a>(plan: &'a Plan, env: Env<'a>, part: Part<'a>, sink: &mut dyn Sink<'a>) {
     let mut chain: Box<dyn Sink<'a> + '_> = Box::new(Limit { run: env.run, next: sink });
-    for step in plan.rest().iter().rev() {
-        chain = match step {
-            Step::Sort { .. } | Step::Take(_) => chain,
-            step => link(step, env, chain),
-        };
+    for step in plan.steps.iter().filter(|it| it.makes()).rev() {
+        chain = link(step, env, chain);
     }
     let part = Part { shown: &plan.shown, ..part };
-    scan(plan, env, part, &plan.loads, chain.as_mut());
+    let reads = Reads { leading: &[], tests: &[], loads: &plan.shows };
+    scan(plan, env, part, reads, chain.as_mut());
 }
 
 /// A sink that shows each row to a function, as long as that wants more.
@@ -140,17 +138,18 @@ fn scan<'a>(
     plan: &'a Plan,
     env: Env<'a>,
     part: Part<'a>,
-    loads: &'a [Load],
+    reads: Reads<'a>,
     chain: &mut dyn Sink<'a>,
 ) {
-    let (run, leading) = (env.run, plan.leading());
+    let Reads { leading, tests, loads } = reads;
+    let run = env.run;
     let mut row = Row::new();
     let mut counts = part.counts.iter();
     env.rows.scan(part.scan(plan), &mut |record| {
         run.count_read(counts.next().copied().unwrap_or(1));
-        row.clear();
+        // What the row before had in a column that is not read is looked at by nobody.
         row.resize(COLUMNS.len(), Cell::Null);
-        for load_one in &plan.tests {
+        for load_one in tests {
             load(record, load_one, &mut row);
         }
         let passes = |step: &'a Step| match step {

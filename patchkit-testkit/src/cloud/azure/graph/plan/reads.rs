@@ -97,15 +97,48 @@ impl Uses {
         Self((0..COLUMNS.len()).map(|slot| (slot, Want::Whole)).collect())
     }
 
+    /// What steps look at in the table's slots, or pass on.
+    fn of_steps<'s>(steps: impl IntoIterator<Item = &'s Step>) -> Self {
+        let mut uses = Self::default();
+        for step in steps {
+            step.nodes().for_each(|node| uses.add(node));
+            match step {
+                Step::Join { .. } | Step::Union { .. } => return Self::all(),
+                Step::Select(slots) => {
+                    uses.0.extend(slots.iter().map(|slot| (*slot, Want::Whole)));
+                }
+                _ => {}
+            }
+            if step.closes() {
+                return uses;
+            }
+        }
+        Self::all()
+    }
+
+    fn loads(&self, touched: &[usize]) -> Vec<Load> {
+        let slots = touched.iter().filter(|slot| self.0.contains_key(slot));
+        slots.map(|slot| self.load(*slot)).collect()
+    }
+
     fn load(&self, slot: usize) -> Load {
         Load { slot, want: self.0.get(&slot).cloned().unwrap_or(Want::Whole) }
     }
 }
 
+/// What is read of each row: what filters look at, and of the rows that pass them the rest.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Reads<'p> {
+    pub(in super::super) leading: &'p [Step],
+    pub(in super::super) tests: &'p [Load],
+    pub(in super::super) loads: &'p [Load],
+}
+
 impl Plan {
-    /// The filters that stand before everything else.
-    pub(in super::super) fn leading(&self) -> &[Step] {
-        self.steps.get(..self.leading).unwrap_or_default()
+    /// What is read where the filters that stand before everything else are carried out.
+    pub(in super::super) fn reads<'p>(&'p self, loads: &'p [Load]) -> Reads<'p> {
+        let leading = self.steps.get(..self.leading).unwrap_or_default();
+        Reads { leading, tests: &self.tests, loads }
     }
 
     /// The steps behind them.
@@ -118,34 +151,21 @@ impl Plan {
         self.leading = self.steps.iter().take_while(|it| matches!(it, Step::Where(_))).count();
         let (leading, rest) = self.steps.split_at(self.leading);
         let tests = Uses::of(leading.iter().flat_map(Step::nodes));
-        let mut later = Uses::default();
-        let mut closed = false;
-        for step in rest {
-            step.nodes().for_each(|node| later.add(node));
-            match step {
-                Step::Join { .. } | Step::Union { .. } => later = Uses::all(),
-                Step::Select(slots) => {
-                    later.0.extend(slots.iter().map(|slot| (*slot, Want::Whole)));
-                }
-                _ => {}
-            }
-            if step.closes() {
-                closed = true;
-                break;
-            }
-        }
-        if !closed {
-            later = Uses::all();
-        }
         let of_tests = touched.iter().filter(|slot| tests.0.contains_key(slot));
         self.tests = of_tests.map(|slot| tests.load(*slot)).collect();
-        let loads = touched.iter().filter(|slot| later.0.contains_key(slot));
-        let loads = loads.map(|slot| later.load(*slot));
-        self.loads = loads.filter(|it| !self.tests.iter().any(|test| test.covers(it))).collect();
+        self.loads = Uses::of_steps(rest).loads(touched);
+        self.loads.retain(|it| !self.tests.iter().any(|test| test.covers(it)));
+        let making = self.steps.iter().filter(|step| step.makes());
+        self.shows = Uses::of_steps(making).loads(touched);
     }
 }
 
 impl Step {
+    /// Whether it makes rows into others, and does not only choose among them.
+    pub(in super::super) fn makes(&self) -> bool {
+        !matches!(self, Self::Where(_) | Self::Sort { .. } | Self::Take(_))
+    }
+
     /// Whether the slots behind it are others than those before it.
     fn closes(&self) -> bool {
         match self {

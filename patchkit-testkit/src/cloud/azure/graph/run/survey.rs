@@ -155,7 +155,7 @@ fn look<'a>(plan: &'a Plan, env: Env<'a>, part: Part<'a>) -> Vec<(Vec<Cell<'a>>,
             step => link(step, env, chain),
         };
     }
-    scan(plan, env, part, &plan.looks, chain.as_mut());
+    scan(plan, env, part, plan.reads(&plan.looks), chain.as_mut());
     drop(chain);
     found
 }
