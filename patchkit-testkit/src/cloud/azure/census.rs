@@ -6,7 +6,9 @@ use jiff::Timestamp;
 
 use super::{
     facets::{Facets, Words},
-    patch_result, side,
+    patch_result,
+    rows::Written,
+    side,
 };
 use crate::cloud::world::{
     State,
@@ -23,6 +25,8 @@ pub(crate) struct Census {
     /// What they have in common with others, in the same order.
     facets: Vec<Chunks<Facets>>,
     words: Arc<Words>,
+    /// What is shown of them, in the same order.
+    written: Vec<Chunks<Written>>,
     /// Their order by name and by id, once someone asks.
     order: Arc<OnceLock<Order>>,
     /// The place of a machine in its folder.
@@ -102,12 +106,14 @@ impl Census {
             let mut folder = Folder::default();
             folder.groups.resize(subscription.groups.len(), Group::default());
             let (mut tallies, mut facets) = (Chunks::default(), Chunks::default());
+            let mut written = Chunks::default();
             for (place, at) in subscription.machines.iter().enumerate() {
                 let Ok(azure) = side(state, *at) else { continue };
                 let kind = Kind::of(&azure.kind);
                 folder.kinds.push(kind);
                 tallies.push(Tally::of(azure));
                 facets.push(Facets::of(state, *at, azure, &mut words));
+                written.push(Written::default());
                 if let Some(group) = folder.groups.get_mut(usize::from(azure.group)) {
                     if group.end == 0 {
                         group.start = place;
@@ -124,6 +130,7 @@ impl Census {
             folders.push(folder);
             census.tallies.push(tallies);
             census.facets.push(facets);
+            census.written.push(written);
         }
         census.folders = Arc::new(folders);
         census.places = Arc::new(places);
@@ -144,6 +151,17 @@ impl Census {
         self.facets.get(usize::from(at.0))
     }
 
+    /// What is shown of the machines of a subscription.
+    pub(super) fn written(&self, at: SubIx) -> Option<&Chunks<Written>> {
+        self.written.get(usize::from(at.0))
+    }
+
+    /// The place of a machine in its folder.
+    pub(super) fn place(&self, at: MachineIx) -> Option<usize> {
+        let place = *self.places.get(at.0 as usize)?;
+        (place < u32::MAX).then_some(place as usize)
+    }
+
     pub(super) fn words(&self) -> &Words {
         &self.words
     }
@@ -154,13 +172,19 @@ impl Census {
     }
 
     fn recount(&mut self, state: &State, at: MachineIx, azure: &AzureSide) {
-        let place = self.places.get(at.0 as usize).copied().unwrap_or(u32::MAX) as usize;
+        let Some(place) = self.place(at) else { return };
         let folder = usize::from(azure.subscription.0);
         if let Some(all) = self.tallies.get_mut(folder) {
             renew(all, place, Tally::of(azure));
         }
         if let Some(all) = self.facets.get_mut(folder) {
             renew(all, place, Facets::of(state, at, azure, &mut self.words));
+        }
+        if let Some(all) = self.written.get_mut(folder)
+            && all.get(place).is_some_and(Written::is_used)
+            && let Some(known) = all.get_mut(place)
+        {
+            *known = Written::default();
         }
     }
 }

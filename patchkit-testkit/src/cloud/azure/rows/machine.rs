@@ -12,9 +12,7 @@ use crate::cloud::{
         hybrid,
         patch_result::{self, Named},
         reply::stamp_z,
-        tags,
-        template::Filled,
-        vm, vm_view,
+        tags, vm, vm_view,
     },
     world::{
         State,
@@ -26,7 +24,7 @@ use crate::cloud::{
 #[derive(Debug)]
 pub(super) struct Class {
     pub(super) name: &'static str,
-    is_vm: bool,
+    pub(super) is_vm: bool,
 }
 
 const fn of_vm(name: &'static str) -> Class {
@@ -113,20 +111,12 @@ impl<'a> MachineRow<'a> {
         Self { state, tenant, at, azure, class, of, named: OnceCell::new() }
     }
 
-    /// Writes what its rows show of a machine and of its assessment.
+    /// Writes what its row shows of the assessment of a machine.
     pub(super) fn write(state: &'a State, tenant: &'a str, at: MachineIx, azure: &'a AzureSide) {
-        let classes = [Class::of(Table::Resources), Class::of(Table::PatchAssessmentResources)];
-        let kind = Kind::of(&azure.kind) as usize;
-        let [Some(resource), Some(assessment)] = [classes[0].get(kind), classes[1].get(2 * kind)]
-        else {
-            return;
-        };
-        let row = Self::new(state, tenant, at, azure, resource, Of::Machine);
-        row.shown();
-        row.tags_written();
-        if let Some(it) = &azure.assessment {
-            Self::new(state, tenant, at, azure, assessment, Of::Assessment(it))
-                .assessment_written(it);
+        let class =
+            Class::of(Table::PatchAssessmentResources).get(2 * Kind::of(&azure.kind) as usize);
+        if let (Some(class), Some(it)) = (class, &azure.assessment) {
+            Self::new(state, tenant, at, azure, class, Of::Assessment(it)).assessment_written(it);
         }
     }
 
@@ -176,7 +166,7 @@ impl<'a> MachineRow<'a> {
         }
     }
 
-    fn properties(&self) -> Value {
+    pub(super) fn properties(&self) -> Value {
         match self.of {
             Of::Machine if self.class.is_vm => {
                 let mut properties = vm::shown(self.state, self.at, self.azure);
@@ -191,33 +181,11 @@ impl<'a> MachineRow<'a> {
         }
     }
 
-    /// All that an answer shows of a machine's properties: kept until the machine changes.
-    fn shown(&self) -> Option<&'a Filled> {
-        let state: &'a State = self.state;
-        // They change with the time and with what is under way, too.
-        let answers = usize::from(state.answers_azure(self.at));
-        let updating = usize::from(state.azure.updating.contains(&self.at));
-        let kept = state.machine(self.at).shown.machine.get(2 * answers + updating)?;
-        Some(kept.get_or_init(|| {
-            let own = if self.class.is_vm { &vm::OWN[..] } else { &hybrid::OWN };
-            state.azure.templates.fill(&self.properties(), own)
-        }))
-    }
-
-    /// The same of its assessment.
+    /// What an answer shows of its assessment's properties: kept until the machine changes.
     fn assessment_written(&self, it: &Assessment) -> &'a str {
         let state: &'a State = self.state;
         let make = || serde_json::to_string(&self.assessment(it)).unwrap_or_default();
         state.machine(self.at).shown.assessment.get_or_init(make)
-    }
-
-    fn tags_written(&self) -> &'a str {
-        let state: &'a State = self.state;
-        state.machine(self.at).shown.tags.get_or_init(|| {
-            let tags = self.azure.tags.iter().map(|(name, value)| (&**name, &**value));
-            let tags: BTreeMap<&str, &str> = tags.collect();
-            serde_json::to_string(&tags).unwrap_or_default()
-        })
     }
 
     fn extended(&self) -> Value {
@@ -347,7 +315,6 @@ impl<'a> Record<'a> for MachineRow<'a> {
 
     fn member(&self, name: &'static str, path: &Path) -> Field<'a> {
         match (name, self.of) {
-            ("properties", Of::Machine) => self.shown().map_or(Field::None, |it| it.member(path)),
             ("tags", Of::Machine) => {
                 let [key] = &**path else { return self.column(name).at(path) };
                 let found = self.azure.tags.iter().find(|(name, _)| **name == **key);
@@ -358,17 +325,12 @@ impl<'a> Record<'a> for MachineRow<'a> {
     }
 
     fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
-        let written = match (name, self.of) {
-            ("properties", Of::Machine) => {
-                let shown = self.shown();
-                shown.into_iter().for_each(|it| it.write(path, out));
-                return shown.is_some();
+        match (name, self.of) {
+            ("properties", Of::Assessment(it)) if path.is_empty() => {
+                out.extend_from_slice(self.assessment_written(it).as_bytes());
+                true
             }
-            ("properties", Of::Assessment(it)) if path.is_empty() => self.assessment_written(it),
-            ("tags", Of::Machine) if path.is_empty() => self.tags_written(),
-            _ => return false,
-        };
-        out.extend_from_slice(written.as_bytes());
-        true
+            _ => false,
+        }
     }
 }
