@@ -20,24 +20,25 @@ const CHUNK: usize = 64;
 /// shown of it.
 const BESIDE: usize = 5 << 10;
 
-/// A list whose copy shares all chunks that neither side has changed since.
+/// A list whose copy costs nothing, and shares all chunks that neither side has changed since.
 #[derive(Clone, Debug)]
-pub(crate) struct Chunks<T>(Vec<Arc<Vec<T>>>);
+pub(crate) struct Chunks<T>(Arc<Vec<Arc<Vec<T>>>>);
 
 impl<T> Default for Chunks<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self(Arc::default())
     }
 }
 
 impl<T: Clone> Chunks<T> {
     pub(crate) fn push(&mut self, item: T) {
-        match self.0.last_mut() {
+        let chunks = Arc::make_mut(&mut self.0);
+        match chunks.last_mut() {
             Some(last) if last.len() < CHUNK => Arc::make_mut(last).push(item),
             _ => {
                 let mut chunk = Vec::with_capacity(CHUNK);
                 chunk.push(item);
-                self.0.push(Arc::new(chunk));
+                chunks.push(Arc::new(chunk));
             }
         }
     }
@@ -52,7 +53,8 @@ impl<T: Clone> Chunks<T> {
     }
 
     pub(crate) fn get_mut(&mut self, at: usize) -> Option<&mut T> {
-        Arc::make_mut(self.0.get_mut(at / CHUNK)?).get_mut(at % CHUNK)
+        let chunks = Arc::make_mut(&mut self.0);
+        Arc::make_mut(chunks.get_mut(at / CHUNK)?).get_mut(at % CHUNK)
     }
 
     /// Those from a place on.
