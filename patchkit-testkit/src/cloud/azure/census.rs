@@ -6,7 +6,9 @@ use jiff::Timestamp;
 
 use super::{
     facets::{Facets, Words},
-    patch_result, side,
+    patch_result,
+    rows::Prints,
+    side,
 };
 use crate::cloud::world::{
     State,
@@ -23,6 +25,8 @@ pub(crate) struct Census {
     /// What they have in common with others, in the same order.
     facets: Vec<Chunks<Facets>>,
     words: Arc<Words>,
+    /// What rows show of the patches of all systems.
+    prints: Arc<Prints>,
     /// Their order by name and by id, once someone asks.
     order: Arc<OnceLock<Order>>,
     /// The place of a machine in its folder.
@@ -128,6 +132,7 @@ impl Census {
         census.folders = Arc::new(folders);
         census.places = Arc::new(places);
         census.words = words;
+        census.prints = Arc::new(Prints::new(state));
         census
     }
 
@@ -146,6 +151,10 @@ impl Census {
 
     pub(super) fn words(&self) -> &Words {
         &self.words
+    }
+
+    pub(super) fn prints(&self) -> &Prints {
+        &self.prints
     }
 
     /// The order of the machines of a world; names and ids stay as they are.

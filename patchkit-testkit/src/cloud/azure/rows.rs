@@ -7,13 +7,19 @@ mod alike;
 mod interface;
 mod machine;
 mod other;
+mod patch;
+mod printed;
 
 use std::{collections::BTreeSet, num::NonZero, ops::ControlFlow, sync::OnceLock, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use self::machine::{Class, MachineRow, Of};
+pub(super) use self::printed::Prints;
+use self::{
+    machine::{Class, MachineRow},
+    patch::{Outcome, PatchRow, ResultRow, What},
+};
 use super::{
     census::{Folder, Group, Kind, Tally},
     graph::{Alike, Hints, Look, Pick, Record, Rows, Scan, Table},
@@ -196,9 +202,8 @@ impl World {
         at: MachineIx,
         azure: &'a AzureSide,
         class: &'static Class,
-        of: Of<'a>,
     ) -> MachineRow<'a> {
-        MachineRow::new(&self.state, &self.tenant, at, azure, class, of)
+        MachineRow::new(&self.state, &self.tenant, at, azure, class)
     }
 }
 
@@ -339,7 +344,7 @@ impl Rows for World {
                     // Any machine of the group stands for the block.
                     match first {
                         Some((at, azure)) if *wanted && self.shows(shelf.at, class.name) => {
-                            each(&self.row(at, azure, class, Of::Machine), count);
+                            each(&self.row(at, azure, class), count);
                         }
                         _ => each(&&Value::Null, 0),
                     }
@@ -372,7 +377,7 @@ impl World {
         let mut give = |at: MachineIx, class: usize| -> ControlFlow<()> {
             let Some(class) = classes.get(class) else { return ControlFlow::Continue(()) };
             let Ok(azure) = side(&self.state, at) else { return ControlFlow::Continue(()) };
-            each(&self.row(at, azure, class, Of::Machine))
+            each(&self.row(at, azure, class))
         };
         if let Some(ids) = &hints.ids {
             let found = ids.iter().filter_map(|id| self.state.azure.by_id.get(id.as_str()));
@@ -506,17 +511,12 @@ impl World {
                     else {
                         continue;
                     };
-                    let mut give = |class: &'static Class, of: Of<'a>| -> ControlFlow<()> {
-                        if choice.takes() {
-                            each(&self.row(*at, azure, class, of))?;
-                        }
-                        ControlFlow::Continue(())
-                    };
+                    let row = self.row(*at, azure, result);
                     let (result, patch) = (wanted[0].then_some(result), wanted[1].then_some(patch));
                     if table == Table::PatchAssessmentResources {
-                        assessment(azure, [result, patch], &mut give)?;
+                        assessment(row, [result, patch], choice, each)?;
                     } else {
-                        installations(azure, oldest, [result, patch], &mut give)?;
+                        installations(row, oldest, [result, patch], choice, each)?;
                     }
                 }
             }
@@ -525,39 +525,46 @@ impl World {
     }
 }
 
-/// Takes a row of a class.
-type Give<'e, 'a> = &'e mut dyn FnMut(&'static Class, Of<'a>) -> ControlFlow<()>;
-
 /// The rows of a machine's assessment: those of results, and those of patches.
 fn assessment<'a>(
-    azure: &'a AzureSide,
+    row: MachineRow<'a>,
     [result, patch]: [Option<&'static Class>; 2],
-    give: Give<'_, 'a>,
+    choice: &mut Choice<'_>,
+    each: Each<'_, 'a>,
 ) -> ControlFlow<()> {
-    let Some(it) = &azure.assessment else { return ControlFlow::Continue(()) };
-    if let Some(result) = result {
-        give(result, Of::Assessment(it))?;
+    let Some(it) = &row.azure.assessment else { return ControlFlow::Continue(()) };
+    let of = &Outcome::new(row, What::Assessment(it));
+    if let Some(class) = result
+        && choice.takes()
+    {
+        each(&ResultRow { of, class })?;
     }
-    if let Some(patch) = patch {
-        it.available.ones().try_for_each(|place| give(patch, Of::Missing(it, place)))?;
+    let Some(class) = patch else { return ControlFlow::Continue(()) };
+    for place in it.available.ones().filter(|_| choice.takes()) {
+        each(&PatchRow { of, class, place, treated: None })?;
     }
     ControlFlow::Continue(())
 }
 
 /// The rows of a machine's installations, each with its patches behind it.
 fn installations<'a>(
-    azure: &'a AzureSide,
+    row: MachineRow<'a>,
     oldest: Timestamp,
     [result, patch]: [Option<&'static Class>; 2],
-    give: Give<'_, 'a>,
+    choice: &mut Choice<'_>,
+    each: Each<'_, 'a>,
 ) -> ControlFlow<()> {
-    for it in azure.installations.iter().filter(|it| it.started >= oldest) {
-        if let Some(result) = result {
-            give(result, Of::Installation(it))?;
+    for it in row.azure.installations.iter().filter(|it| it.started >= oldest) {
+        let of = &Outcome::new(row, What::Installation(it));
+        if let Some(class) = result
+            && choice.takes()
+        {
+            each(&ResultRow { of, class })?;
         }
-        if let Some(patch) = patch {
-            for (word, places) in patch_result::states(it) {
-                places.ones().try_for_each(|place| give(patch, Of::Treated(it, word, place)))?;
+        let Some(class) = patch else { continue };
+        for (state, (_, places)) in patch_result::states(it).into_iter().enumerate() {
+            for place in places.ones().filter(|_| choice.takes()) {
+                each(&PatchRow { of, class, place, treated: Some(state) })?;
             }
         }
     }

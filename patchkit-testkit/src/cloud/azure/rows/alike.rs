@@ -1,7 +1,7 @@
 //! Which machines are alike in what a query looks at, and their order: read off columns of small
 //! numbers, without a look at the machines.
 
-use super::{Choice, Class, Group, Of, Shelf, World, machine::MachineRow};
+use super::{Choice, Class, Group, Shelf, World, machine::MachineRow};
 use crate::cloud::azure::{
     census::Order,
     facets::{Facet, Facets, nanoseconds},
@@ -186,7 +186,7 @@ impl World {
         let at = *self.state.subscription(shelf.at).machines.get(group.start)?;
         let azure = side(&self.state, at).ok()?;
         let class = Class::of(Table::Resources).get(class)?;
-        let row: MachineRow<'_> = self.row(at, azure, class, Of::Machine);
+        let row: MachineRow<'_> = self.row(at, azure, class);
         let texts = columns.iter().map(|column| match row.column(column) {
             Field::Text(text) => Some(text.into_owned()),
             _ => None,
