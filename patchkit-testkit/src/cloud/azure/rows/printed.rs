@@ -42,7 +42,7 @@ impl Prints {
     }
 
     /// The patches of each system.
-    pub(super) fn systems(&self) -> impl Iterator<Item = &[Print]> {
+    pub(in super::super) fn systems(&self) -> impl Iterator<Item = &[Print]> {
         self.0.iter().map(AsRef::as_ref)
     }
 }
@@ -89,7 +89,7 @@ impl Print {
         }
     }
 
-    pub(super) fn id(&self) -> &str {
+    pub(in super::super) fn id(&self) -> &str {
         self.tail.get(BETWEEN.len()..).unwrap_or_default()
     }
 
