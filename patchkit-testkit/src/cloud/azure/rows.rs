@@ -20,7 +20,9 @@ pub(super) use self::printed::Prints;
 use super::{
     census::{Folder, Group, Kind},
     graph::{Alike, Hints, Look, Pick, Record, Rows, Scan, Table},
-    side, tenant,
+    side,
+    template::Filled,
+    tenant,
 };
 use crate::cloud::world::{
     State,
@@ -143,7 +145,8 @@ impl World {
             let written = |it: &OnceLock<String>| it.get().map_or(0, |text| lines(text));
             let mut seen = seen ^ name.as_bytes().first().copied().unwrap_or(0);
             if of_machine && properties {
-                seen ^= shown.machine.iter().fold(0, |seen, it| seen ^ written(it));
+                let touch = |it: &OnceLock<Filled>| it.get().map_or(0, Filled::touch);
+                seen ^= shown.machine.iter().fold(0, |seen, it| seen ^ touch(it));
             }
             if of_machine && tags {
                 seen ^= written(&shown.tags);

@@ -1,6 +1,6 @@
 //! Answers whose rows are made when their page is asked for.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::ControlFlow, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -49,7 +49,7 @@ impl Stream {
             let mut row = Row::new();
             row.resize(COLUMNS.len(), Cell::Null);
             for slot in of_block.clone() {
-                run::fill(block, slot, &mut row);
+                row[slot] = run::whole(block, slot);
             }
             let passes =
                 count > 0 && shape.of_block.iter().all(|it| it.test(&row, &run) == Some(true));
@@ -98,24 +98,19 @@ impl Stream {
         out: &mut Vec<u8>,
     ) -> Result<(), QueryError> {
         let Some(picks) = &self.picks else {
-            return self.show(Pick::From(from), to.saturating_sub(from), out, |row, out| {
-                form.write(row, out);
-            });
+            return self.show(Pick::From(from), to.saturating_sub(from), form, out, |_| {});
         };
         let picks = picks.get(from..to).unwrap_or_default();
         if picks.is_sorted() {
-            return self
-                .show(Pick::These(picks), picks.len(), out, |row, out| form.write(row, out));
+            return self.show(Pick::These(picks), picks.len(), form, out, |_| {});
         }
         // They are read in the table's order, and then put in the answer's.
         let mut order: Vec<usize> = (0..picks.len()).collect();
         order.sort_unstable_by_key(|at| picks.get(*at));
         let ascending: Vec<u32> = order.iter().filter_map(|at| picks.get(*at)).copied().collect();
         let (mut made, mut ends) = (Vec::new(), Vec::new());
-        self.show(Pick::These(&ascending), ascending.len(), &mut made, |row, made| {
-            form.write(row, made);
-            ends.push(made.len());
-        })?;
+        let pick = Pick::These(&ascending);
+        self.show(pick, ascending.len(), form, &mut made, |end| ends.push(end))?;
         let mut pieces = vec![&[][..]; picks.len()];
         let mut begin = 0;
         for (end, at) in ends.into_iter().zip(order) {
@@ -135,28 +130,29 @@ impl Stream {
         Ok(())
     }
 
-    /// Writes rows with commas between them, at most so many.
+    /// Writes rows with commas between them, at most so many, and tells where each ends.
     fn show(
         &self,
         pick: Pick<'_>,
         mut left: usize,
+        form: &Form,
         out: &mut Vec<u8>,
-        mut write: impl FnMut(&[Cell<'_>], &mut Vec<u8>),
+        mut ends: impl FnMut(usize),
     ) -> Result<(), QueryError> {
         let run: Run = self.query.begin(self.now);
         if left > 0 {
             let env = Env { rows: self.rows.as_ref(), run: &run };
             let part = Part { blocks: Some(&self.blocks), pick, ..Part::default() };
             let begin = out.len();
-            let mut each = run::Each(|row: &[Cell<'_>]| {
+            run::show(&self.query.plan, env, part, &mut |row| {
                 if out.len() > begin {
                     out.push(b',');
                 }
-                write(row, out);
+                form.write_each(out, |column, out| row.write(column, out));
+                ends(out.len());
                 left -= 1;
-                left > 0
+                if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             });
-            run::show(&self.query.plan, env, part, &mut each);
         }
         if run.gave_up() { Err(QueryError::too_large()) } else { Ok(()) }
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::cloud::{
     azure::{
-        graph::{Field, Record},
+        graph::{Field, Path, Record},
         patch_result,
         reply::stamp_z,
         vm,
@@ -50,13 +50,16 @@ pub(super) struct Outcome<'a> {
     machine: MachineRow<'a>,
     what: What<'a>,
     id: OnceCell<String>,
+    /// The id as JSON, without its last quote.
+    id_written: OnceCell<String>,
     /// When it was last modified.
     modified: OnceCell<String>,
 }
 
 impl<'a> Outcome<'a> {
     pub(super) fn new(machine: MachineRow<'a>, what: What<'a>) -> Self {
-        Self { machine, what, id: OnceCell::new(), modified: OnceCell::new() }
+        let (id, id_written, modified) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { machine, what, id, id_written, modified }
     }
 
     fn state(&self) -> &'a State {
@@ -75,6 +78,19 @@ impl<'a> Outcome<'a> {
             }
             id
         })
+    }
+
+    /// Writes its id with what stands behind that in another, which is JSON but for its quotes.
+    fn write_id(&self, tail: &str, out: &mut Vec<u8>) {
+        let head = self.id_written.get_or_init(|| {
+            let mut json = json!(self.id()).to_string();
+            json.pop();
+            json
+        });
+        out.reserve(head.len() + tail.len() + 1);
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(tail.as_bytes());
+        out.push(b'"');
     }
 
     fn activity(&self) -> &'a str {
@@ -186,8 +202,8 @@ impl<'a> Record<'a> for ResultRow<'_, 'a> {
         }
     }
 
-    fn member(&self, name: &'static str, path: &[String]) -> Field<'a> {
-        match (name, self.of.what, path) {
+    fn member(&self, name: &'static str, path: &Path) -> Field<'a> {
+        match (name, self.of.what, &**path) {
             ("properties", What::Assessment(it), [first, rest @ ..]) => {
                 let value = self.of.assessed(it, first);
                 value.map_or(Field::None, |it| Field::Document(Cow::Owned(it)).at(rest))
@@ -196,13 +212,15 @@ impl<'a> Record<'a> for ResultRow<'_, 'a> {
         }
     }
 
-    fn written(&self, name: &'static str) -> Option<Cow<'a, str>> {
+    fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
         match (name, self.of.what) {
-            ("properties", What::Assessment(it)) => {
-                Some(Cow::Borrowed(self.of.assessment_written(it)))
+            ("properties", What::Assessment(it)) if path.is_empty() => {
+                out.extend_from_slice(self.of.assessment_written(it).as_bytes());
             }
-            _ => None,
+            ("id", _) => self.of.write_id("", out),
+            _ => return false,
         }
+        true
     }
 }
 
@@ -273,8 +291,8 @@ impl<'a> Record<'a> for PatchRow<'_, 'a> {
         }
     }
 
-    fn member(&self, name: &'static str, path: &[String]) -> Field<'a> {
-        match (name, path) {
+    fn member(&self, name: &'static str, path: &Path) -> Field<'a> {
+        match (name, &**path) {
             ("properties", [first, rest @ ..]) if printed::is_time(first) => {
                 Field::Document(Cow::Owned(json!(self.of.modified()))).at(rest)
             }
@@ -287,8 +305,19 @@ impl<'a> Record<'a> for PatchRow<'_, 'a> {
         }
     }
 
-    fn written(&self, name: &'static str) -> Option<Cow<'a, str>> {
-        let is_shown = name == "properties";
-        is_shown.then(|| Cow::Owned(self.document().written(self.of.modified())))
+    fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
+        let time = || self.of.modified();
+        match (name, &**path) {
+            ("properties", []) => self.document().write(time(), out),
+            ("properties", [first]) if printed::is_time(first) => {
+                out.extend_from_slice(json!(time()).to_string().as_bytes())
+            }
+            ("id", _) => match self.print() {
+                Some(print) => self.of.write_id(print.tail_written(), out),
+                None => return false,
+            },
+            _ => return false,
+        }
+        true
     }
 }

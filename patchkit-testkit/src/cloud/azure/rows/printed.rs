@@ -69,6 +69,8 @@ fn prints(system: &System) -> Arc<[Print]> {
 pub(in super::super) struct Print {
     /// The end of the ids of its rows.
     tail: Box<str>,
+    /// The same in JSON, without quotes.
+    tail_written: Box<str>,
     missing: Document,
     /// By the number of the state.
     treated: [OnceLock<Document>; 5],
@@ -80,8 +82,12 @@ pub(in super::super) struct Print {
 
 impl Print {
     fn new(system: &System, place: usize) -> Self {
+        let tail = tail(system, place);
+        let written = json!(tail).to_string();
+        let written = written.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
         Self {
-            tail: tail(system, place).into(),
+            tail_written: written.unwrap_or_default().into(),
+            tail: tail.into(),
             missing: Document::new(missing(system, place, patch_result::AVAILABLE)),
             treated: Default::default(),
             turn: 0,
@@ -95,6 +101,10 @@ impl Print {
 
     pub(super) fn tail(&self) -> &str {
         &self.tail
+    }
+
+    pub(super) fn tail_written(&self) -> &str {
+        &self.tail_written
     }
 
     /// Where it is missing.
@@ -156,13 +166,12 @@ impl Document {
         value
     }
 
-    /// The same as JSON; a time has nothing to escape.
-    pub(super) fn written(&self, time: &str) -> String {
-        let mut json = String::with_capacity(self.head.len() + time.len() + self.tail.len());
-        json.push_str(&self.head);
-        json.push_str(time);
-        json.push_str(&self.tail);
-        json
+    /// Writes the same as JSON; a time has nothing to escape.
+    pub(super) fn write(&self, time: &str, out: &mut Vec<u8>) {
+        out.reserve(self.head.len() + time.len() + self.tail.len());
+        out.extend_from_slice(self.head.as_bytes());
+        out.extend_from_slice(time.as_bytes());
+        out.extend_from_slice(self.tail.as_bytes());
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     reads::{Uses, Want},
 };
 use crate::cloud::azure::graph::{
+    Path,
     eval::Node,
     source::{Look, ORDERED_COLUMNS},
     value::Type,
@@ -92,7 +93,7 @@ impl Aggregate {
 
 impl Uses {
     /// What is to be known before a step for this to be known behind it.
-    fn before(mut self, step: &Step) -> Self {
+    pub(super) fn before(mut self, step: &Step) -> Self {
         match step {
             Step::Where(_) | Step::Sort { .. } => step.nodes().for_each(|node| self.add(node)),
             Step::Take(_) => {}
@@ -151,7 +152,7 @@ impl Uses {
             let Some((column, _)) = COLUMNS.get(slot) else { continue };
             let paths = match want {
                 Want::Members(paths) => paths,
-                Want::Whole | Want::Shown => vec![Vec::new()],
+                Want::Whole | Want::Shown => vec![Path::default()],
             };
             looks.extend(paths.into_iter().map(|path| Look { column, path }));
         }

@@ -81,7 +81,7 @@ impl Patches {
         let id = [String::from("patchId")];
         let mut members: Vec<&[String]> = Vec::new();
         for Look { column, path } in looks {
-            match (*column, path.as_slice()) {
+            match (*column, &**path) {
                 ("properties", [first, ..]) if first != "lastModifiedDateTime" => {
                     members.push(path)
                 }

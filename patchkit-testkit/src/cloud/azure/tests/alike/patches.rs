@@ -5,7 +5,7 @@ use patchkit_core::{ComplianceLevel, PatchState};
 
 use super::{
     super::super::{
-        graph::{Pick, RowSet},
+        graph::{Path, Pick, RowSet},
         patch_result::{self, Named},
         reply::stamp_z,
         tenant, vm,
@@ -284,25 +284,31 @@ fn what_is_shown_of_a_patch_is_what_is_looked_at() {
                 let Field::Document(document) = record.column("properties") else { panic!("none") };
                 let mut found = Vec::new();
                 paths(&document, &mut Vec::new(), &mut found);
-                found.push(vec!["no such".to_owned(), "member".to_owned()]);
+                found.push(Path::new(["no such".to_owned(), "member".to_owned()]));
                 for path in found {
                     let whole = record.column("properties").at(&path);
                     assert_eq!(record.member("properties", &path), whole, "{path:?}");
                 }
-                if let Some(json) = record.written("properties") {
-                    let written: Value = serde_json::from_str(&json).unwrap();
+                let mut json = Vec::new();
+                if record.write("properties", &Path::default(), &mut json) {
+                    let written: Value = serde_json::from_slice(&json).unwrap();
                     assert_eq!(written, *document);
                     // A patch is written in the order of its members.
                     let is_patch = document.get("patchName").is_some();
-                    assert!(!is_patch || document.to_string() == json);
+                    assert!(!is_patch || document.to_string().as_bytes() == json);
                     patches += usize::from(is_patch);
                     results += usize::from(!is_patch);
+                }
+                let mut id = Vec::new();
+                if record.write("id", &Path::default(), &mut id) {
+                    let Field::Text(text) = record.column("id") else { panic!("none") };
+                    assert_eq!(id, json!(text).to_string().as_bytes());
                 }
                 ControlFlow::Continue(())
             });
         }
     });
-    assert!(patches > 1_000 && results > 500, "{patches} {results}");
+    assert!(patches > 400 && results > 500, "{patches} {results}");
 }
 
 #[test]
@@ -371,13 +377,15 @@ fn the_order_of_patches_by_id_is_that_of_their_texts() {
     {
         let mut state = cloud.0.settled();
         let all = state.subscriptions[0].machines.clone();
-        let has_patches = |at: &&MachineIx| {
-            let azure = super::super::side(&state, **at).unwrap();
-            azure.group == 0
-                && matches!(azure.kind, AzureKind::Vm)
-                && azure.assessment.as_ref().is_some_and(|it| it.available.count_ones(..) > 1)
+        let group = |at: &MachineIx| {
+            let azure = super::super::side(&state, *at).unwrap();
+            let found = azure.assessment.as_ref().map_or(0, |it| it.available.count_ones(..));
+            (matches!(azure.kind, AzureKind::Vm) && found > 1).then_some(azure.group)
         };
-        let two: Vec<MachineIx> = all.iter().filter(has_patches).take(2).copied().collect();
+        let two: Vec<MachineIx> = (0..u16::MAX)
+            .map(|number| all.iter().filter(|at| group(at) == Some(number)).copied().collect())
+            .find(|all: &Vec<MachineIx>| all.len() > 1)
+            .unwrap();
         for (at, name) in two.into_iter().zip(["web1", "web1-a"]) {
             state.machine_mut(at).azure.as_mut().unwrap().name = name.into();
         }
