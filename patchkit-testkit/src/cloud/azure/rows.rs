@@ -136,7 +136,6 @@ impl World {
     /// short loop over many has all that they wait for on its way at once.
     fn look_ahead(&self, next: impl Iterator<Item = MachineIx>, scan: Scan<'_>) {
         let shows = |name: &str| scan.shown.contains(&name);
-        let of_machine = scan.table == Table::Resources;
         let (properties, tags) = (shows("properties"), shows("tags"));
         let seen = next.take(AHEAD).fold(0, |seen: u8, at| {
             let machine = self.state.machine(at);
@@ -144,11 +143,11 @@ impl World {
             let shown = &machine.shown;
             let written = |it: &OnceLock<String>| it.get().map_or(0, |text| lines(text));
             let mut seen = seen ^ name.as_bytes().first().copied().unwrap_or(0);
-            if of_machine && properties {
+            if properties {
                 let touch = |it: &OnceLock<Filled>| it.get().map_or(0, Filled::touch);
                 seen ^= shown.machine.iter().fold(0, |seen, it| seen ^ touch(it));
             }
-            if of_machine && tags {
+            if tags {
                 seen ^= written(&shown.tags);
             }
             seen
