@@ -6,7 +6,7 @@ use super::{
     facets::{Facets, Words, nanoseconds},
     findings::{Finding, Findings},
     patch_result,
-    rows::Prints,
+    rows::{Prints, Written},
     side,
 };
 use crate::cloud::world::{
@@ -31,6 +31,8 @@ pub(crate) struct Census {
     words: Arc<Words>,
     /// What rows show of the patches of all systems.
     prints: Arc<Prints>,
+    /// What is shown of them, in the same order.
+    written: Vec<Chunks<Written>>,
     /// Their order by name and by id, once someone asks.
     order: Arc<OnceLock<Order>>,
     /// The place of a machine in its folder.
@@ -190,6 +192,7 @@ impl Census {
             folder.groups.resize(subscription.groups.len(), Group::default());
             let (mut tallies, mut facets) = (Chunks::default(), Chunks::default());
             let (mut found, mut done) = (Findings::default(), Findings::default());
+            let mut written = Chunks::default();
             for (place, at) in subscription.machines.iter().enumerate() {
                 let Ok(azure) = side(state, *at) else { continue };
                 let kind = Kind::of(&azure.kind);
@@ -199,6 +202,7 @@ impl Census {
                 found.push(&findings(state, *at, azure, &prints));
                 done.push(rows.as_deref().unwrap_or_default());
                 facets.push(Facets::of(state, *at, azure, &mut words));
+                written.push(Written::default());
                 if let Some(group) = folder.groups.get_mut(usize::from(azure.group)) {
                     if group.end == 0 {
                         group.start = place;
@@ -217,6 +221,7 @@ impl Census {
             census.facets.push(facets);
             census.findings.push(found);
             census.treated.push(done);
+            census.written.push(written);
         }
         census.folders = Arc::new(folders);
         census.places = Arc::new(places);
@@ -247,6 +252,17 @@ impl Census {
         self.facets.get(usize::from(at.0))
     }
 
+    /// What is shown of the machines of a subscription.
+    pub(super) fn written(&self, at: SubIx) -> Option<&Chunks<Written>> {
+        self.written.get(usize::from(at.0))
+    }
+
+    /// The place of a machine in its folder.
+    pub(super) fn place(&self, at: MachineIx) -> Option<usize> {
+        let place = *self.places.get(at.0 as usize)?;
+        (place < u32::MAX).then_some(place as usize)
+    }
+
     pub(super) fn words(&self) -> &Words {
         &self.words
     }
@@ -261,7 +277,7 @@ impl Census {
     }
 
     fn recount(&mut self, state: &State, at: MachineIx, azure: &AzureSide) {
-        let place = self.places.get(at.0 as usize).copied().unwrap_or(u32::MAX) as usize;
+        let Some(place) = self.place(at) else { return };
         let folder = usize::from(azure.subscription.0);
         let rows = treated(state, at, azure, &self.prints);
         if let Some(all) = self.tallies.get_mut(folder) {
@@ -275,6 +291,12 @@ impl Census {
         }
         if let Some(all) = self.facets.get_mut(folder) {
             renew(all, place, Facets::of(state, at, azure, &mut self.words));
+        }
+        if let Some(all) = self.written.get_mut(folder)
+            && all.get(place).is_some_and(Written::is_used)
+            && let Some(known) = all.get_mut(place)
+        {
+            *known = Written::default();
         }
     }
 }
