@@ -2,16 +2,16 @@
 
 use std::sync::{Arc, OnceLock};
 
-use jiff::Timestamp;
-
 use super::{
-    facets::{Facets, Words},
+    facets::{Facets, Words, nanoseconds},
+    findings::{Finding, Findings},
     patch_result,
-    rows::Written,
+    rows::{Prints, Written},
     side,
 };
 use crate::cloud::world::{
     State,
+    catalogue::SystemIx,
     machine::{AzureKind, AzureSide, MachineIx, SubIx},
     machines::Chunks,
 };
@@ -24,7 +24,13 @@ pub(crate) struct Census {
     tallies: Vec<Chunks<Tally>>,
     /// What they have in common with others, in the same order.
     facets: Vec<Chunks<Facets>>,
+    /// The patches that its assessment found, in the same order.
+    findings: Vec<Findings>,
+    /// Its installations, each with its patches behind it, in the same order.
+    treated: Vec<Findings>,
     words: Arc<Words>,
+    /// What rows show of the patches of all systems.
+    prints: Arc<Prints>,
     /// What is shown of them, in the same order.
     written: Vec<Chunks<Written>>,
     /// Their order by name and by id, once someone asks.
@@ -68,31 +74,109 @@ impl Kind {
     }
 }
 
-/// What a machine adds to the tables of patches.
+/// What a machine adds to the tables of patches. Times are [`nanoseconds`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Tally {
     /// When its assessment ended, and how many patches that found.
-    pub(super) assessed: Option<Timestamp>,
+    pub(super) assessed: Option<i64>,
     pub(super) missing: u32,
     /// When the first of its installations began; how many there are, and patches in them.
-    pub(super) first: Option<Timestamp>,
+    pub(super) first: Option<i64>,
     pub(super) installations: u32,
     pub(super) treated: u32,
+    pub(super) system: SystemIx,
+    pub(super) reboot_pending: bool,
+    /// Whether rows of its findings are other than those of their patches on other machines.
+    pub(super) is_odd: bool,
+    /// The same of what was treated.
+    pub(super) is_treated_oddly: bool,
 }
 
 impl Tally {
-    fn of(azure: &AzureSide) -> Self {
+    fn of(
+        state: &State,
+        at: MachineIx,
+        azure: &AzureSide,
+        prints: &Prints,
+        treated_rows: Option<&[Finding]>,
+    ) -> Self {
         let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let missing = azure.assessment.as_ref().map_or(0, |it| it.available.count_ones(..));
+        let (machine, assessment) = (state.machine(at), azure.assessment.as_ref());
+        let missing = assessment.map_or(0, |it| it.available.count_ones(..));
         let treated = azure.installations.iter().flat_map(patch_result::states);
+        let mut found = assessment.into_iter().flat_map(|it| it.available.ones());
+        let is_odd = found.any(|place| {
+            let print = prints.get(machine.system, place);
+            !print.is_some_and(|it| it.is_alone) || machine.patches.strange(place).is_some()
+        });
         Self {
-            assessed: azure.assessment.as_ref().map(|it| it.ended),
+            assessed: assessment.map(|it| nanoseconds(it.ended)),
             missing: narrow(missing),
-            first: azure.installations.iter().map(|it| it.started).min(),
+            first: azure.installations.iter().map(|it| nanoseconds(it.started)).min(),
             installations: narrow(azure.installations.len()),
             treated: narrow(treated.map(|(_, places)| places.count_ones(..)).sum()),
+            system: machine.system,
+            reboot_pending: assessment.is_some_and(|it| it.reboot_pending),
+            is_odd,
+            is_treated_oddly: treated_rows.is_none(),
         }
     }
+}
+
+/// What the assessment of a machine found.
+fn findings(state: &State, at: MachineIx, azure: &AzureSide, prints: &Prints) -> Vec<Finding> {
+    let prints = prints.of(state.machine(at).system);
+    let turn = |place: usize| prints.get(place).map_or(0, |it| it.turn);
+    let all = azure.assessment.iter().flat_map(|it| it.available.ones());
+    let all = all.filter_map(|place| Some((u32::try_from(place).ok()?, turn(place))));
+    let found = all.map(|(place, turn)| Finding { place, state: 0, turn });
+    let mut found: Vec<Finding> = found.collect();
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_by_key(|at| found.get(*at).map(|it| it.turn));
+    for (turn, at) in (0..).zip(order) {
+        if let Some(finding) = found.get_mut(at) {
+            finding.turn = turn;
+        }
+    }
+    found
+}
+
+/// The rows of all installations of a machine. None where rows of patches are other than those of
+/// their patches on other machines, or ids do not tell rows apart.
+fn treated(
+    state: &State,
+    at: MachineIx,
+    azure: &AzureSide,
+    prints: &Prints,
+) -> Option<Vec<Finding>> {
+    let prints = prints.of(state.machine(at).system);
+    // What a row stands by in the order of ids: activities are all of one length.
+    let mut keys: Vec<(&str, Option<u32>)> = Vec::new();
+    let mut rows = Vec::new();
+    for it in &azure.installations {
+        keys.push((&*it.activity, None));
+        rows.push(Finding::result());
+        for (state, (_, places)) in (0..).zip(patch_result::states(it)) {
+            for place in places.ones() {
+                let print = prints.get(place).filter(|it| it.is_alone)?;
+                keys.push((&*it.activity, Some(print.turn)));
+                rows.push(Finding { place: u32::try_from(place).ok()?, state, turn: 0 });
+            }
+        }
+    }
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_key(|row| keys.get(*row));
+    let twins = |pair: &[usize]| {
+        pair.first().map(|it| keys.get(*it)) == pair.last().map(|it| keys.get(*it))
+    };
+    let lengths = || azure.installations.iter().map(|it| it.activity.len());
+    if order.windows(2).any(twins) || lengths().min() != lengths().max() {
+        return None;
+    }
+    for (turn, row) in (0..).zip(order) {
+        rows.get_mut(row)?.turn = turn;
+    }
+    Some(rows)
 }
 
 impl Census {
@@ -101,17 +185,22 @@ impl Census {
         let mut places = vec![u32::MAX; state.machines.len()];
         let mut census = Self::default();
         let mut words = Arc::new(Words::new(state));
+        let prints = Prints::new(state);
         let mut folders = Vec::new();
         for subscription in state.subscriptions.iter() {
             let mut folder = Folder::default();
             folder.groups.resize(subscription.groups.len(), Group::default());
             let (mut tallies, mut facets) = (Chunks::default(), Chunks::default());
+            let (mut found, mut done) = (Findings::default(), Findings::default());
             let mut written = Chunks::default();
             for (place, at) in subscription.machines.iter().enumerate() {
                 let Ok(azure) = side(state, *at) else { continue };
                 let kind = Kind::of(&azure.kind);
                 folder.kinds.push(kind);
-                tallies.push(Tally::of(azure));
+                let rows = treated(state, *at, azure, &prints);
+                tallies.push(Tally::of(state, *at, azure, &prints, rows.as_deref()));
+                found.push(&findings(state, *at, azure, &prints));
+                done.push(rows.as_deref().unwrap_or_default());
                 facets.push(Facets::of(state, *at, azure, &mut words));
                 written.push(Written::default());
                 if let Some(group) = folder.groups.get_mut(usize::from(azure.group)) {
@@ -130,11 +219,14 @@ impl Census {
             folders.push(folder);
             census.tallies.push(tallies);
             census.facets.push(facets);
+            census.findings.push(found);
+            census.treated.push(done);
             census.written.push(written);
         }
         census.folders = Arc::new(folders);
         census.places = Arc::new(places);
         census.words = words;
+        census.prints = Arc::new(prints);
         census
     }
 
@@ -144,6 +236,15 @@ impl Census {
 
     pub(super) fn tallies(&self, at: SubIx) -> Option<&Chunks<Tally>> {
         self.tallies.get(usize::from(at.0))
+    }
+
+    pub(super) fn findings(&self, at: SubIx) -> Option<&Findings> {
+        self.findings.get(usize::from(at.0))
+    }
+
+    /// What was installed on the machines of a subscription.
+    pub(super) fn treated(&self, at: SubIx) -> Option<&Findings> {
+        self.treated.get(usize::from(at.0))
     }
 
     /// What the machines of a subscription have in common with others.
@@ -166,16 +267,27 @@ impl Census {
         &self.words
     }
 
+    pub(super) fn prints(&self) -> &Prints {
+        &self.prints
+    }
+
     /// The order of the machines of a world; names and ids stay as they are.
     pub(super) fn order(&self, state: &State) -> &Order {
-        self.order.get_or_init(|| Order::of(state))
+        self.order.get_or_init(|| Order::of(state, &self.prints))
     }
 
     fn recount(&mut self, state: &State, at: MachineIx, azure: &AzureSide) {
         let Some(place) = self.place(at) else { return };
         let folder = usize::from(azure.subscription.0);
+        let rows = treated(state, at, azure, &self.prints);
         if let Some(all) = self.tallies.get_mut(folder) {
-            renew(all, place, Tally::of(azure));
+            renew(all, place, Tally::of(state, at, azure, &self.prints, rows.as_deref()));
+        }
+        if let Some(all) = self.treated.get_mut(folder) {
+            all.set(place, rows.as_deref().unwrap_or_default());
+        }
+        if let Some(all) = self.findings.get_mut(folder) {
+            all.set(place, &findings(state, at, azure, &self.prints));
         }
         if let Some(all) = self.facets.get_mut(folder) {
             renew(all, place, Facets::of(state, at, azure, &mut self.words));
@@ -204,10 +316,15 @@ fn renew<T: Clone + PartialEq>(all: &mut Chunks<T>, place: usize, new: T) {
 pub(super) struct Order {
     pub(super) names: Vec<Vec<u32>>,
     pub(super) ids: Vec<Vec<u32>>,
+    /// Every machine, by folder and place, in the order of the ids of what belongs to it. None where
+    /// machines have one id.
+    pub(super) owners: Option<Vec<[usize; 2]>>,
+    /// The order of all patches by their ids, by system and place.
+    pub(super) patches: Vec<Vec<u32>>,
 }
 
 impl Order {
-    fn of(state: &State) -> Self {
+    fn of(state: &State, prints: &Prints) -> Self {
         let all = || (0..).zip(state.subscriptions.iter());
         let sides = || {
             all().flat_map(|(folder, it)| {
@@ -218,10 +335,23 @@ impl Order {
         };
         let lengths: Vec<usize> = all().map(|(_, it)| it.machines.len()).collect();
         let names = sides().map(|(place, azure)| (&*azure.name, place)).collect();
-        let ids: Vec<(String, [usize; 2])> =
+        let mut ids: Vec<(String, [usize; 2])> =
             sides().map(|(place, azure)| (state.vm_resource_id(azure), place)).collect();
-        let ids = ids.iter().map(|(id, place)| (&**id, *place)).collect();
-        Self { names: ranks(&lengths, names), ids: ranks(&lengths, ids) }
+        let texts = ids.iter().map(|(id, place)| (&**id, *place)).collect();
+        let (names, texts) = (ranks(&lengths, names), ranks(&lengths, texts));
+        // What belongs to `web` is behind what belongs to `web-a`, though `web` itself is before it.
+        for (id, _) in &mut ids {
+            id.push('/');
+        }
+        ids.sort_unstable();
+        let are_unique = ids.is_sorted_by(|(left, _), (right, _)| left < right);
+        let owners = are_unique.then(|| ids.into_iter().map(|(_, place)| place).collect());
+        let systems = || (0..).zip(prints.systems());
+        let patches = systems().flat_map(|(system, all)| {
+            (0..).zip(all).map(move |(place, print)| (print.id(), [system, place]))
+        });
+        let lengths: Vec<usize> = systems().map(|(_, it)| it.len()).collect();
+        Self { names, ids: texts, owners, patches: ranks(&lengths, patches.collect()) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::{
     World,
-    machine::{Class, MachineRow, Of},
+    machine::{Class, MachineRow},
 };
 use crate::cloud::{
     azure::{
@@ -102,7 +102,7 @@ impl<'a> ResourceRow<'a> {
     }
 
     fn machine(&self, azure: &'a AzureSide) -> MachineRow<'a> {
-        self.world.row(self.seat.at, azure, self.class, Of::Machine)
+        self.world.row(self.seat.at, azure, self.class)
     }
 }
 
