@@ -133,7 +133,9 @@ impl Templates {
     /// in JSON.
     pub(super) fn fill(&self, beside: &[Vec<u8>], document: &Value, own: &[Own]) -> Filled {
         let mut walk = Walk { own, ..Walk::default() };
-        beside.iter().for_each(|json| walk.beside(json));
+        for json in beside {
+            walk.beside(json);
+        }
         walk.value(document);
         let Walk { marked, values, ends, .. } = walk;
         let known = lock(&self.0).get(&*marked).map(Arc::clone);
@@ -153,7 +155,9 @@ impl Templates {
 impl Template {
     fn of(beside: usize, document: &Value, own: &[Own]) -> Self {
         let mut walk = Walk { own, members: Some(Vec::new()), ..Walk::default() };
-        (0..beside).for_each(|_| walk.beside(b""));
+        for _ in 0..beside {
+            walk.beside(b"");
+        }
         walk.value(document);
         let Walk { mut marked, members, gaps, .. } = walk;
         marked.drain(..beside);

@@ -79,7 +79,9 @@ impl Plan {
                     }
                 }
                 Step::Parse { columns, .. } => {
-                    columns.iter().for_each(|(slot, _)| put(&mut origins, *slot, None));
+                    for (slot, _) in columns {
+                        put(&mut origins, *slot, None);
+                    }
                 }
                 _ => return Show::default(),
             }
