@@ -180,7 +180,14 @@ fn renew<T: Clone + PartialEq>(all: &mut Chunks<T>, place: usize, new: T) {
 pub(super) struct Order {
     pub(super) names: Vec<Vec<u32>>,
     pub(super) ids: Vec<Vec<u32>>,
+    /// By their ids in lower case.
+    pub(super) lower: Vec<Vec<u32>>,
+    /// Whether no id in lower case has in it what stands between one and what was found or done.
+    pub(super) distinct: bool,
 }
+
+/// What stands behind the id of a machine in those of what was found and done on it, in lower case.
+pub(super) const ABOVE: [&str; 2] = ["/patchassessmentresults", "/patchinstallationresults"];
 
 impl Order {
     fn of(state: &State) -> Self {
@@ -196,8 +203,16 @@ impl Order {
         let names = sides().map(|(place, azure)| (&*azure.name, place)).collect();
         let ids: Vec<(String, [usize; 2])> =
             sides().map(|(place, azure)| (state.vm_resource_id(azure), place)).collect();
-        let ids = ids.iter().map(|(id, place)| (&**id, *place)).collect();
-        Self { names: ranks(&lengths, names), ids: ranks(&lengths, ids) }
+        let all_lower: Vec<(String, [usize; 2])> =
+            ids.iter().map(|(id, place)| (id.to_lowercase(), *place)).collect();
+        // Whether a text beyond ASCII is the same in lower case depends on what is behind it.
+        let is_distinct = |id: &str| id.is_ascii() && !ABOVE.iter().any(|it| id.contains(it));
+        let distinct = all_lower.iter().all(|(id, _)| is_distinct(id));
+        let ranked = |all: &[(String, [usize; 2])]| {
+            ranks(&lengths, all.iter().map(|(id, place)| (&**id, *place)).collect())
+        };
+        let (ids, lower) = (ranked(&ids), ranked(&all_lower));
+        Self { names: ranks(&lengths, names), ids, lower, distinct }
     }
 }
 

@@ -6,6 +6,7 @@
 mod alike;
 mod interface;
 mod machine;
+mod numbers;
 mod other;
 
 use std::{collections::BTreeSet, num::NonZero, ops::ControlFlow, sync::OnceLock, time::Duration};
@@ -16,7 +17,7 @@ use serde_json::Value;
 use self::machine::{Class, MachineRow, Of};
 use super::{
     census::{Folder, Group, Kind, Tally},
-    graph::{Alike, Hints, Look, Pick, Record, Rows, Scan, Table},
+    graph::{Alike, Hints, IdText, Look, Pick, Record, Rows, Scan, Table},
     patch_result, side, tenant,
 };
 use crate::cloud::world::{
@@ -359,6 +360,10 @@ impl Rows for World {
 
     fn ranks(&self, scan: Scan<'_>, column: &'static str) -> Option<Vec<u32>> {
         self.machines_in_order(scan, column)
+    }
+
+    fn numbers(&self, scan: Scan<'_>, text: IdText<'_>) -> Option<Vec<u32>> {
+        self.numbers_of_machines(scan, text)
     }
 
     fn held(&self) -> usize {

@@ -1,4 +1,5 @@
 mod alike;
+mod joined;
 mod queries;
 
 use std::time::Duration;

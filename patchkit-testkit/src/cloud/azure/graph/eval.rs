@@ -86,6 +86,12 @@ impl Run {
         if self.gave_up() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
+    /// Whether so many rows made of so many are surely not too many, though up to three steps count
+    /// them.
+    pub(super) fn has_room(made: usize, read: usize) -> bool {
+        made.saturating_mul(3) <= MAX_ROWS + MAX_ROWS_FOR_EACH * read
+    }
+
     /// A made text, if it is not too long.
     pub(super) fn text<'a>(&self, text: String) -> Cell<'a> {
         if text.len() > MAX_VALUE {
@@ -141,7 +147,7 @@ impl Step {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Node {
     Const(Cell<'static>),
     Slot(usize),
@@ -175,12 +181,16 @@ pub(super) enum Node {
     AddTime(Unit, Box<Self>, Box<Self>),
     TimePart(Unit, Box<Self>),
     Cast(Type, Box<Self>),
+    /// `tolower`.
+    Lower(Box<Self>),
+    /// One piece of a `split` by a text that is not empty.
+    Piece(Box<Self>, String, usize),
     Now(Option<Box<Self>>, Sense),
     Call(Call, Vec<Self>),
 }
 
 /// The constants of an `in`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Set {
     Texts(HashSet<String>),
     /// Case is ignored: the texts are folded.
@@ -255,7 +265,18 @@ impl Node {
                     other => !other.is_null(),
                 })
                 .unwrap_or(Cell::none(*kind)),
-            Self::Cast(kind, inner) => inner.eval(row, run).cast(*kind),
+            Self::Cast(kind, inner) => match (kind, inner.as_ref()) {
+                (Type::Text, Self::Piece(text, delimiter, at)) => {
+                    let found = piece(text.eval(row, run), delimiter, *at, run);
+                    found.map_or(Cell::none(Type::Text), Cell::Text)
+                }
+                (kind, inner) => inner.eval(row, run).cast(*kind),
+            },
+            Self::Lower(inner) => lower(inner.eval(row, run)),
+            Self::Piece(text, delimiter, at) => {
+                let found = piece(text.eval(row, run), delimiter, *at, run);
+                found.map_or(Cell::Null, |it| Cell::owned(Value::String(it.into_owned())))
+            }
             Self::Now(offset, sense) => {
                 let by = match offset {
                     None => Some(SignedDuration::ZERO),
@@ -541,6 +562,40 @@ fn calculate<'a>(math: Math, operands: Operands, left: &Cell<'_>, right: &Cell<'
         })(),
     };
     result.unwrap_or_default()
+}
+
+/// `tolower`: without a copy of what is at hand, or is its own.
+pub(super) fn lower(cell: Cell<'_>) -> Cell<'_> {
+    match cell.into_text() {
+        text if text.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) => Cell::Text(text),
+        Cow::Owned(mut text) if text.is_ascii() => {
+            text.make_ascii_lowercase();
+            Cell::text(text)
+        }
+        text => Cell::text(text.to_lowercase()),
+    }
+}
+
+/// A piece of a text that is split.
+fn piece<'a>(cell: Cell<'a>, delimiter: &str, at: usize, run: &Run) -> Option<Cow<'a, str>> {
+    let text = cell.into_text();
+    // All pieces together are bounded as a document: a short text has none too many.
+    if text.len() > MAX_VALUE / 16 {
+        let pieces = text.split(delimiter).map(|it| Value::String(it.to_owned()));
+        run.document(Value::Array(pieces.collect()));
+        if run.gave_up() {
+            return None;
+        }
+    }
+    match text {
+        Cow::Borrowed(text) => text.split(delimiter).nth(at).map(Cow::Borrowed),
+        Cow::Owned(mut text) if at == 0 => {
+            let end = text.find(delimiter).unwrap_or(text.len());
+            text.truncate(end);
+            Some(Cow::Owned(text))
+        }
+        Cow::Owned(text) => text.split(delimiter).nth(at).map(|it| Cow::Owned(it.to_owned())),
+    }
 }
 
 /// `bin` of a value, by its type.

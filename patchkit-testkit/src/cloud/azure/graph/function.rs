@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::{
-    eval::{Node, Run, bin},
+    eval::{Node, Run, bin, lower},
     time::{self, Unit},
     value::{Cell, Type},
 };
@@ -127,12 +127,7 @@ pub(super) fn named(name: &str) -> Option<Function> {
             1,
             1,
             text,
-            Call::One(|x, _| match x.into_text() {
-                text if text.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) => {
-                    Cell::Text(text)
-                }
-                text => Cell::text(text.to_lowercase()),
-            }),
+            Call::One(|x, _| lower(x)),
         ),
         "toupper" => (&[Any], 1, 1, text, Call::One(|x, _| Cell::text(x.as_text().to_uppercase()))),
         "strlen" => (&[Any], 1, 1, long, Call::One(|x, _| count(x.as_text().chars().count()))),

@@ -1,6 +1,7 @@
 //! Rows pushed through the steps of a plan, one at a time where a step allows it.
 
 mod join;
+mod pairs;
 mod summarize;
 mod survey;
 
@@ -8,7 +9,10 @@ use std::{borrow::Cow, cmp::Ordering, ops::ControlFlow};
 
 use serde_json::Value;
 
-pub(super) use self::survey::{gather, survey};
+pub(super) use self::{
+    pairs::{Pairs, keys},
+    survey::{gather, survey},
+};
 use self::{
     join::{Join, Right},
     summarize::Summarize,
@@ -55,7 +59,7 @@ pub(super) struct Part<'a> {
 
 impl<'a> Part<'a> {
     /// What is read of a plan's table.
-    fn scan(self, plan: &'a Plan) -> Scan<'a> {
+    pub(super) fn scan(self, plan: &'a Plan) -> Scan<'a> {
         let Self { blocks, pick, shown, .. } = self;
         Scan { blocks, pick, shown, ..Scan::new(plan.table, &plan.hints) }
     }

@@ -165,6 +165,12 @@ pub trait Rows {
         None
     }
 
+    /// Tells rows of all tables apart by a text that is made of their ids: of each row of a scan a
+    /// number, the same for the same text. None where it is not at hand.
+    fn numbers(&self, _scan: Scan<'_>, _text: IdText<'_>) -> Option<Vec<u32>> {
+        None
+    }
+
     /// About how many bytes these rows keep in memory that would be free without them.
     fn held(&self) -> usize {
         0
@@ -177,6 +183,16 @@ pub const BLOCK_COLUMNS: [&str; 7] =
 
 /// The columns by whose texts rows may be [in order](Rows::ranks).
 pub const ORDERED_COLUMNS: [&str; 2] = ["id", "name"];
+
+/// A text that is made of a row's id.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum IdText<'q> {
+    /// The id in lower case.
+    Lower,
+    /// What of that is before a text, where it comes first; all of it where it does not.
+    LowerBefore(&'q str),
+}
 
 /// What a query looks at in each row.
 #[derive(Clone, Debug, Eq, PartialEq)]
