@@ -56,6 +56,7 @@ mod scale_set;
 mod spoil;
 mod store;
 mod tags;
+mod template;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -75,7 +76,7 @@ use self::{
     router::{Route, Scope},
     token::Caller,
 };
-pub(crate) use self::{rows::write as write_rows, store::Store, token::Bearer};
+pub(crate) use self::{rows::write as write_rows, store::Store, template::Filled, token::Bearer};
 use super::{
     fault::{self, Delivery, FaultKind},
     policy,

@@ -6,7 +6,9 @@ use super::{
     Call,
     error::ArmError,
     reply::{Reply, stamp_z},
-    side, tags, vm, vm_view,
+    side, tags,
+    template::Own,
+    vm, vm_view,
 };
 use crate::{
     cloud::world::{
@@ -66,6 +68,27 @@ pub(super) const PROPERTIES: [&str; 16] = [
     "networkProfile",
 ];
 
+/// What differs between them.
+pub(super) const OWN: [Own; 17] = [
+    &["status"],
+    &["lastStatusChange"],
+    &["agentVersion"],
+    &["vmId"],
+    &["vmUuid"],
+    &["displayName"],
+    &["machineFqdn"],
+    &["osType"],
+    &["osName"],
+    &["osSku"],
+    &["osVersion"],
+    &["osProfile", "computerName"],
+    &["osProfile", "windowsConfiguration", "patchSettings", "assessmentMode"],
+    &["osProfile", "windowsConfiguration", "patchSettings", "patchMode"],
+    &["osProfile", "linuxConfiguration", "patchSettings", "assessmentMode"],
+    &["osProfile", "linuxConfiguration", "patchSettings", "patchMode"],
+    &["networkProfile", "networkInterfaces", "", "ipAddresses", "", "address"],
+];
+
 /// The properties of an Arc machine.
 pub(super) fn shown(state: &State, at: MachineIx, azure: &AzureSide) -> Value {
     let one = |name: &str| Some((name.to_owned(), property(state, at, azure, name)?));
@@ -73,12 +96,7 @@ pub(super) fn shown(state: &State, at: MachineIx, azure: &AzureSide) -> Value {
 }
 
 /// One property of an Arc machine; none where it has none of this name.
-pub(super) fn property(
-    state: &State,
-    at: MachineIx,
-    azure: &AzureSide,
-    name: &str,
-) -> Option<Value> {
+fn property(state: &State, at: MachineIx, azure: &AzureSide, name: &str) -> Option<Value> {
     let (machine, system) = (state.machine(at), state.system_of(at));
     let (windows, connected) = (system.is_windows(), || state.answers_azure(at));
     Some(match name {

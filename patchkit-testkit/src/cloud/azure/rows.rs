@@ -18,7 +18,9 @@ use self::machine::{Class, MachineRow, Of};
 use super::{
     census::{Folder, Group, Kind, Tally},
     graph::{Alike, Hints, IdText, Look, Pick, Record, Rows, Scan, Table},
-    patch_result, side, tenant,
+    patch_result, side,
+    template::Filled,
+    tenant,
 };
 use crate::cloud::world::{
     State,
@@ -179,7 +181,8 @@ impl World {
             let written = |it: &OnceLock<String>| it.get().map_or(0, |text| lines(text));
             let mut seen = seen ^ name.as_bytes().first().copied().unwrap_or(0);
             if of_machine && properties {
-                seen ^= shown.machine.iter().fold(0, |seen, it| seen ^ written(it));
+                let touch = |it: &OnceLock<Filled>| it.get().map_or(0, Filled::touch);
+                seen ^= shown.machine.iter().fold(0, |seen, it| seen ^ touch(it));
             }
             if of_machine && tags {
                 seen ^= written(&shown.tags);

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{census::Census, maintenance::Schedules, operation::Operations};
+use super::{census::Census, maintenance::Schedules, operation::Operations, template::Templates};
 use crate::cloud::{
     seed::ExtensionSpec,
     world::{
@@ -29,6 +29,8 @@ pub(crate) struct Store {
     pub(super) updating: Arc<HashSet<MachineIx>>,
     /// Of the machines that have any.
     pub(super) extensions: Arc<BTreeMap<MachineIx, Vec<ExtensionSpec>>>,
+    /// What the properties of machines have in common.
+    pub(super) templates: Arc<Templates>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +70,7 @@ impl Store {
             census: self.census.clone(),
             updating: Arc::clone(&self.updating),
             extensions: Arc::clone(&self.extensions),
+            templates: Arc::clone(&self.templates),
             operations: Operations::default(),
         }
     }

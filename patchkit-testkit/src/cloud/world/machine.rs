@@ -11,6 +11,7 @@ use patchkit_core::{ComplianceLevel, PatchState};
 use serde::{Deserialize, Serialize};
 
 use super::{catalogue::SystemIx, judge::PatchScan};
+use crate::cloud::azure::Filled;
 
 /// The place of a machine in the world.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -52,7 +53,7 @@ pub(crate) struct Machine {
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
     /// The properties of the resource, by whether its agent answers and an operation is under way.
-    pub(crate) machine: [OnceLock<String>; 4],
+    pub(crate) machine: [OnceLock<Filled>; 4],
     /// The properties of its assessment.
     pub(crate) assessment: OnceLock<String>,
     /// The tags of the resource.

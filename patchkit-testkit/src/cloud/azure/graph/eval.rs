@@ -424,7 +424,7 @@ fn all(sides: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     known.then_some(true)
 }
 
-fn walk<'a>(cell: &Cell<'a>, steps: &[Step]) -> Cell<'a> {
+pub(super) fn walk<'a>(cell: &Cell<'a>, steps: &[Step]) -> Cell<'a> {
     match cell {
         Cell::Dynamic(Cow::Borrowed(value)) => {
             find(value, steps).map_or(Cell::Null, Cell::borrowed)

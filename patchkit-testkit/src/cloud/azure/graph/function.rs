@@ -122,13 +122,7 @@ pub(super) fn named(name: &str) -> Option<Function> {
         "todynamic" | "parse_json" | "toobject" | "parsejson" => {
             (&[Any], 1, 1, document, Call::One(parse_json))
         }
-        "tolower" => (
-            &[Any],
-            1,
-            1,
-            text,
-            Call::One(|x, _| lower(x)),
-        ),
+        "tolower" => (&[Any], 1, 1, text, Call::One(|x, _| lower(x))),
         "toupper" => (&[Any], 1, 1, text, Call::One(|x, _| Cell::text(x.as_text().to_uppercase()))),
         "strlen" => (&[Any], 1, 1, long, Call::One(|x, _| count(x.as_text().chars().count()))),
         "string_size" => (&[Any], 1, 1, long, Call::One(|x, _| count(x.as_text().len()))),

@@ -134,9 +134,17 @@ impl Form {
     }
 
     pub(super) fn write(&self, row: &[Cell<'_>], out: &mut Vec<u8>) {
-        for (head, cell) in self.heads.iter().zip(row) {
+        self.write_each(out, |column, out| match row.get(column) {
+            Some(cell) => cell.write(out),
+            None => Cell::Null.write(out),
+        });
+    }
+
+    /// Writes a row of which each column writes itself.
+    pub(super) fn write_each(&self, out: &mut Vec<u8>, mut write: impl FnMut(usize, &mut Vec<u8>)) {
+        for (column, head) in self.heads.iter().enumerate() {
             out.extend_from_slice(head);
-            cell.write(out);
+            write(column, out);
         }
         let (open, close): (&[u8], _) = match self.format {
             Format::ObjectArray => (b"{", b'}'),

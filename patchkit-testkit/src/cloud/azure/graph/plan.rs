@@ -18,6 +18,7 @@ mod hint;
 pub(super) mod lean;
 pub(super) mod reads;
 pub(super) mod shape;
+pub(super) mod show;
 
 use std::cell::{Cell as Flag, RefCell};
 
@@ -28,6 +29,7 @@ use self::{
     combine::count_up,
     expr::{compile, given_name},
     reads::Load,
+    show::Show,
 };
 use super::{
     Hints, QueryError, Table,
@@ -91,10 +93,8 @@ pub(super) struct Plan {
     /// they look at.
     pub(super) loads: Vec<Load>,
     pub(super) looks: Vec<Load>,
-    /// The columns that are looked at or passed on where rows are only shown that pass all filters.
-    pub(super) shows: Vec<Load>,
-    /// Those of them that go into the answer as they are.
-    pub(super) shown: Vec<&'static str>,
+    /// How rows are shown of which it is known that they are in the answer.
+    pub(super) shows: Show,
     pub(super) steps: Vec<Step>,
     pub(super) columns: Vec<Column>,
 }
@@ -252,9 +252,8 @@ impl Planner<'_> {
         let hints = hint::hints(&pipeline.operators);
         let (steps, columns) = (draft.steps, draft.columns);
         let (leading, tests, loads, looks) = (0, Vec::new(), Vec::new(), Vec::new());
-        let (shows, shown) = (Vec::new(), Vec::new());
-        let mut plan =
-            Plan { table, hints, leading, tests, loads, looks, shows, shown, steps, columns };
+        let shows = Show::default();
+        let mut plan = Plan { table, hints, leading, tests, loads, looks, shows, steps, columns };
         plan.arrange(&touched);
         Ok(plan)
     }

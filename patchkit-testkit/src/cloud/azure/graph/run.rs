@@ -2,6 +2,7 @@
 
 mod join;
 mod pairs;
+mod show;
 mod summarize;
 mod survey;
 
@@ -9,13 +10,14 @@ use std::{borrow::Cow, cmp::Ordering, ops::ControlFlow};
 
 use serde_json::Value;
 
-pub(super) use self::{
-    pairs::{Pairs, keys},
-    survey::{gather, survey},
-};
 use self::{
     join::{Join, Right},
     summarize::Summarize,
+};
+pub(super) use self::{
+    pairs::{Pairs, keys},
+    show::show,
+    survey::{gather, survey},
 };
 use super::{
     ast::{Nulls, Order},
@@ -24,7 +26,7 @@ use super::{
         COLUMNS, Item, Key, Leg, Plan, Step,
         reads::{Load, Reads, Uses, Want},
     },
-    source::{Field, Pick, Record, Rows, Scan},
+    source::{Field, Path, Pick, Record, Rows, Scan},
     value::{Cell, Type},
 };
 
@@ -82,18 +84,6 @@ fn run_part<'a>(plan: &'a Plan, env: Env<'a>, part: Part<'a>, sink: &mut dyn Sin
     }
     scan(plan, env, part, plan.reads(&plan.loads), chain.as_mut());
     chain.finish();
-}
-
-/// Shows rows of a plan whose rows are each made of one of the table, in the table's order: some of
-/// those that pass all filters, whatever their order and number are in the answer.
-pub(super) fn show<'a>(plan: &'a Plan, env: Env<'a>, part: Part<'a>, sink: &mut dyn Sink<'a>) {
-    let mut chain: Box<dyn Sink<'a> + '_> = Box::new(Limit { run: env.run, next: sink });
-    for step in plan.steps.iter().filter(|it| it.makes()).rev() {
-        chain = link(step, env, chain);
-    }
-    let part = Part { shown: &plan.shown, ..part };
-    let reads = Reads { leading: &[], tests: &[], loads: &plan.shows };
-    scan(plan, env, part, reads, chain.as_mut());
 }
 
 /// A sink that shows each row to a function, as long as that wants more.
@@ -179,38 +169,42 @@ fn load<'a>(record: &dyn Record<'a>, load: &'a Load, row: &mut Row<'a>) {
         return;
     };
     match &load.want {
-        Want::Whole => fill(record, load.slot, row),
-        Want::Shown => match record.written(name) {
-            Some(json) => *cell = Cell::Written(json),
-            None => fill(record, load.slot, row),
-        },
+        Want::Whole => *cell = whole(record, load.slot),
+        Want::Shown => {
+            let mut json = Vec::new();
+            let written = record.write(name, &Path::default(), &mut json);
+            *cell = match String::from_utf8(json) {
+                Ok(json) if written => Cell::Written(Cow::Owned(json)),
+                _ => whole(record, load.slot),
+            };
+        }
         Want::Members(paths) => {
-            let members = paths.iter().map(|path| {
-                let member = match record.member(name, path) {
-                    Field::None => Cell::Null,
-                    Field::Text(text) => Cell::owned(text.into_owned().into()),
-                    Field::Document(Cow::Borrowed(value)) => Cell::borrowed(value),
-                    Field::Document(Cow::Owned(value)) => Cell::owned(value),
-                };
-                (path.as_slice(), member)
-            });
-            *cell = Cell::Members(members.collect());
+            let member = |path: &'a Path| (&**path, cell_of(record.member(name, path)));
+            *cell = Cell::Members(paths.iter().map(member).collect());
         }
     }
 }
 
-/// Puts all that a record has in a column into its slot.
-pub(super) fn fill<'a>(record: &dyn Record<'a>, slot: usize, row: &mut Row<'a>) {
-    let (Some(cell), Some((name, kind))) = (row.get_mut(slot), COLUMNS.get(slot)) else {
-        return;
-    };
-    *cell = match record.column(name) {
+/// A member of a document as a cell: what it has is of type dynamic.
+fn cell_of(member: Field<'_>) -> Cell<'_> {
+    match member {
+        Field::None => Cell::Null,
+        Field::Text(text) => Cell::owned(text.into_owned().into()),
+        Field::Document(Cow::Borrowed(value)) => Cell::borrowed(value),
+        Field::Document(Cow::Owned(value)) => Cell::owned(value),
+    }
+}
+
+/// All that a record has in the column of a slot.
+pub(super) fn whole<'a>(record: &dyn Record<'a>, slot: usize) -> Cell<'a> {
+    let Some((name, kind)) = COLUMNS.get(slot) else { return Cell::Null };
+    match record.column(name) {
         Field::None => Cell::none(*kind),
         Field::Text(text) if *kind == Type::Text => Cell::Text(text),
         Field::Text(text) => Cell::owned(text.into_owned().into()),
         Field::Document(Cow::Borrowed(value)) => Cell::column(value, *kind),
         Field::Document(Cow::Owned(value)) => Cell::owned_column(value, *kind),
-    };
+    }
 }
 
 fn link<'a: 's, 's>(step: &'a Step, env: Env<'a>, next: Rest<'a, 's>) -> Rest<'a, 's> {

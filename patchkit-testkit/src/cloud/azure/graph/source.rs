@@ -1,6 +1,12 @@
 //! Where a query finds its rows.
 
-use std::{borrow::Cow, collections::BTreeMap, ops::ControlFlow, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    ops::{ControlFlow, Deref},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
@@ -42,7 +48,7 @@ pub struct Scan<'a> {
     /// Which of these rows; only where there are blocks, or it is known which are
     /// [alike](Rows::alike).
     pub pick: Pick<'a>,
-    /// The columns of theirs that go [as they are](Record::written) into an answer.
+    /// The columns of theirs that are [written](Record::write) into an answer.
     pub shown: &'a [&'static str],
 }
 
@@ -66,6 +72,42 @@ impl<'a> Scan<'a> {
     /// Everything that the hints allow.
     pub fn new(table: Table, hints: &'a Hints) -> Self {
         Self { table, hints, blocks: None, pick: Pick::default(), shown: &[] }
+    }
+}
+
+/// The keys that lead to a member of a document; none for the document itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Path {
+    keys: Vec<String>,
+    number: u64,
+}
+
+impl Path {
+    /// A path of these keys.
+    pub fn new(keys: impl IntoIterator<Item = String>) -> Self {
+        let keys: Vec<String> = keys.into_iter().collect();
+        let mut hasher = DefaultHasher::new();
+        keys.hash(&mut hasher);
+        Self { keys, number: hasher.finish() }
+    }
+
+    /// A number that other paths hardly ever have: the same for equal ones.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl Default for Path {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
+
+impl Deref for Path {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.keys
     }
 }
 
@@ -112,13 +154,14 @@ pub trait Record<'a> {
     fn column(&self, name: &'static str) -> Field<'a>;
 
     /// What a column's document has at the end of a path of keys.
-    fn member(&self, name: &'static str, path: &[String]) -> Field<'a> {
+    fn member(&self, name: &'static str, path: &Path) -> Field<'a> {
         self.column(name).at(path)
     }
 
-    /// A column as an answer shows it, in JSON. None where that is not at hand.
-    fn written(&self, _name: &'static str) -> Option<Cow<'a, str>> {
-        None
+    /// Writes what a column's document has at the end of a path, as an answer shows it. False, and
+    /// nothing is written, where that is not at hand.
+    fn write(&self, _name: &'static str, _path: &Path, _out: &mut Vec<u8>) -> bool {
+        false
     }
 }
 
@@ -200,8 +243,8 @@ pub enum IdText<'q> {
 pub struct Look {
     /// The column.
     pub column: &'static str,
-    /// The path of keys to a member of its document; empty where it is all of it.
-    pub path: Vec<String>,
+    /// The path to a member of its document; empty where it is all of it.
+    pub path: Path,
 }
 
 /// The kinds of the rows of a scan: rows of one kind are alike.

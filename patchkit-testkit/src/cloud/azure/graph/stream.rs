@@ -2,7 +2,7 @@
 
 mod joined;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::ControlFlow, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -36,7 +36,10 @@ enum Made {
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (query, total) = (&self.query, self.total());
-        f.debug_struct("Stream").field("query", query).field("total", &total).finish_non_exhaustive()
+        f.debug_struct("Stream")
+            .field("query", query)
+            .field("total", &total)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,7 +97,7 @@ impl Stream {
             Made::Rows(Chosen { picks: Some(picks), .. }) => picks,
             Made::Rows(Chosen { picks: None, .. }) => {
                 let places = Places::From(from, to.saturating_sub(from));
-                return self.show(places, out, |row, out| form.write(row, out));
+                return self.show(places, form, out, |_| {});
             }
             Made::Pairs(joined) => &joined.pairs.left,
         };
@@ -102,16 +105,13 @@ impl Stream {
         let mut order: Vec<usize> = (0..picks.len()).collect();
         if picks.is_sorted() {
             order.iter_mut().for_each(|place| *place += from);
-            return self.show(Places::These(&order), out, |row, out| form.write(row, out));
+            return self.show(Places::These(&order), form, out, |_| {});
         }
         // They are read in the table's order, and then put in the answer's.
         order.sort_by_key(|at| picks.get(*at));
         let places: Vec<usize> = order.iter().map(|at| from + at).collect();
         let (mut made, mut ends) = (Vec::new(), Vec::new());
-        self.show(Places::These(&places), &mut made, |row, made| {
-            form.write(row, made);
-            ends.push(made.len());
-        })?;
+        self.show(Places::These(&places), form, &mut made, |end| ends.push(end))?;
         let mut pieces = vec![&[][..]; picks.len()];
         let mut begin = 0;
         for (end, at) in ends.into_iter().zip(order) {
@@ -131,25 +131,28 @@ impl Stream {
         Ok(())
     }
 
-    /// Writes rows of the answer with commas between them, in the order of their table.
+    /// Writes rows of the answer with commas between them, in the order of their table, and tells
+    /// where each ends.
     fn show(
         &self,
         places: Places<'_>,
+        form: &Form,
         out: &mut Vec<u8>,
-        mut write: impl FnMut(&[Cell<'_>], &mut Vec<u8>),
+        mut ends: impl FnMut(usize),
     ) -> Result<(), QueryError> {
         let run: Run = self.query.begin(self.now);
         let env = Env { rows: self.rows.as_ref(), run: &run };
         let begin = out.len();
-        let mut write = |row: &[Cell<'_>]| {
+        let mut each = |row: &dyn Fn(usize, &mut Vec<u8>)| {
             if out.len() > begin {
                 out.push(b',');
             }
-            write(row, out);
+            form.write_each(out, row);
+            ends(out.len());
         };
         match &self.made {
-            Made::Rows(chosen) => chosen.show(&self.query.plan, env, places, &mut write),
-            Made::Pairs(joined) => joined.show(env, places, &mut write),
+            Made::Rows(chosen) => chosen.show(&self.query.plan, env, places, &mut each),
+            Made::Pairs(joined) => joined.show(env, places, &mut each),
         }
         if run.gave_up() { Err(QueryError::too_large()) } else { Ok(()) }
     }
@@ -183,7 +186,7 @@ impl Chosen {
             let mut row = Row::new();
             row.resize(COLUMNS.len(), Cell::Null);
             for slot in of_block.clone() {
-                run::fill(block, slot, &mut row);
+                row[slot] = run::whole(block, slot);
             }
             let passes =
                 count > 0 && shape.of_block.iter().all(|it| it.test(&row, run) == Some(true));
@@ -213,7 +216,7 @@ impl Chosen {
         plan: &Plan,
         env: Env<'_>,
         places: Places<'_>,
-        write: &mut dyn FnMut(&[Cell<'_>]),
+        each: &mut dyn FnMut(&dyn Fn(usize, &mut Vec<u8>)),
     ) {
         let picks = self.picks.as_deref().unwrap_or_default();
         let these: Vec<u32>;
@@ -228,11 +231,10 @@ impl Chosen {
             return;
         }
         let part = Part { blocks: Some(&self.blocks), pick, ..Part::default() };
-        let mut each = run::Each(|row: &[Cell<'_>]| {
-            write(row);
+        run::show(plan, env, part, &mut |row| {
+            each(&|column, out| row.write(column, out));
             left -= 1;
-            left > 0
+            if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        run::show(plan, env, part, &mut each);
     }
 }

@@ -38,7 +38,7 @@ impl Number {
     fn of(world: &World, looks: &[Look]) -> Option<Self> {
         let mut facets = Vec::new();
         for Look { column, path } in looks {
-            match (*column, path.as_slice()) {
+            match (*column, &**path) {
                 ("properties", path) => {
                     facets.extend(Facet::of_vm(path)?);
                     facets.extend(Facet::of_arc(path)?);

@@ -1,6 +1,6 @@
 //! The rows of one machine: itself, what was found missing on it, what was installed.
 
-use std::{borrow::Cow, cell::OnceCell, collections::BTreeMap, sync::LazyLock};
+use std::{borrow::Cow, cell::OnceCell, collections::BTreeMap};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -8,15 +8,17 @@ use serde_json::{Value, json};
 use crate::cloud::{
     azure::{
         census::Kind,
-        graph::{Field, Record, Table},
+        graph::{Field, Path, Record, Table},
         hybrid,
         patch_result::{self, Named},
         reply::stamp_z,
-        tags, vm, vm_view,
+        tags,
+        template::Filled,
+        vm, vm_view,
     },
     world::{
         State,
-        machine::{Assessment, AzureSide, Installation, MachineIx, Power},
+        machine::{Assessment, AzureSide, Installation, MachineIx},
     },
 };
 
@@ -120,11 +122,11 @@ impl<'a> MachineRow<'a> {
             return;
         };
         let row = Self::new(state, tenant, at, azure, resource, Of::Machine);
-        row.properties_written();
+        row.shown();
         row.tags_written();
         if let Some(it) = &azure.assessment {
             Self::new(state, tenant, at, azure, assessment, Of::Assessment(it))
-                .properties_written();
+                .assessment_written(it);
         }
     }
 
@@ -189,47 +191,24 @@ impl<'a> MachineRow<'a> {
         }
     }
 
-    /// A member of a machine's properties, without the others.
-    fn property(&self, path: &[String]) -> Field<'a> {
-        let (state, at) = (self.state, self.at);
-        let Some((first, rest)) = path.split_first() else { return Field::None };
-        if !self.class.is_vm {
-            let value = hybrid::property(state, at, self.azure, first);
-            return value.map_or(Field::None, |it| Field::Document(Cow::Owned(it)).at(rest));
-        }
-        if first != "extended" {
-            let value = vm::property(state, at, self.azure, first);
-            return value.map_or(Field::None, |it| Field::Document(Cow::Owned(it)).at(rest));
-        }
-        match rest {
-            [view, power, code]
-                if (view == "instanceView") && (power == "powerState") && (code == "code") =>
-            {
-                Field::Document(Cow::Borrowed(power_code(state.machine(at).power)))
-            }
-            rest => Field::Document(Cow::Owned(json!({"instanceView": self.extended()}))).at(rest),
-        }
+    /// All that an answer shows of a machine's properties: kept until the machine changes.
+    fn shown(&self) -> Option<&'a Filled> {
+        let state: &'a State = self.state;
+        // They change with the time and with what is under way, too.
+        let answers = usize::from(state.answers_azure(self.at));
+        let updating = usize::from(state.azure.updating.contains(&self.at));
+        let kept = state.machine(self.at).shown.machine.get(2 * answers + updating)?;
+        Some(kept.get_or_init(|| {
+            let own = if self.class.is_vm { &vm::OWN[..] } else { &hybrid::OWN };
+            state.azure.templates.fill(&self.properties(), own)
+        }))
     }
 
-    /// All that an answer shows of a machine's properties, or of its assessment's: kept until the
-    /// machine changes.
-    fn properties_written(&self) -> Option<&'a str> {
+    /// The same of its assessment.
+    fn assessment_written(&self, it: &Assessment) -> &'a str {
         let state: &'a State = self.state;
-        let shown = &state.machine(self.at).shown;
-        match self.of {
-            // They change with the time and with what is under way, too.
-            Of::Machine => {
-                let answers = usize::from(state.answers_azure(self.at));
-                let updating = usize::from(state.azure.updating.contains(&self.at));
-                let kept = shown.machine.get(2 * answers + updating)?;
-                Some(kept.get_or_init(|| self.properties().to_string()))
-            }
-            Of::Assessment(it) => {
-                let make = || serde_json::to_string(&self.assessment(it)).unwrap_or_default();
-                Some(shown.assessment.get_or_init(make))
-            }
-            Of::Missing(..) | Of::Installation(_) | Of::Treated(..) => None,
-        }
+        let make = || serde_json::to_string(&self.assessment(it)).unwrap_or_default();
+        state.machine(self.at).shown.assessment.get_or_init(make)
     }
 
     fn tags_written(&self) -> &'a str {
@@ -243,10 +222,9 @@ impl<'a> MachineRow<'a> {
 
     fn extended(&self) -> Value {
         let machine = self.state.machine(self.at);
-        let [_, words] = vm_view::power(machine.power);
-        let code = power_code(machine.power);
+        let [word, words] = vm_view::power(machine.power);
         let mut view = json!({
-            "powerState": {"code": code, "level": "Info", "displayStatus": words},
+            "powerState": {"code": format!("PowerState/{word}"), "level": "Info", "displayStatus": words},
             "hyperVGeneration": "V2",
         });
         if self.state.answers_azure(self.at) {
@@ -367,11 +345,11 @@ impl<'a> Record<'a> for MachineRow<'a> {
         }
     }
 
-    fn member(&self, name: &'static str, path: &[String]) -> Field<'a> {
+    fn member(&self, name: &'static str, path: &Path) -> Field<'a> {
         match (name, self.of) {
-            ("properties", Of::Machine) => self.property(path),
+            ("properties", Of::Machine) => self.shown().map_or(Field::None, |it| it.member(path)),
             ("tags", Of::Machine) => {
-                let [key] = path else { return self.column(name).at(path) };
+                let [key] = &**path else { return self.column(name).at(path) };
                 let found = self.azure.tags.iter().find(|(name, _)| **name == **key);
                 found.map_or(Field::None, |(_, it)| Field::Document(Cow::Owned(json!(&**it))))
             }
@@ -379,21 +357,18 @@ impl<'a> Record<'a> for MachineRow<'a> {
         }
     }
 
-    fn written(&self, name: &'static str) -> Option<Cow<'a, str>> {
-        match name {
-            "properties" => self.properties_written().map(Cow::Borrowed),
-            "tags" if matches!(self.of, Of::Machine) => Some(Cow::Borrowed(self.tags_written())),
-            _ => None,
-        }
+    fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
+        let written = match (name, self.of) {
+            ("properties", Of::Machine) => {
+                let shown = self.shown();
+                shown.into_iter().for_each(|it| it.write(path, out));
+                return shown.is_some();
+            }
+            ("properties", Of::Assessment(it)) if path.is_empty() => self.assessment_written(it),
+            ("tags", Of::Machine) if path.is_empty() => self.tags_written(),
+            _ => return false,
+        };
+        out.extend_from_slice(written.as_bytes());
+        true
     }
-}
-
-/// The code of a power state.
-fn power_code(power: Power) -> &'static Value {
-    static CODES: LazyLock<Vec<(Power, Value)>> = LazyLock::new(|| {
-        use Power::{Deallocated, Deallocating, Running, Starting, Stopped, Stopping, Terminated};
-        let all = [Starting, Running, Stopping, Stopped, Deallocating, Deallocated, Terminated];
-        all.map(|it| (it, json!(format!("PowerState/{}", vm_view::power(it)[0])))).into()
-    });
-    CODES.iter().find(|(it, _)| *it == power).map_or(&Value::Null, |(_, code)| code)
 }

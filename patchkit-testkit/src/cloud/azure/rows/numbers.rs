@@ -8,11 +8,7 @@ use crate::cloud::azure::{
 
 impl World {
     /// Numbers for the ids of machines: of their own rows, and of what was found and done on them.
-    pub(super) fn numbers_of_machines(
-        &self,
-        scan: Scan<'_>,
-        text: IdText<'_>,
-    ) -> Option<Vec<u32>> {
+    pub(super) fn numbers_of_machines(&self, scan: Scan<'_>, text: IdText<'_>) -> Option<Vec<u32>> {
         let Order { lower, distinct, .. } = self.state.azure.census.order(&self.state);
         if scan.hints.ids.is_some() {
             return None;

@@ -1,14 +1,14 @@
 //! What is known of rows by a look at the first of each kind, held against a look at every row.
 
-use std::{collections::HashMap, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashMap, ops::ControlFlow, sync::Arc, time::Duration};
 
 use http::Method;
 use serde_json::{Value, json};
 
 use super::{
     super::graph::{
-        Alike, Field, Format, Hints, Look, Options, PageRequest, Pager, Query, Record, Rows, Scan,
-        Table,
+        Alike, Field, Format, Hints, Look, Options, PageRequest, Pager, Path, Query, Record, Rows,
+        Scan, Table,
     },
     Cloud, SUBSCRIPTION,
 };
@@ -184,7 +184,7 @@ fn rows_that_are_alike_are_answered_as_if_each_was_looked_at() {
 }
 
 fn look(column: &'static str, path: &[&str]) -> Look {
-    let path = path.iter().map(|it| (*it).to_owned()).collect();
+    let path = Path::new(path.iter().map(|it| (*it).to_owned()));
     Look { column, path }
 }
 
@@ -193,10 +193,10 @@ fn alike(world: &World, look: Look) -> Option<Alike> {
 }
 
 /// Every path of keys in a document.
-fn paths(document: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+fn paths(document: &Value, path: &mut Vec<String>, found: &mut Vec<Path>) {
     for (key, value) in document.as_object().into_iter().flatten() {
         path.push(key.clone());
-        found.push(path.clone());
+        found.push(Path::new(path.clone()));
         paths(value, path, found);
         path.pop();
     }
@@ -221,7 +221,7 @@ fn rows_of_one_kind_have_the_same_value_in_what_is_looked_at() {
             }
             ControlFlow::Continue(())
         });
-        all.sort_by(|a, b| (a.column, &a.path).cmp(&(b.column, &b.path)));
+        all.sort_by(|a: &Look, b| (a.column, &*a.path).cmp(&(b.column, &*b.path)));
         all.dedup();
         for look in all {
             let Some(alike) = alike(&world, look.clone()) else { continue };
@@ -229,9 +229,7 @@ fn rows_of_one_kind_have_the_same_value_in_what_is_looked_at() {
             let mut kinds = alike.kinds.iter();
             world.scan(Scan::new(Table::Resources, &hints), &mut |record: &dyn Record<'_>| {
                 let value = match record.member(look.column, &look.path) {
-                    Field::Document(value) => {
-                        Field::Document(std::borrow::Cow::Owned(value.into_owned()))
-                    }
+                    Field::Document(value) => Field::Document(Cow::Owned(value.into_owned())),
                     _ => Field::None,
                 };
                 let first = values.entry(*kinds.next().unwrap()).or_insert_with(|| value.clone());
@@ -255,6 +253,44 @@ fn rows_of_one_kind_have_the_same_value_in_what_is_looked_at() {
         "Owner",
     ] {
         assert!(known.contains_key(path), "{path} is read off small numbers");
+    }
+}
+
+#[test]
+fn what_is_written_of_a_row_is_what_it_has() {
+    let cloud = cloud(14);
+    let mut rng = Rng::stream(14, 3, 7);
+    let written = |record: &dyn Record<'_>, column, path: &Path| {
+        let mut out = Vec::new();
+        record.write(column, path, &mut out).then(|| String::from_utf8(out).unwrap())
+    };
+    for _ in 0..6 {
+        let world = world(&cloud);
+        let mut seen = 0;
+        for table in [Table::Resources, Table::PatchAssessmentResources] {
+            world.scan(Scan::new(table, &Hints::default()), &mut |record| {
+                for column in ["properties", "tags"] {
+                    let Field::Document(document) = record.column(column) else { continue };
+                    let mut all = vec![Path::default(), Path::new(["none".to_owned()])];
+                    paths(&document, &mut Vec::new(), &mut all);
+                    for path in all {
+                        let value = path.iter().fold(&*document, |value, key| &value[key]);
+                        if let Some(json) = written(record, column, &path) {
+                            let json: Value = serde_json::from_str(&json).unwrap();
+                            assert_eq!(json, *value, "{column} {path:?}");
+                            seen += 1;
+                        }
+                        if !path.is_empty() && !value.is_null() {
+                            let member = record.member(column, &path);
+                            assert_eq!(member, Field::Document(Cow::Borrowed(value)), "{path:?}");
+                        }
+                    }
+                }
+                ControlFlow::Continue(())
+            });
+        }
+        assert!(seen > 5_000, "{seen}");
+        stir(&cloud, &mut rng);
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     reads::{Uses, Want},
 };
 use crate::cloud::azure::graph::{
+    Path,
     eval::Node,
     source::{Look, ORDERED_COLUMNS},
     value::Type,
@@ -154,7 +155,7 @@ impl Uses {
             let Some((column, _)) = COLUMNS.get(slot) else { continue };
             let paths = match want {
                 Want::Members(paths) => paths,
-                Want::Whole | Want::Shown => vec![Vec::new()],
+                Want::Whole | Want::Shown => vec![Path::default()],
             };
             looks.extend(paths.into_iter().map(|path| Look { column, path }));
         }
@@ -164,25 +165,23 @@ impl Uses {
 
 /// Where the value in a slot behind some steps is from.
 #[derive(Debug)]
-pub(super) enum Origin<'s> {
+pub(super) enum Source<'s> {
     /// A slot before them all.
     Slot(usize),
     /// An expression over the rows behind some of them.
     Made(&'s [Step], &'s Node),
 }
 
-impl<'s> Origin<'s> {
+impl<'s> Source<'s> {
     /// None where it is not known.
     pub(super) fn of(before: &'s [Step], mut slot: usize) -> Option<Self> {
         for (at, step) in before.iter().enumerate().rev() {
             let from = match step {
                 Step::Where(_) | Step::Sort { .. } | Step::Take(_) => continue,
-                Step::Extend(values) => {
-                    match values.iter().rev().find(|(set, _)| *set == slot) {
-                        Some((_, node)) => node,
-                        None => continue,
-                    }
-                }
+                Step::Extend(values) => match values.iter().rev().find(|(set, _)| *set == slot) {
+                    Some((_, node)) => node,
+                    None => continue,
+                },
                 Step::Parse { columns, .. } if columns.iter().all(|(set, _)| *set != slot) => {
                     continue;
                 }
@@ -203,7 +202,7 @@ impl<'s> Origin<'s> {
 /// The column of the table that is in a slot behind some steps, if rows may be in its order.
 pub(super) fn ordered(before: &[Step], node: &Node) -> Option<&'static str> {
     let Node::Slot(slot) = node else { return None };
-    let Some(Origin::Slot(slot)) = Origin::of(before, *slot) else { return None };
+    let Some(Source::Slot(slot)) = Source::of(before, *slot) else { return None };
     let (column, _) = COLUMNS.get(slot)?;
     ORDERED_COLUMNS.contains(column).then_some(column)
 }

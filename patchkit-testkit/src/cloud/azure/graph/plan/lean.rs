@@ -3,9 +3,10 @@
 
 use super::{
     COLUMNS, Key, Plan, Step,
-    gist::{Origin, ordered},
+    gist::{Source, ordered},
     reads::{Load, Uses, Want},
     shape::Shape,
+    show::{self, Origin, Show, Whose},
 };
 use crate::cloud::azure::graph::{
     ast::JoinKind,
@@ -40,6 +41,15 @@ pub(in super::super) struct Making {
     pub(in super::super) after: Vec<Step>,
 }
 
+/// How pairs of rows are shown.
+#[derive(Debug)]
+pub(in super::super) struct Showing {
+    pub(in super::super) show: Show,
+    /// The columns of the joined table that something is from.
+    pub(in super::super) joined: Vec<&'static str>,
+    pub(in super::super) making: Making,
+}
+
 impl Plan {
     /// None where a row of the answer is made otherwise than of one row of each side.
     pub(in super::super) fn paired(&self) -> Option<Paired<'_>> {
@@ -66,23 +76,17 @@ impl Plan {
         let (first, rest) = steps.split_at(leading);
         let tests = Uses::of(first.iter().flat_map(|step| step.nodes())).into_loads();
         let (rest, uses) = prune(rest, wanted);
-        let shows = uses.into_loads();
-        let is_shown = |load: &&Load| load.want == Want::Shown;
-        let shown = shows.iter().filter(is_shown).filter_map(|it| Some(COLUMNS.get(it.slot)?.0));
-        let shown = shown.collect();
-        let loads = shows.iter().filter(|it| !tests.iter().any(|test: &Load| test.covers(it)));
-        let loads: Vec<Load> = loads.cloned().collect();
-        let looks = loads.iter().filter(|it| !is_shown(it)).cloned().collect();
+        let mut loads = uses.into_loads();
+        loads.retain(|it| !tests.iter().any(|test: &Load| test.covers(it)));
         let first = first.iter().filter_map(|step| step.pruned(&Uses::default()));
         Self {
             table: self.table,
             hints: self.hints.clone(),
             leading,
             tests,
+            looks: loads.clone(),
             loads,
-            looks,
-            shows,
-            shown,
+            shows: Show::default(),
             steps: first.chain(rest).collect(),
             columns: Vec::new(),
         }
@@ -134,7 +138,7 @@ impl<'p> Paired<'p> {
         };
         let ordered = keys.iter().map(|key| {
             let Node::Slot(slot) = key.node else { return None };
-            let Some(Origin::Slot(slot)) = Origin::of(before, slot) else { return None };
+            let Some(Source::Slot(slot)) = Source::of(before, slot) else { return None };
             let is_left = slot < self.widths[0].len();
             is_left.then(|| ordered(self.before, &Node::Slot(slot))).flatten().map(|it| (key, it))
         });
@@ -146,11 +150,18 @@ impl<'p> Paired<'p> {
         self.making(self.after.iter(), Uses::default())
     }
 
-    /// What of pairs is shown.
-    pub(in super::super) fn showing(&self) -> Making {
-        let mut wanted = Uses::default();
-        (0..self.plan.columns.len()).for_each(|slot| wanted.need(slot, Want::Shown));
-        self.making(self.after.iter().filter(|step| step.makes()), wanted)
+    /// What of pairs is shown: what each column is from, and what is made for the others.
+    pub(in super::super) fn showing(&self) -> Option<Showing> {
+        let table = |steps, whose| Origin::behind(steps, Origin::of_table(whose));
+        let mut origins = table(self.before, Whose::Own)?;
+        origins.resize(self.widths[0].len(), None);
+        origins.extend(table(&self.right.steps, Whose::Joined)?);
+        origins.resize(self.widths[0].len() + self.widths[1].len(), None);
+        let origins = Origin::behind(self.after, origins)?;
+        let after = self.after.iter().filter(|step| step.makes());
+        let making = self.making(after, show::made(&origins));
+        let joined = show::columns(&origins, Whose::Joined);
+        Some(Showing { show: Show::of(origins), joined, making })
     }
 
     fn making(&self, after: impl Iterator<Item = &'p Step>, wanted: Uses) -> Making {
@@ -221,10 +232,10 @@ impl Step {
 fn id_text(steps: &[Step], slot: usize) -> Option<IdText<'_>> {
     let is_id = |steps: &[Step], node: &Node| {
         let Node::Slot(slot) = node else { return false };
-        let Some(Origin::Slot(slot)) = Origin::of(steps, *slot) else { return false };
+        let Some(Source::Slot(slot)) = Source::of(steps, *slot) else { return false };
         COLUMNS.get(slot).is_some_and(|(name, _)| *name == "id")
     };
-    let Origin::Made(steps, node) = Origin::of(steps, slot)? else { return None };
+    let Source::Made(steps, node) = Source::of(steps, slot)? else { return None };
     match node {
         Node::Lower(inner) if is_id(steps, inner) => Some(IdText::Lower),
         Node::Cast(Type::Text, inner) => match inner.as_ref() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{super::eval, COLUMNS, Plan, Step};
-use crate::cloud::azure::graph::eval::Node;
+use crate::cloud::azure::graph::{Path, eval::Node};
 
 /// A column that is read of a row.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,8 +19,8 @@ pub(in super::super) enum Want {
     Whole,
     /// What an answer shows of it: no step looks at it.
     Shown,
-    /// Members of its document, each by a path of keys.
-    Members(Vec<Vec<String>>),
+    /// Members of its document.
+    Members(Vec<Path>),
 }
 
 impl Load {
@@ -56,7 +56,7 @@ impl Uses {
         match node {
             Node::Slot(slot) => drop(self.0.insert(*slot, Want::Whole)),
             Node::Path(base, steps) => {
-                let path: Vec<String> = eval::Step::keys(steps).cloned().collect();
+                let path = Path::new(eval::Step::keys(steps).cloned());
                 match base.as_ref() {
                     Node::Slot(slot) if !path.is_empty() => {
                         self.need(*slot, Want::Members(vec![path]));
@@ -79,10 +79,8 @@ impl Uses {
                 }
             }
             // What is looked at as a whole stays so.
-            (Want::Whole, _) | (Want::Shown, Want::Shown) => {}
-            (Want::Members(paths), want) if paths.is_empty() => drop(self.0.insert(slot, want)),
-            // What is shown and looked at, too, is read as a document.
-            _ => drop(self.0.insert(slot, Want::Whole)),
+            (Want::Members(_), whole) => drop(self.0.insert(slot, whole)),
+            _ => {}
         }
     }
 
@@ -173,8 +171,6 @@ impl Plan {
         self.tests = of_tests.map(|slot| tests.load(*slot)).collect();
         self.loads = Uses::of_steps(rest).loads(touched);
         self.loads.retain(|it| !self.tests.iter().any(|test| test.covers(it)));
-        let making = self.steps.iter().filter(|step| step.makes());
-        self.shows = Uses::of_steps(making).loads(touched);
     }
 }
 

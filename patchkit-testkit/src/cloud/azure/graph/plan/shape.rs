@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     COLUMNS, Plan, Step,
-    reads::{Load, Uses, Want},
+    reads::{Uses, Want},
 };
 use crate::cloud::azure::graph::{eval::Node, source::BLOCK_COLUMNS};
 
@@ -76,26 +76,20 @@ impl Plan {
     /// Has what no step looks at read as it is shown. For the plan of an answer, not for one that
     /// is joined to another.
     pub(super) fn show_unseen(&mut self) {
-        let show = |loads: &mut Vec<Load>, unseen: BTreeSet<usize>| {
-            for load in loads {
-                if load.want == Want::Whole && unseen.contains(&load.slot) {
-                    load.want = Want::Shown;
-                }
+        let unseen = unseen(self.rest());
+        for load in &mut self.loads {
+            if load.want == Want::Whole && unseen.contains(&load.slot) {
+                load.want = Want::Shown;
             }
-        };
-        let of_rest = unseen(self.rest());
-        show(&mut self.loads, of_rest);
+        }
         let looks = self.loads.iter().filter(|it| it.want != Want::Shown);
         self.looks = looks.cloned().collect();
-        let of_making = unseen(self.steps.iter().filter(|step| step.makes()));
-        show(&mut self.shows, of_making);
-        let shown = self.shows.iter().filter(|it| it.want == Want::Shown);
-        self.shown = shown.filter_map(|it| Some(COLUMNS.get(it.slot)?.0)).collect();
+        self.shows = self.show();
     }
 }
 
 /// The slots of the table that steps pass on without a look at what is in them.
-fn unseen<'s>(steps: impl IntoIterator<Item = &'s Step>) -> BTreeSet<usize> {
+fn unseen(steps: &[Step]) -> BTreeSet<usize> {
     let mut unseen: BTreeSet<usize> = (0..COLUMNS.len()).collect();
     // The slot of the table that the value in each slot of the row is from.
     let mut origins: Vec<Option<usize>> = (0..COLUMNS.len()).map(Some).collect();

@@ -13,15 +13,17 @@ use super::{
         ast::JoinKind,
         eval::Run,
         plan::{
-            Key, Plan,
-            lean::{Making, Paired},
+            COLUMNS, Key,
+            lean::{Making, Paired, Showing},
+            show::{Origin, Output, Whose},
         },
-        source::Pick,
+        source::{Pick, Record},
         value::{Cell, Type},
     },
     Each, Env, Keep, Limit, Part, Rest, Row, Sink, compare,
     join::write_key,
-    link, show,
+    link, load, run_part,
+    show::{self, Last},
     survey::{choosing, in_order, sort_keys},
 };
 
@@ -144,15 +146,22 @@ impl Pairs {
         env: Env<'_>,
         blocks: [&[usize]; 2],
     ) -> Self {
-        let (rows, at) = (self.rows(), Flag::new(0_usize));
+        let ([left, right], at) = (self.rows(), Flag::new(0));
         let (mut found, tapped) = (Vec::new(), RefCell::default());
         let mut note = Each(|_: &[Cell<'_>]| {
-            found.push((tapped.take(), at.get().saturating_sub(1)));
+            found.push((tapped.take(), at.get()));
             true
         });
         let last: Rest<'_, '_> = Box::new(Limit { run: env.run, next: &mut note });
         let chain = choosing(&making.after, env, &tapped, last);
-        couple(making, env, blocks, (self, &rows, &at), chain);
+        let sides = Sides {
+            pairs: self,
+            at: &at,
+            left: some(blocks[0], &left),
+            right: some(blocks[1], &right),
+            rights: &right,
+        };
+        couple(making, env, sides, Some(chain), &mut |_, _| {});
         let keys = sort_keys(&making.after);
         if !keys.is_empty() {
             found.sort_by(|(left, _), (right, _)| compare(keys, left, right));
@@ -160,24 +169,47 @@ impl Pairs {
         self.at(found.into_iter().map(|(_, place)| place))
     }
 
-    /// Makes the rows of the answer of them, which are in the order of the left table.
+    /// Shows the rows of the answer that are made of them, which are in the order of the left table:
+    /// each as what writes its columns.
     pub(in super::super) fn shown(
         &self,
-        making: &Making,
+        showing: &Showing,
         env: Env<'_>,
         blocks: [&[usize]; 2],
-        write: &mut dyn FnMut(&[Cell<'_>]),
+        each: &mut dyn FnMut(&dyn Fn(usize, &mut Vec<u8>)),
     ) {
-        let (rows, at) = (self.rows(), Flag::new(0_usize));
-        let mut each = Each(|row: &[Cell<'_>]| {
-            write(row);
-            true
+        let Showing { show, joined, making } = showing;
+        let ([left, right], at) = (self.rows(), Flag::new(0));
+        let of_left = Part { shown: &show.columns, ..some(blocks[0], &left) };
+        let of_right = Part { shown: joined, ..some(blocks[1], &right) };
+        let written = Written::of(showing, env, of_right, &right);
+        let made = RefCell::new(Row::new());
+        let mut last = Last { made: &made };
+        let chain = show.makes().then(|| {
+            let last: Rest<'_, '_> = Box::new(Limit { run: env.run, next: &mut last });
+            making.after.iter().rev().fold(last, |next, step| link(step, env, next))
         });
-        let mut chain: Rest<'_, '_> = Box::new(Limit { run: env.run, next: &mut each });
-        for step in making.after.iter().rev() {
-            chain = link(step, env, chain);
-        }
-        couple(making, env, blocks, (self, &rows, &at), chain);
+        let sides = Sides {
+            pairs: self,
+            at: &at,
+            left: of_left,
+            right: some(blocks[1], &right),
+            rights: &right,
+        };
+        couple(making, env, sides, chain, &mut |record, other| {
+            let made = made.borrow();
+            each(&|column, out| match show.outputs.get(column) {
+                Some(Output::Read(origin)) if origin.whose == Whose::Own => {
+                    show::write(record, origin, out);
+                }
+                Some(Output::Read(origin)) => {
+                    if written.write(other, column, out).is_none() {
+                        origin.none().write(out);
+                    }
+                }
+                _ => made.get(column).unwrap_or(&Cell::Null).write(out),
+            });
+        });
     }
 
     /// The rows of both sides, each once, in the order of their tables.
@@ -202,84 +234,104 @@ pub(in super::super) fn keys(
     let mut known: HashMap<Vec<u8>, u32> = HashMap::new();
     let mut key = Vec::new();
     let mut numbers = Vec::new();
-    let all_keys = |plan: &Plan, part: Part<'_>, each: &mut dyn FnMut(&[Cell<'_>])| {
-        show(plan, env, part, &mut Each(|row: &[Cell<'_>]| {
-            each(row);
+    let part = |side: usize| some(blocks[side], rows[side]);
+    run_part(
+        &right.0,
+        env,
+        part(1),
+        &mut Each(|row: &[Cell<'_>]| {
+            let next = u32::try_from(known.len()).unwrap_or(NONE);
+            let has_key = write_key(row, right.1, &mut key);
+            numbers.push(match known.get(&key) {
+                _ if !has_key => NONE,
+                Some(number) => *number,
+                None => {
+                    known.insert(std::mem::take(&mut key), next);
+                    next
+                }
+            });
             true
-        }));
-    };
-    let of_right = Part { blocks: Some(blocks[1]), pick: Pick::These(rows[1]), ..Part::default() };
-    all_keys(&right.0, of_right, &mut |row| {
-        let next = u32::try_from(known.len()).unwrap_or(NONE);
-        let has_key = write_key(row, right.1, &mut key);
-        numbers.push(match known.get(&key) {
-            _ if !has_key => NONE,
-            Some(number) => *number,
-            None => {
-                known.insert(std::mem::take(&mut key), next);
-                next
-            }
-        });
-    });
+        }),
+    );
     let of_right = std::mem::take(&mut numbers);
-    let part = Part { blocks: Some(blocks[0]), pick: Pick::These(rows[0]), ..Part::default() };
-    all_keys(&left.0, part, &mut |row| {
-        // What nothing on the right has is as good as none.
-        let has_key = write_key(row, left.1, &mut key);
-        numbers.push(known.get(&key).copied().filter(|_| has_key).unwrap_or(NONE));
-    });
+    run_part(
+        &left.0,
+        env,
+        part(0),
+        &mut Each(|row: &[Cell<'_>]| {
+            // What nothing on the right has is as good as none.
+            let has_key = write_key(row, left.1, &mut key);
+            numbers.push(known.get(&key).copied().filter(|_| has_key).unwrap_or(NONE));
+            true
+        }),
+    );
     [numbers, of_right]
 }
 
-/// Passes on each pair as a row.
+/// What is read of a side: some rows, by their numbers.
+fn some<'a>(blocks: &'a [usize], rows: &'a [u32]) -> Part<'a> {
+    Part { blocks: Some(blocks), pick: Pick::These(rows), ..Part::default() }
+}
+
+/// Which rows are read of both sides for pairs.
+#[derive(Clone, Copy)]
+struct Sides<'a, 's> {
+    pairs: &'s Pairs,
+    /// The place of the pair that is on its way.
+    at: &'s Flag<usize>,
+    left: Part<'a>,
+    right: Part<'a>,
+    /// The rows on the right by their numbers.
+    rights: &'a [u32],
+}
+
+/// Passes on each pair as a row, if someone wants it, and then shows its left record and the number of
+/// its right one. Pairs are in the order of the left table.
 fn couple<'a>(
     making: &'a Making,
     env: Env<'a>,
-    [of_left, of_right]: [&'a [usize]; 2],
-    (pairs, [left, right], at): (&Pairs, &'a [Vec<u32>; 2], &Flag<usize>),
-    next: Rest<'a, '_>,
+    sides: Sides<'a, '_>,
+    next: Option<Rest<'a, '_>>,
+    each: &mut dyn FnMut(&dyn Record<'a>, u32),
 ) {
-    let part = |blocks, rows| Part {
-        blocks: Some(blocks),
-        pick: Pick::These(rows),
-        ..Part::default()
-    };
+    let Sides { pairs, at, left, right, rights } = sides;
     let mut kept = Keep(Vec::new());
-    if !right.is_empty() {
-        show(&making.right, env, part(of_right, right), &mut kept);
+    if next.is_some() && !rights.is_empty() {
+        run_part(&making.right, env, right, &mut kept);
     }
-    let rights = Rights { numbers: right, rows: kept.0, kinds: &making.kinds };
-    let mut couple = Couple { pairs, at, rights, width: making.width, out: Row::new(), next };
-    if !left.is_empty() {
-        show(&making.left, env, part(of_left, left), &mut couple);
-    }
-}
-
-/// The rows on the right, by their numbers.
-struct Rights<'a, 's> {
-    numbers: &'s [u32],
-    rows: Vec<Row<'a>>,
-    kinds: &'s [Type],
-}
-
-impl<'a> Rights<'a, '_> {
-    /// Puts a row, or nothing, behind one on the left.
-    fn add(&self, number: u32, out: &mut Row<'a>) {
-        let end = out.len() + self.kinds.len();
-        let found = self.numbers.binary_search(&number).ok().and_then(|at| self.rows.get(at));
-        match found {
-            Some(row) => out.extend(row.iter().cloned()),
-            None => out.extend(self.kinds.iter().map(|kind| Cell::none(*kind))),
+    let mut chain = next.map(|next| {
+        let (width, kinds) = (making.width, making.kinds.as_slice());
+        let (rows, out) = (kept.0, Row::new());
+        let couple: Rest<'a, '_> =
+            Box::new(Couple { pairs, at, rights, rows, kinds, width, out, next });
+        making.left.steps.iter().rev().fold(couple, |next, step| link(step, env, next))
+    });
+    let mut row = Row::new();
+    env.rows.scan(left.scan(&making.left), &mut |record| {
+        let own = pairs.left.get(at.get()).copied();
+        while let Some((_, other)) = pairs.pair(at.get()).filter(|(left, _)| Some(*left) == own) {
+            if let Some(chain) = &mut chain {
+                env.run.count_read(1);
+                row.resize(COLUMNS.len(), Cell::Null);
+                for load_one in &making.left.loads {
+                    load(record, load_one, &mut row);
+                }
+                chain.push(&mut row)?;
+            }
+            each(record, other);
+            at.set(at.get() + 1);
         }
-        out.resize(end, Cell::Null);
-    }
+        if env.run.gave_up() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
 }
 
+/// Puts the right row of a pair behind the left one.
 struct Couple<'a, 's> {
     pairs: &'s Pairs,
-    /// The place of the next pair.
     at: &'s Flag<usize>,
-    rights: Rights<'a, 's>,
+    rights: &'s [u32],
+    rows: Vec<Row<'a>>,
+    kinds: &'s [Type],
     /// How many columns a row on the left has.
     width: usize,
     out: Row<'a>,
@@ -288,20 +340,63 @@ struct Couple<'a, 's> {
 
 impl<'a> Sink<'a> for Couple<'a, '_> {
     fn push(&mut self, row: &mut Row<'a>) -> ControlFlow<()> {
-        let own = self.pairs.left.get(self.at.get()).copied();
-        while let Some((left, right)) = self.pairs.pair(self.at.get()).filter(|it| Some(it.0) == own)
-        {
-            self.at.set(self.at.get() + 1);
-            self.out.clear();
-            if self.pairs.left.get(self.at.get()) == Some(&left) {
-                self.out.extend(row.iter().cloned());
-            } else {
-                self.out.append(row);
-            }
-            self.out.resize(self.width, Cell::Null);
-            self.rights.add(right, &mut self.out);
-            self.next.push(&mut self.out)?;
+        let other = self.pairs.right.get(self.at.get()).copied().unwrap_or(NONE);
+        let found = self.rights.binary_search(&other).ok().and_then(|at| self.rows.get(at));
+        self.out.clear();
+        self.out.append(row);
+        self.out.resize(self.width, Cell::Null);
+        match found {
+            Some(row) => self.out.extend(row.iter().cloned()),
+            None => self.out.extend(self.kinds.iter().map(|kind| Cell::none(*kind))),
         }
-        ControlFlow::Continue(())
+        self.out.resize(self.width + self.kinds.len(), Cell::Null);
+        self.next.push(&mut self.out)
+    }
+}
+
+/// What is shown of the rows on the right, written before the left ones come.
+struct Written<'s> {
+    rights: &'s [u32],
+    /// Of each column of the answer its place among those that are from the right.
+    places: Vec<Option<usize>>,
+    width: usize,
+    bytes: Vec<u8>,
+    /// Where each column of each row ends.
+    ends: Vec<usize>,
+}
+
+impl<'s> Written<'s> {
+    fn of(showing: &Showing, env: Env<'_>, part: Part<'_>, rights: &'s [u32]) -> Self {
+        let mut width = 0;
+        let places = showing.show.outputs.iter().map(|output| {
+            let is_right = matches!(output, Output::Read(Origin { whose: Whose::Joined, .. }));
+            is_right.then(|| {
+                width += 1;
+                width - 1
+            })
+        });
+        let places: Vec<_> = places.collect();
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        if width > 0 && !rights.is_empty() {
+            env.rows.scan(part.scan(&showing.making.right), &mut |record| {
+                for (output, place) in showing.show.outputs.iter().zip(&places) {
+                    if let (Output::Read(origin), Some(_)) = (output, place) {
+                        show::write(record, origin, &mut bytes);
+                        ends.push(bytes.len());
+                    }
+                }
+                ControlFlow::Continue(())
+            });
+        }
+        Self { rights, places, width, bytes, ends }
+    }
+
+    /// Writes a column of a row; none where there is no such row.
+    fn write(&self, row: u32, column: usize, out: &mut Vec<u8>) -> Option<()> {
+        let row = self.rights.binary_search(&row).ok()?;
+        let place = row * self.width + self.places.get(column).copied()??;
+        let start = if place == 0 { 0 } else { *self.ends.get(place - 1)? };
+        out.extend_from_slice(self.bytes.get(start..*self.ends.get(place)?)?);
+        Some(())
     }
 }

@@ -7,10 +7,9 @@ use crate::cloud::azure::graph::{
     Query, Rows,
     plan::{
         Plan,
-        lean::{Making, Paired},
+        lean::{Paired, Showing},
     },
     run::{self, Env, Pairs, Part},
-    value::Cell,
 };
 
 /// Which rows of two tables make the rows of an answer, and how.
@@ -18,7 +17,7 @@ pub(super) struct Joined {
     pub(super) pairs: Pairs,
     /// How many rows there are of the blocks of both tables.
     blocks: [Vec<usize>; 2],
-    making: Making,
+    showing: Showing,
 }
 
 impl Joined {
@@ -55,7 +54,7 @@ impl Joined {
         let blocks = [left.blocks, right.blocks];
         let mut pairs = in_order(&paired, &plans[0], query, (rows, now), &blocks, pairs)?;
         pairs.truncate(paired.most);
-        Some(Self { pairs, blocks, making: paired.showing() })
+        Some(Self { pairs, blocks, showing: paired.showing()? })
     }
 
     /// Shows rows of the answer, in the order of the left table.
@@ -63,13 +62,13 @@ impl Joined {
         &self,
         env: Env<'_>,
         places: Places<'_>,
-        write: &mut dyn FnMut(&[Cell<'_>]),
+        each: &mut dyn FnMut(&dyn Fn(usize, &mut Vec<u8>)),
     ) {
         let pairs = match places {
             Places::From(first, count) => self.pairs.at(first..first.saturating_add(count)),
             Places::These(places) => self.pairs.at(places.iter().copied()),
         };
-        pairs.shown(&self.making, env, [&self.blocks[0], &self.blocks[1]], write);
+        pairs.shown(&self.showing, env, [&self.blocks[0], &self.blocks[1]], each);
     }
 }
 

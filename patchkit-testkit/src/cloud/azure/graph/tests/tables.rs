@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::ControlFlow};
 use serde_json::{Value, json};
 
 use super::{
-    super::{Field, Query, Record, RowSet, Rows, Scan, plan::COLUMNS},
+    super::{Field, Path, Query, Record, RowSet, Rows, Scan, plan::COLUMNS},
     answer, column, names, now, world,
 };
 
@@ -228,9 +228,10 @@ impl<'a> Record<'a> for Copied {
         }
     }
 
-    fn written(&self, name: &'static str) -> Option<Cow<'a, str>> {
-        let value = self.0.get(name).filter(|value| !value.is_null())?;
-        Some(Cow::Owned(value.to_string()))
+    fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
+        let column = self.0.get(name).filter(|value| !value.is_null());
+        let value = column.map(|it| path.iter().fold(it, |value, key| &value[key]));
+        value.is_some_and(|value| serde_json::to_writer(out, value).is_ok())
     }
 }
 

@@ -1,0 +1,98 @@
+//! Rows shown of which it is known that they are in the answer.
+
+use std::{cell::RefCell, ops::ControlFlow};
+
+use super::{
+    super::{
+        eval,
+        plan::{
+            COLUMNS, Plan,
+            show::{Origin, Output},
+        },
+        source::Record,
+        value::Cell,
+    },
+    Env, Limit, Part, Rest, Row, Sink, cell_of, link, load, whole,
+};
+
+/// A row of an answer: a row of the table, and what the steps made of it.
+pub(in super::super) struct Shown<'r, 'a> {
+    outputs: &'r [Output],
+    record: &'r dyn Record<'a>,
+    made: &'r [Cell<'a>],
+}
+
+impl Shown<'_, '_> {
+    /// Writes one of its columns.
+    pub(in super::super) fn write(&self, column: usize, out: &mut Vec<u8>) {
+        match self.outputs.get(column) {
+            Some(Output::Read(origin)) => write(self.record, origin, out),
+            Some(Output::Made) | None => match self.made.get(column) {
+                Some(cell) => cell.write(out),
+                None => Cell::Null.write(out),
+            },
+        }
+    }
+}
+
+/// Writes what a row of a table has.
+pub(super) fn write(record: &dyn Record<'_>, origin: &Origin, out: &mut Vec<u8>) {
+    let Some((name, _)) = COLUMNS.get(origin.slot) else { return Cell::Null.write(out) };
+    if !origin.rest.is_empty() {
+        let cell = cell_of(record.member(name, &origin.path));
+        return eval::walk(&cell, &origin.rest).write(out);
+    }
+    if record.write(name, &origin.path, out) {
+        return;
+    }
+    if origin.path.is_empty() {
+        whole(record, origin.slot).write(out);
+    } else {
+        cell_of(record.member(name, &origin.path)).write(out);
+    }
+}
+
+/// Shows rows of a plan whose rows are each made of one of the table, in the table's order: some of
+/// those that pass all filters, whatever their order and number are in the answer.
+pub(in super::super) fn show<'a>(
+    plan: &'a Plan,
+    env: Env<'a>,
+    part: Part<'a>,
+    each: &mut dyn FnMut(Shown<'_, 'a>) -> ControlFlow<()>,
+) {
+    let shows = &plan.shows;
+    let part = Part { shown: &shows.columns, ..part };
+    let made = RefCell::new(Row::new());
+    let mut last = Last { made: &made };
+    let mut chain: Rest<'a, '_> = Box::new(Limit { run: env.run, next: &mut last });
+    for step in plan.steps.iter().filter(|it| it.makes()).rev() {
+        chain = link(step, env, chain);
+    }
+    let (makes, mut row) = (shows.makes(), Row::new());
+    env.rows.scan(part.scan(plan), &mut |record| {
+        if makes {
+            env.run.count_read(1);
+            // What the row before had in a column that is not read is looked at by nobody.
+            row.resize(COLUMNS.len(), Cell::Null);
+            for load_one in &shows.loads {
+                load(record, load_one, &mut row);
+            }
+            chain.push(&mut row)?;
+        }
+        let outputs = &shows.outputs;
+        each(Shown { outputs, record, made: &made.borrow() })?;
+        if env.run.gave_up() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+}
+
+/// Keeps the row that was made last.
+pub(super) struct Last<'s, 'a> {
+    pub(super) made: &'s RefCell<Row<'a>>,
+}
+
+impl<'a> Sink<'a> for Last<'_, 'a> {
+    fn push(&mut self, row: &mut Row<'a>) -> ControlFlow<()> {
+        std::mem::swap(&mut *self.made.borrow_mut(), row);
+        ControlFlow::Continue(())
+    }
+}
