@@ -139,6 +139,12 @@ impl Census {
         self.tallies.get(usize::from(at.0))
     }
 
+    /// The place of a machine in its folder.
+    pub(super) fn place(&self, at: MachineIx) -> Option<usize> {
+        let place = self.places.get(at.0 as usize).filter(|place| **place != u32::MAX)?;
+        usize::try_from(*place).ok()
+    }
+
     /// What the machines of a subscription have in common with others.
     pub(super) fn facets(&self, at: SubIx) -> Option<&Chunks<Facets>> {
         self.facets.get(usize::from(at.0))

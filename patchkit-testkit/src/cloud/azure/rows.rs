@@ -8,6 +8,7 @@ mod interface;
 mod machine;
 mod numbers;
 mod other;
+mod within;
 
 use std::{collections::BTreeSet, num::NonZero, ops::ControlFlow, sync::OnceLock, time::Duration};
 
@@ -313,7 +314,8 @@ impl Rows for World {
         each: &mut dyn FnMut(&dyn Record<'a>, usize),
     ) -> bool {
         // A few machines are found faster by their ids than counted.
-        if hints.ids.is_some() || Class::of(table).is_empty() {
+        let few = hints.ids.is_some() || self.few(table, hints).is_some();
+        if few || Class::of(table).is_empty() {
             return false;
         }
         let (classes, oldest) = (Class::of(table), self.oldest(table));
@@ -479,7 +481,7 @@ impl World {
     /// The rows of what was found and done on machines.
     fn patches<'a>(&'a self, choice: &mut Choice<'a>, each: Each<'_, 'a>) -> ControlFlow<()> {
         let Scan { table, hints, .. } = choice.scan;
-        let oldest = self.oldest(table);
+        let (oldest, few) = (self.oldest(table), self.few(table, hints));
         for shelf in self.here(hints, table) {
             let machines = &self.state.subscription(shelf.at).machines;
             let Some(tallies) = self.state.azure.census.tallies(shelf.at) else { continue };
@@ -492,6 +494,7 @@ impl World {
                 if !wanted.contains(&true) || choice.skips_group(&shelf, number) {
                     continue;
                 }
+                let group = few.as_ref().map_or(*group, |few| few.of_group(shelf.at, *group));
                 let places = (group.start..group.end).zip(tallies.starting_at(group.start));
                 for (place, tally) in places {
                     let Some(kind) = shelf.folder.kinds.get(place) else { continue };

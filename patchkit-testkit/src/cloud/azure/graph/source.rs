@@ -23,6 +23,8 @@ pub struct Hints {
     pub types: Option<Vec<String>>,
     /// The values of `id`.
     pub ids: Option<Vec<String>>,
+    /// With what `id` begins: texts of ASCII, one of them.
+    pub beginnings: Option<Vec<String>>,
     /// The values of `subscriptionId`.
     pub subscriptions: Option<Vec<String>>,
 }

@@ -48,7 +48,7 @@ fn world(cloud: &Cloud, hidden: Hidden) -> World {
 }
 
 /// Has some machines assessed, and others patched.
-fn work(cloud: &Cloud, rng: &mut Rng) {
+pub(super) fn work(cloud: &Cloud, rng: &mut Rng) {
     for round in 0..16 {
         let id = {
             let state = cloud.0.settled();
