@@ -37,6 +37,7 @@ mod census;
 mod error;
 mod extension;
 mod facets;
+mod findings;
 pub mod graph;
 mod groups;
 mod hybrid;

@@ -2,14 +2,16 @@
 
 use std::sync::{Arc, OnceLock};
 
-use jiff::Timestamp;
-
 use super::{
-    facets::{Facets, Words},
-    patch_result, side,
+    facets::{Facets, Words, nanoseconds},
+    findings::{Finding, Findings},
+    patch_result,
+    rows::Prints,
+    side,
 };
 use crate::cloud::world::{
     State,
+    catalogue::SystemIx,
     machine::{AzureKind, AzureSide, MachineIx, SubIx},
     machines::Chunks,
 };
@@ -22,7 +24,11 @@ pub(crate) struct Census {
     tallies: Vec<Chunks<Tally>>,
     /// What they have in common with others, in the same order.
     facets: Vec<Chunks<Facets>>,
+    /// The patches that its assessment found, in the same order.
+    pub(super) findings: Vec<Findings>,
     words: Arc<Words>,
+    /// What rows show of the patches of all systems.
+    prints: Arc<Prints>,
     /// Their order by name and by id, once someone asks.
     order: Arc<OnceLock<Order>>,
     /// The place of a machine in its folder.
@@ -64,31 +70,61 @@ impl Kind {
     }
 }
 
-/// What a machine adds to the tables of patches.
+/// What a machine adds to the tables of patches. Times are [`nanoseconds`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Tally {
     /// When its assessment ended, and how many patches that found.
-    pub(super) assessed: Option<Timestamp>,
+    pub(super) assessed: Option<i64>,
     pub(super) missing: u32,
     /// When the first of its installations began; how many there are, and patches in them.
-    pub(super) first: Option<Timestamp>,
+    pub(super) first: Option<i64>,
     pub(super) installations: u32,
     pub(super) treated: u32,
+    pub(super) system: SystemIx,
+    pub(super) reboot_pending: bool,
+    /// Whether rows of its findings are other than those of their patches on other machines.
+    pub(super) is_odd: bool,
 }
 
 impl Tally {
-    fn of(azure: &AzureSide) -> Self {
+    fn of(state: &State, at: MachineIx, azure: &AzureSide, prints: &Prints) -> Self {
         let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let missing = azure.assessment.as_ref().map_or(0, |it| it.available.count_ones(..));
+        let (machine, assessment) = (state.machine(at), azure.assessment.as_ref());
+        let missing = assessment.map_or(0, |it| it.available.count_ones(..));
         let treated = azure.installations.iter().flat_map(patch_result::states);
+        let mut found = assessment.into_iter().flat_map(|it| it.available.ones());
+        let is_odd = found.any(|place| {
+            let print = prints.get(machine.system, place);
+            !print.is_some_and(|it| it.is_alone) || machine.patches.strange(place).is_some()
+        });
         Self {
-            assessed: azure.assessment.as_ref().map(|it| it.ended),
+            assessed: assessment.map(|it| nanoseconds(it.ended)),
             missing: narrow(missing),
-            first: azure.installations.iter().map(|it| it.started).min(),
+            first: azure.installations.iter().map(|it| nanoseconds(it.started)).min(),
             installations: narrow(azure.installations.len()),
             treated: narrow(treated.map(|(_, places)| places.count_ones(..)).sum()),
+            system: machine.system,
+            reboot_pending: assessment.is_some_and(|it| it.reboot_pending),
+            is_odd,
         }
     }
+}
+
+/// What the assessment of a machine found.
+fn findings(state: &State, at: MachineIx, azure: &AzureSide, prints: &Prints) -> Vec<Finding> {
+    let prints = prints.of(state.machine(at).system);
+    let turn = |place: usize| prints.get(place).map_or(0, |it| it.turn);
+    let all = azure.assessment.iter().flat_map(|it| it.available.ones());
+    let all = all.filter_map(|place| Some((u32::try_from(place).ok()?, turn(place))));
+    let mut found: Vec<Finding> = all.map(|(place, turn)| Finding { place, turn }).collect();
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_by_key(|at| found.get(*at).map(|it| it.turn));
+    for (turn, at) in (0..).zip(order) {
+        if let Some(finding) = found.get_mut(at) {
+            finding.turn = turn;
+        }
+    }
+    found
 }
 
 impl Census {
@@ -97,16 +133,19 @@ impl Census {
         let mut places = vec![u32::MAX; state.machines.len()];
         let mut census = Self::default();
         let mut words = Arc::new(Words::new(state));
+        let prints = Prints::new(state);
         let mut folders = Vec::new();
         for subscription in state.subscriptions.iter() {
             let mut folder = Folder::default();
             folder.groups.resize(subscription.groups.len(), Group::default());
             let (mut tallies, mut facets) = (Chunks::default(), Chunks::default());
+            let mut all = Findings::default();
             for (place, at) in subscription.machines.iter().enumerate() {
                 let Ok(azure) = side(state, *at) else { continue };
                 let kind = Kind::of(&azure.kind);
                 folder.kinds.push(kind);
-                tallies.push(Tally::of(azure));
+                tallies.push(Tally::of(state, *at, azure, &prints));
+                all.push(&findings(state, *at, azure, &prints));
                 facets.push(Facets::of(state, *at, azure, &mut words));
                 if let Some(group) = folder.groups.get_mut(usize::from(azure.group)) {
                     if group.end == 0 {
@@ -124,10 +163,12 @@ impl Census {
             folders.push(folder);
             census.tallies.push(tallies);
             census.facets.push(facets);
+            census.findings.push(all);
         }
         census.folders = Arc::new(folders);
         census.places = Arc::new(places);
         census.words = words;
+        census.prints = Arc::new(prints);
         census
     }
 
@@ -145,6 +186,10 @@ impl Census {
         usize::try_from(*place).ok()
     }
 
+    pub(super) fn findings(&self, at: SubIx) -> Option<&Findings> {
+        self.findings.get(usize::from(at.0))
+    }
+
     /// What the machines of a subscription have in common with others.
     pub(super) fn facets(&self, at: SubIx) -> Option<&Chunks<Facets>> {
         self.facets.get(usize::from(at.0))
@@ -154,16 +199,23 @@ impl Census {
         &self.words
     }
 
+    pub(super) fn prints(&self) -> &Prints {
+        &self.prints
+    }
+
     /// The order of the machines of a world; names and ids stay as they are.
     pub(super) fn order(&self, state: &State) -> &Order {
-        self.order.get_or_init(|| Order::of(state))
+        self.order.get_or_init(|| Order::of(state, &self.prints))
     }
 
     fn recount(&mut self, state: &State, at: MachineIx, azure: &AzureSide) {
         let place = self.places.get(at.0 as usize).copied().unwrap_or(u32::MAX) as usize;
         let folder = usize::from(azure.subscription.0);
         if let Some(all) = self.tallies.get_mut(folder) {
-            renew(all, place, Tally::of(azure));
+            renew(all, place, Tally::of(state, at, azure, &self.prints));
+        }
+        if let Some(all) = self.findings.get_mut(folder) {
+            all.set(place, &findings(state, at, azure, &self.prints));
         }
         if let Some(all) = self.facets.get_mut(folder) {
             renew(all, place, Facets::of(state, at, azure, &mut self.words));
@@ -190,13 +242,18 @@ pub(super) struct Order {
     pub(super) lower: Vec<Vec<u32>>,
     /// Whether no id in lower case has in it what stands between one and what was found or done.
     pub(super) distinct: bool,
+    /// Every machine, by folder and place, in the order of the ids of what belongs to it. None where
+    /// machines have one id.
+    pub(super) owners: Option<Vec<[usize; 2]>>,
+    /// The order of all patches by their ids, by system and place.
+    pub(super) patches: Vec<Vec<u32>>,
 }
 
 /// What stands behind the id of a machine in those of what was found and done on it, in lower case.
 pub(super) const ABOVE: [&str; 2] = ["/patchassessmentresults", "/patchinstallationresults"];
 
 impl Order {
-    fn of(state: &State) -> Self {
+    fn of(state: &State, prints: &Prints) -> Self {
         let all = || (0..).zip(state.subscriptions.iter());
         let sides = || {
             all().flat_map(|(folder, it)| {
@@ -207,7 +264,7 @@ impl Order {
         };
         let lengths: Vec<usize> = all().map(|(_, it)| it.machines.len()).collect();
         let names = sides().map(|(place, azure)| (&*azure.name, place)).collect();
-        let ids: Vec<(String, [usize; 2])> =
+        let mut ids: Vec<(String, [usize; 2])> =
             sides().map(|(place, azure)| (state.vm_resource_id(azure), place)).collect();
         let all_lower: Vec<(String, [usize; 2])> =
             ids.iter().map(|(id, place)| (id.to_lowercase(), *place)).collect();
@@ -217,8 +274,20 @@ impl Order {
         let ranked = |all: &[(String, [usize; 2])]| {
             ranks(&lengths, all.iter().map(|(id, place)| (&**id, *place)).collect())
         };
-        let (ids, lower) = (ranked(&ids), ranked(&all_lower));
-        Self { names: ranks(&lengths, names), ids, lower, distinct }
+        let (texts, lower) = (ranked(&ids), ranked(&all_lower));
+        let names = ranks(&lengths, names);
+        // What belongs to `web` is behind what belongs to `web-a`, though `web` itself is before it.
+        ids.iter_mut().for_each(|(id, _)| id.push('/'));
+        ids.sort_unstable();
+        let are_unique = ids.is_sorted_by(|(left, _), (right, _)| left < right);
+        let owners = are_unique.then(|| ids.into_iter().map(|(_, place)| place).collect());
+        let systems = || (0..).zip(prints.systems());
+        let patches = systems().flat_map(|(system, all)| {
+            (0..).zip(all).map(move |(place, print)| (print.id(), [system, place]))
+        });
+        let lengths: Vec<usize> = systems().map(|(_, it)| it.len()).collect();
+        let patches = ranks(&lengths, patches.collect());
+        Self { names, ids: texts, lower, distinct, owners, patches }
     }
 }
 

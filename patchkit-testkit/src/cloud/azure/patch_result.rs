@@ -90,9 +90,12 @@ pub(super) fn errors(failed: &[String]) -> Value {
     })
 }
 
+/// The state of a patch that is not there, where no one named another.
+pub(super) const AVAILABLE: &str = "Available";
+
 /// The state of a patch that is not there.
 pub(super) fn assessment_state(state: &State, at: MachineIx, place: usize) -> &str {
-    state.machine(at).patches.strange(place).unwrap_or("Available")
+    state.machine(at).patches.strange(place).unwrap_or(AVAILABLE)
 }
 
 /// The available patches that are counted: no count is of a state that no model knows.
@@ -206,14 +209,12 @@ pub(super) fn arc_assessment(state: &State, at: MachineIx, it: &Assessment) -> V
 }
 
 /// The states of an installation's patches.
+pub(super) const WORDS: [&str; 5] = ["Installed", "Failed", "Pending", "Excluded", "NotSelected"];
+
+/// The patches of an installation in each of these states.
 pub(super) fn states(it: &Installation) -> [(&'static str, &FixedBitSet); 5] {
-    [
-        ("Installed", &it.installed),
-        ("Failed", &it.failed),
-        ("Pending", &it.pending),
-        ("Excluded", &it.excluded),
-        ("NotSelected", &it.not_selected),
-    ]
+    let places = [&it.installed, &it.failed, &it.pending, &it.excluded, &it.not_selected];
+    std::array::from_fn(|state| (WORDS[state], places[state]))
 }
 
 /// The counts of an installation.

@@ -8,24 +8,26 @@ mod interface;
 mod machine;
 mod numbers;
 mod other;
+mod patch;
+mod printed;
+mod results;
 mod within;
 
 use std::{collections::BTreeSet, num::NonZero, ops::ControlFlow, sync::OnceLock, time::Duration};
 
-use jiff::Timestamp;
 use serde_json::Value;
 
-use self::machine::{Class, MachineRow, Of};
+use self::machine::{Class, MachineRow};
+pub(super) use self::printed::Prints;
 use super::{
-    census::{Folder, Group, Kind, Tally},
+    census::{Folder, Group, Kind},
     graph::{Alike, Hints, IdText, Look, Pick, Record, Rows, Scan, Table},
-    patch_result, side,
+    side,
     template::Filled,
     tenant,
 };
 use crate::cloud::world::{
     State,
-    clock::earlier,
     machine::{AzureSide, MachineIx, SubIx},
     machines::Machines,
 };
@@ -112,7 +114,7 @@ impl World {
 
     /// The time that it shows.
     #[cfg(test)]
-    pub(super) fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> jiff::Timestamp {
         self.state.now
     }
 
@@ -130,43 +132,6 @@ impl World {
             first += folder.groups.len() * Class::of(table).len();
             Some(shelf)
         })
-    }
-
-    /// When the oldest began or ended that is still told.
-    fn oldest(&self, table: Table) -> Timestamp {
-        let kept = match table {
-            Table::PatchInstallationResources => INSTALLATIONS,
-            _ => ASSESSMENTS,
-        };
-        earlier(self.state.now, kept)
-    }
-
-    /// How many rows of each class a machine has.
-    fn counts(
-        &self,
-        table: Table,
-        tally: &Tally,
-        at: impl FnOnce() -> Option<MachineIx>,
-        oldest: Timestamp,
-    ) -> [usize; 2] {
-        let wide = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
-        match table {
-            Table::PatchAssessmentResources if tally.assessed.is_some_and(|it| it >= oldest) => {
-                [1, wide(tally.missing)]
-            }
-            Table::PatchInstallationResources if tally.first.is_some_and(|it| it >= oldest) => {
-                [wide(tally.installations), wide(tally.treated)]
-            }
-            // The first of its installations is too old: the others are to be looked at.
-            Table::PatchInstallationResources if tally.first.is_some() => {
-                let azure = at().and_then(|at| side(&self.state, at).ok());
-                let all = azure.map_or(&[][..], |it| &it.installations);
-                let kept = all.iter().filter(|it| it.started >= oldest);
-                let patches = kept.clone().flat_map(patch_result::states);
-                [kept.count(), patches.map(|(_, places)| places.count_ones(..)).sum()]
-            }
-            _ => [0, 0],
-        }
     }
 
     /// Reads a little of what the next rows show. Each row by itself waits for memory several times; a
@@ -188,9 +153,6 @@ impl World {
             if of_machine && tags {
                 seen ^= written(&shown.tags);
             }
-            if !of_machine && properties {
-                seen ^= written(&shown.assessment);
-            }
             seen
         });
         std::hint::black_box(seen);
@@ -201,9 +163,8 @@ impl World {
         at: MachineIx,
         azure: &'a AzureSide,
         class: &'static Class,
-        of: Of<'a>,
     ) -> MachineRow<'a> {
-        MachineRow::new(&self.state, &self.tenant, at, azure, class, of)
+        MachineRow::new(&self.state, &self.tenant, at, azure, class)
     }
 }
 
@@ -278,9 +239,9 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// Whether rows of the machines from a place of their group on are soon to be made.
-    fn looks_ahead(&self, place: usize) -> bool {
-        place.is_multiple_of(AHEAD) && self.next() < self.at + AHEAD
+    /// Whether no further row is picked.
+    fn is_done(&self) -> bool {
+        matches!(self.pick, Pick::These([]))
     }
 
     /// Whether the next row is picked.
@@ -345,7 +306,7 @@ impl Rows for World {
                     // Any machine of the group stands for the block.
                     match first {
                         Some((at, azure)) if *wanted && self.shows(shelf.at, class.name) => {
-                            each(&self.row(at, azure, class, Of::Machine), count);
+                            each(&self.row(at, azure, class), count);
                         }
                         _ => each(&&Value::Null, 0),
                     }
@@ -360,11 +321,19 @@ impl Rows for World {
     }
 
     fn alike(&self, scan: Scan<'_>, looks: &[Look]) -> Option<Alike> {
-        self.alike_machines(scan, looks)
+        // Of few machines every row is looked at.
+        if self.few(scan.table, scan.hints).is_some() {
+            return None;
+        }
+        self.alike_machines(scan, looks).or_else(|| self.alike_patches(scan, looks))
     }
 
     fn ranks(&self, scan: Scan<'_>, column: &'static str) -> Option<Vec<u32>> {
-        self.machines_in_order(scan, column)
+        self.machines_in_order(scan, column).or_else(|| self.patches_in_order(scan, column))
+    }
+
+    fn sorted(&self, scan: Scan<'_>, column: &'static str) -> Option<Vec<u32>> {
+        self.patches_sorted(scan, column)
     }
 
     fn numbers(&self, scan: Scan<'_>, text: IdText<'_>) -> Option<Vec<u32>> {
@@ -382,7 +351,7 @@ impl World {
         let mut give = |at: MachineIx, class: usize| -> ControlFlow<()> {
             let Some(class) = classes.get(class) else { return ControlFlow::Continue(()) };
             let Ok(azure) = side(&self.state, at) else { return ControlFlow::Continue(()) };
-            each(&self.row(at, azure, class, Of::Machine))
+            each(&self.row(at, azure, class))
         };
         if let Some(ids) = &hints.ids {
             let found = ids.iter().filter_map(|id| self.state.azure.by_id.get(id.as_str()));
@@ -477,100 +446,4 @@ impl World {
         });
         wanted.map(|(_, document)| document)
     }
-
-    /// The rows of what was found and done on machines.
-    fn patches<'a>(&'a self, choice: &mut Choice<'a>, each: Each<'_, 'a>) -> ControlFlow<()> {
-        let Scan { table, hints, .. } = choice.scan;
-        let (oldest, few) = (self.oldest(table), self.few(table, hints));
-        for shelf in self.here(hints, table) {
-            let machines = &self.state.subscription(shelf.at).machines;
-            let Some(tallies) = self.state.azure.census.tallies(shelf.at) else { continue };
-            for (number, group) in shelf.folder.groups.iter().enumerate() {
-                let wanted = [0, 1, 2, 3].map(|class| {
-                    let name = choice.classes.get(class).map(|it| it.name);
-                    choice.wants(&shelf, number, class)
-                        && name.is_some_and(|name| self.shows(shelf.at, name))
-                });
-                if !wanted.contains(&true) || choice.skips_group(&shelf, number) {
-                    continue;
-                }
-                let group = few.as_ref().map_or(*group, |few| few.of_group(shelf.at, *group));
-                let places = (group.start..group.end).zip(tallies.starting_at(group.start));
-                for (place, tally) in places {
-                    let Some(kind) = shelf.folder.kinds.get(place) else { continue };
-                    let Some(at) = machines.get(place) else { continue };
-                    if choice.looks_ahead(place - group.start) {
-                        let next = machines.get(place..group.end).unwrap_or_default();
-                        self.look_ahead(next.iter().copied(), choice.scan);
-                    }
-                    let first = *kind as usize * 2;
-                    let wanted = [first, first + 1].map(|it| wanted.get(it) == Some(&true));
-                    let [results, patches] = self.counts(table, tally, || Some(*at), oldest);
-                    let rows =
-                        if wanted[0] { results } else { 0 } + if wanted[1] { patches } else { 0 };
-                    if rows == 0 || choice.skips(rows) {
-                        continue;
-                    }
-                    let Ok(azure) = side(&self.state, *at) else { continue };
-                    let (Some(result), Some(patch)) =
-                        (choice.classes.get(first), choice.classes.get(first + 1))
-                    else {
-                        continue;
-                    };
-                    let mut give = |class: &'static Class, of: Of<'a>| -> ControlFlow<()> {
-                        if choice.takes() {
-                            each(&self.row(*at, azure, class, of))?;
-                        }
-                        ControlFlow::Continue(())
-                    };
-                    let (result, patch) = (wanted[0].then_some(result), wanted[1].then_some(patch));
-                    if table == Table::PatchAssessmentResources {
-                        assessment(azure, [result, patch], &mut give)?;
-                    } else {
-                        installations(azure, oldest, [result, patch], &mut give)?;
-                    }
-                }
-            }
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// Takes a row of a class.
-type Give<'e, 'a> = &'e mut dyn FnMut(&'static Class, Of<'a>) -> ControlFlow<()>;
-
-/// The rows of a machine's assessment: those of results, and those of patches.
-fn assessment<'a>(
-    azure: &'a AzureSide,
-    [result, patch]: [Option<&'static Class>; 2],
-    give: Give<'_, 'a>,
-) -> ControlFlow<()> {
-    let Some(it) = &azure.assessment else { return ControlFlow::Continue(()) };
-    if let Some(result) = result {
-        give(result, Of::Assessment(it))?;
-    }
-    if let Some(patch) = patch {
-        it.available.ones().try_for_each(|place| give(patch, Of::Missing(it, place)))?;
-    }
-    ControlFlow::Continue(())
-}
-
-/// The rows of a machine's installations, each with its patches behind it.
-fn installations<'a>(
-    azure: &'a AzureSide,
-    oldest: Timestamp,
-    [result, patch]: [Option<&'static Class>; 2],
-    give: Give<'_, 'a>,
-) -> ControlFlow<()> {
-    for it in azure.installations.iter().filter(|it| it.started >= oldest) {
-        if let Some(result) = result {
-            give(result, Of::Installation(it))?;
-        }
-        if let Some(patch) = patch {
-            for (word, places) in patch_result::states(it) {
-                places.ones().try_for_each(|place| give(patch, Of::Treated(it, word, place)))?;
-            }
-        }
-    }
-    ControlFlow::Continue(())
 }

@@ -13,7 +13,7 @@ use crate::rng::{Rng, mix};
 const DAY: Duration = Duration::from_hours(24);
 
 /// The place of a system in the catalogue.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct SystemIx(pub(crate) u32);
 
 /// An operating system in one version, and its patches.

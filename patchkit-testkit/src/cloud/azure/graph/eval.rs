@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::{
     ast::{Compare, Math, Quantity, Sense},
-    function::Call,
+    function::{Call, lower, piece},
     text::{self, Needle},
     time::{self, Unit},
     value::{Cell, Type},
 };
 
 /// The largest text or document an expression may make; Kusto cuts at the same size.
-const MAX_VALUE: usize = 1 << 20;
+pub(super) const MAX_VALUE: usize = 1 << 20;
 
 /// Rows that the steps of one run may make, joins and expansions multiplied out: so many, and so
 /// many more for each row that was read. The service gives up after a time; this is the same for
@@ -562,40 +562,6 @@ fn calculate<'a>(math: Math, operands: Operands, left: &Cell<'_>, right: &Cell<'
         })(),
     };
     result.unwrap_or_default()
-}
-
-/// `tolower`: without a copy of what is at hand, or is its own.
-pub(super) fn lower(cell: Cell<'_>) -> Cell<'_> {
-    match cell.into_text() {
-        text if text.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) => Cell::Text(text),
-        Cow::Owned(mut text) if text.is_ascii() => {
-            text.make_ascii_lowercase();
-            Cell::text(text)
-        }
-        text => Cell::text(text.to_lowercase()),
-    }
-}
-
-/// A piece of a text that is split.
-fn piece<'a>(cell: Cell<'a>, delimiter: &str, at: usize, run: &Run) -> Option<Cow<'a, str>> {
-    let text = cell.into_text();
-    // All pieces together are bounded as a document: a short text has none too many.
-    if text.len() > MAX_VALUE / 16 {
-        let pieces = text.split(delimiter).map(|it| Value::String(it.to_owned()));
-        run.document(Value::Array(pieces.collect()));
-        if run.gave_up() {
-            return None;
-        }
-    }
-    match text {
-        Cow::Borrowed(text) => text.split(delimiter).nth(at).map(Cow::Borrowed),
-        Cow::Owned(mut text) if at == 0 => {
-            let end = text.find(delimiter).unwrap_or(text.len());
-            text.truncate(end);
-            Some(Cow::Owned(text))
-        }
-        Cow::Owned(text) => text.split(delimiter).nth(at).map(|it| Cow::Owned(it.to_owned())),
-    }
 }
 
 /// `bin` of a value, by its type.

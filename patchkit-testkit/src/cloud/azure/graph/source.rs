@@ -216,6 +216,12 @@ pub trait Rows {
         None
     }
 
+    /// The numbers of the rows of a scan in the order of the texts in one of the [`ORDERED_COLUMNS`].
+    /// None where it is not at hand, or two rows have one text.
+    fn sorted(&self, _scan: Scan<'_>, _column: &'static str) -> Option<Vec<u32>> {
+        None
+    }
+
     /// About how many bytes these rows keep in memory that would be free without them.
     fn held(&self) -> usize {
         0

@@ -1,7 +1,9 @@
 //! Which machines are alike in what a query looks at, and their order: read off columns of small
 //! numbers, without a look at the machines.
 
-use super::{Choice, Class, Group, Of, Shelf, World, machine::MachineRow};
+mod patches;
+
+use super::{Choice, Class, Group, Shelf, World, machine::MachineRow};
 use crate::cloud::azure::{
     census::Order,
     facets::{Facet, Facets, nanoseconds},
@@ -100,9 +102,14 @@ struct Kinds {
     alike: Alike,
     /// By number.
     known: Vec<Option<u16>>,
+    most: usize,
 }
 
 impl Kinds {
+    fn new(most: usize) -> Self {
+        Self { alike: Alike::default(), known: Vec::new(), most }
+    }
+
     /// Enters the next row. None where there are too many kinds.
     fn enter(&mut self, number: usize) -> Option<()> {
         let kind = if let Some(kind) = self.known.get(number)? {
@@ -116,10 +123,19 @@ impl Kinds {
         Some(())
     }
 
+    /// Enters the next rows, which have one number.
+    fn enter_all(&mut self, number: usize, rows: usize) -> Option<()> {
+        let Some(others) = rows.checked_sub(1) else { return Some(()) };
+        self.enter(number)?;
+        let kind = (*self.known.get(number)?)?;
+        self.alike.kinds.extend(std::iter::repeat_n(kind, others));
+        Some(())
+    }
+
     /// A kind that the next row is the first of.
     fn first(&mut self) -> Option<u16> {
         let kind = u16::try_from(self.alike.firsts.len()).ok();
-        let kind = kind.filter(|kind| usize::from(*kind) < MOST_KINDS)?;
+        let kind = kind.filter(|kind| usize::from(*kind) < self.most)?;
         self.alike.firsts.push(u32::try_from(self.alike.kinds.len()).ok()?);
         Some(kind)
     }
@@ -137,7 +153,7 @@ impl World {
         let choice = Choice::of(scan);
         // What is the same in all rows of a block stands before the number.
         let mut heads: Vec<(usize, Vec<String>)> = Vec::new();
-        let mut kinds = Kinds { alike: Alike::default(), known: Vec::new() };
+        let mut kinds = Kinds::new(MOST_KINDS);
         for shelf in self.here(scan.hints, scan.table) {
             let facets = self.state.azure.census.facets(shelf.at)?;
             for (place, group) in shelf.folder.groups.iter().enumerate() {
@@ -147,7 +163,7 @@ impl World {
                 }
                 let mut begins = [None; 2];
                 for (class, begin) in begins.iter_mut().enumerate().filter(|it| wanted[it.0]) {
-                    let head = (class, self.block(&shelf, *group, class, &columns)?);
+                    let head = (class, self.block(scan.table, &shelf, *group, class, &columns)?);
                     let known = heads.iter().position(|it| *it == head);
                     let head = known.unwrap_or_else(|| {
                         heads.push(head);
@@ -178,6 +194,7 @@ impl World {
     /// What all machines of a class in a resource group have in some columns.
     fn block(
         &self,
+        table: Table,
         shelf: &Shelf<'_>,
         group: Group,
         class: usize,
@@ -185,8 +202,8 @@ impl World {
     ) -> Option<Vec<String>> {
         let at = *self.state.subscription(shelf.at).machines.get(group.start)?;
         let azure = side(&self.state, at).ok()?;
-        let class = Class::of(Table::Resources).get(class)?;
-        let row: MachineRow<'_> = self.row(at, azure, class, Of::Machine);
+        let class = Class::of(table).get(class)?;
+        let row: MachineRow<'_> = self.row(at, azure, class);
         let texts = columns.iter().map(|column| match row.column(column) {
             Field::Text(text) => Some(text.into_owned()),
             _ => None,

@@ -1,24 +1,21 @@
-//! The rows of one machine: itself, what was found missing on it, what was installed.
+//! The row of a machine.
 
-use std::{borrow::Cow, cell::OnceCell, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap};
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::patch::{Outcome, What};
 use crate::cloud::{
     azure::{
         census::Kind,
         graph::{Field, Path, Record, Table},
-        hybrid,
-        patch_result::{self, Named},
-        reply::stamp_z,
-        tags,
+        hybrid, tags,
         template::Filled,
         vm, vm_view,
     },
     world::{
         State,
-        machine::{Assessment, AzureSide, Installation, MachineIx},
+        machine::{AzureSide, MachineIx},
     },
 };
 
@@ -65,40 +62,14 @@ impl Class {
     }
 }
 
-/// What a row is about; patches by their place in the catalogue.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Of<'a> {
-    Machine,
-    Assessment(&'a Assessment),
-    Missing(&'a Assessment, usize),
-    Installation(&'a Installation),
-    Treated(&'a Installation, &'static str, usize),
-}
-
-/// The properties of an assessment's row.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Assessed<'a> {
-    assessment_activity_id: &'a str,
-    reboot_pending: bool,
-    patch_service_used: String,
-    os_type: &'static str,
-    start_date_time: String,
-    last_modified_date_time: String,
-    started_by: &'static str,
-    error_details: (),
-    status: &'static str,
-    available_patch_count_by_classification: BTreeMap<&'static str, usize>,
-}
-
+/// The row of a machine; rows about the machine have some of it in common with it.
+#[derive(Clone, Copy)]
 pub(super) struct MachineRow<'a> {
-    state: &'a State,
+    pub(super) state: &'a State,
     tenant: &'a str,
-    at: MachineIx,
-    azure: &'a AzureSide,
+    pub(super) at: MachineIx,
+    pub(super) azure: &'a AzureSide,
     class: &'static Class,
-    of: Of<'a>,
-    named: OnceCell<Option<Named>>,
 }
 
 impl<'a> MachineRow<'a> {
@@ -108,9 +79,8 @@ impl<'a> MachineRow<'a> {
         at: MachineIx,
         azure: &'a AzureSide,
         class: &'static Class,
-        of: Of<'a>,
     ) -> Self {
-        Self { state, tenant, at, azure, class, of, named: OnceCell::new() }
+        Self { state, tenant, at, azure, class }
     }
 
     /// Writes what its rows show of a machine and of its assessment.
@@ -121,74 +91,22 @@ impl<'a> MachineRow<'a> {
         else {
             return;
         };
-        let row = Self::new(state, tenant, at, azure, resource, Of::Machine);
+        let row = Self::new(state, tenant, at, azure, resource);
         row.shown();
         row.tags_written();
         if let Some(it) = &azure.assessment {
-            Self::new(state, tenant, at, azure, assessment, Of::Assessment(it))
-                .assessment_written(it);
-        }
-    }
-
-    /// What identifies the patch that the row is about.
-    fn named(&self) -> Option<&Named> {
-        let (Of::Missing(_, place) | Of::Treated(_, _, place)) = self.of else { return None };
-        let named = self.named.get_or_init(|| {
-            let system = self.state.system_of(self.at);
-            system.patches.get(place).map(|patch| Named::of(patch, system))
-        });
-        named.as_ref()
-    }
-
-    fn patch_id(&self) -> &str {
-        self.named().map_or("", |it| &it.id)
-    }
-
-    fn id(&self) -> String {
-        let mut id = self.state.vm_resource_id(self.azure);
-        match self.of {
-            Of::Machine => {}
-            Of::Assessment(_) => id.push_str("/patchAssessmentResults/latest"),
-            Of::Missing(..) => {
-                id.push_str("/patchAssessmentResults/latest/softwarePatches/");
-                id.push_str(self.patch_id());
-            }
-            Of::Installation(it) => {
-                id.push_str("/patchInstallationResults/");
-                id.push_str(&it.activity);
-            }
-            Of::Treated(it, ..) => {
-                id.push_str("/patchInstallationResults/");
-                id.push_str(&it.activity);
-                id.push_str("/softwarePatches/");
-                id.push_str(self.patch_id());
-            }
-        }
-        id
-    }
-
-    fn name(&self) -> Cow<'a, str> {
-        match self.of {
-            Of::Machine => Cow::Borrowed(&self.azure.name),
-            Of::Assessment(it) => Cow::Borrowed(&it.activity),
-            Of::Installation(it) => Cow::Borrowed(&it.activity),
-            Of::Missing(..) | Of::Treated(..) => Cow::Owned(self.patch_id().to_owned()),
+            let row = Self::new(state, tenant, at, azure, assessment);
+            Outcome::new(row, What::Assessment(it)).assessment_written(it);
         }
     }
 
     fn properties(&self) -> Value {
-        match self.of {
-            Of::Machine if self.class.is_vm => {
-                let mut properties = vm::shown(self.state, self.at, self.azure);
-                properties["extended"] = json!({"instanceView": self.extended()});
-                properties
-            }
-            Of::Machine => hybrid::shown(self.state, self.at, self.azure),
-            Of::Assessment(it) => json!(self.assessment(it)),
-            Of::Missing(it, place) => self.missing(it, place),
-            Of::Installation(it) => self.installation(it),
-            Of::Treated(it, word, place) => self.treated(it, word, place),
+        if !self.class.is_vm {
+            return hybrid::shown(self.state, self.at, self.azure);
         }
+        let mut properties = vm::shown(self.state, self.at, self.azure);
+        properties["extended"] = json!({"instanceView": self.extended()});
+        properties
     }
 
     /// All that an answer shows of a machine's properties: kept until the machine changes.
@@ -202,13 +120,6 @@ impl<'a> MachineRow<'a> {
             let own = if self.class.is_vm { &vm::OWN[..] } else { &hybrid::OWN };
             state.azure.templates.fill(&self.properties(), own)
         }))
-    }
-
-    /// The same of its assessment.
-    fn assessment_written(&self, it: &Assessment) -> &'a str {
-        let state: &'a State = self.state;
-        let make = || serde_json::to_string(&self.assessment(it)).unwrap_or_default();
-        state.machine(self.at).shown.assessment.get_or_init(make)
     }
 
     fn tags_written(&self) -> &'a str {
@@ -235,98 +146,14 @@ impl<'a> MachineRow<'a> {
         }
         view
     }
-
-    fn assessment<'i>(&self, it: &'i Assessment) -> Assessed<'i> {
-        let (state, at) = (self.state, self.at);
-        Assessed {
-            assessment_activity_id: &it.activity,
-            reboot_pending: it.reboot_pending,
-            patch_service_used: patch_result::service(state, at, '-'),
-            os_type: vm::os_type(state, at),
-            start_date_time: stamp_z(it.started),
-            last_modified_date_time: stamp_z(it.ended),
-            started_by: it.started_by,
-            error_details: (),
-            status: "Succeeded",
-            available_patch_count_by_classification: patch_result::count(state, at, &it.available)
-                .map(|(key, count)| (key, count.unwrap_or(0)))
-                .collect(),
-        }
-    }
-
-    /// What rows of patches have in common.
-    fn software(&self) -> Value {
-        let Some(named) = self.named() else { return json!({}) };
-        let mut properties = json!({
-            "patchId": named.id,
-            "patchName": named.name,
-            "classifications": [named.class],
-        });
-        if let Some(kb) = &named.kb {
-            properties["kbId"] = json!(kb);
-        }
-        if let Some(version) = &named.version {
-            properties["version"] = json!(version);
-        }
-        properties
-    }
-
-    fn missing(&self, it: &Assessment, place: usize) -> Value {
-        let system = self.state.system_of(self.at);
-        let mut properties = self.software();
-        properties["rebootRequired"] = json!(State::needs_boot(place));
-        properties["rebootBehavior"] = json!(patch_result::reboot_behavior(place));
-        let state = patch_result::assessment_state(self.state, self.at, place);
-        properties["assessmentState"] = json!(state);
-        properties["lastModifiedDateTime"] = json!(stamp_z(it.ended));
-        // No package manager tells it.
-        let released = system.patches.get(place).and_then(|patch| patch.released_at);
-        properties["publishedDateTime"] = match released {
-            Some(at) if system.is_windows() => json!(stamp_z(at)),
-            _ => Value::Null,
-        };
-        properties
-    }
-
-    fn installation(&self, it: &Installation) -> Value {
-        let (state, at) = (self.state, self.at);
-        let failures = patch_result::failures(state, at, it);
-        let mut properties = json!({
-            "installationActivityId": it.activity,
-            "status": it.status,
-            "maintenanceWindowExceeded": it.window_exceeded,
-            "rebootStatus": it.reboot_status,
-            "startDateTime": stamp_z(it.started),
-            "lastModifiedDateTime": stamp_z(it.ended.unwrap_or(state.now)),
-            "startedBy": it.started_by,
-            "osType": vm::os_type(state, at),
-            "maintenanceRunId": it.maintenance_run,
-            "errorDetails":
-                if failures.is_empty() { Value::Null } else { patch_result::errors(&failures) },
-        });
-        if let (Value::Object(properties), Value::Object(counts)) =
-            (&mut properties, patch_result::installation_counts(it))
-        {
-            properties.extend(counts);
-        }
-        properties
-    }
-
-    fn treated(&self, it: &Installation, word: &str, place: usize) -> Value {
-        let mut properties = self.software();
-        properties["installationState"] = json!(word);
-        properties["rebootBehavior"] = json!(patch_result::reboot_behavior(place));
-        properties["lastModifiedDateTime"] = json!(stamp_z(it.ended.unwrap_or(self.state.now)));
-        properties
-    }
 }
 
 impl<'a> Record<'a> for MachineRow<'a> {
     fn column(&self, name: &'static str) -> Field<'a> {
         let (state, azure) = (self.state, self.azure);
         match name {
-            "id" => Field::text(self.id()),
-            "name" => Field::Text(self.name()),
+            "id" => Field::text(state.vm_resource_id(azure)),
+            "name" => Field::text(&*azure.name),
             "type" => Field::text(self.class.name),
             "tenantId" => Field::text(self.tenant),
             "kind" | "managedBy" => Field::text(""),
@@ -337,18 +164,16 @@ impl<'a> Record<'a> for MachineRow<'a> {
                 Field::text(group.to_lowercase())
             }
             "subscriptionId" => Field::text(&*state.subscription(azure.subscription).id),
-            "tags" if matches!(self.of, Of::Machine) => {
-                Field::Document(Cow::Owned(tags::document(&azure.tags)))
-            }
+            "tags" => Field::Document(Cow::Owned(tags::document(&azure.tags))),
             "properties" => Field::Document(Cow::Owned(self.properties())),
             _ => Field::None,
         }
     }
 
     fn member(&self, name: &'static str, path: &Path) -> Field<'a> {
-        match (name, self.of) {
-            ("properties", Of::Machine) => self.shown().map_or(Field::None, |it| it.member(path)),
-            ("tags", Of::Machine) => {
+        match name {
+            "properties" => self.shown().map_or(Field::None, |it| it.member(path)),
+            "tags" => {
                 let [key] = &**path else { return self.column(name).at(path) };
                 let found = self.azure.tags.iter().find(|(name, _)| **name == **key);
                 found.map_or(Field::None, |(_, it)| Field::Document(Cow::Owned(json!(&**it))))
@@ -358,14 +183,13 @@ impl<'a> Record<'a> for MachineRow<'a> {
     }
 
     fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
-        let written = match (name, self.of) {
-            ("properties", Of::Machine) => {
+        let written = match name {
+            "properties" => {
                 let shown = self.shown();
                 shown.into_iter().for_each(|it| it.write(path, out));
                 return shown.is_some();
             }
-            ("properties", Of::Assessment(it)) if path.is_empty() => self.assessment_written(it),
-            ("tags", Of::Machine) if path.is_empty() => self.tags_written(),
+            "tags" if path.is_empty() => self.tags_written(),
             _ => return false,
         };
         out.extend_from_slice(written.as_bytes());

@@ -1,6 +1,6 @@
 //! Which machine a row is about, as a number.
 
-use super::{Choice, Class, World};
+use super::{Choice, World};
 use crate::cloud::azure::{
     census::{ABOVE, Order},
     graph::{IdText, Scan, Table},
@@ -41,11 +41,7 @@ impl World {
             let tallies = self.state.azure.census.tallies(shelf.at)?;
             let own = all.get(usize::from(shelf.at.0))?;
             for (number, group) in shelf.folder.groups.iter().enumerate() {
-                let wanted = [0, 1, 2, 3].map(|class| {
-                    let name = Class::of(scan.table).get(class).map(|it| it.name);
-                    choice.wants(&shelf, number, class)
-                        && name.is_some_and(|name| self.shows(shelf.at, name))
-                });
+                let wanted = self.wanted_of_patches(&choice, &shelf, number);
                 if !wanted.contains(&true) {
                     continue;
                 }

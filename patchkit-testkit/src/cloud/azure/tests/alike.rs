@@ -1,5 +1,7 @@
 //! What is known of rows by a look at the first of each kind, held against a look at every row.
 
+mod patches;
+
 use std::{borrow::Cow, collections::HashMap, ops::ControlFlow, sync::Arc, time::Duration};
 
 use http::Method;

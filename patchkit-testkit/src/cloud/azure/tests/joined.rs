@@ -71,6 +71,7 @@ fn queries() -> Vec<String> {
         "project id, name, type, tags, power = properties.extended.instanceView.powerState";
     let found = format!(
         "{ASSESSMENTS} | project key = {ABOVE}, at = properties.lastModifiedDateTime, \
+         pending = properties.rebootPending, status = properties.status, \
          available = properties.availablePatchCountByClassification"
     );
     let listing = |kind: &str, rest: &str| {

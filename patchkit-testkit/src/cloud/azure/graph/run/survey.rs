@@ -49,7 +49,13 @@ pub(in super::super) fn gather(plan: &Plan, env: Env<'_>, each: &mut dyn FnMut(&
 fn by_kind(plan: &Plan, env: Env<'_>, part: Part<'_>) -> Option<Vec<u32>> {
     let gist = plan.gist();
     let alike = env.rows.alike(part.scan(plan), &gist.looks)?;
-    let columns = gist.keys.iter().map(|column| match column {
+    let keys = sort_keys(&plan.steps);
+    let sorted = match (keys, gist.keys.as_slice()) {
+        ([_], [Some(column)]) => env.rows.sorted(part.scan(plan), column),
+        _ => None,
+    };
+    let ranked = gist.keys.iter().filter(|_| sorted.is_none());
+    let columns = ranked.map(|column| match column {
         Some(column) => env.rows.ranks(part.scan(plan), column).map(Some),
         None => Some(None),
     });
@@ -60,10 +66,19 @@ fn by_kind(plan: &Plan, env: Env<'_>, part: Part<'_>) -> Option<Vec<u32>> {
         set(&mut passes, *kind, true);
     }
     let is_in = |kind: &u16| passes.get(usize::from(*kind)).copied().unwrap_or(false);
+    if let Some(mut rows) = sorted {
+        if !passes.iter().all(|it| *it) {
+            rows.retain(|row| alike.kinds.get(*row as usize).is_some_and(is_in));
+        }
+        if keys.iter().any(Key::is_descending) {
+            rows.reverse();
+        }
+        return Some(rows);
+    }
     let numbered = (0..).zip(&alike.kinds).filter(|(_, kind)| is_in(kind));
     let mut rows: Vec<u32> = numbered.map(|(number, _)| number).collect();
     // What is put in order by the last key first, and stays so where the others are equal.
-    for (at, key) in sort_keys(&plan.steps).iter().enumerate().rev() {
+    for (at, key) in keys.iter().enumerate().rev() {
         let at_end = |most: u32, rank: u32| if key.is_descending() { most - rank } else { rank };
         if let Some(Some(ranks)) = columns.get(at) {
             let most = ranks.iter().max().copied().unwrap_or(0);

@@ -1,0 +1,346 @@
+//! The rows of what was found and done on a machine: results, and the patches in them.
+
+use std::{borrow::Cow, cell::OnceCell, collections::BTreeMap};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    machine::{Class, MachineRow},
+    printed::{self, Document, Print},
+};
+use crate::cloud::{
+    azure::{
+        graph::{Field, Path, Record},
+        patch_result,
+        reply::stamp_z,
+        vm,
+    },
+    world::{
+        State,
+        machine::{Assessment, Installation},
+    },
+};
+
+/// What was found or done on a machine at one time.
+#[derive(Clone, Copy)]
+pub(super) enum What<'a> {
+    Assessment(&'a Assessment),
+    Installation(&'a Installation),
+}
+
+/// The properties of an assessment's row.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Assessed<'a> {
+    assessment_activity_id: &'a str,
+    reboot_pending: bool,
+    patch_service_used: String,
+    os_type: &'static str,
+    start_date_time: String,
+    last_modified_date_time: &'a str,
+    started_by: &'static str,
+    error_details: (),
+    status: &'static str,
+    available_patch_count_by_classification: BTreeMap<&'static str, usize>,
+}
+
+/// What the row of a result and those of its patches have in common, each thing made once.
+pub(super) struct Outcome<'a> {
+    machine: MachineRow<'a>,
+    what: What<'a>,
+    id: OnceCell<String>,
+    /// The id as JSON, without its last quote.
+    id_written: OnceCell<String>,
+    /// When it was last modified.
+    modified: OnceCell<String>,
+}
+
+impl<'a> Outcome<'a> {
+    pub(super) fn new(machine: MachineRow<'a>, what: What<'a>) -> Self {
+        let (id, id_written, modified) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { machine, what, id, id_written, modified }
+    }
+
+    fn state(&self) -> &'a State {
+        self.machine.state
+    }
+
+    fn id(&self) -> &str {
+        self.id.get_or_init(|| {
+            let mut id = self.state().vm_resource_id(self.machine.azure);
+            match self.what {
+                What::Assessment(_) => id.push_str("/patchAssessmentResults/latest"),
+                What::Installation(it) => {
+                    id.push_str("/patchInstallationResults/");
+                    id.push_str(&it.activity);
+                }
+            }
+            id
+        })
+    }
+
+    /// Writes its id with what stands behind that in another, which is JSON but for its quotes.
+    fn write_id(&self, tail: &str, out: &mut Vec<u8>) {
+        let head = self.id_written.get_or_init(|| {
+            let mut json = json!(self.id()).to_string();
+            json.pop();
+            json
+        });
+        out.reserve(head.len() + tail.len() + 1);
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(tail.as_bytes());
+        out.push(b'"');
+    }
+
+    fn activity(&self) -> &'a str {
+        match self.what {
+            What::Assessment(it) => &it.activity,
+            What::Installation(it) => &it.activity,
+        }
+    }
+
+    fn modified(&self) -> &str {
+        self.modified.get_or_init(|| {
+            stamp_z(match self.what {
+                What::Assessment(it) => it.ended,
+                What::Installation(it) => it.ended.unwrap_or(self.state().now),
+            })
+        })
+    }
+
+    /// All that an answer shows of the properties of an assessment: kept until the machine changes.
+    pub(super) fn assessment_written(&self, it: &Assessment) -> &'a str {
+        let shown = &self.state().machine(self.machine.at).shown.assessment;
+        shown.get_or_init(|| serde_json::to_string(&self.assessment(it)).unwrap_or_default())
+    }
+
+    fn assessment<'i>(&'i self, it: &'i Assessment) -> Assessed<'i> {
+        let (state, at) = (self.state(), self.machine.at);
+        Assessed {
+            assessment_activity_id: &it.activity,
+            reboot_pending: it.reboot_pending,
+            patch_service_used: patch_result::service(state, at, '-'),
+            os_type: vm::os_type(state, at),
+            start_date_time: stamp_z(it.started),
+            last_modified_date_time: self.modified(),
+            started_by: it.started_by,
+            error_details: (),
+            status: SUCCEEDED,
+            available_patch_count_by_classification: self.counts(it),
+        }
+    }
+
+    fn counts(&self, it: &Assessment) -> BTreeMap<&'static str, usize> {
+        let counts = patch_result::count(self.state(), self.machine.at, &it.available);
+        counts.map(|(key, count)| (key, count.unwrap_or(0))).collect()
+    }
+
+    /// Writes a member of the properties of an assessment. None where it is to be made.
+    fn write_assessed(&self, it: &Assessment, key: &str, out: &mut Vec<u8>) -> Option<()> {
+        match key {
+            "rebootPending" => {
+                let pending: &[u8] = if it.reboot_pending { b"true" } else { b"false" };
+                out.extend_from_slice(pending);
+            }
+            "lastModifiedDateTime" => return write_text(self.modified(), out).then_some(()),
+            "status" => return write_text(SUCCEEDED, out).then_some(()),
+            // What takes long to count stands last in what is kept.
+            "availablePatchCountByClassification" => {
+                let text = self.assessment_written(it);
+                let (head, counts) = text.strip_suffix('}')?.split_at_checked(text.rfind('{')?)?;
+                head.strip_suffix("\":")?.strip_suffix(key)?;
+                out.extend_from_slice(counts.as_bytes());
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// A member of the properties of an assessment, without the others.
+    fn assessed(&self, it: &Assessment, key: &str) -> Option<Value> {
+        let (state, at) = (self.state(), self.machine.at);
+        Some(match key {
+            "assessmentActivityId" => json!(it.activity),
+            "rebootPending" => json!(it.reboot_pending),
+            "patchServiceUsed" => json!(patch_result::service(state, at, '-')),
+            "osType" => json!(vm::os_type(state, at)),
+            "startDateTime" => json!(stamp_z(it.started)),
+            "lastModifiedDateTime" => json!(self.modified()),
+            "startedBy" => json!(it.started_by),
+            "errorDetails" => Value::Null,
+            "status" => json!(SUCCEEDED),
+            "availablePatchCountByClassification" => json!(self.counts(it)),
+            _ => return None,
+        })
+    }
+
+    fn installation(&self, it: &Installation) -> Value {
+        let (state, at) = (self.state(), self.machine.at);
+        let failures = patch_result::failures(state, at, it);
+        let mut properties = json!({
+            "installationActivityId": it.activity,
+            "status": it.status,
+            "maintenanceWindowExceeded": it.window_exceeded,
+            "rebootStatus": it.reboot_status,
+            "startDateTime": stamp_z(it.started),
+            "lastModifiedDateTime": self.modified(),
+            "startedBy": it.started_by,
+            "osType": vm::os_type(state, at),
+            "maintenanceRunId": it.maintenance_run,
+            "errorDetails":
+                if failures.is_empty() { Value::Null } else { patch_result::errors(&failures) },
+        });
+        if let (Value::Object(properties), Value::Object(counts)) =
+            (&mut properties, patch_result::installation_counts(it))
+        {
+            properties.extend(counts);
+        }
+        properties
+    }
+}
+
+const SUCCEEDED: &str = "Succeeded";
+
+/// The row of a result.
+pub(super) struct ResultRow<'o, 'a> {
+    pub(super) of: &'o Outcome<'a>,
+    pub(super) class: &'static Class,
+}
+
+impl<'a> Record<'a> for ResultRow<'_, 'a> {
+    fn column(&self, name: &'static str) -> Field<'a> {
+        match name {
+            "id" => Field::text(self.of.id().to_owned()),
+            "name" => Field::text(self.of.activity()),
+            "type" => Field::text(self.class.name),
+            "properties" => Field::Document(Cow::Owned(match self.of.what {
+                What::Assessment(it) => json!(self.of.assessment(it)),
+                What::Installation(it) => self.of.installation(it),
+            })),
+            "tags" => Field::None,
+            _ => self.of.machine.column(name),
+        }
+    }
+
+    fn member(&self, name: &'static str, path: &Path) -> Field<'a> {
+        match (name, self.of.what, &**path) {
+            ("properties", What::Assessment(it), [first, rest @ ..]) => {
+                let value = self.of.assessed(it, first);
+                value.map_or(Field::None, |it| Field::Document(Cow::Owned(it)).at(rest))
+            }
+            _ => self.column(name).at(path),
+        }
+    }
+
+    fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
+        match (name, self.of.what) {
+            ("properties", What::Assessment(it)) => match &**path {
+                [] => out.extend_from_slice(self.of.assessment_written(it).as_bytes()),
+                [key] => return self.of.write_assessed(it, key, out).is_some(),
+                _ => return false,
+            },
+            ("id", _) => self.of.write_id("", out),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// The row of a patch in a result.
+pub(super) struct PatchRow<'o, 'a> {
+    pub(super) of: &'o Outcome<'a>,
+    pub(super) class: &'static Class,
+    pub(super) place: usize,
+    /// What came of it, by the number of the state; nothing of a patch that is missing.
+    pub(super) treated: Option<usize>,
+}
+
+impl<'a> PatchRow<'_, 'a> {
+    fn print(&self) -> Option<&'a Print> {
+        let state = self.of.state();
+        state.azure.census.prints().get(state.machine(self.of.machine.at).system, self.place)
+    }
+
+    /// Its properties as all rows of the patch in its state have them, where it is as those.
+    fn document(&self) -> Cow<'a, Document> {
+        let (state, at, place) = (self.of.state(), self.of.machine.at, self.place);
+        let system = state.system_of(at);
+        if let Some(treated) = self.treated {
+            let known = self.print().and_then(|it| it.treated(system, place, treated));
+            let word = || patch_result::WORDS.get(treated).copied().unwrap_or_default();
+            let make = || Cow::Owned(Document::new(printed::treated(system, place, word())));
+            return known.map_or_else(make, Cow::Borrowed);
+        }
+        match (state.machine(at).patches.strange(place), self.print()) {
+            (None, Some(print)) => Cow::Borrowed(print.missing()),
+            (word, _) => {
+                let word = word.unwrap_or(patch_result::AVAILABLE);
+                Cow::Owned(Document::new(printed::missing(system, place, word)))
+            }
+        }
+    }
+
+    fn id(&self) -> String {
+        let of = self.of.id();
+        let made;
+        let tail = if let Some(print) = self.print() {
+            print.tail()
+        } else {
+            made = printed::tail(self.of.state().system_of(self.of.machine.at), self.place);
+            &made
+        };
+        let mut id = String::with_capacity(of.len() + tail.len());
+        id.push_str(of);
+        id.push_str(tail);
+        id
+    }
+
+    fn name(&self) -> Cow<'a, str> {
+        let make = || printed::id(self.of.state().system_of(self.of.machine.at), self.place);
+        self.print().map_or_else(|| Cow::Owned(make()), |it| Cow::Borrowed(it.id()))
+    }
+}
+
+impl<'a> Record<'a> for PatchRow<'_, 'a> {
+    fn column(&self, name: &'static str) -> Field<'a> {
+        match name {
+            "id" => Field::text(self.id()),
+            "name" => Field::Text(self.name()),
+            "type" => Field::text(self.class.name),
+            "properties" => Field::Document(Cow::Owned(self.document().whole(self.of.modified()))),
+            "tags" => Field::None,
+            _ => self.of.machine.column(name),
+        }
+    }
+
+    fn member(&self, name: &'static str, path: &Path) -> Field<'a> {
+        match (name, &**path) {
+            ("properties", [first, rest @ ..]) if printed::is_time(first) => {
+                Field::Document(Cow::Owned(json!(self.of.modified()))).at(rest)
+            }
+            ("properties", [_, ..]) => match self.document() {
+                Cow::Borrowed(it) => Field::Document(Cow::Borrowed(it.timeless())),
+                Cow::Owned(it) => Field::Document(Cow::Owned(it.into_timeless())),
+            }
+            .at(path),
+            _ => self.column(name).at(path),
+        }
+    }
+
+    fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
+        let time = || self.of.modified();
+        match (name, &**path) {
+            ("properties", []) => self.document().write(time(), out),
+            ("properties", [first]) if printed::is_time(first) => {
+                out.extend_from_slice(json!(time()).to_string().as_bytes())
+            }
+            ("id", _) => match self.print() {
+                Some(print) => self.of.write_id(print.tail_written(), out),
+                None => return false,
+            },
+            _ => return false,
+        }
+        true
+    }
+}
