@@ -143,8 +143,8 @@ impl<'a> Outcome<'a> {
                 let pending: &[u8] = if it.reboot_pending { b"true" } else { b"false" };
                 out.extend_from_slice(pending);
             }
-            "lastModifiedDateTime" => return write_text(self.modified(), out).then_some(()),
-            "status" => return write_text(SUCCEEDED, out).then_some(()),
+            "lastModifiedDateTime" => return serde_json::to_writer(out, self.modified()).ok(),
+            "status" => return serde_json::to_writer(out, SUCCEEDED).ok(),
             // What takes long to count stands last in what is kept.
             "availablePatchCountByClassification" => {
                 let text = self.assessment_written(it);
