@@ -77,7 +77,7 @@ use self::{
     router::{Route, Scope},
     token::Caller,
 };
-pub(crate) use self::{rows::write as write_rows, store::Store, template::Filled, token::Bearer};
+pub(crate) use self::{rows::write as write_rows, store::Store, token::Bearer};
 use super::{
     fault::{self, Delivery, FaultKind},
     policy,

@@ -470,7 +470,7 @@ impl WorldBuilder {
             let sink = FolderSink::open(folder)?;
             state.keep_lake(Arc::new(sink)).map_err(io::Error::other)?;
         }
-        azure::write_rows(&state);
+        azure::write_rows(&mut state);
         let clock = WorldClock::new(plan.now, self.speed);
         let accounts: Vec<_> = plan.accounts.iter().map(|(id, _)| Arc::clone(id)).collect();
         let keys = KeyRing::new(plan.seed, &accounts);

@@ -6,7 +6,7 @@ use super::{
     facets::{Facets, Words, nanoseconds},
     findings::{Finding, Findings},
     patch_result,
-    rows::Prints,
+    rows::{Prints, Written},
     side,
 };
 use crate::cloud::world::{
@@ -25,10 +25,14 @@ pub(crate) struct Census {
     /// What they have in common with others, in the same order.
     facets: Vec<Chunks<Facets>>,
     /// The patches that its assessment found, in the same order.
-    pub(super) findings: Vec<Findings>,
+    findings: Vec<Findings>,
+    /// Its installations, each with its patches behind it, in the same order.
+    treated: Vec<Findings>,
     words: Arc<Words>,
     /// What rows show of the patches of all systems.
     prints: Arc<Prints>,
+    /// What is shown of them, in the same order.
+    written: Vec<Chunks<Written>>,
     /// Their order by name and by id, once someone asks.
     order: Arc<OnceLock<Order>>,
     /// The place of a machine in its folder.
@@ -84,10 +88,18 @@ pub(super) struct Tally {
     pub(super) reboot_pending: bool,
     /// Whether rows of its findings are other than those of their patches on other machines.
     pub(super) is_odd: bool,
+    /// The same of what was treated.
+    pub(super) is_treated_oddly: bool,
 }
 
 impl Tally {
-    fn of(state: &State, at: MachineIx, azure: &AzureSide, prints: &Prints) -> Self {
+    fn of(
+        state: &State,
+        at: MachineIx,
+        azure: &AzureSide,
+        prints: &Prints,
+        treated_rows: Option<&[Finding]>,
+    ) -> Self {
         let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (machine, assessment) = (state.machine(at), azure.assessment.as_ref());
         let missing = assessment.map_or(0, |it| it.available.count_ones(..));
@@ -106,6 +118,7 @@ impl Tally {
             system: machine.system,
             reboot_pending: assessment.is_some_and(|it| it.reboot_pending),
             is_odd,
+            is_treated_oddly: treated_rows.is_none(),
         }
     }
 }
@@ -116,7 +129,8 @@ fn findings(state: &State, at: MachineIx, azure: &AzureSide, prints: &Prints) ->
     let turn = |place: usize| prints.get(place).map_or(0, |it| it.turn);
     let all = azure.assessment.iter().flat_map(|it| it.available.ones());
     let all = all.filter_map(|place| Some((u32::try_from(place).ok()?, turn(place))));
-    let mut found: Vec<Finding> = all.map(|(place, turn)| Finding { place, turn }).collect();
+    let found = all.map(|(place, turn)| Finding { place, state: 0, turn });
+    let mut found: Vec<Finding> = found.collect();
     let mut order: Vec<usize> = (0..found.len()).collect();
     order.sort_by_key(|at| found.get(*at).map(|it| it.turn));
     for (turn, at) in (0..).zip(order) {
@@ -125,6 +139,44 @@ fn findings(state: &State, at: MachineIx, azure: &AzureSide, prints: &Prints) ->
         }
     }
     found
+}
+
+/// The rows of all installations of a machine. None where rows of patches are other than those of
+/// their patches on other machines, or ids do not tell rows apart.
+fn treated(
+    state: &State,
+    at: MachineIx,
+    azure: &AzureSide,
+    prints: &Prints,
+) -> Option<Vec<Finding>> {
+    let prints = prints.of(state.machine(at).system);
+    // What a row stands by in the order of ids: activities are all of one length.
+    let mut keys: Vec<(&str, Option<u32>)> = Vec::new();
+    let mut rows = Vec::new();
+    for it in &azure.installations {
+        keys.push((&*it.activity, None));
+        rows.push(Finding::result());
+        for (state, (_, places)) in (0..).zip(patch_result::states(it)) {
+            for place in places.ones() {
+                let print = prints.get(place).filter(|it| it.is_alone)?;
+                keys.push((&*it.activity, Some(print.turn)));
+                rows.push(Finding { place: u32::try_from(place).ok()?, state, turn: 0 });
+            }
+        }
+    }
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_key(|row| keys.get(*row));
+    let twins = |pair: &[usize]| {
+        pair.first().map(|it| keys.get(*it)) == pair.last().map(|it| keys.get(*it))
+    };
+    let lengths = || azure.installations.iter().map(|it| it.activity.len());
+    if order.windows(2).any(twins) || lengths().min() != lengths().max() {
+        return None;
+    }
+    for (turn, row) in (0..).zip(order) {
+        rows.get_mut(row)?.turn = turn;
+    }
+    Some(rows)
 }
 
 impl Census {
@@ -139,14 +191,18 @@ impl Census {
             let mut folder = Folder::default();
             folder.groups.resize(subscription.groups.len(), Group::default());
             let (mut tallies, mut facets) = (Chunks::default(), Chunks::default());
-            let mut all = Findings::default();
+            let (mut found, mut done) = (Findings::default(), Findings::default());
+            let mut written = Chunks::default();
             for (place, at) in subscription.machines.iter().enumerate() {
                 let Ok(azure) = side(state, *at) else { continue };
                 let kind = Kind::of(&azure.kind);
                 folder.kinds.push(kind);
-                tallies.push(Tally::of(state, *at, azure, &prints));
-                all.push(&findings(state, *at, azure, &prints));
+                let rows = treated(state, *at, azure, &prints);
+                tallies.push(Tally::of(state, *at, azure, &prints, rows.as_deref()));
+                found.push(&findings(state, *at, azure, &prints));
+                done.push(rows.as_deref().unwrap_or_default());
                 facets.push(Facets::of(state, *at, azure, &mut words));
+                written.push(Written::default());
                 if let Some(group) = folder.groups.get_mut(usize::from(azure.group)) {
                     if group.end == 0 {
                         group.start = place;
@@ -163,7 +219,9 @@ impl Census {
             folders.push(folder);
             census.tallies.push(tallies);
             census.facets.push(facets);
-            census.findings.push(all);
+            census.findings.push(found);
+            census.treated.push(done);
+            census.written.push(written);
         }
         census.folders = Arc::new(folders);
         census.places = Arc::new(places);
@@ -180,19 +238,29 @@ impl Census {
         self.tallies.get(usize::from(at.0))
     }
 
-    /// The place of a machine in its folder.
-    pub(super) fn place(&self, at: MachineIx) -> Option<usize> {
-        let place = self.places.get(at.0 as usize).filter(|place| **place != u32::MAX)?;
-        usize::try_from(*place).ok()
-    }
-
     pub(super) fn findings(&self, at: SubIx) -> Option<&Findings> {
         self.findings.get(usize::from(at.0))
+    }
+
+    /// What was installed on the machines of a subscription.
+    pub(super) fn treated(&self, at: SubIx) -> Option<&Findings> {
+        self.treated.get(usize::from(at.0))
     }
 
     /// What the machines of a subscription have in common with others.
     pub(super) fn facets(&self, at: SubIx) -> Option<&Chunks<Facets>> {
         self.facets.get(usize::from(at.0))
+    }
+
+    /// What is shown of the machines of a subscription.
+    pub(super) fn written(&self, at: SubIx) -> Option<&Chunks<Written>> {
+        self.written.get(usize::from(at.0))
+    }
+
+    /// The place of a machine in its folder.
+    pub(super) fn place(&self, at: MachineIx) -> Option<usize> {
+        let place = *self.places.get(at.0 as usize)?;
+        (place < u32::MAX).then_some(place as usize)
     }
 
     pub(super) fn words(&self) -> &Words {
@@ -209,16 +277,26 @@ impl Census {
     }
 
     fn recount(&mut self, state: &State, at: MachineIx, azure: &AzureSide) {
-        let place = self.places.get(at.0 as usize).copied().unwrap_or(u32::MAX) as usize;
+        let Some(place) = self.place(at) else { return };
         let folder = usize::from(azure.subscription.0);
+        let rows = treated(state, at, azure, &self.prints);
         if let Some(all) = self.tallies.get_mut(folder) {
-            renew(all, place, Tally::of(state, at, azure, &self.prints));
+            renew(all, place, Tally::of(state, at, azure, &self.prints, rows.as_deref()));
+        }
+        if let Some(all) = self.treated.get_mut(folder) {
+            all.set(place, rows.as_deref().unwrap_or_default());
         }
         if let Some(all) = self.findings.get_mut(folder) {
             all.set(place, &findings(state, at, azure, &self.prints));
         }
         if let Some(all) = self.facets.get_mut(folder) {
             renew(all, place, Facets::of(state, at, azure, &mut self.words));
+        }
+        if let Some(all) = self.written.get_mut(folder)
+            && all.get(place).is_some_and(Written::is_used)
+            && let Some(known) = all.get_mut(place)
+        {
+            *known = Written::default();
         }
     }
 }

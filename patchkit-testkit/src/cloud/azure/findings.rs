@@ -1,21 +1,36 @@
-//! Which patches were found missing on which machine, side by side: to go through all of them waits
-//! for no machine.
+//! Which patches were found missing on which machine, and which were treated, side by side: to go
+//! through all of them waits for no machine.
 
 use std::sync::Arc;
 
 /// Machines whose findings are copied together, when those of one change under a picture.
 const PIECE: usize = 64;
 
-/// A patch that was found missing on a machine.
+/// A row of a table of patches, of one machine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Finding {
-    /// Its place among the patches of the machine's system.
+    /// The place of its patch among those of the machine's system. Beyond all of them where it is the
+    /// row of an installation.
     pub(super) place: u32,
-    /// Its place among the findings of the machine by id.
+    /// The number of the state in which an installation left the patch.
+    pub(super) state: u8,
+    /// Its place among these rows of the machine by id.
     pub(super) turn: u32,
 }
 
-/// The findings of all machines of a folder. A copy shares what has not changed since.
+impl Finding {
+    const RESULT: u32 = u32::MAX;
+
+    pub(super) fn result() -> Self {
+        Self { place: Self::RESULT, state: 0, turn: 0 }
+    }
+
+    pub(super) fn is_result(self) -> bool {
+        self.place == Self::RESULT
+    }
+}
+
+/// Such rows of all machines of a folder. A copy shares what has not changed since.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Findings(Vec<Arc<Piece>>);
 
@@ -76,7 +91,7 @@ mod tests {
     use super::*;
 
     fn found(places: &[u32]) -> Vec<Finding> {
-        places.iter().map(|place| Finding { place: *place, turn: 0 }).collect()
+        places.iter().map(|place| Finding { place: *place, state: 0, turn: 0 }).collect()
     }
 
     #[test]

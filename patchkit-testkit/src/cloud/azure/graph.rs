@@ -73,6 +73,7 @@ use std::{fmt, sync::Arc};
 use jiff::Timestamp;
 use serde_json::Value;
 
+pub(super) use self::value::write_text;
 pub use self::{
     error::{Detail, Position, QueryError},
     page::{Format, Options, Page, PageRequest, Pager, Rendered},

@@ -10,6 +10,7 @@ mod numbers;
 mod other;
 mod patch;
 mod printed;
+mod resource;
 mod results;
 mod within;
 
@@ -17,14 +18,15 @@ use std::{collections::BTreeSet, num::NonZero, ops::ControlFlow, sync::OnceLock,
 
 use serde_json::Value;
 
-use self::machine::{Class, MachineRow};
-pub(super) use self::printed::Prints;
+use self::{
+    machine::{Class, MachineRow},
+    resource::{ResourceRow, Seat},
+};
+pub(super) use self::{printed::Prints, resource::Written};
 use super::{
     census::{Folder, Group, Kind},
     graph::{Alike, Hints, IdText, Look, Pick, Record, Rows, Scan, Table},
-    side,
-    template::Filled,
-    tenant,
+    side, tenant,
 };
 use crate::cloud::world::{
     State,
@@ -44,21 +46,29 @@ pub(super) type Hidden = BTreeSet<(SubIx, &'static str)>;
 
 /// Writes what answers show of the machines as they are, so that the first page of a thousand rows
 /// costs what the next one does.
-pub(crate) fn write(state: &State) {
-    let tenant = tenant(state.seed);
+pub(crate) fn write(state: &mut State) {
+    let all = (0..).map(SubIx).take(state.subscriptions.len()).collect();
+    let world = World::of(state, all, Hidden::new());
+    let seats: Vec<(Seat, usize)> = world.seats().collect();
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let share = state.machines.len().div_ceil(threads).max(1);
+    let share = seats.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            state.azure.census.order(state);
+        let world = &world;
+        scope.spawn(move || {
+            world.state.azure.census.order(&world.state);
         });
-        for first in (0..state.machines.len()).step_by(share) {
-            let tenant = &tenant;
+        for seats in seats.chunks(share) {
             scope.spawn(move || {
-                for at in first..state.machines.len().min(first + share) {
-                    let Ok(at) = u32::try_from(at).map(MachineIx) else { continue };
-                    if let Ok(azure) = side(state, at) {
-                        MachineRow::write(state, tenant, at, azure);
+                // One kind of text after the other: what is read together then lies together.
+                let classes = Class::of(Table::Resources);
+                for (seat, kind) in seats {
+                    if let Some(class) = classes.get(*kind) {
+                        ResourceRow::new(world, *seat, class).written();
+                    }
+                }
+                for (seat, _) in seats {
+                    if let Ok(azure) = side(&world.state, seat.at) {
+                        MachineRow::write(&world.state, &world.tenant, seat.at, azure);
                     }
                 }
             });
@@ -134,28 +144,29 @@ impl World {
         })
     }
 
-    /// Reads a little of what the next rows show. Each row by itself waits for memory several times; a
-    /// short loop over many has all that they wait for on its way at once.
-    fn look_ahead(&self, next: impl Iterator<Item = MachineIx>, scan: Scan<'_>) {
-        let shows = |name: &str| scan.shown.contains(&name);
-        let of_machine = scan.table == Table::Resources;
-        let (properties, tags) = (shows("properties"), shows("tags"));
-        let seen = next.take(AHEAD).fold(0, |seen: u8, at| {
-            let machine = self.state.machine(at);
-            let name = machine.azure.as_ref().map_or("", |it| &it.name);
-            let shown = &machine.shown;
-            let written = |it: &OnceLock<String>| it.get().map_or(0, |text| lines(text));
-            let mut seen = seen ^ name.as_bytes().first().copied().unwrap_or(0);
-            if of_machine && properties {
-                let touch = |it: &OnceLock<Filled>| it.get().map_or(0, Filled::touch);
-                seen ^= shown.machine.iter().fold(0, |seen, it| seen ^ touch(it));
-            }
-            if of_machine && tags {
-                seen ^= written(&shown.tags);
-            }
-            seen
-        });
-        std::hint::black_box(seen);
+    /// Every machine that has a row of its own, in the order of its folder, with its kind.
+    fn seats(&self) -> impl Iterator<Item = (Seat, usize)> {
+        self.subscriptions.iter().flat_map(|at| {
+            let folder = self.state.azure.census.folder(*at).into_iter();
+            folder.flat_map(|folder| (0..).zip(&folder.groups)).flat_map(|(number, group)| {
+                self.seats_of(*at, number, *group).filter(|(_, kind)| *kind != Kind::None as usize)
+            })
+        })
+    }
+
+    /// The machines of a resource group with their kinds.
+    fn seats_of(
+        &self,
+        subscription: SubIx,
+        number: usize,
+        group: Group,
+    ) -> impl Iterator<Item = (Seat, usize)> {
+        let kinds = self.state.azure.census.folder(subscription).map_or(&[][..], |it| &it.kinds);
+        let machines = &self.state.subscription(subscription).machines;
+        (group.start..group.end).filter_map(move |place| {
+            let seat = Seat { at: *machines.get(place)?, subscription, group: number, place };
+            Some((seat, *kinds.get(place)? as usize))
+        })
     }
 
     fn row<'a>(
@@ -348,26 +359,26 @@ impl Rows for World {
 impl World {
     fn resources<'a>(&'a self, choice: &mut Choice<'a>, each: Each<'_, 'a>) -> ControlFlow<()> {
         let (hints, classes) = (choice.scan.hints, choice.classes);
-        let mut give = |at: MachineIx, class: usize| -> ControlFlow<()> {
-            let Some(class) = classes.get(class) else { return ControlFlow::Continue(()) };
-            let Ok(azure) = side(&self.state, at) else { return ControlFlow::Continue(()) };
-            each(&self.row(at, azure, class))
-        };
         if let Some(ids) = &hints.ids {
             let found = ids.iter().filter_map(|id| self.state.azure.by_id.get(id.as_str()));
             for at in found {
                 let here = side(&self.state, *at).ok().and_then(|azure| {
                     let kind = Kind::of(&azure.kind) as usize;
                     self.here(hints, Table::Resources).find(|it| it.at == azure.subscription)?;
-                    let shown = self.shows(azure.subscription, classes.get(kind)?.name);
-                    choice.wanted.get(kind).copied()?.then_some(kind).filter(|_| shown)
+                    let (subscription, class) = (azure.subscription, classes.get(kind)?);
+                    let shown = self.shows(subscription, class.name);
+                    let wanted = choice.wanted.get(kind).copied()? && shown;
+                    let place = self.state.azure.census.place(*at)?;
+                    let group = usize::from(azure.group);
+                    let seat = Seat { at: *at, subscription, group, place };
+                    wanted.then(|| ResourceRow::new(self, seat, class))
                 });
-                if let Some(kind) = here {
-                    give(*at, kind)?;
+                if let Some(row) = here {
+                    each(&row)?;
                 }
             }
         } else {
-            self.machines(choice, &mut give)?;
+            self.machines(choice, each)?;
         }
         for document in self.wanted_documents(choice.scan) {
             if choice.takes() {
@@ -378,19 +389,16 @@ impl World {
     }
 
     /// The machines in the order of their folders.
-    fn machines(
-        &self,
-        choice: &mut Choice<'_>,
-        give: &mut dyn FnMut(MachineIx, usize) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        let mut next = Vec::with_capacity(AHEAD);
-        let scan = choice.scan;
-        let mut give_all = |next: &mut Vec<(MachineIx, usize)>| {
-            self.look_ahead(next.iter().map(|(at, _)| *at), scan);
-            next.drain(..).try_for_each(|(at, class)| give(at, class))
+    fn machines<'a>(&'a self, choice: &mut Choice<'a>, each: Each<'_, 'a>) -> ControlFlow<()> {
+        let (scan, classes) = (choice.scan, choice.classes);
+        let mut next: Vec<ResourceRow<'a>> = Vec::with_capacity(AHEAD);
+        let mut give_all = |next: &mut Vec<ResourceRow<'a>>| {
+            if !scan.shown.is_empty() {
+                std::hint::black_box(next.iter().fold(0, |seen, row| seen ^ row.touch()));
+            }
+            next.drain(..).try_for_each(|row| each(&row))
         };
         for shelf in self.here(scan.hints, Table::Resources) {
-            let machines = &self.state.subscription(shelf.at).machines;
             for (number, group) in shelf.folder.groups.iter().enumerate() {
                 let wanted = self.wanted(choice, &shelf, number);
                 let counts = group.counts.iter().zip(wanted);
@@ -404,17 +412,17 @@ impl World {
                     Kind::Arc => arc,
                     Kind::None => false,
                 };
-                let kinds = shelf.folder.kinds.get(group.start..group.end).unwrap_or_default();
-                for (piece, start) in kinds.chunks(AHEAD).zip((group.start..).step_by(AHEAD)) {
-                    if choice.skips(piece.iter().filter(|it| is_wanted(**it)).count()) {
+                for start in (group.start..group.end).step_by(AHEAD) {
+                    let piece = Group { start, end: group.end.min(start + AHEAD), ..*group };
+                    let kinds = shelf.folder.kinds.get(start..piece.end).unwrap_or_default();
+                    if choice.skips(kinds.iter().filter(|it| is_wanted(**it)).count()) {
                         continue;
                     }
-                    for (kind, place) in piece.iter().zip(start..) {
-                        if is_wanted(*kind)
+                    for (seat, kind) in self.seats_of(shelf.at, number, piece) {
+                        if let Some(class) = classes.get(kind).filter(|_| wanted[kind])
                             && choice.takes()
-                            && let Some(at) = machines.get(place)
                         {
-                            next.push((*at, *kind as usize));
+                            next.push(ResourceRow::new(self, seat, class));
                         }
                         if next.len() == AHEAD {
                             give_all(&mut next)?;

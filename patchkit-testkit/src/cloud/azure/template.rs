@@ -21,7 +21,7 @@ const MOST_TEMPLATES: usize = 1 << 10;
 const GAP: u8 = 0;
 
 /// Where the end of an own value is noted.
-type End = u16;
+type End = u32;
 
 /// The path of a value that differs between documents: keys, and nothing for the place in an array.
 pub(super) type Own = &'static [&'static str];
@@ -54,12 +54,13 @@ impl Template {
     }
 }
 
-/// A document: a template with its own values.
-#[derive(Debug)]
-pub(crate) struct Filled {
+/// A document: a template with its own values. What stands beside the document are further ones,
+/// before those in it.
+#[derive(Clone, Debug)]
+pub(super) struct Filled {
     template: Arc<Template>,
     /// Where each of its own values ends, and then the JSON of all of them, one behind the other.
-    own: Box<[u8]>,
+    own: Arc<[u8]>,
 }
 
 impl Filled {
@@ -95,14 +96,26 @@ impl Filled {
         out.extend_from_slice(text.get(from..piece.text.end).unwrap_or_default());
     }
 
-    fn own(&self, gap: usize) -> &[u8] {
+    /// One of its own values.
+    pub(super) fn own(&self, gap: usize) -> &[u8] {
         let head = self.template.gaps.len() * size_of::<End>();
         let end = |at: usize| {
             let ends = self.own.get(at * size_of::<End>()..).and_then(|it| it.first_chunk());
-            head + ends.map_or(0, |it| usize::from(End::from_le_bytes(*it)))
+            head + ends.map_or(0, |it| End::from_le_bytes(*it) as usize)
         };
         let begin = gap.checked_sub(1).map_or(head, end);
         self.own.get(begin..end(gap)).unwrap_or_default()
+    }
+
+    /// One of its own values that is a text.
+    pub(super) fn text(&self, gap: usize) -> Field<'_> {
+        let json = self.own(gap);
+        let plain = json.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\""));
+        let plain = plain.filter(|it| !it.contains(&b'\\')).and_then(|it| str::from_utf8(it).ok());
+        match plain {
+            Some(text) => Field::text(text),
+            None => serde_json::from_slice(json).map_or(Field::None, |it: String| Field::text(it)),
+        }
     }
 
     /// Reads a little of all that a row shows of it, so that it is on its way from memory.
@@ -116,14 +129,16 @@ impl Filled {
 pub(crate) struct Templates(Mutex<HashMap<Box<[u8]>, Arc<Template>>>);
 
 impl Templates {
-    /// Divides a document into what it shares with others and what is its own.
-    pub(super) fn fill(&self, document: &Value, own: &[Own]) -> Filled {
+    /// Divides a document into what it shares with others and what is its own. Beside it stand values
+    /// in JSON.
+    pub(super) fn fill(&self, beside: &[Vec<u8>], document: &Value, own: &[Own]) -> Filled {
         let mut walk = Walk { own, ..Walk::default() };
+        beside.iter().for_each(|json| walk.beside(json));
         walk.value(document);
         let Walk { marked, values, ends, .. } = walk;
         let known = lock(&self.0).get(&*marked).map(Arc::clone);
         let template = known.unwrap_or_else(|| {
-            let made = Arc::new(Template::of(document, own));
+            let made = Arc::new(Template::of(beside.len(), document, own));
             let mut all = lock(&self.0);
             if all.len() >= MOST_TEMPLATES {
                 all.clear();
@@ -136,10 +151,12 @@ impl Templates {
 }
 
 impl Template {
-    fn of(document: &Value, own: &[Own]) -> Self {
+    fn of(beside: usize, document: &Value, own: &[Own]) -> Self {
         let mut walk = Walk { own, members: Some(Vec::new()), ..Walk::default() };
+        (0..beside).for_each(|_| walk.beside(b""));
         walk.value(document);
-        let Walk { marked, members, gaps, .. } = walk;
+        let Walk { mut marked, members, gaps, .. } = walk;
+        marked.drain(..beside);
         let mut members = members.unwrap_or_default();
         members.sort_by_key(|(number, _)| *number);
         let (paths, members) = members.into_iter().unzip();
@@ -166,6 +183,13 @@ struct Walk<'w> {
 }
 
 impl<'w> Walk<'w> {
+    fn beside(&mut self, json: &[u8]) {
+        self.values.extend_from_slice(json);
+        self.ends.push(End::try_from(self.values.len()).unwrap_or(End::MAX));
+        self.gaps.push(0);
+        self.marked.push(GAP);
+    }
+
     fn value(&mut self, value: &'w Value) {
         let (text, gap) = (self.marked.len() - self.gaps.len(), self.gaps.len());
         match value {
@@ -222,7 +246,8 @@ impl<'w> Walk<'w> {
     }
 }
 
-fn write<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+/// Writes a value as JSON.
+pub(super) fn write<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     // Writing to memory does not fail, and every value here has a JSON form.
     let _written = serde_json::to_writer(out, value);
 }
@@ -256,8 +281,9 @@ mod tests {
         for name in ["web", "", "a \"b\" \\ \u{0} \n", "ß中\u{1f600}", &"x".repeat(70_000)] {
             for disks in [&[][..], &["one"], &["one", name]] {
                 let document = machine(name, disks);
-                let filled = templates.fill(&document, &OWN);
+                let filled = templates.fill(&[b"beside".to_vec()], &document, &OWN);
                 assert_eq!(written(&filled, &[]), document.to_string());
+                assert_eq!(filled.own(0), b"beside");
                 for keys in [&["name"][..], &["disks"], &["os"], &["os", "name"], &["zone"]] {
                     let value = keys.iter().fold(&document, |value, key| &value[*key]);
                     assert_eq!(written(&filled, keys), value.to_string(), "{keys:?}");
@@ -270,7 +296,7 @@ mod tests {
 
     #[test]
     fn what_is_not_in_a_document_is_null_also_behind_an_array() {
-        let filled = Templates::default().fill(&machine("web", &["one"]), &OWN);
+        let filled = Templates::default().fill(&[], &machine("web", &["one"]), &OWN);
         for keys in [&["size"][..], &["disks", "id"], &["os", "name", "first"], &["0"]] {
             assert_eq!(written(&filled, keys), "null", "{keys:?}");
             assert_eq!(filled.member(&path(keys)), Field::None, "{keys:?}");
@@ -280,12 +306,12 @@ mod tests {
     #[test]
     fn documents_of_one_form_share_it() {
         let templates = Templates::default();
-        let fill = |name: &str, disks: &[&str]| templates.fill(&machine(name, disks), &OWN);
+        let fill = |name: &str, disks: &[&str]| templates.fill(&[], &machine(name, disks), &OWN);
         let first = fill("web", &["one"]);
         assert!(Arc::ptr_eq(&first.template, &fill("db", &["two"]).template));
         assert!(!Arc::ptr_eq(&first.template, &fill("db", &["two", "three"]).template));
         for count in 0..=MOST_TEMPLATES {
-            templates.fill(&json!({"name": "web", "form": count}), &OWN);
+            templates.fill(&[], &json!({"name": "web", "form": count}), &OWN);
         }
         assert!(lock(&templates.0).len() <= MOST_TEMPLATES);
         assert_eq!(written(&first, &["name"]), "\"web\"", "what is kept keeps its form");

@@ -11,7 +11,6 @@ use patchkit_core::{ComplianceLevel, PatchState};
 use serde::{Deserialize, Serialize};
 
 use super::{catalogue::SystemIx, judge::PatchScan};
-use crate::cloud::azure::Filled;
 
 /// The place of a machine in the world.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -52,12 +51,8 @@ pub(crate) struct Machine {
 /// gets it without.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    /// The properties of the resource, by whether its agent answers and an operation is under way.
-    pub(crate) machine: [OnceLock<Filled>; 4],
     /// The properties of its assessment.
     pub(crate) assessment: OnceLock<String>,
-    /// The tags of the resource.
-    pub(crate) tags: OnceLock<String>,
 }
 
 impl Clone for Shown {

@@ -388,7 +388,7 @@ impl<'a> Cell<'a> {
 }
 
 /// Writes a text as JSON; whether that went well.
-fn write_text(text: &str, out: &mut Vec<u8>) -> bool {
+pub(in super::super) fn write_text(text: &str, out: &mut Vec<u8>) -> bool {
     let escapes = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
     // Most texts have nothing to escape, and pieces of them are looked at as a whole.
     let is_plain = |piece: &[u8]| !piece.iter().fold(false, |found, it| found | escapes(*it));

@@ -3,7 +3,7 @@
 
 mod patches;
 
-use super::{Choice, Class, Group, Shelf, World, machine::MachineRow};
+use super::{Choice, Class, Group, Shelf, World, machine::MachineRow, resource::EMPTY};
 use crate::cloud::azure::{
     census::Order,
     facets::{Facet, Facets, nanoseconds},
@@ -15,9 +15,6 @@ use crate::cloud::azure::{
 const MOST_KINDS: usize = 2_048;
 /// The largest table of all kinds that might be.
 const MOST_NUMBERS: usize = 1 << 20;
-
-/// Columns of which no machine has anything.
-const EMPTY: [&str; 5] = ["sku", "plan", "identity", "zones", "extendedLocation"];
 
 /// What is looked at in a machine: small numbers that together make one.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! The row of a machine.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
@@ -9,9 +9,7 @@ use crate::cloud::{
     azure::{
         census::Kind,
         graph::{Field, Path, Record, Table},
-        hybrid, tags,
-        template::Filled,
-        vm, vm_view,
+        hybrid, tags, vm, vm_view,
     },
     world::{
         State,
@@ -23,7 +21,7 @@ use crate::cloud::{
 #[derive(Debug)]
 pub(super) struct Class {
     pub(super) name: &'static str,
-    is_vm: bool,
+    pub(super) is_vm: bool,
 }
 
 const fn of_vm(name: &'static str) -> Class {
@@ -83,52 +81,23 @@ impl<'a> MachineRow<'a> {
         Self { state, tenant, at, azure, class }
     }
 
-    /// Writes what its rows show of a machine and of its assessment.
+    /// Writes what its row shows of the assessment of a machine.
     pub(super) fn write(state: &'a State, tenant: &'a str, at: MachineIx, azure: &'a AzureSide) {
-        let classes = [Class::of(Table::Resources), Class::of(Table::PatchAssessmentResources)];
-        let kind = Kind::of(&azure.kind) as usize;
-        let [Some(resource), Some(assessment)] = [classes[0].get(kind), classes[1].get(2 * kind)]
-        else {
-            return;
-        };
-        let row = Self::new(state, tenant, at, azure, resource);
-        row.shown();
-        row.tags_written();
-        if let Some(it) = &azure.assessment {
-            let row = Self::new(state, tenant, at, azure, assessment);
+        let class =
+            Class::of(Table::PatchAssessmentResources).get(2 * Kind::of(&azure.kind) as usize);
+        if let (Some(class), Some(it)) = (class, &azure.assessment) {
+            let row = Self::new(state, tenant, at, azure, class);
             Outcome::new(row, What::Assessment(it)).assessment_written(it);
         }
     }
 
-    fn properties(&self) -> Value {
+    pub(super) fn properties(&self) -> Value {
         if !self.class.is_vm {
             return hybrid::shown(self.state, self.at, self.azure);
         }
         let mut properties = vm::shown(self.state, self.at, self.azure);
         properties["extended"] = json!({"instanceView": self.extended()});
         properties
-    }
-
-    /// All that an answer shows of a machine's properties: kept until the machine changes.
-    fn shown(&self) -> Option<&'a Filled> {
-        let state: &'a State = self.state;
-        // They change with the time and with what is under way, too.
-        let answers = usize::from(state.answers_azure(self.at));
-        let updating = usize::from(state.azure.updating.contains(&self.at));
-        let kept = state.machine(self.at).shown.machine.get(2 * answers + updating)?;
-        Some(kept.get_or_init(|| {
-            let own = if self.class.is_vm { &vm::OWN[..] } else { &hybrid::OWN };
-            state.azure.templates.fill(&self.properties(), own)
-        }))
-    }
-
-    fn tags_written(&self) -> &'a str {
-        let state: &'a State = self.state;
-        state.machine(self.at).shown.tags.get_or_init(|| {
-            let tags = self.azure.tags.iter().map(|(name, value)| (&**name, &**value));
-            let tags: BTreeMap<&str, &str> = tags.collect();
-            serde_json::to_string(&tags).unwrap_or_default()
-        })
     }
 
     fn extended(&self) -> Value {
@@ -172,7 +141,6 @@ impl<'a> Record<'a> for MachineRow<'a> {
 
     fn member(&self, name: &'static str, path: &Path) -> Field<'a> {
         match name {
-            "properties" => self.shown().map_or(Field::None, |it| it.member(path)),
             "tags" => {
                 let [key] = &**path else { return self.column(name).at(path) };
                 let found = self.azure.tags.iter().find(|(name, _)| **name == **key);
@@ -180,19 +148,5 @@ impl<'a> Record<'a> for MachineRow<'a> {
             }
             _ => self.column(name).at(path),
         }
-    }
-
-    fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
-        let written = match name {
-            "properties" => {
-                let shown = self.shown();
-                shown.into_iter().for_each(|it| it.write(path, out));
-                return shown.is_some();
-            }
-            "tags" if path.is_empty() => self.tags_written(),
-            _ => return false,
-        };
-        out.extend_from_slice(written.as_bytes());
-        true
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, cell::OnceCell, collections::BTreeMap};
 
+use fixedbitset::FixedBitSet;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::cloud::{
     azure::{
-        graph::{Field, Path, Record},
+        graph::{Field, Path, Record, write_text},
         patch_result,
         reply::stamp_z,
         vm,
@@ -45,13 +46,34 @@ struct Assessed<'a> {
     available_patch_count_by_classification: BTreeMap<&'static str, usize>,
 }
 
+/// The properties of an installation's row.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Installed<'a> {
+    error_details: Value,
+    excluded_patch_count: usize,
+    failed_patch_count: usize,
+    installation_activity_id: &'a str,
+    installed_patch_count: usize,
+    last_modified_date_time: &'a str,
+    maintenance_run_id: &'a str,
+    maintenance_window_exceeded: bool,
+    not_selected_patch_count: usize,
+    os_type: &'static str,
+    pending_patch_count: usize,
+    reboot_status: &'static str,
+    start_date_time: String,
+    started_by: &'static str,
+    status: &'static str,
+}
+
 /// What the row of a result and those of its patches have in common, each thing made once.
 pub(super) struct Outcome<'a> {
     machine: MachineRow<'a>,
     what: What<'a>,
     id: OnceCell<String>,
     /// The id as JSON, without its last quote.
-    id_written: OnceCell<String>,
+    id_written: OnceCell<Vec<u8>>,
     /// When it was last modified.
     modified: OnceCell<String>,
 }
@@ -80,15 +102,16 @@ impl<'a> Outcome<'a> {
         })
     }
 
-    /// Writes its id with what stands behind that in another, which is JSON but for its quotes.
+    /// Writes the id of a patch in it as JSON, of which the end is written already.
     fn write_id(&self, tail: &str, out: &mut Vec<u8>) {
         let head = self.id_written.get_or_init(|| {
-            let mut json = json!(self.id()).to_string();
+            let mut json = Vec::new();
+            write_text(self.id(), &mut json);
             json.pop();
             json
         });
         out.reserve(head.len() + tail.len() + 1);
-        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(head);
         out.extend_from_slice(tail.as_bytes());
         out.push(b'"');
     }
@@ -143,8 +166,8 @@ impl<'a> Outcome<'a> {
                 let pending: &[u8] = if it.reboot_pending { b"true" } else { b"false" };
                 out.extend_from_slice(pending);
             }
-            "lastModifiedDateTime" => return serde_json::to_writer(out, self.modified()).ok(),
-            "status" => return serde_json::to_writer(out, SUCCEEDED).ok(),
+            "lastModifiedDateTime" => return write_text(self.modified(), out).then_some(()),
+            "status" => return write_text(SUCCEEDED, out).then_some(()),
             // What takes long to count stands last in what is kept.
             "availablePatchCountByClassification" => {
                 let text = self.assessment_written(it);
@@ -175,28 +198,53 @@ impl<'a> Outcome<'a> {
         })
     }
 
-    fn installation(&self, it: &Installation) -> Value {
-        let (state, at) = (self.state(), self.machine.at);
-        let failures = patch_result::failures(state, at, it);
-        let mut properties = json!({
-            "installationActivityId": it.activity,
-            "status": it.status,
-            "maintenanceWindowExceeded": it.window_exceeded,
-            "rebootStatus": it.reboot_status,
-            "startDateTime": stamp_z(it.started),
-            "lastModifiedDateTime": self.modified(),
-            "startedBy": it.started_by,
-            "osType": vm::os_type(state, at),
-            "maintenanceRunId": it.maintenance_run,
-            "errorDetails":
-                if failures.is_empty() { Value::Null } else { patch_result::errors(&failures) },
-        });
-        if let (Value::Object(properties), Value::Object(counts)) =
-            (&mut properties, patch_result::installation_counts(it))
-        {
-            properties.extend(counts);
+    fn installation<'i>(&'i self, it: &'i Installation) -> Installed<'i> {
+        let count = |places: &FixedBitSet| places.count_ones(..);
+        Installed {
+            error_details: self.errors(it),
+            excluded_patch_count: count(&it.excluded),
+            failed_patch_count: count(&it.failed),
+            installation_activity_id: &it.activity,
+            installed_patch_count: count(&it.installed),
+            last_modified_date_time: self.modified(),
+            maintenance_run_id: &it.maintenance_run,
+            maintenance_window_exceeded: it.window_exceeded,
+            not_selected_patch_count: count(&it.not_selected),
+            os_type: vm::os_type(self.state(), self.machine.at),
+            pending_patch_count: count(&it.pending),
+            reboot_status: it.reboot_status,
+            start_date_time: stamp_z(it.started),
+            started_by: it.started_by,
+            status: it.status,
         }
-        properties
+    }
+
+    fn errors(&self, it: &Installation) -> Value {
+        let failures = patch_result::failures(self.state(), self.machine.at, it);
+        if failures.is_empty() { Value::Null } else { patch_result::errors(&failures) }
+    }
+
+    /// A member of the properties of an installation, without the others.
+    fn installed(&self, it: &Installation, key: &str) -> Option<Value> {
+        let count = |places: &FixedBitSet| json!(places.count_ones(..));
+        Some(match key {
+            "errorDetails" => self.errors(it),
+            "excludedPatchCount" => count(&it.excluded),
+            "failedPatchCount" => count(&it.failed),
+            "installationActivityId" => json!(it.activity),
+            "installedPatchCount" => count(&it.installed),
+            "lastModifiedDateTime" => json!(self.modified()),
+            "maintenanceRunId" => json!(it.maintenance_run),
+            "maintenanceWindowExceeded" => json!(it.window_exceeded),
+            "notSelectedPatchCount" => count(&it.not_selected),
+            "osType" => json!(vm::os_type(self.state(), self.machine.at)),
+            "pendingPatchCount" => count(&it.pending),
+            "rebootStatus" => json!(it.reboot_status),
+            "startDateTime" => json!(stamp_z(it.started)),
+            "startedBy" => json!(it.started_by),
+            "status" => json!(it.status),
+            _ => return None,
+        })
     }
 }
 
@@ -216,7 +264,7 @@ impl<'a> Record<'a> for ResultRow<'_, 'a> {
             "type" => Field::text(self.class.name),
             "properties" => Field::Document(Cow::Owned(match self.of.what {
                 What::Assessment(it) => json!(self.of.assessment(it)),
-                What::Installation(it) => self.of.installation(it),
+                What::Installation(it) => json!(self.of.installation(it)),
             })),
             "tags" => Field::None,
             _ => self.of.machine.column(name),
@@ -224,13 +272,14 @@ impl<'a> Record<'a> for ResultRow<'_, 'a> {
     }
 
     fn member(&self, name: &'static str, path: &Path) -> Field<'a> {
-        match (name, self.of.what, &**path) {
-            ("properties", What::Assessment(it), [first, rest @ ..]) => {
-                let value = self.of.assessed(it, first);
-                value.map_or(Field::None, |it| Field::Document(Cow::Owned(it)).at(rest))
-            }
-            _ => self.column(name).at(path),
-        }
+        let ("properties", [first, rest @ ..]) = (name, &**path) else {
+            return self.column(name).at(path);
+        };
+        let value = match self.of.what {
+            What::Assessment(it) => self.of.assessed(it, first),
+            What::Installation(it) => self.of.installed(it, first),
+        };
+        value.map_or(Field::None, |it| Field::Document(Cow::Owned(it)).at(rest))
     }
 
     fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
@@ -240,7 +289,10 @@ impl<'a> Record<'a> for ResultRow<'_, 'a> {
                 [key] => return self.of.write_assessed(it, key, out).is_some(),
                 _ => return false,
             },
-            ("id", _) => self.of.write_id("", out),
+            ("properties", What::Installation(it)) if path.is_empty() => {
+                return serde_json::to_writer(out, &self.of.installation(it)).is_ok();
+            }
+            ("id", _) => return write_text(self.of.id(), out),
             _ => return false,
         }
         true
@@ -332,9 +384,7 @@ impl<'a> Record<'a> for PatchRow<'_, 'a> {
         let time = || self.of.modified();
         match (name, &**path) {
             ("properties", []) => self.document().write(time(), out),
-            ("properties", [first]) if printed::is_time(first) => {
-                out.extend_from_slice(json!(time()).to_string().as_bytes())
-            }
+            ("properties", [first]) if printed::is_time(first) => return write_text(time(), out),
             ("id", _) => match self.print() {
                 Some(print) => self.of.write_id(print.tail_written(), out),
                 None => return false,

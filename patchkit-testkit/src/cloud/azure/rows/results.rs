@@ -159,7 +159,8 @@ impl World {
         ControlFlow::Continue(())
     }
 
-    /// Reads a little of what the next rows show, as for [machines](Self::look_ahead).
+    /// Reads a little of what the next rows show. Each row by itself waits for memory several times; a
+    /// short loop over many has all that they wait for on its way at once.
     fn look_ahead_at_results(&self, next: &[Picked<'_>], scan: Scan<'_>) {
         let shows_properties = scan.shown.contains(&"properties");
         let seen = next.iter().fold(0, |seen: u8, picked| {

@@ -1,21 +1,27 @@
-//! Which rows of assessments, and of the patches that they found, are alike, and their order.
+//! Which rows of assessments and installations, and of the patches in them, are alike, and their
+//! order.
 
 use std::{collections::HashMap, iter::zip};
 
 use serde_json::Value;
 
 use super::{EMPTY, Kinds, MOST_NUMBERS};
-use crate::cloud::azure::{
-    census::Tally,
-    graph::{Alike, BLOCK_COLUMNS, Look, Scan, Table},
-    rows::{Choice, World},
+use crate::cloud::{
+    azure::{
+        census::{Census, Tally},
+        findings::{Finding, Findings},
+        graph::{Alike, BLOCK_COLUMNS, Look, Scan, Table},
+        patch_result,
+        rows::{Choice, World},
+    },
+    world::machine::SubIx,
 };
 
 /// Kinds of rows beyond which every row is looked at: there are some for each patch, and many more
 /// rows than machines.
 const MOST_KINDS: usize = 16_384;
 
-/// What is looked at in the row of an assessment, as one number below a base.
+/// What is looked at in the row of a result, as one number below a base.
 #[derive(Debug)]
 struct Results {
     by_pending: bool,
@@ -24,17 +30,21 @@ struct Results {
 }
 
 impl Results {
-    /// None where an assessment has more to look at.
-    fn of(world: &World, looks: &[Look]) -> Option<Self> {
-        let mut results = Self { by_pending: false, systems: 1 };
+    const UNREAD: Self = Self { by_pending: false, systems: 1 };
+
+    /// None where a result has more to look at.
+    fn of(world: &World, table: Table, looks: &[Look]) -> Option<Self> {
+        let is_assessed = table == Table::PatchAssessmentResources;
+        let own: &[&str] = if is_assessed { &OF_ASSESSMENTS } else { &OF_INSTALLATIONS };
+        let mut results = Self::UNREAD;
         for Look { column, path } in looks {
             match (*column, path.first().map(String::as_str)) {
-                ("properties", Some("rebootPending")) => results.by_pending = true,
-                ("properties", Some("patchServiceUsed" | "osType")) => {
+                ("properties", Some("rebootPending")) if is_assessed => results.by_pending = true,
+                ("properties", Some("patchServiceUsed")) if is_assessed => {
                     results.systems = world.state.catalogue.count();
                 }
-                ("properties", Some("status" | "errorDetails")) => {}
-                ("properties", Some(member)) if !OF_RESULTS.contains(&member) => {}
+                ("properties", Some("osType")) => results.systems = world.state.catalogue.count(),
+                ("properties", Some(member)) if !own.contains(&member) => {}
                 (column, _) if is_shared(column) => {}
                 _ => return None,
             }
@@ -53,8 +63,8 @@ impl Results {
     }
 }
 
-/// What each assessment has of its own.
-const OF_RESULTS: [&str; 5] = [
+/// What each assessment has of its own. Its status is always the same, and so are its errors.
+const OF_ASSESSMENTS: [&str; 5] = [
     "assessmentActivityId",
     "availablePatchCountByClassification",
     "lastModifiedDateTime",
@@ -62,36 +72,62 @@ const OF_RESULTS: [&str; 5] = [
     "startedBy",
 ];
 
+/// What each installation has of its own.
+const OF_INSTALLATIONS: [&str; 14] = [
+    "errorDetails",
+    "excludedPatchCount",
+    "failedPatchCount",
+    "installationActivityId",
+    "installedPatchCount",
+    "lastModifiedDateTime",
+    "maintenanceRunId",
+    "maintenanceWindowExceeded",
+    "notSelectedPatchCount",
+    "pendingPatchCount",
+    "rebootStatus",
+    "startDateTime",
+    "startedBy",
+    "status",
+];
+
 /// Whether rows of one block have the same in a column.
 fn is_shared(column: &str) -> bool {
     column == "tags" || EMPTY.contains(&column) || BLOCK_COLUMNS.contains(&column)
 }
 
-/// What is looked at in the row of a missing patch, as one number below a base.
+/// What is looked at in the row of a patch, as one number below a base.
 #[derive(Debug)]
 struct Patches {
-    /// By system and place; none where nothing is looked at.
+    /// By system and place; none where nothing of the patch is looked at.
     numbers: Option<Vec<Vec<usize>>>,
+    /// How many states are told apart.
+    states: usize,
     base: usize,
 }
 
 impl Patches {
+    const UNREAD: Self = Self { numbers: None, states: 1, base: 1 };
+
     /// None where a row has more to look at.
-    fn of(world: &World, looks: &[Look]) -> Option<Self> {
+    fn of(world: &World, table: Table, looks: &[Look]) -> Option<Self> {
+        let is_treated = table == Table::PatchInstallationResources;
         let id = [String::from("patchId")];
-        let mut members: Vec<&[String]> = Vec::new();
+        let (mut members, mut states): (Vec<&[String]>, _) = (Vec::new(), 1);
         for Look { column, path } in looks {
             match (*column, &**path) {
-                ("properties", [first, ..]) if first != "lastModifiedDateTime" => {
-                    members.push(path)
+                ("properties", [first, ..]) if first == "lastModifiedDateTime" => return None,
+                ("properties", [first, ..]) if first == "installationState" && is_treated => {
+                    states = patch_result::WORDS.len();
                 }
+                // Of one that was treated there is less than of one that is missing, and nothing else.
+                ("properties", [_, ..]) => members.push(path),
                 ("name", _) => members.push(&id),
                 (column, _) if is_shared(column) => {}
                 _ => return None,
             }
         }
         if members.is_empty() {
-            return Some(Self { numbers: None, base: 1 });
+            return Some(Self { numbers: None, states, base: states });
         }
         let mut known: HashMap<Vec<Option<&Value>>, usize> = HashMap::new();
         let at = |document, path: &[String]| {
@@ -107,7 +143,21 @@ impl Patches {
             numbers.collect()
         });
         let numbers: Vec<Vec<usize>> = numbers.collect();
-        Some(Self { numbers: Some(numbers), base: known.len() })
+        Some(Self { numbers: Some(numbers), states, base: known.len().max(1) * states })
+    }
+
+    /// Whether all rows have one number.
+    fn is_unread(&self) -> bool {
+        self.base == 1
+    }
+
+    fn read(&self, tally: &Tally, row: Finding) -> Option<usize> {
+        let number = match &self.numbers {
+            Some(numbers) => *numbers.get(tally.system.0 as usize)?.get(row.place as usize)?,
+            None => 0,
+        };
+        let state = if self.states > 1 { usize::from(row.state) } else { 0 };
+        Some(number * self.states + state)
     }
 }
 
@@ -119,12 +169,40 @@ struct Span {
     found: u32,
 }
 
+/// Where the rows of machines are that a table has of patches.
+type RowsOf = fn(&Census, SubIx) -> Option<&Findings>;
+
+fn rows_of(table: Table) -> Option<RowsOf> {
+    match table {
+        Table::PatchAssessmentResources => Some(Census::findings),
+        Table::PatchInstallationResources => Some(Census::treated),
+        _ => None,
+    }
+}
+
+/// How many rows of each class a machine has. None where some are other than those of their patches
+/// on other machines, or not all that it has are told any more.
+fn plain_counts(table: Table, tally: &Tally, oldest: i64) -> Option<[usize; 2]> {
+    let wide = |count: u32| usize::try_from(count).ok();
+    if table == Table::PatchAssessmentResources {
+        let is_told = tally.assessed.is_some_and(|it| it >= oldest);
+        return match (is_told, tally.is_odd) {
+            (false, _) => Some([0, 0]),
+            (true, true) => None,
+            (true, false) => Some([1, wide(tally.missing)?]),
+        };
+    }
+    match tally.first {
+        None => Some([0, 0]),
+        Some(first) if first < oldest || tally.is_treated_oddly => None,
+        Some(_) => Some([wide(tally.installations)?, wide(tally.treated)?]),
+    }
+}
+
 impl World {
-    /// The rows of assessments and missing patches that are alike.
+    /// The rows of results and patches that are alike.
     pub(in super::super) fn alike_patches(&self, scan: Scan<'_>, looks: &[Look]) -> Option<Alike> {
-        if scan.table != Table::PatchAssessmentResources {
-            return None;
-        }
+        let rows_of = rows_of(scan.table)?;
         let choice = Choice::of(scan);
         let mut any = [false; 2];
         for shelf in self.here(scan.hints, scan.table) {
@@ -134,20 +212,17 @@ impl World {
                 any = [any[0] || vm || arc, any[1] || vm_patches || arc_patches];
             }
         }
-        let unread = Results { by_pending: false, systems: 1 };
-        let results = if any[0] { Results::of(self, looks)? } else { unread };
-        let unread = Patches { numbers: None, base: 1 };
-        let patches = if any[1] { Patches::of(self, looks)? } else { unread };
+        let results = if any[0] { Results::of(self, scan.table, looks)? } else { Results::UNREAD };
+        let patches = if any[1] { Patches::of(self, scan.table, looks)? } else { Patches::UNREAD };
         let bases = [results.base(), patches.base];
         let blocks = looks.iter().map(|it| it.column).filter(|it| BLOCK_COLUMNS.contains(it));
         let columns: Vec<&'static str> = blocks.collect();
         // What is the same in all rows of a block, with where its numbers begin.
         let mut heads: Vec<((usize, Vec<String>), usize)> = Vec::new();
         let (mut kinds, mut numbers) = (Kinds::new(MOST_KINDS), 0_usize);
-        let oldest = self.oldest(scan.table);
+        let (oldest, census) = (self.oldest(scan.table), &self.state.azure.census);
         for shelf in self.here(scan.hints, scan.table) {
-            let tallies = self.state.azure.census.tallies(shelf.at)?;
-            let findings = self.state.azure.census.findings(shelf.at)?;
+            let (tallies, rows) = (census.tallies(shelf.at)?, rows_of(census, shelf.at)?);
             for (number, group) in shelf.folder.groups.iter().enumerate() {
                 let wanted = self.wanted_of_patches(&choice, &shelf, number);
                 if !wanted.contains(&true) || group.start == group.end {
@@ -173,24 +248,28 @@ impl World {
                 for (place, (kind, tally)) in (group.start..).zip(of_group) {
                     let class = *kind as usize * 2;
                     let (result, patch) = (begins[class], begins[class + 1]);
-                    let [count, found] = self.counts(scan.table, tally, || None, oldest);
-                    if count == 0 {
+                    let [count, found] = plain_counts(scan.table, tally, oldest)?;
+                    if count == 0 || (result, patch) == (None, None) {
                         continue;
                     }
-                    if let Some(begin) = result {
-                        kinds.enter(begin + results.read(tally)?)?;
+                    if scan.table == Table::PatchAssessmentResources {
+                        // Its row is first, and not in the list.
+                        if let Some(begin) = result {
+                            kinds.enter(begin + results.read(tally)?)?;
+                        }
+                        if let Some(begin) = patch.filter(|_| patches.is_unread()) {
+                            kinds.enter_all(begin, found)?;
+                            continue;
+                        }
                     }
-                    let Some(begin) = patch.filter(|_| found > 0) else { continue };
-                    if tally.is_odd {
-                        return None;
-                    }
-                    let Some(numbers) = &patches.numbers else {
-                        kinds.enter_all(begin, found)?;
-                        continue;
-                    };
-                    let numbers = numbers.get(tally.system.0 as usize)?;
-                    for finding in findings.get(place) {
-                        kinds.enter(begin + numbers.get(finding.place as usize)?)?;
+                    for row in rows.get(place) {
+                        match (row.is_result(), result, patch) {
+                            (true, Some(begin), _) => kinds.enter(begin + results.read(tally)?)?,
+                            (false, _, Some(begin)) => {
+                                kinds.enter(begin + patches.read(tally, *row)?)?;
+                            }
+                            _ => {}
+                        }
                     }
                 }
             }
@@ -219,12 +298,9 @@ impl World {
                 for (span, (kind, tally)) in here.iter_mut().zip(of_group) {
                     let class = *kind as usize * 2;
                     let is_wanted = |class: usize| wanted.get(class) == Some(&true);
-                    let [count, found] = self.counts(scan.table, tally, || None, oldest);
+                    let [count, found] = plain_counts(scan.table, tally, oldest)?;
                     let results = if is_wanted(class) { u32::try_from(count).ok()? } else { 0 };
                     let found = if is_wanted(class + 1) { u32::try_from(found).ok()? } else { 0 };
-                    if found > 0 && tally.is_odd {
-                        return None;
-                    }
                     *span = Span { first, results, found };
                     first = first.checked_add(results)?.checked_add(found)?;
                 }
@@ -233,48 +309,59 @@ impl World {
         Some((spans, first))
     }
 
-    /// The rows of assessments and missing patches in the order of their ids.
+    /// The rows of results and patches in the order of their ids.
     pub(in super::super) fn patches_sorted(
         &self,
         scan: Scan<'_>,
         column: &str,
     ) -> Option<Vec<u32>> {
-        if scan.table != Table::PatchAssessmentResources || column != "id" {
-            return None;
-        }
-        let census = &self.state.azure.census;
-        let owners = census.order(&self.state).owners.as_ref()?;
+        let (rows_of, census) = (rows_of(scan.table)?, &self.state.azure.census);
+        let owners = census.order(&self.state).owners.as_ref().filter(|_| column == "id")?;
         let (spans, rows) = self.spans(scan)?;
         let mut sorted = vec![0; rows as usize];
         let mut left = sorted.as_mut_slice();
+        let mut turns: Vec<(u32, u32)> = Vec::new();
+        let folders = (0u16..).map(SubIx).take(spans.len());
+        let lists: Vec<Option<&Findings>> = folders.map(|at| rows_of(census, at)).collect();
         for [folder, place] in owners {
             let span = spans.get(*folder).and_then(|it| it.get(*place)).copied();
             let Span { first, results, found } = span.unwrap_or_default();
+            if results + found == 0 {
+                continue;
+            }
             let (own, others) = left.split_at_mut_checked((results + found) as usize)?;
             left = others;
-            let (result, patches) = own.split_at_mut_checked(results as usize)?;
-            // The id of a result is where those of its patches begin.
-            result.fill(first);
-            if found > 0 {
-                let findings = census.findings.get(*folder)?.get(*place);
-                for (row, finding) in (first + results..).zip(findings) {
-                    *patches.get_mut(finding.turn as usize)? = row;
+            let rows = lists.get(*folder).copied()??.get(*place);
+            if scan.table == Table::PatchAssessmentResources {
+                // The id of a result is where those of its patches begin.
+                let (result, patches) = own.split_at_mut_checked(results as usize)?;
+                result.fill(first);
+                let rows = rows.iter().take(found as usize);
+                for (number, row) in (first + results..).zip(rows) {
+                    *patches.get_mut(row.turn as usize)? = number;
                 }
+                continue;
+            }
+            let wanted =
+                rows.iter().filter(|it| if it.is_result() { results > 0 } else { found > 0 });
+            turns.clear();
+            turns.extend(wanted.zip(first..).map(|(row, number)| (row.turn, number)));
+            turns.sort_unstable();
+            for (place, (_, number)) in own.iter_mut().zip(&turns) {
+                *place = *number;
             }
         }
         Some(sorted)
     }
 
-    /// The order of the rows of assessments and missing patches by id or name. None where it has more
+    /// The order of the rows of results and patches by id or name. None where it has more
     /// to look at.
     pub(in super::super) fn patches_in_order(
         &self,
         scan: Scan<'_>,
         column: &'static str,
     ) -> Option<Vec<u32>> {
-        if scan.table != Table::PatchAssessmentResources {
-            return None;
-        }
+        let (rows_of, census) = (rows_of(scan.table)?, &self.state.azure.census);
         if column == "id" {
             let sorted = self.patches_sorted(scan, column)?;
             let mut ranks = vec![0; sorted.len()];
@@ -283,23 +370,22 @@ impl World {
             }
             return Some(ranks);
         }
-        let census = &self.state.azure.census;
         let order = &census.order(&self.state).patches;
         let (spans, rows) = self.spans(scan)?;
         let mut ranks = Vec::with_capacity(rows as usize);
         for shelf in self.here(scan.hints, scan.table) {
             let spans = spans.get(usize::from(shelf.at.0))?;
-            let findings = census.findings(shelf.at)?;
+            let rows = rows_of(census, shelf.at)?;
             for (place, tally) in (0..).zip(census.tallies(shelf.at)?.starting_at(0)) {
                 let Span { results, found, .. } = *spans.get(place)?;
                 if results > 0 {
-                    // An assessment has the name of its activity.
+                    // A result has the name of its activity.
                     return None;
                 }
                 if found > 0 {
                     let order = order.get(tally.system.0 as usize)?;
-                    for finding in findings.get(place) {
-                        ranks.push(*order.get(finding.place as usize)?);
+                    for row in rows.get(place).iter().filter(|it| !it.is_result()) {
+                        ranks.push(*order.get(row.place as usize)?);
                     }
                 }
             }

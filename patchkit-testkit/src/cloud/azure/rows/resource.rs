@@ -1,0 +1,150 @@
+//! Machines as rows of `resources`. What an answer shows of them is kept beside each other, in the
+//! order of the rows: a machine itself is looked at only for what a query compares.
+
+use std::sync::OnceLock;
+
+use super::{
+    World,
+    machine::{Class, MachineRow},
+};
+use crate::cloud::{
+    azure::{
+        facets::nanoseconds,
+        graph::{Field, Path, Record},
+        hybrid, side, tags,
+        template::{self, Filled},
+        vm,
+    },
+    world::{
+        State,
+        machine::{AzureSide, MachineIx, SubIx},
+    },
+};
+
+/// Columns of which no machine has anything.
+pub(super) const EMPTY: [&str; 5] = ["sku", "plan", "identity", "zones", "extendedLocation"];
+
+/// What is kept of a row beside its properties, in this order.
+const ID: usize = 0;
+const NAME: usize = 1;
+const TAGS: usize = 2;
+
+/// What is shown of a machine, until it changes: by whether its agent answers, which changes with
+/// the time, and whether an operation on it is under way.
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct Written([OnceLock<Filled>; 4]);
+
+impl Written {
+    /// Whether anything was ever written.
+    pub(in super::super) fn is_used(&self) -> bool {
+        self.0.iter().any(|it| it.get().is_some())
+    }
+}
+
+/// A machine by its place in the folder of a subscription.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seat {
+    pub(super) at: MachineIx,
+    pub(super) subscription: SubIx,
+    pub(super) group: usize,
+    pub(super) place: usize,
+}
+
+impl Seat {
+    fn written(self, state: &State) -> Option<&OnceLock<Filled>> {
+        let census = &state.azure.census;
+        let answers =
+            census.facets(self.subscription)?.get(self.place)?.answers(nanoseconds(state.now));
+        let updating = state.azure.updating.contains(&self.at);
+        let written = census.written(self.subscription)?.get(self.place)?;
+        written.0.get(2 * usize::from(answers) + usize::from(updating))
+    }
+}
+
+pub(super) struct ResourceRow<'a> {
+    world: &'a World,
+    seat: Seat,
+    class: &'static Class,
+}
+
+impl<'a> ResourceRow<'a> {
+    pub(super) fn new(world: &'a World, seat: Seat, class: &'static Class) -> Self {
+        Self { world, seat, class }
+    }
+
+    /// What is shown of it; made where nobody asked before.
+    pub(super) fn written(&self) -> Option<&'a Filled> {
+        let kept = self.seat.written(&self.world.state)?;
+        if let Some(written) = kept.get() {
+            return Some(written);
+        }
+        let azure = self.azure()?;
+        let state = &self.world.state;
+        let own = if self.class.is_vm { &vm::OWN[..] } else { &hybrid::OWN };
+        Some(kept.get_or_init(|| {
+            let mut heads = [const { Vec::new() }; 3];
+            template::write(&state.vm_resource_id(azure), &mut heads[ID]);
+            template::write(&azure.name, &mut heads[NAME]);
+            template::write(&tags::document(&azure.tags), &mut heads[TAGS]);
+            let properties = self.machine(azure).properties();
+            state.azure.templates.fill(&heads, &properties, own)
+        }))
+    }
+
+    /// Reads a little of what is shown of it, so that all of it is on its way from memory.
+    pub(super) fn touch(&self) -> u8 {
+        let kept = self.seat.written(&self.world.state);
+        kept.and_then(OnceLock::get).map_or(0, Filled::touch)
+    }
+
+    fn azure(&self) -> Option<&'a AzureSide> {
+        side(&self.world.state, self.seat.at).ok()
+    }
+
+    fn machine(&self, azure: &'a AzureSide) -> MachineRow<'a> {
+        self.world.row(self.seat.at, azure, self.class)
+    }
+}
+
+impl<'a> Record<'a> for ResourceRow<'a> {
+    fn column(&self, name: &'static str) -> Field<'a> {
+        let subscription = self.world.state.subscription(self.seat.subscription);
+        let group = subscription.groups.get(self.seat.group);
+        match (name, group) {
+            ("type", _) => Field::text(self.class.name),
+            ("location", Some(group)) => Field::text(&*group.location),
+            ("resourceGroup", Some(group)) => Field::text(group.name.to_lowercase()),
+            ("subscriptionId", _) => Field::text(&*subscription.id),
+            ("tenantId", _) => Field::text(&*self.world.tenant),
+            ("kind" | "managedBy", _) => Field::text(""),
+            (column, _) if EMPTY.contains(&column) => Field::None,
+            ("name", _) => self.written().map_or(Field::None, |it| it.text(NAME)),
+            ("id", _) => self.written().map_or(Field::None, |it| it.text(ID)),
+            _ => self.azure().map_or(Field::None, |azure| self.machine(azure).column(name)),
+        }
+    }
+
+    fn member(&self, name: &'static str, path: &Path) -> Field<'a> {
+        match name {
+            "properties" => self.written().map_or(Field::None, |it| it.member(path)),
+            "tags" => self.azure().map_or(Field::None, |it| self.machine(it).member(name, path)),
+            _ => self.column(name).at(path),
+        }
+    }
+
+    fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
+        let head = match name {
+            "properties" => None,
+            "id" => Some(ID),
+            "name" => Some(NAME),
+            "tags" if path.is_empty() => Some(TAGS),
+            _ => return false,
+        };
+        let Some(written) = self.written() else { return false };
+        match head {
+            Some(head) => out.extend_from_slice(written.own(head)),
+            None => written.write(path, out),
+        }
+        true
+    }
+}
