@@ -15,7 +15,7 @@ use self::{
     summarize::Summarize,
 };
 pub(super) use self::{
-    pairs::{Pairs, keys},
+    pairs::{Columns, Pairs, keys},
     show::show,
     survey::{gather, survey},
 };

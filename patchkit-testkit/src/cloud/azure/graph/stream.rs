@@ -12,7 +12,7 @@ use super::{
     eval::Run,
     page::Form,
     plan::{COLUMNS, Plan, shape::Shape},
-    run::{self, Env, Part, Row},
+    run::{self, Columns, Env, Part, Row},
     source::{BLOCK_COLUMNS, Pick},
     value::Cell,
 };
@@ -104,7 +104,9 @@ impl Stream {
         let picks = picks.get(from..to).unwrap_or_default();
         let mut order: Vec<usize> = (0..picks.len()).collect();
         if picks.is_sorted() {
-            order.iter_mut().for_each(|place| *place += from);
+            for place in &mut order {
+                *place += from;
+            }
             return self.show(Places::These(&order), form, out, |_| {});
         }
         // They are read in the table's order, and then put in the answer's.
@@ -143,7 +145,7 @@ impl Stream {
         let run: Run = self.query.begin(self.now);
         let env = Env { rows: self.rows.as_ref(), run: &run };
         let begin = out.len();
-        let mut each = |row: &dyn Fn(usize, &mut Vec<u8>)| {
+        let mut each = |row: Columns<'_>| {
             if out.len() > begin {
                 out.push(b',');
             }
@@ -216,7 +218,7 @@ impl Chosen {
         plan: &Plan,
         env: Env<'_>,
         places: Places<'_>,
-        each: &mut dyn FnMut(&dyn Fn(usize, &mut Vec<u8>)),
+        each: &mut dyn FnMut(Columns<'_>),
     ) {
         let picks = self.picks.as_deref().unwrap_or_default();
         let these: Vec<u32>;

@@ -109,7 +109,9 @@ impl<'p> Paired<'p> {
         let [left, right] = self.sides();
         let keys = |(plan, steps): (&Plan, &'p [Step]), keys: &'p [usize]| {
             let mut wanted = Uses::default();
-            keys.iter().for_each(|slot| wanted.need(*slot, Want::Whole));
+            for slot in keys {
+                wanted.need(*slot, Want::Whole);
+            }
             (plan.lean(steps.iter().filter(|step| step.makes()), wanted), keys)
         };
         [keys(left, self.keys[0]), keys(right, self.keys[1])]

@@ -77,7 +77,9 @@ impl Origin {
                     }
                 }
                 Step::Parse { columns, .. } => {
-                    columns.iter().for_each(|(slot, _)| put(&mut origins, *slot, None));
+                    for (slot, _) in columns {
+                        put(&mut origins, *slot, None);
+                    }
                 }
                 _ => return None,
             }

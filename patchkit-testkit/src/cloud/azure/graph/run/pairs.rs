@@ -30,6 +30,9 @@ use super::{
 /// Of a key that nothing has, and of a row that nothing is joined to.
 const NONE: u32 = u32::MAX;
 
+/// What writes the columns of a row of an answer.
+pub(in super::super) type Columns<'c> = &'c dyn Fn(usize, &mut Vec<u8>);
+
 /// Pairs of rows: of each the number of the one on the left, and of the one on the right.
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct Pairs {
@@ -81,7 +84,9 @@ impl Pairs {
             if kind == JoinKind::InnerUnique && !found.is_empty() && met.put(key) {
                 continue;
             }
-            found.iter().for_each(|other| pairs.push(*row, *other));
+            for other in found {
+                pairs.push(*row, *other);
+            }
             if !Run::has_room(pairs.len(), read + 1) {
                 return None;
             }
@@ -176,7 +181,7 @@ impl Pairs {
         showing: &Showing,
         env: Env<'_>,
         blocks: [&[usize]; 2],
-        each: &mut dyn FnMut(&dyn Fn(usize, &mut Vec<u8>)),
+        each: &mut dyn FnMut(Columns<'_>),
     ) {
         let Showing { show, joined, making } = showing;
         let ([left, right], at) = (self.rows(), Flag::new(0));

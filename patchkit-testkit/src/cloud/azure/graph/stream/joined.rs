@@ -9,7 +9,7 @@ use crate::cloud::azure::graph::{
         Plan,
         lean::{Paired, Showing},
     },
-    run::{self, Env, Pairs, Part},
+    run::{self, Columns, Env, Pairs, Part},
 };
 
 /// Which rows of two tables make the rows of an answer, and how.
@@ -38,16 +38,15 @@ impl Joined {
             let sides = [rows_of(&left), rows_of(&right)];
             let sides = [sides[0].as_slice(), &sides[1]];
             let blocks = [left.blocks.as_slice(), &right.blocks];
-            let keys = match known_keys(&paired, &plans, rows, blocks, sides) {
-                Some(keys) => keys,
-                None => {
-                    let run = query.begin(now);
-                    let keys = run::keys(&paired, Env { rows, run: &run }, blocks, sides);
-                    if run.gave_up() {
-                        return None;
-                    }
-                    keys
+            let keys = if let Some(keys) = known_keys(&paired, &plans, rows, blocks, sides) {
+                keys
+            } else {
+                let run = query.begin(now);
+                let keys = run::keys(&paired, Env { rows, run: &run }, blocks, sides);
+                if run.gave_up() {
+                    return None;
                 }
+                keys
             };
             Pairs::of(paired.kind, sides, [&keys[0], &keys[1]])?
         };
@@ -58,12 +57,7 @@ impl Joined {
     }
 
     /// Shows rows of the answer, in the order of the left table.
-    pub(super) fn show(
-        &self,
-        env: Env<'_>,
-        places: Places<'_>,
-        each: &mut dyn FnMut(&dyn Fn(usize, &mut Vec<u8>)),
-    ) {
+    pub(super) fn show(&self, env: Env<'_>, places: Places<'_>, each: &mut dyn FnMut(Columns<'_>)) {
         let pairs = match places {
             Places::From(first, count) => self.pairs.at(first..first.saturating_add(count)),
             Places::These(places) => self.pairs.at(places.iter().copied()),
