@@ -1,4 +1,4 @@
-//! The machines that ids begin with which a query asks for.
+//! The machines whose rows a query asks for by what their ids begin with.
 
 use super::{Group, World};
 use crate::cloud::{
