@@ -355,7 +355,9 @@ impl Order {
         let (texts, lower) = (ranked(&ids), ranked(&all_lower));
         let names = ranks(&lengths, names);
         // What belongs to `web` is behind what belongs to `web-a`, though `web` itself is before it.
-        ids.iter_mut().for_each(|(id, _)| id.push('/'));
+        for (id, _) in &mut ids {
+            id.push('/');
+        }
         ids.sort_unstable();
         let are_unique = ids.is_sorted_by(|(left, _), (right, _)| left < right);
         let owners = are_unique.then(|| ids.into_iter().map(|(_, place)| place).collect());

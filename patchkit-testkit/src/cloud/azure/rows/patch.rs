@@ -49,7 +49,7 @@ struct Assessed<'a> {
 /// The properties of an installation's row.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Installed<'a> {
+struct Treatment<'a> {
     error_details: Value,
     excluded_patch_count: usize,
     failed_patch_count: usize,
@@ -198,9 +198,9 @@ impl<'a> Outcome<'a> {
         })
     }
 
-    fn installation<'i>(&'i self, it: &'i Installation) -> Installed<'i> {
+    fn installation<'i>(&'i self, it: &'i Installation) -> Treatment<'i> {
         let count = |places: &FixedBitSet| places.count_ones(..);
-        Installed {
+        Treatment {
             error_details: self.errors(it),
             excluded_patch_count: count(&it.excluded),
             failed_patch_count: count(&it.failed),

@@ -76,7 +76,13 @@ impl Plain<'_> {
                 "status": "Succeeded",
                 "availablePatchCountByClassification": counts,
             });
-            self.push(table, sub, azure, [&id, &it.activity, "patchassessmentresults"], properties);
+            self.push(
+                table,
+                sub,
+                azure,
+                [&id, &it.activity, "patchassessmentresults"],
+                &properties,
+            );
             for place in it.available.ones() {
                 let (patch, mut properties) = software(place);
                 let released = system.patches.get(place).and_then(|it| it.released_at);
@@ -89,7 +95,7 @@ impl Plain<'_> {
                 properties["publishedDateTime"] = json!(released);
                 let id = format!("{id}/softwarePatches/{patch}");
                 let kind = "patchassessmentresults/softwarepatches";
-                self.push(table, sub, azure, [&id, &patch, kind], properties);
+                self.push(table, sub, azure, [&id, &patch, kind], &properties);
             }
         }
         for it in azure.installations.iter().filter(|it| !is_old(it.started, 30)) {
@@ -114,7 +120,7 @@ impl Plain<'_> {
                 properties[key] = count.clone();
             }
             let kind = "patchinstallationresults";
-            self.push(table, sub, azure, [&id, &it.activity, kind], properties);
+            self.push(table, sub, azure, [&id, &it.activity, kind], &properties);
             let words = ["Installed", "Failed", "Pending", "Excluded", "NotSelected"];
             let states = [&it.installed, &it.failed, &it.pending, &it.excluded, &it.not_selected];
             for (word, places) in words.into_iter().zip(states) {
@@ -125,7 +131,7 @@ impl Plain<'_> {
                     properties["lastModifiedDateTime"] = json!(modified);
                     let id = format!("{id}/softwarePatches/{patch}");
                     let kind = "patchinstallationresults/softwarepatches";
-                    self.push(table, sub, azure, [&id, &patch, kind], properties);
+                    self.push(table, sub, azure, [&id, &patch, kind], &properties);
                 }
             }
         }
@@ -137,7 +143,7 @@ impl Plain<'_> {
         sub: SubIx,
         azure: &AzureSide,
         [id, name, kind]: [&str; 3],
-        properties: Value,
+        properties: &Value,
     ) {
         let kind = match azure.kind {
             AzureKind::Arc => format!("microsoft.hybridcompute/machines/{kind}"),
@@ -365,9 +371,10 @@ fn patches_of_one_kind_have_the_same_value_in_what_is_looked_at() {
             let mut values: HashMap<u16, String> = HashMap::new();
             let mut kinds = alike.kinds.iter();
             world.scan(scan, &mut |record: &dyn Record<'_>| {
-                let value = match look.path.is_empty() {
-                    true => record.column(look.column),
-                    false => record.member(look.column, &look.path),
+                let value = if look.path.is_empty() {
+                    record.column(look.column)
+                } else {
+                    record.member(look.column, &look.path)
                 };
                 let value = format!("{value:?}").replace("Owned", "Borrowed");
                 let first = values.entry(*kinds.next().unwrap()).or_insert_with(|| value.clone());
