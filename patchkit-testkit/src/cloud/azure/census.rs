@@ -316,12 +316,19 @@ fn renew<T: Clone + PartialEq>(all: &mut Chunks<T>, place: usize, new: T) {
 pub(super) struct Order {
     pub(super) names: Vec<Vec<u32>>,
     pub(super) ids: Vec<Vec<u32>>,
+    /// By their ids in lower case.
+    pub(super) lower: Vec<Vec<u32>>,
+    /// Whether no id in lower case has in it what stands between one and what was found or done.
+    pub(super) distinct: bool,
     /// Every machine, by folder and place, in the order of the ids of what belongs to it. None where
     /// machines have one id.
     pub(super) owners: Option<Vec<[usize; 2]>>,
     /// The order of all patches by their ids, by system and place.
     pub(super) patches: Vec<Vec<u32>>,
 }
+
+/// What stands behind the id of a machine in those of what was found and done on it, in lower case.
+pub(super) const ABOVE: [&str; 2] = ["/patchassessmentresults", "/patchinstallationresults"];
 
 impl Order {
     fn of(state: &State, prints: &Prints) -> Self {
@@ -337,8 +344,16 @@ impl Order {
         let names = sides().map(|(place, azure)| (&*azure.name, place)).collect();
         let mut ids: Vec<(String, [usize; 2])> =
             sides().map(|(place, azure)| (state.vm_resource_id(azure), place)).collect();
-        let texts = ids.iter().map(|(id, place)| (&**id, *place)).collect();
-        let (names, texts) = (ranks(&lengths, names), ranks(&lengths, texts));
+        let all_lower: Vec<(String, [usize; 2])> =
+            ids.iter().map(|(id, place)| (id.to_lowercase(), *place)).collect();
+        // Whether a text beyond ASCII is the same in lower case depends on what is behind it.
+        let is_distinct = |id: &str| id.is_ascii() && !ABOVE.iter().any(|it| id.contains(it));
+        let distinct = all_lower.iter().all(|(id, _)| is_distinct(id));
+        let ranked = |all: &[(String, [usize; 2])]| {
+            ranks(&lengths, all.iter().map(|(id, place)| (&**id, *place)).collect())
+        };
+        let (texts, lower) = (ranked(&ids), ranked(&all_lower));
+        let names = ranks(&lengths, names);
         // What belongs to `web` is behind what belongs to `web-a`, though `web` itself is before it.
         for (id, _) in &mut ids {
             id.push('/');
@@ -351,7 +366,8 @@ impl Order {
             (0..).zip(all).map(move |(place, print)| (print.id(), [system, place]))
         });
         let lengths: Vec<usize> = systems().map(|(_, it)| it.len()).collect();
-        Self { names, ids: texts, owners, patches: ranks(&lengths, patches.collect()) }
+        let patches = ranks(&lengths, patches.collect());
+        Self { names, ids: texts, lower, distinct, owners, patches }
     }
 }
 

@@ -15,8 +15,9 @@
 //!   writes `type` in lower case.
 //! - Answers come in pages of at most 1,000 rows through a [`Pager`]; a further page needs the
 //!   column `id` in the answer, as the service says.
-//! - Where each row of an answer is made of one row of a table, a page is made when it is asked
-//!   for, over rows that stay as they are; see [`Query::open`].
+//! - Where each row of an answer is made of one row of a table, or of one and another that is
+//!   joined to it, a page is made when it is asked for, over rows that stay as they are; see
+//!   [`Query::open`].
 //!
 //! # Errors
 //! A [`QueryError`] has the details of a real refusal: `ParserFailure` with line and character for
@@ -78,8 +79,8 @@ pub use self::{
     error::{Detail, Position, QueryError},
     page::{Format, Options, Page, PageRequest, Pager, Rendered},
     source::{
-        Alike, BLOCK_COLUMNS, Field, Hints, Look, ORDERED_COLUMNS, Path, Pick, Record, RowSet,
-        Rows, Scan,
+        Alike, BLOCK_COLUMNS, Field, Hints, IdText, Look, ORDERED_COLUMNS, Path, Pick, Record,
+        RowSet, Rows, Scan,
     },
 };
 use self::{
@@ -305,9 +306,9 @@ impl Query {
     }
 
     /// Answers it over rows that stay as they are: like [`render`](Self::render), but where each
-    /// row is made of one row of a table and the rows tell their [blocks](Rows::blocks), each page
-    /// is made when it is asked for. Filters and sorts are then carried out first, on what they
-    /// look at and nothing else.
+    /// row is made of one row of a table, or of two of which one is joined to the other, and the
+    /// rows tell their [blocks](Rows::blocks), each page is made when it is asked for. Filters,
+    /// sorts and joins are then carried out first, on what they look at and nothing else.
     ///
     /// # Errors
     /// Those of [`run`](Self::run); a page that is made later may fail with them, too.

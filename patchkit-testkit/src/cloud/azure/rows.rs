@@ -6,11 +6,13 @@
 mod alike;
 mod interface;
 mod machine;
+mod numbers;
 mod other;
 mod patch;
 mod printed;
 mod resource;
 mod results;
+mod within;
 
 use std::{collections::BTreeSet, num::NonZero, ops::ControlFlow, sync::OnceLock, time::Duration};
 
@@ -23,7 +25,7 @@ use self::{
 pub(super) use self::{printed::Prints, resource::Written};
 use super::{
     census::{Folder, Group, Kind},
-    graph::{Alike, Hints, Look, Pick, Record, Rows, Scan, Table},
+    graph::{Alike, Hints, IdText, Look, Pick, Record, Rows, Scan, Table},
     side, tenant,
 };
 use crate::cloud::world::{
@@ -284,7 +286,8 @@ impl Rows for World {
         each: &mut dyn FnMut(&dyn Record<'a>, usize),
     ) -> bool {
         // A few machines are found faster by their ids than counted.
-        if hints.ids.is_some() || Class::of(table).is_empty() {
+        let few = hints.ids.is_some() || self.few(table, hints).is_some();
+        if few || Class::of(table).is_empty() {
             return false;
         }
         let (classes, oldest) = (Class::of(table), self.oldest(table));
@@ -329,6 +332,10 @@ impl Rows for World {
     }
 
     fn alike(&self, scan: Scan<'_>, looks: &[Look]) -> Option<Alike> {
+        // Of few machines every row is looked at.
+        if self.few(scan.table, scan.hints).is_some() {
+            return None;
+        }
         self.alike_machines(scan, looks).or_else(|| self.alike_patches(scan, looks))
     }
 
@@ -338,6 +345,10 @@ impl Rows for World {
 
     fn sorted(&self, scan: Scan<'_>, column: &'static str) -> Option<Vec<u32>> {
         self.patches_sorted(scan, column)
+    }
+
+    fn numbers(&self, scan: Scan<'_>, text: IdText<'_>) -> Option<Vec<u32>> {
+        self.numbers_of_machines(scan, text)
     }
 
     fn held(&self) -> usize {

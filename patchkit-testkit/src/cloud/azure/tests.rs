@@ -1,5 +1,7 @@
 mod alike;
+mod joined;
 mod queries;
+mod within;
 
 use std::time::Duration;
 

@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::{
     ast::{Compare, Math, Quantity, Sense},
-    function::Call,
+    function::{Call, lower, piece},
     text::{self, Needle},
     time::{self, Unit},
     value::{Cell, Type},
 };
 
 /// The largest text or document an expression may make; Kusto cuts at the same size.
-const MAX_VALUE: usize = 1 << 20;
+pub(super) const MAX_VALUE: usize = 1 << 20;
 
 /// Rows that the steps of one run may make, joins and expansions multiplied out: so many, and so
 /// many more for each row that was read. The service gives up after a time; this is the same for
@@ -86,6 +86,12 @@ impl Run {
         if self.gave_up() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
+    /// Whether so many rows made of so many are surely not too many, though up to three steps count
+    /// them.
+    pub(super) fn has_room(made: usize, read: usize) -> bool {
+        made.saturating_mul(3) <= MAX_ROWS + MAX_ROWS_FOR_EACH * read
+    }
+
     /// A made text, if it is not too long.
     pub(super) fn text<'a>(&self, text: String) -> Cell<'a> {
         if text.len() > MAX_VALUE {
@@ -141,7 +147,7 @@ impl Step {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Node {
     Const(Cell<'static>),
     Slot(usize),
@@ -175,12 +181,16 @@ pub(super) enum Node {
     AddTime(Unit, Box<Self>, Box<Self>),
     TimePart(Unit, Box<Self>),
     Cast(Type, Box<Self>),
+    /// `tolower`.
+    Lower(Box<Self>),
+    /// One piece of a `split` by a text that is not empty.
+    Piece(Box<Self>, String, usize),
     Now(Option<Box<Self>>, Sense),
     Call(Call, Vec<Self>),
 }
 
 /// The constants of an `in`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Set {
     Texts(HashSet<String>),
     /// Case is ignored: the texts are folded.
@@ -255,7 +265,18 @@ impl Node {
                     other => !other.is_null(),
                 })
                 .unwrap_or(Cell::none(*kind)),
-            Self::Cast(kind, inner) => inner.eval(row, run).cast(*kind),
+            Self::Cast(kind, inner) => match (kind, inner.as_ref()) {
+                (Type::Text, Self::Piece(text, delimiter, at)) => {
+                    let found = piece(text.eval(row, run), delimiter, *at, run);
+                    found.map_or(Cell::none(Type::Text), Cell::Text)
+                }
+                (kind, inner) => inner.eval(row, run).cast(*kind),
+            },
+            Self::Lower(inner) => lower(inner.eval(row, run)),
+            Self::Piece(text, delimiter, at) => {
+                let found = piece(text.eval(row, run), delimiter, *at, run);
+                found.map_or(Cell::Null, |it| Cell::owned(Value::String(it.into_owned())))
+            }
             Self::Now(offset, sense) => {
                 let by = match offset {
                     None => Some(SignedDuration::ZERO),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::{
-    eval::{Node, Run, bin},
+    eval::{MAX_VALUE, Node, Run, bin},
     time::{self, Unit},
     value::{Cell, Type},
 };
@@ -122,18 +122,7 @@ pub(super) fn named(name: &str) -> Option<Function> {
         "todynamic" | "parse_json" | "toobject" | "parsejson" => {
             (&[Any], 1, 1, document, Call::One(parse_json))
         }
-        "tolower" => (
-            &[Any],
-            1,
-            1,
-            text,
-            Call::One(|x, _| match x.into_text() {
-                text if text.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) => {
-                    Cell::Text(text)
-                }
-                text => Cell::text(text.to_lowercase()),
-            }),
-        ),
+        "tolower" => (&[Any], 1, 1, text, Call::One(|x, _| lower(x))),
         "toupper" => (&[Any], 1, 1, text, Call::One(|x, _| Cell::text(x.as_text().to_uppercase()))),
         "strlen" => (&[Any], 1, 1, long, Call::One(|x, _| count(x.as_text().chars().count()))),
         "string_size" => (&[Any], 1, 1, long, Call::One(|x, _| count(x.as_text().len()))),
@@ -479,6 +468,45 @@ fn split<'a>(all: &[Cell<'a>], run: &Run) -> Cell<'a> {
         _ => None,
     };
     Cell::owned(Value::Array(part.map(one).into_iter().collect()))
+}
+
+/// `tolower`: without a copy of what is at hand, or is its own.
+pub(super) fn lower(cell: Cell<'_>) -> Cell<'_> {
+    match cell.into_text() {
+        text if text.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) => Cell::Text(text),
+        Cow::Owned(mut text) if text.is_ascii() => {
+            text.make_ascii_lowercase();
+            Cell::text(text)
+        }
+        text => Cell::text(text.to_lowercase()),
+    }
+}
+
+/// A piece of a text that is split.
+pub(super) fn piece<'a>(
+    cell: Cell<'a>,
+    delimiter: &str,
+    at: usize,
+    run: &Run,
+) -> Option<Cow<'a, str>> {
+    let text = cell.into_text();
+    // All pieces together are bounded as a document: a short text has none too many.
+    if text.len() > MAX_VALUE / 16 {
+        let pieces = text.split(delimiter).map(|it| Value::String(it.to_owned()));
+        run.document(Value::Array(pieces.collect()));
+        if run.gave_up() {
+            return None;
+        }
+    }
+    match text {
+        Cow::Borrowed(text) => text.split(delimiter).nth(at).map(Cow::Borrowed),
+        Cow::Owned(mut text) if at == 0 => {
+            let end = text.find(delimiter).unwrap_or(text.len());
+            text.truncate(end);
+            Some(Cow::Owned(text))
+        }
+        Cow::Owned(text) => text.split(delimiter).nth(at).map(|it| Cow::Owned(it.to_owned())),
+    }
 }
 
 fn pack<'a>(all: Vec<Cell<'a>>, run: &Run) -> Cell<'a> {

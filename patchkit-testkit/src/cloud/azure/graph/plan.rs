@@ -15,8 +15,9 @@ mod draft;
 mod expr;
 mod gist;
 mod hint;
+pub(super) mod lean;
 pub(super) mod reads;
-mod shape;
+pub(super) mod shape;
 pub(super) mod show;
 
 use std::cell::{Cell as Flag, RefCell};
@@ -140,7 +141,7 @@ pub(super) enum Step {
     },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Key {
     pub(super) node: Node,
     pub(super) kind: Type,

@@ -1,6 +1,7 @@
 //! Rows pushed through the steps of a plan, one at a time where a step allows it.
 
 mod join;
+mod pairs;
 mod show;
 mod summarize;
 mod survey;
@@ -14,6 +15,7 @@ use self::{
     summarize::Summarize,
 };
 pub(super) use self::{
+    pairs::{Columns, Pairs, keys},
     show::show,
     survey::{gather, survey},
 };
@@ -59,7 +61,7 @@ pub(super) struct Part<'a> {
 
 impl<'a> Part<'a> {
     /// What is read of a plan's table.
-    fn scan(self, plan: &'a Plan) -> Scan<'a> {
+    pub(super) fn scan(self, plan: &'a Plan) -> Scan<'a> {
         let Self { blocks, pick, shown, .. } = self;
         Scan { blocks, pick, shown, ..Scan::new(plan.table, &plan.hints) }
     }

@@ -23,6 +23,8 @@ pub struct Hints {
     pub types: Option<Vec<String>>,
     /// The values of `id`.
     pub ids: Option<Vec<String>>,
+    /// With what `id` begins: texts of ASCII, one of them.
+    pub beginnings: Option<Vec<String>>,
     /// The values of `subscriptionId`.
     pub subscriptions: Option<Vec<String>>,
 }
@@ -208,6 +210,12 @@ pub trait Rows {
         None
     }
 
+    /// Tells rows of all tables apart by a text that is made of their ids: of each row of a scan a
+    /// number, the same for the same text. None where it is not at hand.
+    fn numbers(&self, _scan: Scan<'_>, _text: IdText<'_>) -> Option<Vec<u32>> {
+        None
+    }
+
     /// The numbers of the rows of a scan in the order of the texts in one of the [`ORDERED_COLUMNS`].
     /// None where it is not at hand, or two rows have one text.
     fn sorted(&self, _scan: Scan<'_>, _column: &'static str) -> Option<Vec<u32>> {
@@ -226,6 +234,16 @@ pub const BLOCK_COLUMNS: [&str; 7] =
 
 /// The columns by whose texts rows may be [in order](Rows::ranks).
 pub const ORDERED_COLUMNS: [&str; 2] = ["id", "name"];
+
+/// A text that is made of a row's id.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum IdText<'q> {
+    /// The id in lower case.
+    Lower,
+    /// What of that is before a text, where it comes first; all of it where it does not.
+    LowerBefore(&'q str),
+}
 
 /// What a query looks at in each row.
 #[derive(Clone, Debug, Eq, PartialEq)]

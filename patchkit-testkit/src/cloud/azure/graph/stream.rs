@@ -1,15 +1,18 @@
 //! Answers whose rows are made when their page is asked for.
 
+mod joined;
+
 use std::{fmt, ops::ControlFlow, sync::Arc};
 
 use jiff::Timestamp;
 
+use self::joined::Joined;
 use super::{
     Query, QueryError, Rows,
     eval::Run,
     page::Form,
-    plan::COLUMNS,
-    run::{self, Env, Part, Row},
+    plan::{COLUMNS, Plan, shape::Shape},
+    run::{self, Columns, Env, Part, Row},
     source::{BLOCK_COLUMNS, Pick},
     value::Cell,
 };
@@ -19,69 +22,62 @@ pub(super) struct Stream {
     query: Arc<Query>,
     rows: Arc<dyn Rows + Send + Sync>,
     now: Timestamp,
-    /// How many rows the filters leave of the blocks of the table: all of one, or none.
-    blocks: Vec<usize>,
-    /// The numbers of the rows in these blocks that it answers with; none where it is all.
-    picks: Option<Vec<u32>>,
-    total: usize,
+    made: Made,
+}
+
+/// Of what the rows of an answer are made.
+enum Made {
+    /// Each of one row of the table.
+    Rows(Chosen),
+    /// Each of a pair of rows.
+    Pairs(Box<Joined>),
 }
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { query, total, .. } = self;
-        f.debug_struct("Stream").field("query", query).field("total", total).finish_non_exhaustive()
+        let (query, total) = (&self.query, self.total());
+        f.debug_struct("Stream")
+            .field("query", query)
+            .field("total", &total)
+            .finish_non_exhaustive()
     }
 }
 
 impl Stream {
-    /// None where a row of the answer is made of other than one row of the table.
+    /// None where a row of the answer is made of other than one row of the table, and of one that is
+    /// joined to it.
     pub(super) fn open(
         query: &Arc<Query>,
         rows: &Arc<dyn Rows + Send + Sync>,
         now: Timestamp,
     ) -> Option<Self> {
-        let plan = &query.plan;
-        let shape = plan.shape()?;
-        let run = query.begin(now);
-        let of_block = (0..COLUMNS.len()).filter(|slot| BLOCK_COLUMNS.contains(&COLUMNS[*slot].0));
-        let (mut blocks, mut total) = (Vec::new(), 0_usize);
-        let told = rows.blocks(plan.table, &plan.hints, &mut |block, count| {
-            let mut row = Row::new();
-            row.resize(COLUMNS.len(), Cell::Null);
-            for slot in of_block.clone() {
-                row[slot] = run::whole(block, slot);
+        let made = match query.plan.shape() {
+            Some(shape) => {
+                let run = query.begin(now);
+                let env = Env { rows: rows.as_ref(), run: &run };
+                Made::Rows(Chosen::of(&query.plan, &shape, env)?)
             }
-            let passes =
-                count > 0 && shape.of_block.iter().all(|it| it.test(&row, &run) == Some(true));
-            let left = if passes { count } else { 0 };
-            blocks.push(left);
-            total = total.saturating_add(left);
-        });
-        if !told {
-            return None;
-        }
-        let picks = shape.looks.then(|| {
-            let env = Env { rows: rows.as_ref(), run: &run };
-            let mut picks = run::survey(plan, env, &blocks);
-            picks.truncate(shape.most);
-            picks.shrink_to_fit();
-            picks
-        });
-        if run.gave_up() {
-            return None;
-        }
-        let total = picks.as_ref().map_or(total.min(shape.most), Vec::len);
+            None => Made::Pairs(Box::new(Joined::open(query, rows.as_ref(), now)?)),
+        };
         let (query, rows) = (Arc::clone(query), Arc::clone(rows));
-        Some(Self { query, rows, now, blocks, picks, total })
+        Some(Self { query, rows, now, made })
     }
 
     pub(super) fn total(&self) -> usize {
-        self.total
+        match &self.made {
+            Made::Rows(chosen) => chosen.total,
+            Made::Pairs(joined) => joined.pairs.len(),
+        }
     }
 
     /// How many bytes it takes of its own.
     pub(super) fn size(&self) -> usize {
-        self.picks.as_ref().map_or(0, |picks| size_of_val(picks.as_slice()))
+        match &self.made {
+            Made::Rows(chosen) => {
+                chosen.picks.as_ref().map_or(0, |picks| size_of_val(picks.as_slice()))
+            }
+            Made::Pairs(joined) => joined.pairs.size(),
+        }
     }
 
     /// About how many bytes it keeps in memory that are not its own.
@@ -97,20 +93,27 @@ impl Stream {
         form: &Form,
         out: &mut Vec<u8>,
     ) -> Result<(), QueryError> {
-        let Some(picks) = &self.picks else {
-            return self.show(Pick::From(from), to.saturating_sub(from), form, out, |_| {});
+        let picks = match &self.made {
+            Made::Rows(Chosen { picks: Some(picks), .. }) => picks,
+            Made::Rows(Chosen { picks: None, .. }) => {
+                let places = Places::From(from, to.saturating_sub(from));
+                return self.show(places, form, out, |_| {});
+            }
+            Made::Pairs(joined) => &joined.pairs.left,
         };
         let picks = picks.get(from..to).unwrap_or_default();
+        let mut order: Vec<usize> = (0..picks.len()).collect();
         if picks.is_sorted() {
-            return self.show(Pick::These(picks), picks.len(), form, out, |_| {});
+            for place in &mut order {
+                *place += from;
+            }
+            return self.show(Places::These(&order), form, out, |_| {});
         }
         // They are read in the table's order, and then put in the answer's.
-        let mut order: Vec<usize> = (0..picks.len()).collect();
-        order.sort_unstable_by_key(|at| picks.get(*at));
-        let ascending: Vec<u32> = order.iter().filter_map(|at| picks.get(*at)).copied().collect();
+        order.sort_by_key(|at| picks.get(*at));
+        let places: Vec<usize> = order.iter().map(|at| from + at).collect();
         let (mut made, mut ends) = (Vec::new(), Vec::new());
-        let pick = Pick::These(&ascending);
-        self.show(pick, ascending.len(), form, &mut made, |end| ends.push(end))?;
+        self.show(Places::These(&places), form, &mut made, |end| ends.push(end))?;
         let mut pieces = vec![&[][..]; picks.len()];
         let mut begin = 0;
         for (end, at) in ends.into_iter().zip(order) {
@@ -130,30 +133,110 @@ impl Stream {
         Ok(())
     }
 
-    /// Writes rows with commas between them, at most so many, and tells where each ends.
+    /// Writes rows of the answer with commas between them, in the order of their table, and tells
+    /// where each ends.
     fn show(
         &self,
-        pick: Pick<'_>,
-        mut left: usize,
+        places: Places<'_>,
         form: &Form,
         out: &mut Vec<u8>,
         mut ends: impl FnMut(usize),
     ) -> Result<(), QueryError> {
         let run: Run = self.query.begin(self.now);
-        if left > 0 {
-            let env = Env { rows: self.rows.as_ref(), run: &run };
-            let part = Part { blocks: Some(&self.blocks), pick, ..Part::default() };
-            let begin = out.len();
-            run::show(&self.query.plan, env, part, &mut |row| {
-                if out.len() > begin {
-                    out.push(b',');
-                }
-                form.write_each(out, |column, out| row.write(column, out));
-                ends(out.len());
-                left -= 1;
-                if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            });
+        let env = Env { rows: self.rows.as_ref(), run: &run };
+        let begin = out.len();
+        let mut each = |row: Columns<'_>| {
+            if out.len() > begin {
+                out.push(b',');
+            }
+            form.write_each(out, row);
+            ends(out.len());
+        };
+        match &self.made {
+            Made::Rows(chosen) => chosen.show(&self.query.plan, env, places, &mut each),
+            Made::Pairs(joined) => joined.show(env, places, &mut each),
         }
         if run.gave_up() { Err(QueryError::too_large()) } else { Ok(()) }
+    }
+}
+
+/// Which rows of an answer are shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Places<'p> {
+    /// Those from one on, so many.
+    From(usize, usize),
+    /// These, in the order of the rows of the table that they are made of.
+    These(&'p [usize]),
+}
+
+/// The rows of a plan's table that pass its filters.
+struct Chosen {
+    /// How many rows the filters leave of the blocks of the table: all of one, or none.
+    blocks: Vec<usize>,
+    /// The numbers of the rows in these blocks, in the order of the answer; none where it is all.
+    picks: Option<Vec<u32>>,
+    total: usize,
+}
+
+impl Chosen {
+    /// None where that is not known, or given up.
+    fn of(plan: &Plan, shape: &Shape<'_>, env: Env<'_>) -> Option<Self> {
+        let run = env.run;
+        let of_block = (0..COLUMNS.len()).filter(|slot| BLOCK_COLUMNS.contains(&COLUMNS[*slot].0));
+        let (mut blocks, mut total) = (Vec::new(), 0_usize);
+        let told = env.rows.blocks(plan.table, &plan.hints, &mut |block, count| {
+            let mut row = Row::new();
+            row.resize(COLUMNS.len(), Cell::Null);
+            for slot in of_block.clone() {
+                row[slot] = run::whole(block, slot);
+            }
+            let passes =
+                count > 0 && shape.of_block.iter().all(|it| it.test(&row, run) == Some(true));
+            let left = if passes { count } else { 0 };
+            blocks.push(left);
+            total = total.saturating_add(left);
+        });
+        if !told {
+            return None;
+        }
+        let picks = shape.looks.then(|| {
+            let mut picks = run::survey(plan, env, &blocks);
+            picks.truncate(shape.most);
+            picks.shrink_to_fit();
+            picks
+        });
+        if run.gave_up() {
+            return None;
+        }
+        let total = picks.as_ref().map_or(total.min(shape.most), Vec::len);
+        Some(Self { blocks, picks, total })
+    }
+
+    /// Shows rows of the plan, in the order of its table.
+    fn show(
+        &self,
+        plan: &Plan,
+        env: Env<'_>,
+        places: Places<'_>,
+        each: &mut dyn FnMut(Columns<'_>),
+    ) {
+        let picks = self.picks.as_deref().unwrap_or_default();
+        let these: Vec<u32>;
+        let (pick, mut left) = match places {
+            Places::From(first, count) => (Pick::From(first), count),
+            Places::These(places) => {
+                these = places.iter().filter_map(|at| picks.get(*at)).copied().collect();
+                (Pick::These(&these), these.len())
+            }
+        };
+        if left == 0 {
+            return;
+        }
+        let part = Part { blocks: Some(&self.blocks), pick, ..Part::default() };
+        run::show(plan, env, part, &mut |row| {
+            each(&|column, out| row.write(column, out));
+            left -= 1;
+            if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
     }
 }

@@ -32,11 +32,15 @@ fn found(test: TextTest, hay: &str, needle: &str) -> bool {
         return true;
     }
     let Some(last) = hay.len().checked_sub(needle.len()) else { return false };
+    // Most places are told by their first byte, without a look at the others.
+    let first = needle.first().map_or(0, u8::to_ascii_lowercase);
+    let begins = |at: usize| hay.get(at).is_some_and(|byte| byte.to_ascii_lowercase() == first);
     let here = |at: usize| {
-        hay.get(at..at + needle.len()).is_some_and(|part| match test.case {
-            Case::Kept => part == needle,
-            Case::Ignored => part.eq_ignore_ascii_case(needle),
-        })
+        begins(at)
+            && hay.get(at..at + needle.len()).is_some_and(|part| match test.case {
+                Case::Kept => part == needle,
+                Case::Ignored => part.eq_ignore_ascii_case(needle),
+            })
     };
     let starts = |at: usize| at == 0 || !joins(hay.get(at - 1), needle.first());
     let ends = |at: usize| !joins(needle.last(), hay.get(at + needle.len()));

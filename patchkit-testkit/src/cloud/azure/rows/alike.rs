@@ -215,11 +215,15 @@ impl World {
             return None;
         }
         let Order { names, ids, .. } = self.state.azure.census.order(&self.state);
-        let all = match column {
-            "name" => names,
-            "id" => ids,
-            _ => return None,
-        };
+        match column {
+            "name" => self.of_machines(scan, names),
+            "id" => self.of_machines(scan, ids),
+            _ => None,
+        }
+    }
+
+    /// Of each machine that a scan reads its number in its folder.
+    pub(super) fn of_machines(&self, scan: Scan<'_>, all: &[Vec<u32>]) -> Option<Vec<u32>> {
         let choice = Choice::of(scan);
         let mut order = Vec::new();
         for shelf in self.here(scan.hints, scan.table) {

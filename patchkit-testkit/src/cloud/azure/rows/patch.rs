@@ -159,6 +159,27 @@ impl<'a> Outcome<'a> {
         counts.map(|(key, count)| (key, count.unwrap_or(0))).collect()
     }
 
+    /// Writes a member of the properties of an assessment. None where it is to be made.
+    fn write_assessed(&self, it: &Assessment, key: &str, out: &mut Vec<u8>) -> Option<()> {
+        match key {
+            "rebootPending" => {
+                let pending: &[u8] = if it.reboot_pending { b"true" } else { b"false" };
+                out.extend_from_slice(pending);
+            }
+            "lastModifiedDateTime" => return write_text(self.modified(), out).then_some(()),
+            "status" => return write_text(SUCCEEDED, out).then_some(()),
+            // What takes long to count stands last in what is kept.
+            "availablePatchCountByClassification" => {
+                let text = self.assessment_written(it);
+                let (head, counts) = text.strip_suffix('}')?.split_at_checked(text.rfind('{')?)?;
+                head.strip_suffix("\":")?.strip_suffix(key)?;
+                out.extend_from_slice(counts.as_bytes());
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
     /// A member of the properties of an assessment, without the others.
     fn assessed(&self, it: &Assessment, key: &str) -> Option<Value> {
         let (state, at) = (self.state(), self.machine.at);
@@ -263,9 +284,11 @@ impl<'a> Record<'a> for ResultRow<'_, 'a> {
 
     fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
         match (name, self.of.what) {
-            ("properties", What::Assessment(it)) if path.is_empty() => {
-                out.extend_from_slice(self.of.assessment_written(it).as_bytes());
-            }
+            ("properties", What::Assessment(it)) => match &**path {
+                [] => out.extend_from_slice(self.of.assessment_written(it).as_bytes()),
+                [key] => return self.of.write_assessed(it, key, out).is_some(),
+                _ => return false,
+            },
             ("properties", What::Installation(it)) if path.is_empty() => {
                 return serde_json::to_writer(out, &self.of.installation(it)).is_ok();
             }

@@ -90,7 +90,7 @@ impl World {
         each: Each<'_, 'a>,
     ) -> ControlFlow<()> {
         let (scan, census) = (choice.scan, &self.state.azure.census);
-        let oldest = self.oldest(scan.table);
+        let (oldest, few) = (self.oldest(scan.table), self.few(scan.table, scan.hints));
         let (mut next, mut numbers) = (Vec::with_capacity(AHEAD), Vec::new());
         for shelf in self.here(scan.hints, scan.table) {
             let machines = &self.state.subscription(shelf.at).machines;
@@ -104,6 +104,7 @@ impl World {
                 if !wanted.contains(&true) || choice.skips_group(&shelf, number) {
                     continue;
                 }
+                let group = few.as_ref().map_or(*group, |few| few.of_group(shelf.at, *group));
                 let places = (group.start..group.end).zip(tallies.starting_at(group.start));
                 for (place, tally) in places {
                     let Some(kind) = shelf.folder.kinds.get(place) else { continue };

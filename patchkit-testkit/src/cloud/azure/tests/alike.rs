@@ -34,7 +34,7 @@ const VM: &str = "where type =~ 'microsoft.compute/virtualmachines'";
 const CODE: &str = "properties.extended.instanceView.powerState.code";
 
 /// Two subscriptions, so that names of one are among those of the other.
-fn cloud(seed: u64) -> Cloud {
+pub(super) fn cloud(seed: u64) -> Cloud {
     let plan = Plan {
         seed,
         now: "2026-11-02T00:00:00Z".parse().unwrap(),
@@ -58,7 +58,7 @@ fn world(cloud: &Cloud) -> World {
 }
 
 /// Turns machines off and on, tags them, takes their agents away, and lets some time pass.
-fn stir(cloud: &Cloud, rng: &mut Rng) {
+pub(super) fn stir(cloud: &Cloud, rng: &mut Rng) {
     for _ in 0..6 {
         let (all, id) = {
             let state = cloud.0.settled();

@@ -89,9 +89,15 @@ impl Scope<'_> {
     }
 
     fn path(&self, base: &Expr, step: Step) -> Result<(Node, Type), QueryError> {
+        let splits = matches!(base, Expr::Call(name, _) if name == "split");
         let (base, kind) = self.expr(base)?;
         require!(kind == Type::Dynamic, "Path expressions need a dynamic value.");
         let node = match base {
+            // Of a text that is split mostly one piece is wanted: the others are not made.
+            Node::Call(call, mut nodes) if splits => match piece(&mut nodes, &step) {
+                Some(piece) => piece,
+                None => Node::Path(Box::new(Node::Call(call, nodes)), vec![step]),
+            },
             Node::Path(base, mut steps) => {
                 steps.push(step);
                 Node::Path(base, steps)
@@ -384,9 +390,12 @@ impl Scope<'_> {
             Returns::First => first,
         };
         let node = match (name, nodes.len()) {
-            ("tolong" | "todouble" | "toreal" | "tobool" | "toboolean" | "todatetime", 1) => {
-                Node::Cast(kind, Box::new(nodes.remove(0)))
-            }
+            (
+                "tostring" | "toguid" | "tolong" | "todouble" | "toreal" | "tobool" | "toboolean"
+                | "todatetime",
+                1,
+            ) => Node::Cast(kind, Box::new(nodes.remove(0))),
+            ("tolower", 1) => Node::Lower(Box::new(nodes.remove(0))),
             _ => Node::Call(function.call, nodes),
         };
         Ok((node, kind))
@@ -420,6 +429,17 @@ fn path_name(expr: &Expr) -> Option<String> {
         Expr::Name(_) | Expr::Member(..) | Expr::Index(..) => given_name(expr),
         _ => None,
     }
+}
+
+/// One piece of a text, out of the arguments of `split`; none where it may be anything else.
+fn piece(arguments: &mut Vec<Node>, step: &Step) -> Option<Node> {
+    let (Step::At(at), [_, Node::Const(Cell::Text(delimiter))]) = (step, arguments.as_slice())
+    else {
+        return None;
+    };
+    let at = usize::try_from(*at).ok().filter(|_| !delimiter.is_empty())?;
+    let delimiter = delimiter.clone().into_owned();
+    Some(Node::Piece(Box::new(arguments.swap_remove(0)), delimiter, at))
 }
 
 fn constant(literal: &Literal) -> (Node, Type) {

@@ -98,8 +98,11 @@ impl Uses {
             Step::Where(_) | Step::Sort { .. } => step.nodes().for_each(|node| self.add(node)),
             Step::Take(_) => {}
             Step::Extend(values) => {
-                let wanted = values.iter().map(|(slot, node)| (node, self.take(*slot)));
+                let wanted = values.iter().map(|(slot, node)| (node, self.get(*slot).cloned()));
                 let wanted: Vec<_> = wanted.collect();
+                for (slot, _) in values {
+                    self.take(*slot);
+                }
                 for (node, want) in wanted {
                     self.make(node, want);
                 }
@@ -160,28 +163,46 @@ impl Uses {
     }
 }
 
-/// The column of the table that is in a slot behind some steps, if rows may be in its order.
-fn ordered(before: &[Step], node: &Node) -> Option<&'static str> {
-    let Node::Slot(slot) = node else { return None };
-    let mut slot = *slot;
-    for step in before.iter().rev() {
-        let from = match step {
-            Step::Where(_) | Step::Sort { .. } | Step::Take(_) => continue,
-            Step::Extend(values) => match values.iter().find(|(set, _)| *set == slot) {
-                Some((_, node)) => node,
-                None => continue,
-            },
-            Step::Parse { columns, .. } if columns.iter().all(|(set, _)| *set != slot) => continue,
-            Step::Select(slots) => {
-                slot = *slots.get(slot)?;
-                continue;
-            }
-            Step::Project(nodes) => nodes.get(slot)?,
-            _ => return None,
-        };
-        let Node::Slot(moved) = from else { return None };
-        slot = *moved;
+/// Where the value in a slot behind some steps is from.
+#[derive(Debug)]
+pub(super) enum Source<'s> {
+    /// A slot before them all.
+    Slot(usize),
+    /// An expression over the rows behind some of them.
+    Made(&'s [Step], &'s Node),
+}
+
+impl<'s> Source<'s> {
+    /// None where it is not known.
+    pub(super) fn of(before: &'s [Step], mut slot: usize) -> Option<Self> {
+        for (at, step) in before.iter().enumerate().rev() {
+            let from = match step {
+                Step::Where(_) | Step::Sort { .. } | Step::Take(_) => continue,
+                Step::Extend(values) => match values.iter().rev().find(|(set, _)| *set == slot) {
+                    Some((_, node)) => node,
+                    None => continue,
+                },
+                Step::Parse { columns, .. } if columns.iter().all(|(set, _)| *set != slot) => {
+                    continue;
+                }
+                Step::Select(slots) => {
+                    slot = *slots.get(slot)?;
+                    continue;
+                }
+                Step::Project(nodes) => nodes.get(slot)?,
+                _ => return None,
+            };
+            let Node::Slot(moved) = from else { return Some(Self::Made(before.get(..at)?, from)) };
+            slot = *moved;
+        }
+        Some(Self::Slot(slot))
     }
+}
+
+/// The column of the table that is in a slot behind some steps, if rows may be in its order.
+pub(super) fn ordered(before: &[Step], node: &Node) -> Option<&'static str> {
+    let Node::Slot(slot) = node else { return None };
+    let Some(Source::Slot(slot)) = Source::of(before, *slot) else { return None };
     let (column, _) = COLUMNS.get(slot)?;
     ORDERED_COLUMNS.contains(column).then_some(column)
 }

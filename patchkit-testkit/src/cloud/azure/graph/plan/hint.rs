@@ -2,7 +2,7 @@
 
 use super::super::{
     Hints,
-    ast::{Case, Compare, Expr, Literal, Named, Operator, Sense},
+    ast::{Case, Compare, Expr, Literal, Named, Operator, Place, Sense, TextTest},
 };
 
 /// The hints of the leading `where`s, as far as they speak of the table's own columns.
@@ -34,6 +34,9 @@ fn note(hints: &mut Hints, condition: &Expr) {
         }
         return;
     }
+    if hints.beginnings.is_none() {
+        hints.beginnings = beginnings(condition);
+    }
     let Some((column, values)) = allowed(condition) else { return };
     let hint = match column {
         "type" => &mut hints.types,
@@ -45,6 +48,28 @@ fn note(hints: &mut Hints, condition: &Expr) {
         // Both filters hold, so only what both allow is wanted.
         Some(before) => before.retain(|value| values.contains(value)),
         None => *hint = Some(values),
+    }
+}
+
+/// The texts of which an id begins with one where a condition holds, in lower case.
+fn beginnings(condition: &Expr) -> Option<Vec<String>> {
+    match condition {
+        Expr::Text(TextTest { place: Place::Start, .. }, Sense::Is, value, text) => {
+            match (value.as_ref(), text.as_ref()) {
+                // Beyond ASCII a text may have another length in lower case.
+                (Expr::Name(name), Expr::Literal(Literal::Text(text)))
+                    if name == "id" && text.is_ascii() =>
+                {
+                    Some(vec![text.to_ascii_lowercase()])
+                }
+                _ => None,
+            }
+        }
+        Expr::Or(sides) => {
+            let all: Option<Vec<_>> = sides.iter().map(beginnings).collect();
+            all.map(|all| all.concat())
+        }
+        _ => None,
     }
 }
 

@@ -25,7 +25,7 @@ pub(in super::super) enum Want {
 
 impl Load {
     /// Whether what this reads is enough for another.
-    fn covers(&self, other: &Self) -> bool {
+    pub(super) fn covers(&self, other: &Self) -> bool {
         self.slot == other.slot
             && match (&self.want, &other.want) {
                 (Want::Whole, _) => true,
@@ -84,9 +84,25 @@ impl Uses {
         }
     }
 
+    pub(super) fn get(&self, slot: usize) -> Option<&Want> {
+        self.0.get(&slot)
+    }
+
     /// Takes out what is looked at in a slot.
     pub(super) fn take(&mut self, slot: usize) -> Option<Want> {
         self.0.remove(&slot)
+    }
+
+    /// What of the slots from one on is looked at, which become slots of their own.
+    pub(super) fn split_off(&mut self, slot: usize) -> Self {
+        let behind = self.0.split_off(&slot);
+        Self(behind.into_iter().map(|(at, want)| (at - slot, want)).collect())
+    }
+
+    /// What is read of the table for them.
+    pub(super) fn into_loads(self) -> Vec<Load> {
+        let own = self.into_wants().filter(|(slot, _)| *slot < COLUMNS.len());
+        own.map(|(slot, want)| Load { slot, want }).collect()
     }
 
     pub(super) fn into_wants(self) -> impl Iterator<Item = (usize, Want)> {
@@ -222,6 +238,8 @@ impl Node {
             | Self::Trim(_, one)
             | Self::TimePart(_, one)
             | Self::Cast(_, one)
+            | Self::Lower(one)
+            | Self::Piece(one, ..)
             | Self::Now(Some(one), _) => each(one),
             Self::Index(one, two)
             | Self::Compare(_, _, one, two)

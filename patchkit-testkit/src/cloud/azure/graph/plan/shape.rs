@@ -15,17 +15,20 @@ pub(in super::super) struct Shape<'p> {
     pub(in super::super) of_block: Vec<&'p Node>,
     /// Whether rows must be looked at to know which are in the answer, and in which order.
     pub(in super::super) looks: bool,
+    /// Whether they are put in an order.
+    pub(in super::super) sorts: bool,
     /// The most rows that it answers with.
     pub(in super::super) most: usize,
 }
 
-impl Plan {
-    /// None where a row of the answer is made of other than one row of the table.
-    pub(in super::super) fn shape(&self) -> Option<Shape<'_>> {
-        let mut shape = Shape { of_block: Vec::new(), looks: false, most: usize::MAX };
+impl<'p> Shape<'p> {
+    /// The shape of steps behind a table. None where a row behind them is made of other than one
+    /// row before them.
+    pub(super) fn of(steps: &'p [Step]) -> Option<Self> {
+        let mut shape = Self { of_block: Vec::new(), looks: false, sorts: false, most: usize::MAX };
         // Whether the slots are the table's own; those of them that were set anew.
-        let (mut open, mut set, mut sorted) = (true, Vec::new(), false);
-        for step in &self.steps {
+        let (mut open, mut set) = (true, Vec::new());
+        for step in steps {
             match step {
                 // What is taken before is taken of rows that this leaves out, or puts elsewhere.
                 Step::Where(_) | Step::Sort { .. } if shape.most < usize::MAX => return None,
@@ -43,10 +46,10 @@ impl Plan {
                     }
                 }
                 Step::Sort { take, .. } => {
-                    if sorted {
+                    if shape.sorts {
                         return None;
                     }
-                    (sorted, shape.looks) = (true, true);
+                    (shape.sorts, shape.looks) = (true, true);
                     shape.most = take.unwrap_or(shape.most);
                 }
                 Step::Extend(values) => set.extend(values.iter().map(|(slot, _)| *slot)),
@@ -61,6 +64,13 @@ impl Plan {
             }
         }
         Some(shape)
+    }
+}
+
+impl Plan {
+    /// None where a row of the answer is made of other than one row of the table.
+    pub(in super::super) fn shape(&self) -> Option<Shape<'_>> {
+        Shape::of(&self.steps)
     }
 
     /// Has what no step looks at read as it is shown. For the plan of an answer, not for one that

@@ -8,7 +8,7 @@ use super::{
 use crate::cloud::azure::graph::{
     Path,
     eval::{self, Node},
-    value::Type,
+    value::{Cell, Type},
 };
 
 /// What each row of an answer is made of.
@@ -30,18 +30,70 @@ pub(in super::super) enum Output {
     Made,
 }
 
-/// A column of the table or a member of its document: at the end of keys, and of a way that is
+/// Whose a column is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in super::super) enum Whose {
+    /// The plan's own table's.
+    Own,
+    /// That of the plan that is joined to it.
+    Joined,
+}
+
+/// A column of a table or a member of its document: at the end of keys, and of a way that is
 /// not keys alone behind them.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Origin {
+    pub(in super::super) whose: Whose,
     pub(in super::super) slot: usize,
     pub(in super::super) path: Path,
     pub(in super::super) rest: Vec<eval::Step>,
 }
 
 impl Origin {
-    fn of_slot(slot: usize) -> Self {
-        Self { slot, path: Path::default(), rest: Vec::new() }
+    /// Those of the columns of a table.
+    pub(super) fn of_table(whose: Whose) -> Vec<Option<Self>> {
+        let of_slot = |slot| Self { whose, slot, path: Path::default(), rest: Vec::new() };
+        (0..COLUMNS.len()).map(|slot| Some(of_slot(slot))).collect()
+    }
+
+    /// Where what is in each slot behind some steps is from, by where it is from before them. None
+    /// where a step does other than make a row of one.
+    pub(super) fn behind(
+        steps: &[Step],
+        mut origins: Vec<Option<Self>>,
+    ) -> Option<Vec<Option<Self>>> {
+        for step in steps.iter().filter(|step| step.makes()) {
+            match step {
+                Step::Project(nodes) => {
+                    origins = nodes.iter().map(|node| origin(node, &origins)).collect();
+                }
+                Step::Select(slots) => {
+                    origins = slots.iter().map(|slot| origins.get(*slot).cloned()?).collect();
+                }
+                Step::Extend(values) => {
+                    let set = values.iter().map(|(slot, node)| (*slot, origin(node, &origins)));
+                    for (slot, origin) in set.collect::<Vec<_>>() {
+                        put(&mut origins, slot, origin);
+                    }
+                }
+                Step::Parse { columns, .. } => {
+                    for (slot, _) in columns {
+                        put(&mut origins, *slot, None);
+                    }
+                }
+                _ => return None,
+            }
+        }
+        Some(origins)
+    }
+
+    /// What stands for it where there is no row.
+    pub(in super::super) fn none(&self) -> Cell<'static> {
+        let kind = COLUMNS.get(self.slot).map(|(_, kind)| *kind);
+        match kind.filter(|_| self.path.is_empty() && self.rest.is_empty()) {
+            Some(kind) => Cell::none(kind),
+            None => Cell::Null,
+        }
     }
 
     /// A member of what it is; none where that has no members.
@@ -63,51 +115,45 @@ impl Plan {
     /// What rows are made of that are shown; only for a plan of which each row of the answer is made
     /// of one row of the table.
     pub(super) fn show(&self) -> Show {
-        let mut origins: Vec<_> = (0..COLUMNS.len()).map(|it| Some(Origin::of_slot(it))).collect();
-        for step in self.steps.iter().filter(|step| step.makes()) {
-            match step {
-                Step::Project(nodes) => {
-                    origins = nodes.iter().map(|node| origin(node, &origins)).collect();
-                }
-                Step::Select(slots) => {
-                    origins = slots.iter().map(|slot| origins.get(*slot).cloned()?).collect();
-                }
-                Step::Extend(values) => {
-                    let set = values.iter().map(|(slot, node)| (*slot, origin(node, &origins)));
-                    for (slot, origin) in set.collect::<Vec<_>>() {
-                        put(&mut origins, slot, origin);
-                    }
-                }
-                Step::Parse { columns, .. } => {
-                    for (slot, _) in columns {
-                        put(&mut origins, *slot, None);
-                    }
-                }
-                _ => return Show::default(),
-            }
-        }
-        let mut made = Uses::default();
-        for (slot, _) in origins.iter().enumerate().filter(|(_, origin)| origin.is_none()) {
-            made.need(slot, Want::Whole);
-        }
+        let Some(origins) = Origin::behind(&self.steps, Origin::of_table(Whose::Own)) else {
+            return Show::default();
+        };
         let making = self.steps.iter().filter(|step| step.makes());
-        let made = making.rev().fold(made, Uses::before);
-        let loads = made.into_wants().filter(|(slot, _)| *slot < COLUMNS.len());
-        let loads = loads.map(|(slot, want)| Load { slot, want }).collect();
-        let mut columns: Vec<_> =
-            origins.iter().flatten().filter_map(|it| Some(COLUMNS.get(it.slot)?.0)).collect();
-        columns.sort_unstable();
-        columns.dedup();
-        let outputs = origins.into_iter().map(|it| it.map_or(Output::Made, Output::Read));
-        Show { outputs: outputs.collect(), loads, columns }
+        let made = making.rev().fold(made(&origins), Uses::before);
+        Show { loads: made.into_loads(), ..Show::of(origins) }
     }
 }
 
+/// What is to be made where it is from nowhere.
+pub(super) fn made(origins: &[Option<Origin>]) -> Uses {
+    let mut made = Uses::default();
+    for (slot, _) in origins.iter().enumerate().filter(|(_, origin)| origin.is_none()) {
+        made.need(slot, Want::Whole);
+    }
+    made
+}
+
 impl Show {
+    /// What is read of the plan's own table, and written as it is.
+    pub(super) fn of(origins: Vec<Option<Origin>>) -> Self {
+        let columns = columns(&origins, Whose::Own);
+        let outputs = origins.into_iter().map(|it| it.map_or(Output::Made, Output::Read));
+        Self { outputs: outputs.collect(), loads: Vec::new(), columns }
+    }
+
     /// Whether anything is made of a row.
     pub(in super::super) fn makes(&self) -> bool {
         self.outputs.iter().any(|it| matches!(it, Output::Made))
     }
+}
+
+/// The columns of a table that something is from.
+pub(super) fn columns(origins: &[Option<Origin>], whose: Whose) -> Vec<&'static str> {
+    let own = origins.iter().flatten().filter(|origin| origin.whose == whose);
+    let mut columns: Vec<_> = own.filter_map(|it| Some(COLUMNS.get(it.slot)?.0)).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    columns
 }
 
 fn origin(node: &Node, origins: &[Option<Origin>]) -> Option<Origin> {

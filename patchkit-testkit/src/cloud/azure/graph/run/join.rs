@@ -34,7 +34,7 @@ impl<'a> Right<'a> {
 }
 
 /// Writes a row's key; false if part of it is null, which equals nothing.
-fn write_key(row: &Row<'_>, slots: &[usize], key: &mut Vec<u8>) -> bool {
+pub(super) fn write_key(row: &[Cell<'_>], slots: &[usize], key: &mut Vec<u8>) -> bool {
     key.clear();
     for slot in slots {
         match row.get(*slot) {

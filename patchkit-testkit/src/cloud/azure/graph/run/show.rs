@@ -35,7 +35,8 @@ impl Shown<'_, '_> {
     }
 }
 
-fn write(record: &dyn Record<'_>, origin: &Origin, out: &mut Vec<u8>) {
+/// Writes what a row of a table has.
+pub(super) fn write(record: &dyn Record<'_>, origin: &Origin, out: &mut Vec<u8>) {
     let Some((name, _)) = COLUMNS.get(origin.slot) else { return Cell::Null.write(out) };
     if !origin.rest.is_empty() {
         let cell = cell_of(record.member(name, &origin.path));
@@ -85,8 +86,8 @@ pub(in super::super) fn show<'a>(
 }
 
 /// Keeps the row that was made last.
-struct Last<'s, 'a> {
-    made: &'s RefCell<Row<'a>>,
+pub(super) struct Last<'s, 'a> {
+    pub(super) made: &'s RefCell<Row<'a>>,
 }
 
 impl<'a> Sink<'a> for Last<'_, 'a> {

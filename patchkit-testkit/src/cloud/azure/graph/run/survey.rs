@@ -20,7 +20,7 @@ pub(in super::super) fn survey<'a>(plan: &'a Plan, env: Env<'a>, blocks: &'a [us
         return found;
     }
     let mut found = look(plan, env, part);
-    let keys = sort_keys(plan);
+    let keys = sort_keys(&plan.steps);
     if !keys.is_empty() {
         found.sort_by(|(left, _), (right, _)| compare(keys, left, right));
     }
@@ -49,7 +49,7 @@ pub(in super::super) fn gather(plan: &Plan, env: Env<'_>, each: &mut dyn FnMut(&
 fn by_kind(plan: &Plan, env: Env<'_>, part: Part<'_>) -> Option<Vec<u32>> {
     let gist = plan.gist();
     let alike = env.rows.alike(part.scan(plan), &gist.looks)?;
-    let keys = sort_keys(plan);
+    let keys = sort_keys(&plan.steps);
     let sorted = match (keys, gist.keys.as_slice()) {
         ([_], [Some(column)]) => env.rows.sorted(part.scan(plan), column),
         _ => None,
@@ -113,7 +113,7 @@ fn kinds_in_order(key: &Key, at: usize, found: &[(Vec<Cell<'_>>, u32)], kinds: u
 }
 
 /// Rows by their ranks; those of one rank stay in the order in which they are.
-fn in_order(rows: &[u32], most: u32, rank: impl Fn(u32) -> u32) -> Vec<u32> {
+pub(super) fn in_order(rows: &[u32], most: u32, rank: impl Fn(u32) -> u32) -> Vec<u32> {
     // Where the rows of each rank begin.
     let mut places = vec![0_u32; most as usize + 2];
     for row in rows {
@@ -142,9 +142,9 @@ fn set<T>(list: &mut [T], place: u32, value: T) {
     }
 }
 
-/// The keys of the sort of a plan.
-fn sort_keys(plan: &Plan) -> &[Key] {
-    let keys = plan.steps.iter().find_map(|step| match step {
+/// The keys of the sort among steps.
+pub(super) fn sort_keys(steps: &[Step]) -> &[Key] {
+    let keys = steps.iter().find_map(|step| match step {
         Step::Sort { keys, .. } => Some(keys.as_slice()),
         _ => None,
     });
@@ -160,19 +160,25 @@ fn look<'a>(plan: &'a Plan, env: Env<'a>, part: Part<'a>) -> Vec<(Vec<Cell<'a>>,
         found.push((tapped.take(), number.unwrap_or(u32::MAX)));
         true
     });
-    let mut chain: Rest<'a, '_> = Box::new(Limit { run: env.run, next: &mut note });
-    for step in plan.rest().iter().rev() {
-        chain = match step {
-            Step::Sort { keys, .. } => {
-                Box::new(Tap { keys, run: env.run, tapped: &tapped, next: chain })
-            }
-            Step::Take(_) => chain,
-            step => link(step, env, chain),
-        };
-    }
+    let last: Rest<'a, '_> = Box::new(Limit { run: env.run, next: &mut note });
+    let mut chain = choosing(plan.rest(), env, &tapped, last);
     scan(plan, env, part, plan.reads(&plan.looks), chain.as_mut());
     drop(chain);
     found
+}
+
+/// The steps through which a row passes that is chosen, with the keys of their sort noted.
+pub(super) fn choosing<'a: 's, 's>(
+    steps: &'a [Step],
+    env: Env<'a>,
+    tapped: &'s RefCell<Vec<Cell<'a>>>,
+    last: Rest<'a, 's>,
+) -> Rest<'a, 's> {
+    let steps = steps.iter().rev().filter(|step| !matches!(step, Step::Take(_)));
+    steps.fold(last, |next, step| match step {
+        Step::Sort { keys, .. } => Box::new(Tap { keys, run: env.run, tapped, next }),
+        step => link(step, env, next),
+    })
 }
 
 /// Notes the keys of a sort as a row passes.

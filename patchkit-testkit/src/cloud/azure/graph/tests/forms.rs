@@ -215,4 +215,19 @@ fn hints_follow_the_leading_filters() {
     assert_eq!(scans[0].1.subscriptions, Some(vec![SUBSCRIPTION.to_owned()]));
     assert_eq!(scans[1].1.types, Some(vec!["x".to_owned()]));
     assert_eq!(query.wanted_types(super::Table::Resources), None);
+    let beginnings = |condition: &str| {
+        let query = Query::parse(&format!("resources | where {condition}")).unwrap();
+        query.scans()[0].1.beginnings.clone()
+    };
+    let two = Some(vec!["/a/".to_owned(), "/b".to_owned()]);
+    assert_eq!(beginnings("name != '' and (id startswith '/A/' or id startswith_cs '/b')"), two);
+    for open in [
+        "id !startswith '/a/'",
+        "id startswith '/a/' or name startswith 'b'",
+        "id startswith 'é'",
+        "id endswith '/a/'",
+        "tolower(id) startswith '/a/'",
+    ] {
+        assert_eq!(beginnings(open), None, "{open}");
+    }
 }

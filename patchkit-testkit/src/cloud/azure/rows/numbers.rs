@@ -1,0 +1,64 @@
+//! Which machine a row is about, as a number.
+
+use super::{Choice, World};
+use crate::cloud::azure::{
+    census::{ABOVE, Order},
+    graph::{IdText, Scan, Table},
+};
+
+impl World {
+    /// Numbers for the ids of machines: of their own rows, and of what was found and done on them.
+    pub(super) fn numbers_of_machines(&self, scan: Scan<'_>, text: IdText<'_>) -> Option<Vec<u32>> {
+        let Order { lower, distinct, .. } = self.state.azure.census.order(&self.state);
+        if scan.hints.ids.is_some() {
+            return None;
+        }
+        let is_above = |place: usize, text: &str| {
+            let text = text.strip_suffix('/').unwrap_or(text);
+            *distinct && ABOVE.get(place).is_some_and(|it| *it == text)
+        };
+        match (scan.table, text) {
+            // Other resources have no number.
+            (Table::Resources, IdText::Lower) if self.wanted_documents(scan).next().is_none() => {
+                self.of_machines(scan, lower)
+            }
+            (Table::PatchAssessmentResources, IdText::LowerBefore(text)) if is_above(0, text) => {
+                self.of_patches(scan, lower)
+            }
+            (Table::PatchInstallationResources, IdText::LowerBefore(text)) if is_above(1, text) => {
+                self.of_patches(scan, lower)
+            }
+            _ => None,
+        }
+    }
+
+    /// Of each row that a scan reads of what was found or done the number of its machine.
+    fn of_patches(&self, scan: Scan<'_>, all: &[Vec<u32>]) -> Option<Vec<u32>> {
+        let (choice, oldest) = (Choice::of(scan), self.oldest(scan.table));
+        let mut numbers = Vec::new();
+        for shelf in self.here(scan.hints, scan.table) {
+            let machines = &self.state.subscription(shelf.at).machines;
+            let tallies = self.state.azure.census.tallies(shelf.at)?;
+            let own = all.get(usize::from(shelf.at.0))?;
+            for (number, group) in shelf.folder.groups.iter().enumerate() {
+                let wanted = self.wanted_of_patches(&choice, &shelf, number);
+                if !wanted.contains(&true) {
+                    continue;
+                }
+                let kinds = shelf.folder.kinds.get(group.start..group.end)?.iter();
+                let of_group = own.get(group.start..group.end)?.iter();
+                let tallies = tallies.starting_at(group.start);
+                let rows = kinds.zip(of_group).zip(tallies).zip(group.start..);
+                for (((kind, machine), tally), place) in rows {
+                    let first = *kind as usize * 2;
+                    let at = || machines.get(place).copied();
+                    let counts = self.counts(scan.table, tally, at, oldest).into_iter();
+                    let rows = counts.zip(first..).filter(|(_, it)| wanted.get(*it) == Some(&true));
+                    let rows = rows.map(|(count, _)| count).sum();
+                    numbers.extend(std::iter::repeat_n(*machine, rows));
+                }
+            }
+        }
+        Some(numbers)
+    }
+}
