@@ -310,14 +310,22 @@ fn renew<T: Clone + PartialEq>(all: &mut Chunks<T>, place: usize, new: T) {
     }
 }
 
-/// The order of all machines by their names, and by their ids: in each folder, how many different
-/// ones are before a machine's own.
+/// The order of all machines by a text of theirs.
+#[derive(Debug, Default)]
+pub(super) struct Ranks {
+    /// By folder and place, how many different texts are before a machine's own.
+    pub(super) of: Vec<Vec<u32>>,
+    /// Of each text a machine that has it, by folder and place.
+    pub(super) firsts: Vec<[usize; 2]>,
+}
+
+/// The order of all machines by their names, and by their ids.
 #[derive(Debug)]
 pub(super) struct Order {
-    pub(super) names: Vec<Vec<u32>>,
-    pub(super) ids: Vec<Vec<u32>>,
+    pub(super) names: Ranks,
+    pub(super) ids: Ranks,
     /// By their ids in lower case.
-    pub(super) lower: Vec<Vec<u32>>,
+    pub(super) lower: Ranks,
     /// Whether no id in lower case has in it what stands between one and what was found or done.
     pub(super) distinct: bool,
     /// Every machine, by folder and place, in the order of the ids of what belongs to it. None where
@@ -366,25 +374,26 @@ impl Order {
             (0..).zip(all).map(move |(place, print)| (print.id(), [system, place]))
         });
         let lengths: Vec<usize> = systems().map(|(_, it)| it.len()).collect();
-        let patches = ranks(&lengths, patches.collect());
+        let patches = ranks(&lengths, patches.collect()).of;
         Self { names, ids: texts, lower, distinct, owners, patches }
     }
 }
 
-fn ranks(lengths: &[usize], mut texts: Vec<(&str, [usize; 2])>) -> Vec<Vec<u32>> {
+fn ranks(lengths: &[usize], mut texts: Vec<(&str, [usize; 2])>) -> Ranks {
     let mut ranks: Vec<Vec<u32>> = lengths.iter().map(|length| vec![0; *length]).collect();
     texts.sort_unstable();
-    let (mut rank, mut last) = (0, None);
-    for (text, [folder, place]) in texts {
-        if last.is_some_and(|last| last != text) {
-            rank += 1;
+    let (mut firsts, mut last) = (Vec::new(), None);
+    for (text, at) in texts {
+        if last != Some(text) {
+            firsts.push(at);
         }
         last = Some(text);
+        let [folder, place] = at;
         if let Some(own) = ranks.get_mut(folder).and_then(|it| it.get_mut(place)) {
-            *own = rank;
+            *own = u32::try_from(firsts.len() - 1).unwrap_or(u32::MAX);
         }
     }
-    ranks
+    Ranks { of: ranks, firsts }
 }
 
 impl State {

@@ -53,8 +53,8 @@ impl Facet<'_> {
             ["osProfile", "windowsConfiguration" | "linuxConfiguration", ..] => {
                 vec![Self::System, Self::Patching]
             }
-            // What only machines of Arc have.
-            [first, ..] if hybrid::PROPERTIES.contains(first) && !vm::has(first) => Vec::new(),
+            // What no virtual machine has.
+            [first, ..] if !vm::has(first) => Vec::new(),
             _ => return None,
         })
     }
@@ -70,8 +70,8 @@ impl Facet<'_> {
                 vec![Self::System, Self::Patching]
             }
             ["provisioningState" | "domainName" | "detectedProperties", ..] => Vec::new(),
-            // What only virtual machines have.
-            [first, ..] if vm::has(first) && !hybrid::PROPERTIES.contains(first) => Vec::new(),
+            // What no machine of Arc has.
+            [first, ..] if !hybrid::PROPERTIES.contains(first) => Vec::new(),
             _ => return None,
         })
     }

@@ -340,7 +340,7 @@ impl Rows for World {
     }
 
     fn ranks(&self, scan: Scan<'_>, column: &'static str) -> Option<Vec<u32>> {
-        self.machines_in_order(scan, column).or_else(|| self.patches_in_order(scan, column))
+        self.resources_in_order(scan, column).or_else(|| self.patches_in_order(scan, column))
     }
 
     fn sorted(&self, scan: Scan<'_>, column: &'static str) -> Option<Vec<u32>> {
@@ -393,9 +393,9 @@ impl World {
         let (scan, classes) = (choice.scan, choice.classes);
         let mut next: Vec<ResourceRow<'a>> = Vec::with_capacity(AHEAD);
         let mut give_all = |next: &mut Vec<ResourceRow<'a>>| {
-            if !scan.shown.is_empty() {
-                std::hint::black_box(next.iter().fold(0, |seen, row| seen ^ row.touch()));
-            }
+            let touch =
+                if scan.shown.is_empty() { ResourceRow::touch_name } else { ResourceRow::touch };
+            std::hint::black_box(next.iter().fold(0, |seen, row| seen ^ touch(row)));
             next.drain(..).try_for_each(|row| each(&row))
         };
         for shelf in self.here(scan.hints, Table::Resources) {

@@ -33,10 +33,9 @@ struct Template {
     text: Box<[u8]>,
     /// Where in it the own values stand.
     gaps: Vec<usize>,
-    /// The numbers of the paths of all members in ascending order, and where each is. That no two
-    /// paths have one number is taken for granted: of all that there are, none will.
-    paths: Vec<u64>,
-    members: Vec<Piece>,
+    /// Every member with the number of its path, at the place that this leads to or behind it. That
+    /// no two paths have one number is taken for granted: of all that there are, none will.
+    members: Vec<Option<(u64, Piece)>>,
     /// The document, with nothing for the own values.
     document: Value,
 }
@@ -50,8 +49,18 @@ struct Piece {
 
 impl Template {
     fn piece(&self, path: &Path) -> Option<&Piece> {
-        self.members.get(self.paths.binary_search(&path.number()).ok()?)
+        let places = places(path.number(), self.members.len());
+        let mut met = places.map_while(|place| self.members.get(place)?.as_ref());
+        met.find(|(number, _)| *number == path.number()).map(|(_, piece)| piece)
     }
+}
+
+/// The places of so many where the member with a number may be, one after the other. The count is
+/// a power of two.
+fn places(number: u64, count: usize) -> impl Iterator<Item = usize> {
+    let last = count.saturating_sub(1);
+    let first = usize::try_from(number & 0xffff_ffff).unwrap_or_default();
+    (0..count).map(move |next| first.wrapping_add(next) & last)
 }
 
 /// A document: a template with its own values. What stands beside the document are further ones,
@@ -99,12 +108,15 @@ impl Filled {
     /// One of its own values.
     pub(super) fn own(&self, gap: usize) -> &[u8] {
         let head = self.template.gaps.len() * size_of::<End>();
-        let end = |at: usize| {
-            let ends = self.own.get(at * size_of::<End>()..).and_then(|it| it.first_chunk());
-            head + ends.map_or(0, |it| End::from_le_bytes(*it) as usize)
-        };
-        let begin = gap.checked_sub(1).map_or(head, end);
-        self.own.get(begin..end(gap)).unwrap_or_default()
+        let begin = gap.checked_sub(1).map_or(head, |it| self.end(it));
+        self.own.get(begin..self.end(gap)).unwrap_or_default()
+    }
+
+    /// Where one of its own values ends, from the beginning of all that is kept.
+    fn end(&self, gap: usize) -> usize {
+        let head = self.template.gaps.len() * size_of::<End>();
+        let end = self.own.get(gap * size_of::<End>()..).and_then(|it| it.first_chunk());
+        head + end.map_or(0, |it| End::from_le_bytes(*it) as usize)
     }
 
     /// One of its own values that is a text.
@@ -116,6 +128,12 @@ impl Filled {
             Some(text) => Field::text(text),
             None => serde_json::from_slice(json).map_or(Field::None, |it: String| Field::text(it)),
         }
+    }
+
+    /// Reads a little of the own values up to one.
+    pub(super) fn touch_own(&self, gap: usize) -> u8 {
+        let end = self.end(gap);
+        self.own.iter().take(end).step_by(64).fold(0, |seen, byte| seen ^ byte)
     }
 
     /// Reads a little of all that a row shows of it, so that it is on its way from memory.
@@ -161,12 +179,18 @@ impl Template {
         walk.value(document);
         let Walk { mut marked, members, gaps, .. } = walk;
         marked.drain(..beside);
-        let mut members = members.unwrap_or_default();
-        members.sort_by_key(|(number, _)| *number);
-        let (paths, members) = members.into_iter().unzip();
+        let all = members.unwrap_or_default();
+        // There is always a place that is free, where a search ends.
+        let mut members = vec![None; 2 * all.len().next_power_of_two()];
+        for (number, piece) in all {
+            let mut places = places(number, members.len());
+            if let Some(place) = places.find(|place| matches!(members.get(*place), Some(None))) {
+                members[place] = Some((number, piece));
+            }
+        }
         let without = |gap: &[u8]| marked.split(|byte| *byte == GAP).collect::<Vec<_>>().join(gap);
         let document = serde_json::from_slice(&without(b"null")).unwrap_or_default();
-        Self { text: without(b"").into(), gaps, paths, members, document }
+        Self { text: without(b"").into(), gaps, members, document }
     }
 }
 

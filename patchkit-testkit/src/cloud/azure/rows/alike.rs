@@ -3,6 +3,11 @@
 
 mod patches;
 
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
+
 use super::{Choice, Class, Group, Shelf, World, machine::MachineRow, resource::EMPTY};
 use crate::cloud::azure::{
     census::Order,
@@ -208,18 +213,34 @@ impl World {
         texts.collect()
     }
 
-    /// The order of machines by name or id. None where other resources are among them.
-    pub(super) fn machines_in_order(&self, scan: Scan<'_>, column: &str) -> Option<Vec<u32>> {
-        let other = scan.table != Table::Resources || scan.hints.ids.is_some();
-        if other || self.wanted_documents(scan).next().is_some() {
+    /// The order of resources by name or id.
+    pub(super) fn resources_in_order(&self, scan: Scan<'_>, column: &str) -> Option<Vec<u32>> {
+        if scan.table != Table::Resources || scan.hints.ids.is_some() {
             return None;
         }
         let Order { names, ids, .. } = self.state.azure.census.order(&self.state);
-        match column {
-            "name" => self.of_machines(scan, names),
-            "id" => self.of_machines(scan, ids),
-            _ => None,
+        let ranks = match column {
+            "name" => names,
+            "id" => ids,
+            _ => return None,
+        };
+        let mut order = self.of_machines(scan, &ranks.of)?;
+        let documents: Vec<&str> =
+            self.wanted_documents(scan).map(|it| it[column].as_str().unwrap_or_default()).collect();
+        if !documents.is_empty() {
+            let text = |[folder, place]: [usize; 2]| {
+                let at = *self.state.subscriptions.get(folder)?.machines.get(place)?;
+                let azure = side(&self.state, at).ok()?;
+                Some(match column {
+                    "name" => Cow::Borrowed(&*azure.name),
+                    _ => Cow::Owned(self.state.vm_resource_id(azure)),
+                })
+            };
+            among(&mut order, &documents, ranks.firsts.len(), |rank| {
+                ranks.firsts.get(rank).and_then(|at| text(*at)).unwrap_or_default()
+            });
         }
+        Some(order)
     }
 
     /// Of each machine that a scan reads its number in its folder.
@@ -239,4 +260,38 @@ impl World {
         }
         Some(order)
     }
+}
+
+/// Puts texts behind those of which the ranks are known, and makes room for them among their ranks.
+fn among<'t>(
+    order: &mut Vec<u32>,
+    texts: &[&str],
+    known: usize,
+    text: impl Fn(usize) -> Cow<'t, str>,
+) {
+    let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    // How many known texts are before each, and whether it is the one behind them.
+    let sorted: BTreeSet<&str> = texts.iter().copied().collect();
+    let mut before = vec![0_u32; known + 1];
+    let mut ranks = HashMap::new();
+    let (mut new, places) = (0, (0..known).collect::<Vec<usize>>());
+    for one in sorted {
+        let place = places.partition_point(|rank| &*text(*rank) < one);
+        ranks.insert(one, narrow(place + new));
+        if place == known || text(place) != one {
+            new += 1;
+            if let Some(count) = before.get_mut(place) {
+                *count += 1;
+            }
+        }
+    }
+    let mut sum = 0;
+    for count in &mut before {
+        sum += *count;
+        *count = sum;
+    }
+    for rank in order.iter_mut() {
+        *rank += before.get(*rank as usize).copied().unwrap_or(0);
+    }
+    order.extend(texts.iter().filter_map(|text| ranks.get(text)));
 }

@@ -1,9 +1,11 @@
 //! Which machine a row is about, as a number.
 
+use std::collections::HashMap;
+
 use super::{Choice, World};
 use crate::cloud::azure::{
     census::{ABOVE, Order},
-    graph::{IdText, Scan, Table},
+    graph::{Hints, IdText, Scan, Table},
 };
 
 impl World {
@@ -18,18 +20,38 @@ impl World {
             *distinct && ABOVE.get(place).is_some_and(|it| *it == text)
         };
         match (scan.table, text) {
-            // Other resources have no number.
-            (Table::Resources, IdText::Lower) if self.wanted_documents(scan).next().is_none() => {
-                self.of_machines(scan, lower)
+            (Table::Resources, IdText::Lower) => {
+                let mut numbers = self.of_machines(scan, &lower.of)?;
+                let mut documents = self.wanted_documents(scan).peekable();
+                if documents.peek().is_some() {
+                    let all = self.documents_by_id();
+                    for document in documents {
+                        let place = all.get(&*document["id"].as_str()?.to_lowercase())?;
+                        numbers.push(u32::try_from(lower.firsts.len() + place).ok()?);
+                    }
+                }
+                Some(numbers)
             }
             (Table::PatchAssessmentResources, IdText::LowerBefore(text)) if is_above(0, text) => {
-                self.of_patches(scan, lower)
+                self.of_patches(scan, &lower.of)
             }
             (Table::PatchInstallationResources, IdText::LowerBefore(text)) if is_above(1, text) => {
-                self.of_patches(scan, lower)
+                self.of_patches(scan, &lower.of)
             }
             _ => None,
         }
+    }
+
+    /// Numbers for the ids in lower case of all resources that are no machines.
+    fn documents_by_id(&self) -> HashMap<String, usize> {
+        let hints = Hints::default();
+        let mut all = HashMap::new();
+        for document in self.documents(Table::Resources, &hints) {
+            let next = all.len();
+            let id = document["id"].as_str().unwrap_or_default();
+            all.entry(id.to_lowercase()).or_insert(next);
+        }
+        all
     }
 
     /// Of each row that a scan reads of what was found or done the number of its machine.

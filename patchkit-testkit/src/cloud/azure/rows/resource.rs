@@ -1,7 +1,7 @@
 //! Machines as rows of `resources`. What an answer shows of them is kept beside each other, in the
 //! order of the rows: a machine itself is looked at only for what a query compares.
 
-use std::sync::OnceLock;
+use std::{cell::OnceCell, sync::OnceLock};
 
 use super::{
     World,
@@ -65,36 +65,49 @@ pub(super) struct ResourceRow<'a> {
     world: &'a World,
     seat: Seat,
     class: &'static Class,
+    written: OnceCell<&'a Filled>,
 }
 
 impl<'a> ResourceRow<'a> {
     pub(super) fn new(world: &'a World, seat: Seat, class: &'static Class) -> Self {
-        Self { world, seat, class }
+        Self { world, seat, class, written: OnceCell::new() }
     }
 
     /// What is shown of it; made where nobody asked before.
     pub(super) fn written(&self) -> Option<&'a Filled> {
-        let kept = self.seat.written(&self.world.state)?;
-        if let Some(written) = kept.get() {
+        if let Some(written) = self.written.get() {
             return Some(written);
         }
-        let azure = self.azure()?;
-        let state = &self.world.state;
+        if let Some(written) = self.known() {
+            return Some(written);
+        }
+        let (state, azure) = (&self.world.state, self.azure()?);
         let own = if self.class.is_vm { &vm::OWN[..] } else { &hybrid::OWN };
-        Some(kept.get_or_init(|| {
-            let mut heads = [const { Vec::new() }; 3];
-            template::write(&state.vm_resource_id(azure), &mut heads[ID]);
-            template::write(&azure.name, &mut heads[NAME]);
-            template::write(&tags::document(&azure.tags), &mut heads[TAGS]);
+        let written = self.seat.written(state)?.get_or_init(|| {
+            let mut beside = [const { Vec::new() }; 3];
+            template::write(&state.vm_resource_id(azure), &mut beside[ID]);
+            template::write(&azure.name, &mut beside[NAME]);
+            template::write(&tags::document(&azure.tags), &mut beside[TAGS]);
             let properties = self.machine(azure).properties();
-            state.azure.templates.fill(&heads, &properties, own)
-        }))
+            state.azure.templates.fill(&beside, &properties, own)
+        });
+        Some(self.written.get_or_init(|| written))
     }
 
     /// Reads a little of what is shown of it, so that all of it is on its way from memory.
     pub(super) fn touch(&self) -> u8 {
-        let kept = self.seat.written(&self.world.state);
-        kept.and_then(OnceLock::get).map_or(0, Filled::touch)
+        self.known().map_or(0, Filled::touch)
+    }
+
+    /// Reads a little of its id and its name.
+    pub(super) fn touch_name(&self) -> u8 {
+        self.known().map_or(0, |it| it.touch_own(NAME))
+    }
+
+    /// What is shown of it, if somebody asked before.
+    fn known(&self) -> Option<&'a Filled> {
+        let known = self.seat.written(&self.world.state)?.get()?;
+        Some(self.written.get_or_init(|| known))
     }
 
     fn azure(&self) -> Option<&'a AzureSide> {
