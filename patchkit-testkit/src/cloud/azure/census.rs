@@ -43,7 +43,27 @@ pub(crate) struct Census {
 #[derive(Debug, Default)]
 pub(super) struct Folder {
     pub(super) kinds: Vec<Kind>,
+    pub(super) names: Texts,
     pub(super) groups: Vec<Group>,
+}
+
+/// Texts side by side, so that a look at all of them does not wait for each.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    all: String,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    fn push(&mut self, text: &str) {
+        self.all.push_str(text);
+        self.ends.push(self.all.len());
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<&str> {
+        let begin = at.checked_sub(1).map_or(Some(0), |it| self.ends.get(it).copied())?;
+        self.all.get(begin..*self.ends.get(at)?)
+    }
 }
 
 /// The machines of a resource group: a piece of its folder.
@@ -197,6 +217,7 @@ impl Census {
                 let Ok(azure) = side(state, *at) else { continue };
                 let kind = Kind::of(&azure.kind);
                 folder.kinds.push(kind);
+                folder.names.push(&azure.name);
                 let rows = treated(state, *at, azure, &prints);
                 tallies.push(Tally::of(state, *at, azure, &prints, rows.as_deref()));
                 found.push(&findings(state, *at, azure, &prints));

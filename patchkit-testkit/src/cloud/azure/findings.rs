@@ -99,7 +99,9 @@ mod tests {
         let mut findings = Findings::default();
         let lists: Vec<Vec<Finding>> =
             (0..150).map(|at| found(&vec![at; at as usize % 4])).collect();
-        lists.iter().for_each(|it| findings.push(it));
+        for list in &lists {
+            findings.push(list);
+        }
         let copy = findings.clone();
         findings.set(70, &found(&[1, 2, 3, 4, 5]));
         findings.set(3, &lists[3]);

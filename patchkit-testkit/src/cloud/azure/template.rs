@@ -119,23 +119,6 @@ impl Filled {
         head + end.map_or(0, |it| End::from_le_bytes(*it) as usize)
     }
 
-    /// One of its own values that is a text.
-    pub(super) fn text(&self, gap: usize) -> Field<'_> {
-        let json = self.own(gap);
-        let plain = json.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\""));
-        let plain = plain.filter(|it| !it.contains(&b'\\')).and_then(|it| str::from_utf8(it).ok());
-        match plain {
-            Some(text) => Field::text(text),
-            None => serde_json::from_slice(json).map_or(Field::None, |it: String| Field::text(it)),
-        }
-    }
-
-    /// Reads a little of the own values up to one.
-    pub(super) fn touch_own(&self, gap: usize) -> u8 {
-        let end = self.end(gap);
-        self.own.iter().take(end).step_by(64).fold(0, |seen, byte| seen ^ byte)
-    }
-
     /// Reads a little of all that a row shows of it, so that it is on its way from memory.
     pub(super) fn touch(&self) -> u8 {
         self.own.iter().step_by(64).fold(0, |seen, byte| seen ^ byte)

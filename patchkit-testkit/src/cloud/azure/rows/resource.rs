@@ -99,9 +99,18 @@ impl<'a> ResourceRow<'a> {
         self.known().map_or(0, Filled::touch)
     }
 
-    /// Reads a little of its id and its name.
-    pub(super) fn touch_name(&self) -> u8 {
-        self.known().map_or(0, |it| it.touch_own(NAME))
+    fn name(&self) -> Option<&'a str> {
+        self.world.state.azure.census.folder(self.seat.subscription)?.names.get(self.seat.place)
+    }
+
+    fn id(&self) -> Option<String> {
+        let group = u16::try_from(self.seat.group).ok()?;
+        let mut id = self.world.state.group_id(self.seat.subscription, group);
+        let kind = if self.class.is_vm { vm::KIND } else { hybrid::KIND };
+        for part in ["/providers/", kind, "/", self.name()?] {
+            id.push_str(part);
+        }
+        Some(id)
     }
 
     /// What is shown of it, if somebody asked before.
@@ -131,8 +140,8 @@ impl<'a> Record<'a> for ResourceRow<'a> {
             ("tenantId", _) => Field::text(&*self.world.tenant),
             ("kind" | "managedBy", _) => Field::text(""),
             (column, _) if EMPTY.contains(&column) => Field::None,
-            ("name", _) => self.written().map_or(Field::None, |it| it.text(NAME)),
-            ("id", _) => self.written().map_or(Field::None, |it| it.text(ID)),
+            ("name", _) => self.name().map_or(Field::None, Field::text),
+            ("id", _) => self.id().map_or(Field::None, Field::text),
             _ => self.azure().map_or(Field::None, |azure| self.machine(azure).column(name)),
         }
     }

@@ -161,6 +161,14 @@ fn rows_that_are_alike_are_answered_as_if_each_was_looked_at() {
         "resources | distinct resourceGroup | count".to_owned(),
         "resources | parse location with zone 'europe' * | summarize count() by zone".to_owned(),
         "resources | order by location desc, name asc | project id | take 50".to_owned(),
+        "resources | order by id asc | project id, type, properties".to_owned(),
+        "resources | order by name desc, id desc | project name, id".to_owned(),
+        format!(
+            "resources | {VM} or type =~ 'microsoft.hybridcompute/machines' or (type =~ \
+             'microsoft.compute/virtualmachinescalesets' and tostring(properties.orchestrationMode) \
+             !~ 'Flexible') | project id, type, zone = zones[0], code = {CODE}, properties.sku.name \
+             | order by id asc"
+        ),
         format!("resources | {VM} | extend name = resourceGroup | order by name asc | project id, name"),
         format!("resources | {VM} | summarize count() by location | join kind=inner \
                  (resources | summarize count() by location) on location"),
@@ -268,9 +276,16 @@ fn what_is_written_of_a_row_is_what_it_has() {
     };
     for _ in 0..6 {
         let world = world(&cloud);
-        let mut seen = 0;
+        let (mut seen, mut ids) = (0, 0);
         for table in [Table::Resources, Table::PatchAssessmentResources] {
             world.scan(Scan::new(table, &Hints::default()), &mut |record| {
+                for column in ["id", "name"] {
+                    let Field::Text(text) = record.column(column) else { continue };
+                    if let Some(json) = written(record, column, &Path::default()) {
+                        assert_eq!(json, json!(text).to_string());
+                        ids += 1;
+                    }
+                }
                 for column in ["properties", "tags"] {
                     let Field::Document(document) = record.column(column) else { continue };
                     let mut all = vec![Path::default(), Path::new(["none".to_owned()])];
@@ -291,7 +306,7 @@ fn what_is_written_of_a_row_is_what_it_has() {
                 ControlFlow::Continue(())
             });
         }
-        assert!(seen > 5_000, "{seen}");
+        assert!(seen > 5_000 && ids > 200, "{seen} {ids}");
         stir(&cloud, &mut rng);
     }
 }
@@ -317,14 +332,17 @@ fn the_order_of_rows_by_name_and_id_is_that_of_their_texts() {
     let world = world(&cloud);
     let hints =
         Hints { types: Some(vec!["microsoft.compute/virtualmachines".into()]), ..Hints::default() };
-    let scan = Scan::new(Table::Resources, &hints);
-    for column in ["name", "id"] {
+    let all = Hints::default();
+    for (column, hints) in [("name", &hints), ("id", &hints), ("name", &all), ("id", &all)] {
+        let scan = Scan::new(Table::Resources, hints);
         let ranks = world.ranks(scan, column).unwrap();
         let mut texts = Vec::new();
         world.scan(scan, &mut |record| {
-            if let Field::Text(text) = record.column(column) {
-                texts.push(text.into_owned());
-            }
+            texts.push(match record.column(column) {
+                Field::Text(text) => text.into_owned(),
+                Field::Document(it) => it.as_str().unwrap().to_owned(),
+                Field::None => panic!("a resource without {column}"),
+            });
             ControlFlow::Continue(())
         });
         assert_eq!(texts.len(), ranks.len());

@@ -55,8 +55,12 @@ impl Plain<'_> {
             let Some(patch) = system.patches.get(place) else { return (String::new(), json!({})) };
             let Named { id, name, version, kb, class } = Named::of(patch, system);
             let mut it = json!({"patchId": id, "patchName": name, "classifications": [class]});
-            version.into_iter().for_each(|version| it["version"] = json!(version));
-            kb.into_iter().for_each(|kb| it["kbId"] = json!(kb));
+            if let Some(version) = version {
+                it["version"] = json!(version);
+            }
+            if let Some(kb) = kb {
+                it["kbId"] = json!(kb);
+            }
             (id, it)
         };
         if let Some(it) = azure.assessment.as_ref().filter(|it| !is_old(it.ended, 7)) {
