@@ -108,13 +108,50 @@ fn requests(server: &Server) -> Vec<Sample> {
     ]
 }
 
+/// The machines of both kinds, and the scale sets that stand for theirs, with what PatchKit reads.
+macro_rules! machines {
+    () => {
+        "resources | where type =~ 'microsoft.compute/virtualmachines' or type =~ \
+         'microsoft.hybridcompute/machines' or (type =~ \
+         'microsoft.compute/virtualmachinescalesets' and \
+         tostring(properties.orchestrationMode) !~ 'Flexible') \
+         | project id, name, type, location, tags, zone = zones[0], vmId = properties.vmId, \
+         vmUuid = properties.vmUuid, priority = properties.priority, \
+         scaleSet = properties.virtualMachineScaleSet.id, \
+         osType = properties.storageProfile.osDisk.osType, \
+         image = properties.storageProfile.imageReference, \
+         windows = properties.osProfile.windowsConfiguration.patchSettings, \
+         linux = properties.osProfile.linuxConfiguration.patchSettings, \
+         view = properties.extended.instanceView, computerName = properties.osProfile.computerName, \
+         displayName = properties.displayName, arcStatus = properties.status, \
+         agentVersion = properties.agentVersion, since = properties.lastStatusChange, \
+         arcOsType = properties.osType, arcOsName = properties.osName, \
+         arcOsVersion = properties.osVersion"
+    };
+}
+
 /// Queries of Resource Graph: those whose pages are made one by one, and those that must know of
 /// all rows before the first one can be told. The last looks at what each machine has of its own.
-const QUERIES: [(&str, &str); 11] = [
+const QUERIES: [(&str, &str); 13] = [
     (
         "lazily, machines",
         "resources | where type =~ 'microsoft.compute/virtualmachines' \
          | project id, name, location, properties.osName, tags",
+    ),
+    ("as PatchKit lists machines", concat!(machines!(), " | order by id asc")),
+    (
+        "as PatchKit lists them with assessments",
+        concat!(
+            machines!(),
+            " | extend key = tolower(id) | join kind=leftouter (patchassessmentresources | where type \
+             in~ ('microsoft.compute/virtualmachines/patchassessmentresults', \
+             'microsoft.hybridcompute/machines/patchassessmentresults') | project key = \
+             tostring(split(tolower(id), '/patchassessmentresults/')[0]), assessedAt = \
+             properties.lastModifiedDateTime, assessment = properties.status, rebootPending = \
+             properties.rebootPending, available = \
+             properties.availablePatchCountByClassification) on key | project-away key, key1 \
+             | order by id asc"
+        ),
     ),
     ("lazily, all columns", "resources | where type =~ 'microsoft.compute/virtualmachines'"),
     (
@@ -280,7 +317,7 @@ impl Server {
             pages += 1;
         }
         println!(
-            "{:54} {first:7.3} ms of the server's CPU; {:6.3} ms each of {pages} pages, {total} rows",
+            "{:70} {first:7.3} ms of the server's CPU; {:6.3} ms each of {pages} pages, {total} rows",
             format!("Resource Graph {name}: first page of {}", self.top),
             milliseconds(cpu, pages),
         );

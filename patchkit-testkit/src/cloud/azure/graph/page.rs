@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -104,6 +107,8 @@ pub struct Rendered {
     /// Where each row begins.
     starts: Vec<usize>,
     stream: Option<Stream>,
+    /// How many bytes a row of the last page took, for the next one to have room.
+    width: AtomicUsize,
     has_id: bool,
     takes: bool,
 }
@@ -169,6 +174,7 @@ impl Rendered {
             bytes: Vec::new(),
             starts: Vec::new(),
             stream: None,
+            width: AtomicUsize::new(512),
             has_id: query.has_id(),
             takes: query.takes(),
         }
@@ -261,8 +267,9 @@ impl Page {
     /// # Errors
     /// A value of a row that is made only now, and is too large.
     pub fn body(&self) -> Result<Vec<u8>, QueryError> {
-        let mut body = Vec::with_capacity(512 * (self.count() + 1));
         let (total, count) = (self.total_records(), self.count());
+        let width = self.answer.width.load(Ordering::Relaxed);
+        let mut body = Vec::with_capacity(width * count + width * count / 8 + 1_024);
         body.extend_from_slice(
             format!("{{\"totalRecords\":{total},\"count\":{count},\"data\":").as_bytes(),
         );
@@ -287,6 +294,9 @@ impl Page {
             body.extend_from_slice(format!(",\"$skipToken\":\"{token}\"").as_bytes());
         }
         body.push(b'}');
+        if let Some(width) = body.len().checked_div(count) {
+            self.answer.width.store(width, Ordering::Relaxed);
+        }
         Ok(body)
     }
 }

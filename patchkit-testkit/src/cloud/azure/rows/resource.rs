@@ -1,7 +1,7 @@
 //! Machines as rows of `resources`. What an answer shows of them is kept beside each other, in the
 //! order of the rows: a machine itself is looked at only for what a query compares.
 
-use std::{cell::OnceCell, sync::OnceLock};
+use std::{cell::OnceCell, io::Write as _, sync::OnceLock};
 
 use super::{
     World,
@@ -10,7 +10,7 @@ use super::{
 use crate::cloud::{
     azure::{
         facets::nanoseconds,
-        graph::{Field, Path, Record},
+        graph::{Field, Path, Record, write_text},
         hybrid, side, tags,
         template::{self, Filled},
         vm,
@@ -160,7 +160,14 @@ impl<'a> Record<'a> for ResourceRow<'a> {
             "id" => Some(ID),
             "name" => Some(NAME),
             "tags" if path.is_empty() => Some(TAGS),
-            _ => return false,
+            "tags" => return false,
+            column => {
+                return match self.column(column) {
+                    Field::Text(text) => write_text(&text, out),
+                    Field::None => out.write_all(b"null").is_ok(),
+                    Field::Document(_) => false,
+                };
+            }
         };
         let Some(written) = self.written() else { return false };
         match head {
