@@ -44,6 +44,7 @@ mod hybrid;
 mod limits;
 mod maintenance;
 mod operation;
+mod own;
 mod patch;
 mod patch_choice;
 mod patch_result;

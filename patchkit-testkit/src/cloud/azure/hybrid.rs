@@ -6,9 +6,7 @@ use super::{
     Call,
     error::ArmError,
     reply::{Reply, stamp_z},
-    side, tags,
-    template::Own,
-    vm, vm_view,
+    side, tags, vm, vm_view,
 };
 use crate::{
     cloud::world::{
@@ -66,27 +64,6 @@ pub(super) const PROPERTIES: [&str; 16] = [
     "osProfile",
     "detectedProperties",
     "networkProfile",
-];
-
-/// What differs between them.
-pub(super) const OWN: [Own; 17] = [
-    &["status"],
-    &["lastStatusChange"],
-    &["agentVersion"],
-    &["vmId"],
-    &["vmUuid"],
-    &["displayName"],
-    &["machineFqdn"],
-    &["osType"],
-    &["osName"],
-    &["osSku"],
-    &["osVersion"],
-    &["osProfile", "computerName"],
-    &["osProfile", "windowsConfiguration", "patchSettings", "assessmentMode"],
-    &["osProfile", "windowsConfiguration", "patchSettings", "patchMode"],
-    &["osProfile", "linuxConfiguration", "patchSettings", "assessmentMode"],
-    &["osProfile", "linuxConfiguration", "patchSettings", "patchMode"],
-    &["networkProfile", "networkInterfaces", "", "ipAddresses", "", "address"],
 ];
 
 /// The properties of an Arc machine.

@@ -12,9 +12,7 @@ use super::{
     operation::{self, End},
     reply::{Reply, stamp},
     router::Scope,
-    side, tags,
-    template::Own,
-    vm_view,
+    side, tags, vm_view,
 };
 use crate::cloud::world::{
     State,
@@ -267,41 +265,6 @@ const PROPERTIES: [&str; 7] = [
     "networkProfile",
     "timeCreated",
 ];
-
-/// What differs between VMs in what Resource Graph shows of them.
-pub(super) const OWN: [Own; 28] = [
-    &["vmId"],
-    &["timeCreated"],
-    &["provisioningState"],
-    &["hardwareProfile", "vmSize"],
-    &["virtualMachineScaleSet", "id"],
-    &["networkProfile", "networkInterfaces", "", "id"],
-    &["extended", "instanceView", "computerName"],
-    &["extended", "instanceView", "osName"],
-    &["extended", "instanceView", "osVersion"],
-    &["extended", "instanceView", "powerState", "code"],
-    &["extended", "instanceView", "powerState", "displayStatus"],
-    &["osProfile", "computerName"],
-    &["osProfile", "windowsConfiguration", "enableAutomaticUpdates"],
-    &["osProfile", "windowsConfiguration", "patchSettings", "patchMode"],
-    &["osProfile", "windowsConfiguration", "patchSettings", "assessmentMode"],
-    &["osProfile", "windowsConfiguration", "patchSettings", BY_PLATFORM, BYPASS],
-    &["osProfile", "windowsConfiguration", "patchSettings", BY_PLATFORM, "rebootSetting"],
-    &["osProfile", "linuxConfiguration", "patchSettings", "patchMode"],
-    &["osProfile", "linuxConfiguration", "patchSettings", "assessmentMode"],
-    &["osProfile", "linuxConfiguration", "patchSettings", BY_PLATFORM, BYPASS],
-    &["osProfile", "linuxConfiguration", "patchSettings", BY_PLATFORM, "rebootSetting"],
-    &["storageProfile", "imageReference", "publisher"],
-    &["storageProfile", "imageReference", "offer"],
-    &["storageProfile", "imageReference", "sku"],
-    &["storageProfile", "osDisk", "osType"],
-    &["storageProfile", "osDisk", "diskSizeGB"],
-    &["storageProfile", "osDisk", "managedDisk", "id"],
-    &["storageProfile", "osDisk", "name"],
-];
-
-const BY_PLATFORM: &str = "automaticByPlatformSettings";
-const BYPASS: &str = "bypassPlatformSafetyChecksOnUserSchedule";
 
 /// The properties that Resource Graph shows of a VM.
 pub(super) fn shown(state: &State, at: MachineIx, azure: &AzureSide) -> Value {

@@ -11,7 +11,7 @@ use crate::cloud::{
     azure::{
         facets::nanoseconds,
         graph::{Field, Path, Record, write_text},
-        hybrid, side, tags,
+        hybrid, own, side, tags,
         template::{self, Filled},
         vm,
     },
@@ -82,7 +82,7 @@ impl<'a> ResourceRow<'a> {
             return Some(written);
         }
         let (state, azure) = (&self.world.state, self.azure()?);
-        let own = if self.class.is_vm { &vm::OWN[..] } else { &hybrid::OWN };
+        let own = if self.class.is_vm { &own::VM[..] } else { &own::ARC };
         let written = self.seat.written(state)?.get_or_init(|| {
             let mut beside = [const { Vec::new() }; 3];
             template::write(&state.vm_resource_id(azure), &mut beside[ID]);
