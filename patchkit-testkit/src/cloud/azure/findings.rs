@@ -30,9 +30,9 @@ impl Finding {
     }
 }
 
-/// Such rows of all machines of a folder. A copy shares what has not changed since.
+/// Such rows of all machines of a folder. A copy costs nothing, and shares what has not changed since.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Findings(Vec<Arc<Piece>>);
+pub(super) struct Findings(Arc<Vec<Arc<Piece>>>);
 
 #[derive(Clone, Debug, Default)]
 struct Piece {
@@ -57,12 +57,13 @@ impl Piece {
 impl Findings {
     /// Adds those of the next machine.
     pub(super) fn push(&mut self, found: &[Finding]) {
-        match self.0.last_mut() {
+        let pieces = Arc::make_mut(&mut self.0);
+        match pieces.last_mut() {
             Some(last) if last.ends.len() < PIECE => Arc::make_mut(last).push(found),
             _ => {
                 let mut piece = Piece::default();
                 piece.push(found);
-                self.0.push(Arc::new(piece));
+                pieces.push(Arc::new(piece));
             }
         }
     }
@@ -73,11 +74,11 @@ impl Findings {
 
     /// Puts others in the place of those of a machine.
     pub(super) fn set(&mut self, at: usize, found: &[Finding]) {
-        let Some(piece) = self.0.get_mut(at / PIECE) else { return };
         // What stays as it is need not be copied under a picture.
-        if piece.get(at % PIECE) == found {
+        if self.get(at) == found {
             return;
         }
+        let Some(piece) = Arc::make_mut(&mut self.0).get_mut(at / PIECE) else { return };
         let mut renewed = Piece::default();
         for other in 0..piece.ends.len() {
             renewed.push(if other == at % PIECE { found } else { piece.get(other) });

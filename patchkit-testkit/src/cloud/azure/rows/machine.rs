@@ -13,7 +13,7 @@ use crate::cloud::{
     },
     world::{
         State,
-        machine::{AzureSide, MachineIx},
+        machine::{AzureSide, MachineIx, SubIx},
     },
 };
 
@@ -60,6 +60,33 @@ impl Class {
     }
 }
 
+/// What all rows of a class in a resource group have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Block<'a> {
+    pub(super) state: &'a State,
+    pub(super) tenant: &'a str,
+    pub(super) subscription: SubIx,
+    pub(super) group: usize,
+    pub(super) class: &'static Class,
+}
+
+impl<'a> Block<'a> {
+    /// One of the columns that they share.
+    pub(super) fn column(&self, name: &str) -> Field<'a> {
+        let subscription = self.state.subscription(self.subscription);
+        let group = subscription.groups.get(self.group);
+        match name {
+            "type" => Field::text(self.class.name),
+            "tenantId" => Field::text(self.tenant),
+            "kind" | "managedBy" => Field::text(""),
+            "location" => Field::text(group.map_or("", |it| &it.location)),
+            "resourceGroup" => Field::text(group.map_or("", |it| &it.name).to_lowercase()),
+            "subscriptionId" => Field::text(&*subscription.id),
+            _ => Field::None,
+        }
+    }
+}
+
 /// The row of a machine; rows about the machine have some of it in common with it.
 #[derive(Clone, Copy)]
 pub(super) struct MachineRow<'a> {
@@ -89,6 +116,12 @@ impl<'a> MachineRow<'a> {
             let row = Self::new(state, tenant, at, azure, class);
             Outcome::new(row, What::Assessment(it)).assessment_written(it);
         }
+    }
+
+    fn block(&self) -> Block<'a> {
+        let Self { state, tenant, azure, class, .. } = *self;
+        let group = usize::from(azure.group);
+        Block { state, tenant, subscription: azure.subscription, group, class }
     }
 
     pub(super) fn properties(&self) -> Value {
@@ -123,19 +156,9 @@ impl<'a> Record<'a> for MachineRow<'a> {
         match name {
             "id" => Field::text(state.vm_resource_id(azure)),
             "name" => Field::text(&*azure.name),
-            "type" => Field::text(self.class.name),
-            "tenantId" => Field::text(self.tenant),
-            "kind" | "managedBy" => Field::text(""),
-            "location" => Field::text(vm::location_of(state, azure)),
-            "resourceGroup" => {
-                let groups = &state.subscription(azure.subscription).groups;
-                let group = groups.get(usize::from(azure.group)).map_or("", |it| &it.name);
-                Field::text(group.to_lowercase())
-            }
-            "subscriptionId" => Field::text(&*state.subscription(azure.subscription).id),
             "tags" => Field::Document(Cow::Owned(tags::document(&azure.tags))),
             "properties" => Field::Document(Cow::Owned(self.properties())),
-            _ => Field::None,
+            _ => self.block().column(name),
         }
     }
 

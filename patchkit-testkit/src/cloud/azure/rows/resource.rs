@@ -5,7 +5,7 @@ use std::{cell::OnceCell, io::Write as _, sync::OnceLock};
 
 use super::{
     World,
-    machine::{Class, MachineRow},
+    machine::{Block, Class, MachineRow},
 };
 use crate::cloud::{
     azure::{
@@ -123,6 +123,12 @@ impl<'a> ResourceRow<'a> {
         side(&self.world.state, self.seat.at).ok()
     }
 
+    fn block(&self) -> Block<'a> {
+        let (world, Seat { subscription, group, .. }) = (self.world, self.seat);
+        let (state, tenant, class) = (&world.state, &*world.tenant, self.class);
+        Block { state, tenant, subscription, group, class }
+    }
+
     fn machine(&self, azure: &'a AzureSide) -> MachineRow<'a> {
         self.world.row(self.seat.at, azure, self.class)
     }
@@ -130,19 +136,13 @@ impl<'a> ResourceRow<'a> {
 
 impl<'a> Record<'a> for ResourceRow<'a> {
     fn column(&self, name: &'static str) -> Field<'a> {
-        let subscription = self.world.state.subscription(self.seat.subscription);
-        let group = subscription.groups.get(self.seat.group);
-        match (name, group) {
-            ("type", _) => Field::text(self.class.name),
-            ("location", Some(group)) => Field::text(&*group.location),
-            ("resourceGroup", Some(group)) => Field::text(group.name.to_lowercase()),
-            ("subscriptionId", _) => Field::text(&*subscription.id),
-            ("tenantId", _) => Field::text(&*self.world.tenant),
-            ("kind" | "managedBy", _) => Field::text(""),
-            (column, _) if EMPTY.contains(&column) => Field::None,
-            ("name", _) => self.name().map_or(Field::None, Field::text),
-            ("id", _) => self.id().map_or(Field::None, Field::text),
-            _ => self.azure().map_or(Field::None, |azure| self.machine(azure).column(name)),
+        match name {
+            "name" => self.name().map_or(Field::None, Field::text),
+            "id" => self.id().map_or(Field::None, Field::text),
+            "tags" | "properties" => {
+                self.azure().map_or(Field::None, |azure| self.machine(azure).column(name))
+            }
+            _ => self.block().column(name),
         }
     }
 
