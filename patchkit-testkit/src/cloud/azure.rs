@@ -58,6 +58,7 @@ mod scale_set;
 mod spoil;
 mod store;
 mod tags;
+mod tally;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -3,15 +3,16 @@
 use std::sync::{Arc, OnceLock};
 
 use super::{
-    facets::{Facets, Words, nanoseconds},
+    facets::{Facets, Words},
     findings::{Finding, Findings},
+    graph::Table,
     patch_result,
-    rows::{Prints, Written},
+    rows::{Prints, Report, Written},
     side,
+    tally::{Tallies, Tally},
 };
 use crate::cloud::world::{
     State,
-    catalogue::SystemIx,
     machine::{AzureKind, AzureSide, MachineIx, SubIx},
     machines::Chunks,
 };
@@ -20,23 +21,29 @@ use crate::cloud::world::{
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Census {
     folders: Arc<Vec<Folder>>,
-    /// What was found and done on a machine, in the order of its folder.
-    tallies: Vec<Chunks<Tally>>,
+    /// What was found on machines, in the order of their folder, and what was done.
+    found: Vec<Outcomes>,
+    treated: Vec<Outcomes>,
     /// What they have in common with others, in the same order.
     facets: Vec<Chunks<Facets>>,
-    /// The patches that its assessment found, in the same order.
-    findings: Vec<Findings>,
-    /// Its installations, each with its patches behind it, in the same order.
-    treated: Vec<Findings>,
     words: Arc<Words>,
     /// What rows show of the patches of all systems.
     prints: Arc<Prints>,
-    /// What is shown of them, in the same order.
+    /// What is shown of them, in the same order, and of their assessments.
     written: Vec<Chunks<Written>>,
+    reports: Vec<Chunks<Report>>,
     /// Their order by name and by id, once someone asks.
     order: Arc<OnceLock<Order>>,
     /// The place of a machine in its folder.
     places: Arc<Vec<u32>>,
+}
+
+/// The rows that a table of patches has of the machines of a folder.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outcomes {
+    pub(super) tallies: Tallies,
+    /// The patches of each assessment, or each installation with its patches behind it.
+    pub(super) rows: Findings,
 }
 
 /// The machines of a subscription, in the order in which they are answered.
@@ -90,55 +97,6 @@ impl Kind {
             AzureKind::Vm | AzureKind::Flexible { .. } => Self::Vm,
             AzureKind::Arc => Self::Arc,
             AzureKind::Uniform { .. } => Self::None,
-        }
-    }
-}
-
-/// What a machine adds to the tables of patches. Times are [`nanoseconds`].
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Tally {
-    /// When its assessment ended, and how many patches that found.
-    pub(super) assessed: Option<i64>,
-    pub(super) missing: u32,
-    /// When the first of its installations began; how many there are, and patches in them.
-    pub(super) first: Option<i64>,
-    pub(super) installations: u32,
-    pub(super) treated: u32,
-    pub(super) system: SystemIx,
-    pub(super) reboot_pending: bool,
-    /// Whether rows of its findings are other than those of their patches on other machines.
-    pub(super) is_odd: bool,
-    /// The same of what was treated.
-    pub(super) is_treated_oddly: bool,
-}
-
-impl Tally {
-    fn of(
-        state: &State,
-        at: MachineIx,
-        azure: &AzureSide,
-        prints: &Prints,
-        treated_rows: Option<&[Finding]>,
-    ) -> Self {
-        let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let (machine, assessment) = (state.machine(at), azure.assessment.as_ref());
-        let missing = assessment.map_or(0, |it| it.available.count_ones(..));
-        let treated = azure.installations.iter().flat_map(patch_result::states);
-        let mut found = assessment.into_iter().flat_map(|it| it.available.ones());
-        let is_odd = found.any(|place| {
-            let print = prints.get(machine.system, place);
-            !print.is_some_and(|it| it.is_alone) || machine.patches.strange(place).is_some()
-        });
-        Self {
-            assessed: assessment.map(|it| nanoseconds(it.ended)),
-            missing: narrow(missing),
-            first: azure.installations.iter().map(|it| nanoseconds(it.started)).min(),
-            installations: narrow(azure.installations.len()),
-            treated: narrow(treated.map(|(_, places)| places.count_ones(..)).sum()),
-            system: machine.system,
-            reboot_pending: assessment.is_some_and(|it| it.reboot_pending),
-            is_odd,
-            is_treated_oddly: treated_rows.is_none(),
         }
     }
 }
@@ -210,20 +168,22 @@ impl Census {
         for subscription in state.subscriptions.iter() {
             let mut folder = Folder::default();
             folder.groups.resize(subscription.groups.len(), Group::default());
-            let (mut tallies, mut facets) = (Chunks::default(), Chunks::default());
-            let (mut found, mut done) = (Findings::default(), Findings::default());
-            let mut written = Chunks::default();
+            let (mut found, mut done) = (Outcomes::default(), Outcomes::default());
+            let mut facets = Chunks::default();
+            let (mut written, mut reports) = (Chunks::default(), Chunks::default());
             for (place, at) in subscription.machines.iter().enumerate() {
                 let Ok(azure) = side(state, *at) else { continue };
                 let kind = Kind::of(&azure.kind);
                 folder.kinds.push(kind);
                 folder.names.push(&azure.name);
                 let rows = treated(state, *at, azure, &prints);
-                tallies.push(Tally::of(state, *at, azure, &prints, rows.as_deref()));
-                found.push(&findings(state, *at, azure, &prints));
-                done.push(rows.as_deref().unwrap_or_default());
+                found.tallies.push(Tally::assessed(state, *at, azure, &prints));
+                found.rows.push(&findings(state, *at, azure, &prints));
+                done.tallies.push(Tally::treated(state, *at, azure, rows.as_deref()));
+                done.rows.push(rows.as_deref().unwrap_or_default());
                 facets.push(Facets::of(state, *at, azure, &mut words));
                 written.push(Written::default());
+                reports.push(Report::default());
                 if let Some(group) = folder.groups.get_mut(usize::from(azure.group)) {
                     if group.end == 0 {
                         group.start = place;
@@ -238,11 +198,11 @@ impl Census {
                 }
             }
             folders.push(folder);
-            census.tallies.push(tallies);
-            census.facets.push(facets);
-            census.findings.push(found);
+            census.found.push(found);
             census.treated.push(done);
+            census.facets.push(facets);
             census.written.push(written);
+            census.reports.push(reports);
         }
         census.folders = Arc::new(folders);
         census.places = Arc::new(places);
@@ -255,17 +215,14 @@ impl Census {
         self.folders.get(usize::from(at.0))
     }
 
-    pub(super) fn tallies(&self, at: SubIx) -> Option<&Chunks<Tally>> {
-        self.tallies.get(usize::from(at.0))
-    }
-
-    pub(super) fn findings(&self, at: SubIx) -> Option<&Findings> {
-        self.findings.get(usize::from(at.0))
-    }
-
-    /// What was installed on the machines of a subscription.
-    pub(super) fn treated(&self, at: SubIx) -> Option<&Findings> {
-        self.treated.get(usize::from(at.0))
+    /// What a table of patches has of the machines of a subscription; none where it is another table.
+    pub(super) fn outcomes(&self, table: Table, at: SubIx) -> Option<&Outcomes> {
+        let all = match table {
+            Table::PatchAssessmentResources => &self.found,
+            Table::PatchInstallationResources => &self.treated,
+            _ => return None,
+        };
+        all.get(usize::from(at.0))
     }
 
     /// What the machines of a subscription have in common with others.
@@ -276,6 +233,11 @@ impl Census {
     /// What is shown of the machines of a subscription.
     pub(super) fn written(&self, at: SubIx) -> Option<&Chunks<Written>> {
         self.written.get(usize::from(at.0))
+    }
+
+    /// What is shown of their assessments.
+    pub(super) fn reports(&self, at: SubIx) -> Option<&Chunks<Report>> {
+        self.reports.get(usize::from(at.0))
     }
 
     /// The place of a machine in its folder.
@@ -301,33 +263,29 @@ impl Census {
         let Some(place) = self.place(at) else { return };
         let folder = usize::from(azure.subscription.0);
         let rows = treated(state, at, azure, &self.prints);
-        if let Some(all) = self.tallies.get_mut(folder) {
-            renew(all, place, Tally::of(state, at, azure, &self.prints, rows.as_deref()));
+        if let Some(all) = self.found.get_mut(folder) {
+            all.tallies.set(place, Tally::assessed(state, at, azure, &self.prints));
+            all.rows.set(place, &findings(state, at, azure, &self.prints));
         }
         if let Some(all) = self.treated.get_mut(folder) {
-            all.set(place, rows.as_deref().unwrap_or_default());
+            all.tallies.set(place, Tally::treated(state, at, azure, rows.as_deref()));
+            all.rows.set(place, rows.as_deref().unwrap_or_default());
         }
-        if let Some(all) = self.findings.get_mut(folder) {
-            all.set(place, &findings(state, at, azure, &self.prints));
-        }
-        if let Some(all) = self.facets.get_mut(folder) {
-            renew(all, place, Facets::of(state, at, azure, &mut self.words));
-        }
-        if let Some(all) = self.written.get_mut(folder)
-            && all.get(place).is_some_and(Written::is_used)
+        let facets = Facets::of(state, at, azure, &mut self.words);
+        if let Some(all) = self.facets.get_mut(folder)
+            // What stays as it is need not be copied under a picture.
+            && all.get(place).is_some_and(|it| *it != facets)
             && let Some(known) = all.get_mut(place)
         {
+            *known = facets;
+        }
+        // Also what was not written yet: a picture of before may write what it had.
+        if let Some(known) = self.written.get_mut(folder).and_then(|it| it.get_mut(place)) {
             *known = Written::default();
         }
-    }
-}
-
-fn renew<T: Clone + PartialEq>(all: &mut Chunks<T>, place: usize, new: T) {
-    // What stays as it is need not be copied under a picture.
-    if all.get(place).is_some_and(|it| *it != new)
-        && let Some(known) = all.get_mut(place)
-    {
-        *known = new;
+        if let Some(known) = self.reports.get_mut(folder).and_then(|it| it.get_mut(place)) {
+            *known = Report::default();
+        }
     }
 }
 

@@ -61,6 +61,7 @@ mod parse;
 mod plan;
 mod run;
 mod source;
+mod stencil;
 mod stream;
 mod text;
 mod time;
@@ -79,7 +80,7 @@ pub use self::{
     error::{Detail, Position, QueryError},
     page::{Format, Options, Page, PageRequest, Pager, Rendered},
     source::{
-        Alike, BLOCK_COLUMNS, Field, Hints, IdText, Look, ORDERED_COLUMNS, Path, Pick, Record,
+        Alike, BLOCK_COLUMNS, Field, Hints, IdText, Look, ORDERED_COLUMNS, Path, Pick, Piece, Record,
         RowSet, Rows, Scan,
     },
 };

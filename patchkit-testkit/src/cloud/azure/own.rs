@@ -1,5 +1,5 @@
-//! What differs between machines in the properties that Resource Graph shows of them. All else is in
-//! the forms that they share.
+//! What differs between machines, and between their assessments, in the properties that Resource Graph
+//! shows of them. All else is in the forms that they share.
 
 use super::template::Own;
 
@@ -58,3 +58,22 @@ pub(super) const ARC: [Own; 17] = [
     &["osProfile", "linuxConfiguration", "patchSettings", "patchMode"],
     &["networkProfile", "networkInterfaces", "", "ipAddresses", "", "address"],
 ];
+
+/// Of assessments.
+pub(super) const ASSESSMENT: [Own; 13] = [
+    &["assessmentActivityId"],
+    &["startDateTime"],
+    &["lastModifiedDateTime"],
+    &["startedBy"],
+    &[COUNTS, "critical"],
+    &[COUNTS, "definition"],
+    &[COUNTS, "featurePack"],
+    &[COUNTS, "other"],
+    &[COUNTS, "security"],
+    &[COUNTS, "servicePack"],
+    &[COUNTS, "tools"],
+    &[COUNTS, "updateRollup"],
+    &[COUNTS, "updates"],
+];
+
+const COUNTS: &str = "availablePatchCountByClassification";

@@ -4,6 +4,7 @@
 //! resource groups are in lower case, as the service writes them.
 
 mod alike;
+mod assessed;
 mod interface;
 mod machine;
 mod numbers;
@@ -14,19 +15,29 @@ mod resource;
 mod results;
 mod within;
 
-use std::{collections::BTreeSet, num::NonZero, ops::ControlFlow, sync::OnceLock, time::Duration};
+use std::{
+    collections::BTreeSet,
+    num::NonZero,
+    ops::ControlFlow,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use serde_json::Value;
 
 use self::{
+    assessed::Assessed,
     machine::{Class, MachineRow},
+    other::Other,
     resource::{ResourceRow, Seat},
 };
-pub(super) use self::{printed::Prints, resource::Written};
+pub(super) use self::{assessed::Report, other::Others, printed::Prints, resource::Written};
 use super::{
     census::{Folder, Group, Kind},
     graph::{Alike, Hints, IdText, Look, Pick, Record, Rows, Scan, Table},
-    side, tenant,
+    side,
+    tally::{Counts, Tallies},
+    tenant,
 };
 use crate::cloud::world::{
     State,
@@ -66,9 +77,10 @@ pub(crate) fn write(state: &mut State) {
                         ResourceRow::new(world, *seat, class).written();
                     }
                 }
-                for (seat, _) in seats {
-                    if let Ok(azure) = side(&world.state, seat.at) {
-                        MachineRow::write(&world.state, &world.tenant, seat.at, azure);
+                let classes = Class::of(Table::PatchAssessmentResources);
+                for (seat, kind) in seats {
+                    if let Some(class) = classes.get(2 * kind) {
+                        Assessed::of(world, *seat, class);
                     }
                 }
             });
@@ -85,10 +97,8 @@ pub(super) struct World {
     hidden: Hidden,
     /// How many machines had been copied for pictures before this one.
     copied: usize,
-    /// Scale sets, maintenance configurations and extensions.
-    documents: OnceLock<Vec<Value>>,
     /// Network interfaces: as many as machines, which few queries ask for.
-    interfaces: OnceLock<Vec<Value>>,
+    interfaces: OnceLock<Vec<Other>>,
 }
 
 /// Where a row goes.
@@ -98,13 +108,15 @@ impl World {
     /// A picture of the world as it is now.
     pub(super) fn of(state: &mut State, subscriptions: Vec<SubIx>, hidden: Hidden) -> Self {
         state.recount();
+        if !state.azure.others.is_of(state.version) {
+            state.azure.others = Arc::new(Others::new(state.version));
+        }
         Self {
             tenant: tenant(state.seed),
             copied: state.machines.copied(),
             state: state.picture(),
             subscriptions,
             hidden,
-            documents: OnceLock::new(),
             interfaces: OnceLock::new(),
         }
     }
@@ -177,11 +189,6 @@ impl World {
     ) -> MachineRow<'a> {
         MachineRow::new(&self.state, &self.tenant, at, azure, class)
     }
-}
-
-/// Reads a byte of each line of memory that a text is in.
-fn lines(text: &str) -> u8 {
-    text.as_bytes().iter().step_by(64).fold(0, |seen, byte| seen ^ byte)
 }
 
 /// The machines of a subscription, and where its blocks begin among all.
@@ -298,16 +305,12 @@ impl Rows for World {
                 let mut counts = vec![0; classes.len()];
                 if table == Table::Resources {
                     counts.copy_from_slice(&group.counts);
-                } else if let Some(tallies) = self.state.azure.census.tallies(shelf.at) {
-                    let kinds = shelf.folder.kinds.get(group.start..group.end).unwrap_or_default();
-                    let places = kinds.iter().zip(group.start..);
-                    let mut sums = [[0; 2]; 3];
-                    for ((kind, place), tally) in places.zip(tallies.starting_at(group.start)) {
-                        let at = || machines.get(place).copied();
-                        let [results, patches] = self.counts(table, tally, at, oldest);
-                        let [all_results, all_patches] = &mut sums[*kind as usize];
-                        *all_results += results;
-                        *all_patches += patches;
+                } else if let Some(all) = self.state.azure.census.outcomes(table, shelf.at) {
+                    let mut sums = Counts::default();
+                    for piece in Tallies::pieces(group.start..group.end) {
+                        let own = self.counts_of(&all.tallies, shelf.at, &piece, oldest);
+                        let sums = sums.as_flattened_mut().iter_mut();
+                        sums.zip(own.as_flattened()).for_each(|(sum, count)| *sum += count);
                     }
                     counts = sums.into_iter().flatten().take(classes.len()).collect();
                 }
@@ -324,9 +327,8 @@ impl Rows for World {
                 }
             }
         }
-        for document in self.documents(table, hints) {
-            let wanted = document["type"].as_str().is_some_and(|it| hints.wants_type(it));
-            each(&document, usize::from(wanted));
+        for other in self.others(table, hints) {
+            each(&&other.row, usize::from(hints.wants_type(other.text("type"))));
         }
         true
     }
@@ -380,9 +382,9 @@ impl World {
         } else {
             self.machines(choice, each)?;
         }
-        for document in self.wanted_documents(choice.scan) {
+        for other in self.wanted_others(choice.scan) {
             if choice.takes() {
-                each(&document)?;
+                each(&&other.row)?;
             }
         }
         ControlFlow::Continue(())
@@ -443,15 +445,15 @@ impl World {
     }
 
     /// The resources behind the machines that a scan wants.
-    fn wanted_documents<'a>(&'a self, scan: Scan<'a>) -> impl Iterator<Item = &'a Value> {
+    fn wanted_others<'a>(&'a self, scan: Scan<'a>) -> impl Iterator<Item = &'a Other> {
         let blocks = self.here(scan.hints, scan.table).last();
         let classes = Class::of(scan.table).len();
         let blocks = blocks.map_or(0, |it| it.first + it.folder.groups.len() * classes);
-        let all = (blocks..).zip(self.documents(scan.table, scan.hints));
-        let wanted = all.filter(move |(block, document)| match scan.blocks {
+        let all = (blocks..).zip(self.others(scan.table, scan.hints));
+        let wanted = all.filter(move |(block, other)| match scan.blocks {
             Some(wanted) => wanted.get(*block).is_some_and(|rows| *rows > 0),
-            None => document["type"].as_str().is_some_and(|it| scan.hints.wants_type(it)),
+            None => scan.hints.wants_type(other.text("type")),
         });
-        wanted.map(|(_, document)| document)
+        wanted.map(|(_, other)| other)
     }
 }

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::{census::Census, maintenance::Schedules, operation::Operations, template::Templates};
+use super::{
+    census::Census, maintenance::Schedules, operation::Operations, rows::Others,
+    template::Templates,
+};
 use crate::cloud::{
     seed::ExtensionSpec,
     world::{
@@ -31,6 +34,8 @@ pub(crate) struct Store {
     pub(super) extensions: Arc<BTreeMap<MachineIx, Vec<ExtensionSpec>>>,
     /// What the properties of machines have in common.
     pub(super) templates: Arc<Templates>,
+    /// Resources that are no machines, as Resource Graph has them.
+    pub(super) others: Arc<Others>,
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +76,7 @@ impl Store {
             updating: Arc::clone(&self.updating),
             extensions: Arc::clone(&self.extensions),
             templates: Arc::clone(&self.templates),
+            others: Arc::clone(&self.others),
             operations: Operations::default(),
         }
     }

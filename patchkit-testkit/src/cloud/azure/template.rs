@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::graph::{Field, Path};
+use super::graph::{self, Field, Path};
 use crate::cloud::shared::lock;
 
 /// Templates that are known at a time. Others begin anew, as when a test gives each machine what no
@@ -73,12 +73,25 @@ pub(super) struct Filled {
 }
 
 impl Filled {
-    /// Writes what it has at the end of a path, `null` where that is nothing.
-    pub(super) fn write(&self, path: &Path, out: &mut Vec<u8>) {
-        match self.template.piece(path) {
-            Some(piece) => self.write_piece(piece, out),
-            None => out.extend_from_slice(b"null"),
+    /// Tells what it has at the end of a path, `null` where that is nothing.
+    pub(super) fn pieces(&self, path: &Path, each: &mut dyn FnMut(graph::Piece<'_>)) {
+        let Some(piece) = self.template.piece(path) else {
+            return each(graph::Piece::Text(b"null"));
+        };
+        let text = &self.template.text;
+        let mut from = piece.text.start;
+        for gap in piece.gaps.clone() {
+            let to = self.template.gaps.get(gap).copied().unwrap_or(from);
+            each(graph::Piece::Text(text.get(from..to).unwrap_or_default()));
+            each(graph::Piece::Own(gap));
+            from = to;
         }
+        each(graph::Piece::Text(text.get(from..piece.text.end).unwrap_or_default()));
+    }
+
+    /// The same for all that share their text with it.
+    pub(super) fn form(&self) -> usize {
+        Arc::as_ptr(&self.template).addr()
     }
 
     /// What it has at the end of a path.
@@ -88,21 +101,12 @@ impl Filled {
             return Field::Document(Cow::Borrowed(&self.template.document)).at(path);
         }
         let mut json = Vec::new();
-        self.write_piece(piece, &mut json);
+        self.pieces(path, &mut |piece| match piece {
+            graph::Piece::Text(text) => json.extend_from_slice(text),
+            graph::Piece::Own(gap) => json.extend_from_slice(self.own(gap)),
+        });
         let value = serde_json::from_slice(&json);
         value.map_or(Field::None, |it| Field::Document(Cow::Owned(it)))
-    }
-
-    fn write_piece(&self, piece: &Piece, out: &mut Vec<u8>) {
-        let text = &self.template.text;
-        let mut from = piece.text.start;
-        for gap in piece.gaps.clone() {
-            let to = self.template.gaps.get(gap).copied().unwrap_or(from);
-            out.extend_from_slice(text.get(from..to).unwrap_or_default());
-            out.extend_from_slice(self.own(gap));
-            from = to;
-        }
-        out.extend_from_slice(text.get(from..piece.text.end).unwrap_or_default());
     }
 
     /// One of its own values.
@@ -277,7 +281,12 @@ mod tests {
 
     fn written(filled: &Filled, keys: &[&str]) -> String {
         let mut out = Vec::new();
-        filled.write(&path(keys), &mut out);
+        filled.pieces(&path(keys), &mut |piece| {
+            out.extend_from_slice(match piece {
+                graph::Piece::Text(text) => text,
+                graph::Piece::Own(gap) => filled.own(gap),
+            });
+        });
         String::from_utf8(out).unwrap()
     }
 

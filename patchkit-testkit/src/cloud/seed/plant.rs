@@ -20,7 +20,7 @@ use crate::{
             machine::{
                 self, Agent, AwsKind, AwsSide, AzureKind, AzureSide, Ec2, GuestPatching, Hybrid,
                 Installation, Machine, MachineIx, NodePatches, Power, ProfileAssociation, ScopeIx,
-                Shown, SubIx, Told,
+                SubIx, Told,
             },
             populate::{CURRENT_AGENT, OLD_AGENT},
             uuid,
@@ -74,7 +74,6 @@ impl State {
             job: None,
             aws,
             azure,
-            shown: Shown::default(),
         });
         self.version += 1;
         self.register(at);

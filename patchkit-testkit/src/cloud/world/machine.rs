@@ -1,7 +1,7 @@
 //! One machine: its power, its agent, what is installed on it, and where it is known.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::Duration,
 };
 
@@ -44,21 +44,6 @@ pub(crate) struct Machine {
     pub(crate) job: Option<u64>,
     pub(crate) aws: Option<AwsSide>,
     pub(crate) azure: Option<AzureSide>,
-    pub(crate) shown: Shown,
-}
-
-/// What was shown of a machine as it is: JSON that is made once. Whoever may change the machine
-/// gets it without.
-#[derive(Debug, Default)]
-pub(crate) struct Shown {
-    /// The properties of its assessment.
-    pub(crate) assessment: OnceLock<String>,
-}
-
-impl Clone for Shown {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
 }
 
 impl Machine {

@@ -11,10 +11,10 @@ use std::{
 
 use fixedbitset::FixedBitSet;
 
-use super::machine::{Machine, MachineIx, Shown};
+use super::machine::{Machine, MachineIx};
 
 /// Items that are copied together, when one of them changes under a picture.
-const CHUNK: usize = 64;
+pub(crate) const CHUNK: usize = 64;
 
 /// What a machine holds beside itself, by rule of thumb: names, tags, what is installed, and what was
 /// shown of it.
@@ -151,9 +151,7 @@ impl IndexMut<usize> for Machines {
         if Arc::strong_count(found) > 1 {
             self.copied.fetch_add(1, Ordering::Relaxed);
         }
-        let machine = Arc::make_mut(found);
-        machine.shown = Shown::default();
-        machine
+        Arc::make_mut(found)
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
     judge::Judgements,
     machine::{
         Agent, AwsKind, AwsSide, AzureKind, AzureSide, Behavior, Ec2, GuestPatching, Hybrid,
-        Machine, MachineIx, NodePatches, Power, ProfileAssociation, ScopeIx, Shown, SubIx, Tags,
+        Machine, MachineIx, NodePatches, Power, ProfileAssociation, ScopeIx, SubIx, Tags,
     },
     machines::Machines,
     shelf::Shelf,
@@ -256,7 +256,6 @@ impl<'a> Population<'a> {
             job: None,
             aws: None,
             azure: None,
-            shown: Shown::default(),
         };
         match place {
             Place::Ec2(scope) => {

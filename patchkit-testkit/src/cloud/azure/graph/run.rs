@@ -15,7 +15,7 @@ use self::{
     summarize::Summarize,
 };
 pub(super) use self::{
-    pairs::{Columns, Pairs, keys},
+    pairs::{Pairs, keys},
     show::show,
     survey::{gather, survey},
 };

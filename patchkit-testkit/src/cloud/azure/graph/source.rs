@@ -162,9 +162,42 @@ pub trait Record<'a> {
 
     /// Writes what a column's document has at the end of a path, as an answer shows it. False, and
     /// nothing is written, where that is not at hand.
-    fn write(&self, _name: &'static str, _path: &Path, _out: &mut Vec<u8>) -> bool {
+    fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
+        self.pieces(name, path, &mut |piece| match piece {
+            Piece::Text(text) => out.extend_from_slice(text),
+            Piece::Own(number) => out.extend_from_slice(self.own(number)),
+        })
+    }
+
+    /// Tells of what pieces that is made. False, and nothing is told, where it is not known.
+    fn pieces(
+        &self,
+        _name: &'static str,
+        _path: &Path,
+        _each: &mut dyn FnMut(Piece<'_>),
+    ) -> bool {
         false
     }
+
+    /// One of the row's own values, as JSON.
+    fn own(&self, _number: usize) -> &[u8] {
+        b"null"
+    }
+
+    /// What rows have in common whose columns are of the same [pieces](Self::pieces), or of none: they
+    /// differ in their own values, and nothing else. None where that is not known.
+    fn stencil(&self) -> Option<[usize; 3]> {
+        None
+    }
+}
+
+/// A piece of what a row shows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Piece<'p> {
+    /// JSON that other rows have, too.
+    Text(&'p [u8]),
+    /// One of the row's own values, by its number.
+    Own(usize),
 }
 
 /// A document with the service's columns, `id`, `type`, `properties` and so on.

@@ -2,7 +2,11 @@
 
 mod joined;
 
-use std::{fmt, ops::ControlFlow, sync::Arc};
+use std::{
+    fmt,
+    ops::ControlFlow,
+    sync::{Arc, Mutex},
+};
 
 use jiff::Timestamp;
 
@@ -12,10 +16,12 @@ use super::{
     eval::Run,
     page::Form,
     plan::{COLUMNS, Plan, shape::Shape},
-    run::{self, Columns, Env, Part, Row},
+    run::{self, Env, Part, Row},
     source::{BLOCK_COLUMNS, Pick},
+    stencil::{Columns, Stencils},
     value::Cell,
 };
+use crate::cloud::shared::lock;
 
 /// A query over rows that stay as they are, of which it is known how many it answers with.
 pub(super) struct Stream {
@@ -23,6 +29,7 @@ pub(super) struct Stream {
     rows: Arc<dyn Rows + Send + Sync>,
     now: Timestamp,
     made: Made,
+    stencils: Mutex<Stencils>,
 }
 
 /// Of what the rows of an answer are made.
@@ -60,7 +67,7 @@ impl Stream {
             None => Made::Pairs(Box::new(Joined::open(query, rows.as_ref(), now)?)),
         };
         let (query, rows) = (Arc::clone(query), Arc::clone(rows));
-        Some(Self { query, rows, now, made })
+        Some(Self { query, rows, now, made, stencils: Mutex::default() })
     }
 
     pub(super) fn total(&self) -> usize {
@@ -145,17 +152,20 @@ impl Stream {
         let run: Run = self.query.begin(self.now);
         let env = Env { rows: self.rows.as_ref(), run: &run };
         let begin = out.len();
-        let mut each = |row: Columns<'_>| {
+        // Whoever writes another page at this time begins with none.
+        let mut stencils = std::mem::take(&mut *lock(&self.stencils));
+        let mut each = |row: &dyn Columns| {
             if out.len() > begin {
                 out.push(b',');
             }
-            form.write_each(out, row);
+            stencils.write(form, row, out);
             ends(out.len());
         };
         match &self.made {
             Made::Rows(chosen) => chosen.show(&self.query.plan, env, places, &mut each),
             Made::Pairs(joined) => joined.show(env, places, &mut each),
         }
+        *lock(&self.stencils) = stencils;
         if run.gave_up() { Err(QueryError::too_large()) } else { Ok(()) }
     }
 }
@@ -218,7 +228,7 @@ impl Chosen {
         plan: &Plan,
         env: Env<'_>,
         places: Places<'_>,
-        each: &mut dyn FnMut(Columns<'_>),
+        each: &mut dyn FnMut(&dyn Columns),
     ) {
         let picks = self.picks.as_deref().unwrap_or_default();
         let these: Vec<u32>;
@@ -234,7 +244,7 @@ impl Chosen {
         }
         let part = Part { blocks: Some(&self.blocks), pick, ..Part::default() };
         run::show(plan, env, part, &mut |row| {
-            each(&|column, out| row.write(column, out));
+            each(&row);
             left -= 1;
             if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });

@@ -3,12 +3,11 @@
 
 mod patches;
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeSet, HashMap},
-};
+use std::collections::{BTreeMap, HashMap};
 
-use super::{Choice, Class, Group, Shelf, World, machine::MachineRow, resource::EMPTY};
+use super::{
+    Choice, Class, Group, Shelf, World, machine::MachineRow, other::Place, resource::EMPTY,
+};
 use crate::cloud::azure::{
     census::Order,
     facets::{Facet, Facets, nanoseconds},
@@ -186,7 +185,7 @@ impl World {
                 }
             }
         }
-        for _ in self.wanted_documents(scan) {
+        for _ in self.wanted_others(scan) {
             let kind = kinds.first()?;
             kinds.alike.kinds.push(kind);
         }
@@ -225,21 +224,12 @@ impl World {
             _ => return None,
         };
         let mut order = self.of_machines(scan, &ranks.of)?;
-        let documents: Vec<&str> =
-            self.wanted_documents(scan).map(|it| it[column].as_str().unwrap_or_default()).collect();
-        if !documents.is_empty() {
-            let text = |[folder, place]: [usize; 2]| {
-                let at = *self.state.subscriptions.get(folder)?.machines.get(place)?;
-                let azure = side(&self.state, at).ok()?;
-                Some(match column {
-                    "name" => Cow::Borrowed(&*azure.name),
-                    _ => Cow::Owned(self.state.vm_resource_id(azure)),
-                })
-            };
-            among(&mut order, &documents, ranks.firsts.len(), |rank| {
-                ranks.firsts.get(rank).and_then(|at| text(*at)).unwrap_or_default()
-            });
-        }
+        let others = self.wanted_others(scan).map(|it| {
+            let by_name = column == "name";
+            let place = if by_name { it.name_place(&self.state) } else { it.id_place(&self.state) };
+            (place, it.text(column))
+        });
+        among(&mut order, others.collect(), ranks.firsts.len());
         Some(order)
     }
 
@@ -263,24 +253,20 @@ impl World {
 }
 
 /// Puts texts behind those of which the ranks are known, and makes room for them among their ranks.
-fn among<'t>(
-    order: &mut Vec<u32>,
-    texts: &[&str],
-    known: usize,
-    text: impl Fn(usize) -> Cow<'t, str>,
-) {
+fn among(order: &mut Vec<u32>, texts: Vec<(Place, &str)>, known: usize) {
+    if texts.is_empty() {
+        return;
+    }
     let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     // How many known texts are before each, and whether it is the one behind them.
-    let sorted: BTreeSet<&str> = texts.iter().copied().collect();
+    let sorted: BTreeMap<&str, Place> = texts.iter().map(|(place, text)| (*text, *place)).collect();
     let mut before = vec![0_u32; known + 1];
-    let mut ranks = HashMap::new();
-    let (mut new, places) = (0, (0..known).collect::<Vec<usize>>());
-    for one in sorted {
-        let place = places.partition_point(|rank| &*text(*rank) < one);
-        ranks.insert(one, narrow(place + new));
-        if place == known || text(place) != one {
+    let (mut ranks, mut new) = (HashMap::new(), 0);
+    for (text, place) in sorted {
+        ranks.insert(text, narrow(place.before + new));
+        if !place.is_known {
             new += 1;
-            if let Some(count) = before.get_mut(place) {
+            if let Some(count) = before.get_mut(place.before) {
                 *count += 1;
             }
         }
@@ -293,5 +279,5 @@ fn among<'t>(
     for rank in order.iter_mut() {
         *rank += before.get(*rank as usize).copied().unwrap_or(0);
     }
-    order.extend(texts.iter().filter_map(|text| ranks.get(text)));
+    order.extend(texts.iter().filter_map(|(_, text)| ranks.get(text)));
 }

@@ -4,11 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use super::patch::{Outcome, What};
 use crate::cloud::{
     azure::{
-        census::Kind,
-        graph::{Field, Path, Record, Table},
+        graph::{Field, Path, Piece, Record, Table, write_text},
         hybrid, tags, vm, vm_view,
     },
     world::{
@@ -85,6 +83,31 @@ impl<'a> Block<'a> {
             _ => Field::None,
         }
     }
+
+    /// Writes one of them, as an answer shows it.
+    pub(super) fn write(&self, name: &str, out: &mut Vec<u8>) -> bool {
+        match self.column(name) {
+            Field::Text(text) => return write_text(&text, out),
+            _ => out.extend_from_slice(b"null"),
+        }
+        true
+    }
+
+    /// Tells what it writes.
+    pub(super) fn piece(&self, name: &str, each: &mut dyn FnMut(Piece<'_>)) -> bool {
+        let mut json = Vec::new();
+        let written = self.write(name, &mut json);
+        if written {
+            each(Piece::Text(&json));
+        }
+        written
+    }
+
+    /// What rows have in common that are written alike, each from a form.
+    pub(super) fn stencil(&self, form: usize) -> [usize; 3] {
+        let block = (usize::from(self.subscription.0) << 16) | self.group;
+        [form, block, std::ptr::from_ref(self.class).addr()]
+    }
 }
 
 /// The row of a machine; rows about the machine have some of it in common with it.
@@ -106,16 +129,6 @@ impl<'a> MachineRow<'a> {
         class: &'static Class,
     ) -> Self {
         Self { state, tenant, at, azure, class }
-    }
-
-    /// Writes what its row shows of the assessment of a machine.
-    pub(super) fn write(state: &'a State, tenant: &'a str, at: MachineIx, azure: &'a AzureSide) {
-        let class =
-            Class::of(Table::PatchAssessmentResources).get(2 * Kind::of(&azure.kind) as usize);
-        if let (Some(class), Some(it)) = (class, &azure.assessment) {
-            let row = Self::new(state, tenant, at, azure, class);
-            Outcome::new(row, What::Assessment(it)).assessment_written(it);
-        }
     }
 
     fn block(&self) -> Block<'a> {

@@ -22,11 +22,11 @@ impl World {
         match (scan.table, text) {
             (Table::Resources, IdText::Lower) => {
                 let mut numbers = self.of_machines(scan, &lower.of)?;
-                let mut documents = self.wanted_documents(scan).peekable();
-                if documents.peek().is_some() {
-                    let all = self.documents_by_id();
-                    for document in documents {
-                        let place = all.get(&*document["id"].as_str()?.to_lowercase())?;
+                let mut others = self.wanted_others(scan).peekable();
+                if others.peek().is_some() {
+                    let all = self.others_by_id();
+                    for other in others {
+                        let place = all.get(&*other.text("id").to_lowercase())?;
                         numbers.push(u32::try_from(lower.firsts.len() + place).ok()?);
                     }
                 }
@@ -43,13 +43,12 @@ impl World {
     }
 
     /// Numbers for the ids in lower case of all resources that are no machines.
-    fn documents_by_id(&self) -> HashMap<String, usize> {
+    fn others_by_id(&self) -> HashMap<String, usize> {
         let hints = Hints::default();
         let mut all = HashMap::new();
-        for document in self.documents(Table::Resources, &hints) {
+        for other in self.others(Table::Resources, &hints) {
             let next = all.len();
-            let id = document["id"].as_str().unwrap_or_default();
-            all.entry(id.to_lowercase()).or_insert(next);
+            all.entry(other.text("id").to_lowercase()).or_insert(next);
         }
         all
     }
@@ -60,21 +59,19 @@ impl World {
         let mut numbers = Vec::new();
         for shelf in self.here(scan.hints, scan.table) {
             let machines = &self.state.subscription(shelf.at).machines;
-            let tallies = self.state.azure.census.tallies(shelf.at)?;
+            let tallies = &self.state.azure.census.outcomes(scan.table, shelf.at)?.tallies;
             let own = all.get(usize::from(shelf.at.0))?;
             for (number, group) in shelf.folder.groups.iter().enumerate() {
                 let wanted = self.wanted_of_patches(&choice, &shelf, number);
                 if !wanted.contains(&true) {
                     continue;
                 }
-                let kinds = shelf.folder.kinds.get(group.start..group.end)?.iter();
                 let of_group = own.get(group.start..group.end)?.iter();
-                let tallies = tallies.starting_at(group.start);
-                let rows = kinds.zip(of_group).zip(tallies).zip(group.start..);
-                for (((kind, machine), tally), place) in rows {
-                    let first = *kind as usize * 2;
+                let rows = of_group.zip(tallies.starting_at(group.start)).zip(group.start..);
+                for ((machine, tally), place) in rows {
+                    let first = tally.kind as usize * 2;
                     let at = || machines.get(place).copied();
-                    let counts = self.counts(scan.table, tally, at, oldest).into_iter();
+                    let counts = self.counts(tally, at, oldest).into_iter();
                     let rows = counts.zip(first..).filter(|(_, it)| wanted.get(*it) == Some(&true));
                     let rows = rows.map(|(count, _)| count).sum();
                     numbers.extend(std::iter::repeat_n(*machine, rows));

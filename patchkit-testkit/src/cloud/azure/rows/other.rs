@@ -1,18 +1,23 @@
 //! The rows that are no machine's own: scale sets, containers, maintenance, extensions, network
 //! interfaces.
 
-use std::ops::ControlFlow;
+use std::{cmp::Ordering, ops::ControlFlow, sync::OnceLock};
 
 use serde_json::{Value, json};
 
 use super::{Each, INSTALLATIONS, World, interface};
 use crate::cloud::{
     azure::{
+        census::Order,
         extension,
         graph::{Field, Hints, Record, Table},
-        scale_set, tags,
+        scale_set, side, tags,
     },
-    world::{clock::earlier, machine::SubIx},
+    world::{
+        State,
+        clock::earlier,
+        machine::{AzureSide, SubIx},
+    },
 };
 
 const SET: &str = "microsoft.compute/virtualmachinescalesets";
@@ -38,6 +43,82 @@ pub(super) const KINDS: [&str; 9] = [
 ];
 /// Those of them that are in the table of resources.
 const RESOURCES: [&str; 4] = [SET, CONFIGURATION, VM_EXTENSION, ARC_EXTENSION];
+
+/// Scale sets, maintenance configurations and extensions of all subscriptions, made once for what the
+/// world is in one version.
+#[derive(Debug, Default)]
+pub(crate) struct Others {
+    version: u64,
+    all: OnceLock<Vec<Other>>,
+}
+
+impl Others {
+    pub(super) fn new(version: u64) -> Self {
+        Self { version, ..Self::default() }
+    }
+
+    pub(super) fn is_of(&self, version: u64) -> bool {
+        self.version == version
+    }
+}
+
+/// A resource that is no machine.
+#[derive(Debug)]
+pub(super) struct Other {
+    pub(super) row: Value,
+    /// Where its name and its id are among those of machines.
+    places: OnceLock<[Place; 2]>,
+}
+
+/// Where a text is among those of all machines.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// How many different ones are before it.
+    pub(super) before: usize,
+    /// Whether a machine has it, too.
+    pub(super) is_known: bool,
+}
+
+impl Other {
+    fn new(row: Value) -> Self {
+        Self { row, places: OnceLock::new() }
+    }
+
+    pub(super) fn text(&self, column: &str) -> &str {
+        self.row[column].as_str().unwrap_or_default()
+    }
+
+    pub(super) fn name_place(&self, state: &State) -> Place {
+        self.places(state)[0]
+    }
+
+    pub(super) fn id_place(&self, state: &State) -> Place {
+        self.places(state)[1]
+    }
+
+    fn places(&self, state: &State) -> &[Place; 2] {
+        self.places.get_or_init(|| {
+            let Order { names, ids, .. } = state.azure.census.order(state);
+            let (name, id) = (self.text("name"), self.text("id"));
+            let by_name = Place::of(state, &names.firsts, |it| (*it.name).cmp(name));
+            let by_id = Place::of(state, &ids.firsts, |it| (*state.vm_resource_id(it)).cmp(id));
+            [by_name, by_id]
+        })
+    }
+}
+
+impl Place {
+    /// Where something is among machines, by folder and place, that are in an order.
+    fn of(state: &State, all: &[[usize; 2]], order: impl Fn(&AzureSide) -> Ordering) -> Self {
+        let order = |[folder, place]: &[usize; 2]| {
+            let at = *state.subscriptions.get(*folder)?.machines.get(*place)?;
+            Some(order(side(state, at).ok()?))
+        };
+        let before = all.partition_point(|it| order(it) == Some(Ordering::Less));
+        let is_known = all.get(before).and_then(order) == Some(Ordering::Equal);
+        Self { before, is_known }
+    }
+}
 
 /// A row that is made as a whole, and shown once.
 struct Made(Value);
@@ -100,15 +181,15 @@ impl World {
 
     /// Scale sets, maintenance configurations and extensions, if any is wanted; network interfaces where
     /// their type is.
-    pub(super) fn documents<'a>(
+    pub(super) fn others<'a>(
         &'a self,
         table: Table,
         hints: &'a Hints,
-    ) -> impl Iterator<Item = &'a Value> {
+    ) -> impl Iterator<Item = &'a Other> {
         let wanted =
             table == Table::Resources && RESOURCES.into_iter().any(|it| hints.wants_type(it));
         let all = wanted.then(|| {
-            self.documents.get_or_init(|| {
+            self.state.azure.others.all.get_or_init(|| {
                 let sets = scale_set::documents(&self.state).into_iter().map(|it| (it, SET));
                 let schedules = self.state.azure.schedules.documents(&self.state).into_iter();
                 let extensions = extension::documents(&self.state).into_iter().map(|it| {
@@ -116,7 +197,7 @@ impl World {
                     (it, if arc { ARC_EXTENSION } else { VM_EXTENSION })
                 });
                 let all = sets.chain(schedules.map(|it| (it, CONFIGURATION))).chain(extensions);
-                all.map(|(document, kind)| self.whole(document, kind)).collect()
+                all.map(|(document, kind)| Other::new(self.whole(document, kind))).collect()
             })
         });
         // Of these there are as many as machines: they are made for who names their type.
@@ -124,14 +205,11 @@ impl World {
         let interfaces = (table == Table::Resources && named).then(|| {
             self.interfaces.get_or_init(|| {
                 let all = interface::documents(&self.state).into_iter();
-                all.map(|document| self.whole(document, interface::KIND)).collect()
+                all.map(|it| Other::new(self.whole(it, interface::KIND))).collect()
             })
         });
-        let text = |it: &'a Value, key: &str| it[key].as_str().unwrap_or_default();
-        all.into_iter()
-            .chain(interfaces)
-            .flatten()
-            .filter(move |it| self.holds(text(it, "id"), text(it, "type"), hints))
+        let all = all.into_iter().chain(interfaces).flatten();
+        all.filter(move |it| self.holds(it.text("id"), it.text("type"), hints))
     }
 
     pub(super) fn containers<'a>(&'a self, hints: &Hints, each: Each<'_, 'a>) -> ControlFlow<()> {

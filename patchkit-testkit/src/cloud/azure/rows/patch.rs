@@ -33,7 +33,7 @@ pub(super) enum What<'a> {
 /// The properties of an assessment's row.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Assessed<'a> {
+struct Report<'a> {
     assessment_activity_id: &'a str,
     reboot_pending: bool,
     patch_service_used: String,
@@ -88,7 +88,7 @@ impl<'a> Outcome<'a> {
         self.machine.state
     }
 
-    fn id(&self) -> &str {
+    pub(super) fn id(&self) -> &str {
         self.id.get_or_init(|| {
             let mut id = self.state().vm_resource_id(self.machine.azure);
             match self.what {
@@ -116,14 +116,14 @@ impl<'a> Outcome<'a> {
         out.push(b'"');
     }
 
-    fn activity(&self) -> &'a str {
+    pub(super) fn activity(&self) -> &'a str {
         match self.what {
             What::Assessment(it) => &it.activity,
             What::Installation(it) => &it.activity,
         }
     }
 
-    fn modified(&self) -> &str {
+    pub(super) fn modified(&self) -> &str {
         self.modified.get_or_init(|| {
             stamp_z(match self.what {
                 What::Assessment(it) => it.ended,
@@ -132,15 +132,18 @@ impl<'a> Outcome<'a> {
         })
     }
 
-    /// All that an answer shows of the properties of an assessment: kept until the machine changes.
-    pub(super) fn assessment_written(&self, it: &Assessment) -> &'a str {
-        let shown = &self.state().machine(self.machine.at).shown.assessment;
-        shown.get_or_init(|| serde_json::to_string(&self.assessment(it)).unwrap_or_default())
+    /// The properties of its row.
+    pub(super) fn properties(&self) -> Value {
+        match self.what {
+            What::Assessment(it) => json!(self.assessment(it)),
+            What::Installation(it) => json!(self.installation(it)),
+        }
     }
 
-    fn assessment<'i>(&'i self, it: &'i Assessment) -> Assessed<'i> {
+    fn assessment<'i>(&'i self, it: &'i Assessment) -> Report<'i> {
         let (state, at) = (self.state(), self.machine.at);
-        Assessed {
+        let counts = patch_result::count(state, at, &it.available);
+        Report {
             assessment_activity_id: &it.activity,
             reboot_pending: it.reboot_pending,
             patch_service_used: patch_result::service(state, at, '-'),
@@ -150,52 +153,10 @@ impl<'a> Outcome<'a> {
             started_by: it.started_by,
             error_details: (),
             status: SUCCEEDED,
-            available_patch_count_by_classification: self.counts(it),
+            available_patch_count_by_classification: counts
+                .map(|(key, count)| (key, count.unwrap_or(0)))
+                .collect(),
         }
-    }
-
-    fn counts(&self, it: &Assessment) -> BTreeMap<&'static str, usize> {
-        let counts = patch_result::count(self.state(), self.machine.at, &it.available);
-        counts.map(|(key, count)| (key, count.unwrap_or(0))).collect()
-    }
-
-    /// Writes a member of the properties of an assessment. None where it is to be made.
-    fn write_assessed(&self, it: &Assessment, key: &str, out: &mut Vec<u8>) -> Option<()> {
-        match key {
-            "rebootPending" => {
-                let pending: &[u8] = if it.reboot_pending { b"true" } else { b"false" };
-                out.extend_from_slice(pending);
-            }
-            "lastModifiedDateTime" => return write_text(self.modified(), out).then_some(()),
-            "status" => return write_text(SUCCEEDED, out).then_some(()),
-            // What takes long to count stands last in what is kept.
-            "availablePatchCountByClassification" => {
-                let text = self.assessment_written(it);
-                let (head, counts) = text.strip_suffix('}')?.split_at_checked(text.rfind('{')?)?;
-                head.strip_suffix("\":")?.strip_suffix(key)?;
-                out.extend_from_slice(counts.as_bytes());
-            }
-            _ => return None,
-        }
-        Some(())
-    }
-
-    /// A member of the properties of an assessment, without the others.
-    fn assessed(&self, it: &Assessment, key: &str) -> Option<Value> {
-        let (state, at) = (self.state(), self.machine.at);
-        Some(match key {
-            "assessmentActivityId" => json!(it.activity),
-            "rebootPending" => json!(it.reboot_pending),
-            "patchServiceUsed" => json!(patch_result::service(state, at, '-')),
-            "osType" => json!(vm::os_type(state, at)),
-            "startDateTime" => json!(stamp_z(it.started)),
-            "lastModifiedDateTime" => json!(self.modified()),
-            "startedBy" => json!(it.started_by),
-            "errorDetails" => Value::Null,
-            "status" => json!(SUCCEEDED),
-            "availablePatchCountByClassification" => json!(self.counts(it)),
-            _ => return None,
-        })
     }
 
     fn installation<'i>(&'i self, it: &'i Installation) -> Treatment<'i> {
@@ -250,22 +211,20 @@ impl<'a> Outcome<'a> {
 
 const SUCCEEDED: &str = "Succeeded";
 
-/// The row of a result.
-pub(super) struct ResultRow<'o, 'a> {
+/// The row of an installation.
+pub(super) struct InstallationRow<'o, 'a> {
     pub(super) of: &'o Outcome<'a>,
+    pub(super) it: &'a Installation,
     pub(super) class: &'static Class,
 }
 
-impl<'a> Record<'a> for ResultRow<'_, 'a> {
+impl<'a> Record<'a> for InstallationRow<'_, 'a> {
     fn column(&self, name: &'static str) -> Field<'a> {
         match name {
             "id" => Field::text(self.of.id().to_owned()),
             "name" => Field::text(self.of.activity()),
             "type" => Field::text(self.class.name),
-            "properties" => Field::Document(Cow::Owned(match self.of.what {
-                What::Assessment(it) => json!(self.of.assessment(it)),
-                What::Installation(it) => json!(self.of.installation(it)),
-            })),
+            "properties" => Field::Document(Cow::Owned(self.of.properties())),
             "tags" => Field::None,
             _ => self.of.machine.column(name),
         }
@@ -275,27 +234,18 @@ impl<'a> Record<'a> for ResultRow<'_, 'a> {
         let ("properties", [first, rest @ ..]) = (name, &**path) else {
             return self.column(name).at(path);
         };
-        let value = match self.of.what {
-            What::Assessment(it) => self.of.assessed(it, first),
-            What::Installation(it) => self.of.installed(it, first),
-        };
+        let value = self.of.installed(self.it, first);
         value.map_or(Field::None, |it| Field::Document(Cow::Owned(it)).at(rest))
     }
 
     fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
-        match (name, self.of.what) {
-            ("properties", What::Assessment(it)) => match &**path {
-                [] => out.extend_from_slice(self.of.assessment_written(it).as_bytes()),
-                [key] => return self.of.write_assessed(it, key, out).is_some(),
-                _ => return false,
-            },
-            ("properties", What::Installation(it)) if path.is_empty() => {
-                return serde_json::to_writer(out, &self.of.installation(it)).is_ok();
+        match name {
+            "properties" if path.is_empty() => {
+                serde_json::to_writer(out, &self.of.installation(self.it)).is_ok()
             }
-            ("id", _) => return write_text(self.of.id(), out),
-            _ => return false,
+            "id" => write_text(self.of.id(), out),
+            _ => false,
         }
-        true
     }
 }
 
@@ -383,7 +333,7 @@ impl<'a> Record<'a> for PatchRow<'_, 'a> {
     fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
         let time = || self.of.modified();
         match (name, &**path) {
-            ("properties", []) => self.document().write(time(), out),
+            ("properties", []) => self.document().write(json!(time()).to_string().as_bytes(), out),
             ("properties", [first]) if printed::is_time(first) => return write_text(time(), out),
             ("id", _) => match self.print() {
                 Some(print) => self.of.write_id(print.tail_written(), out),

@@ -71,6 +71,8 @@ pub(in super::super) struct Print {
     tail: Box<str>,
     /// The same in JSON, without quotes.
     tail_written: Box<str>,
+    /// Its id in JSON.
+    id_written: Box<[u8]>,
     missing: Document,
     /// By the number of the state.
     treated: [OnceLock<Document>; 5],
@@ -87,6 +89,7 @@ impl Print {
         let written = written.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
         Self {
             tail_written: written.unwrap_or_default().into(),
+            id_written: json!(id(system, place)).to_string().into_bytes().into(),
             tail: tail.into(),
             missing: Document::new(missing(system, place, patch_result::AVAILABLE)),
             treated: Default::default(),
@@ -105,6 +108,10 @@ impl Print {
 
     pub(super) fn tail_written(&self) -> &str {
         &self.tail_written
+    }
+
+    pub(super) fn id_written(&self) -> &[u8] {
+        &self.id_written
     }
 
     /// Where it is missing.
@@ -141,8 +148,7 @@ impl Document {
             text.push_str(&json!(key).to_string());
             text.push(':');
             if key == TIME {
-                text.push('"');
-                tail = Some(String::from("\""));
+                tail = Some(String::new());
             } else {
                 text.push_str(&value.to_string());
             }
@@ -166,12 +172,12 @@ impl Document {
         value
     }
 
-    /// Writes the same as JSON; a time has nothing to escape.
-    pub(super) fn write(&self, time: &str, out: &mut Vec<u8>) {
+    /// Writes the same as JSON, with a time in JSON.
+    pub(super) fn write(&self, time: &[u8], out: &mut Vec<u8>) {
         out.reserve(self.head.len() + time.len() + self.tail.len());
-        out.extend_from_slice(self.head.as_bytes());
-        out.extend_from_slice(time.as_bytes());
-        out.extend_from_slice(self.tail.as_bytes());
+        for piece in [self.head.as_bytes(), time, self.tail.as_bytes()] {
+            out.extend_from_slice(piece);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Machines as rows of `resources`. What an answer shows of them is kept beside each other, in the
 //! order of the rows: a machine itself is looked at only for what a query compares.
 
-use std::{cell::OnceCell, io::Write as _, sync::OnceLock};
+use std::{cell::OnceCell, sync::OnceLock};
 
 use super::{
     World,
@@ -10,7 +10,7 @@ use super::{
 use crate::cloud::{
     azure::{
         facets::nanoseconds,
-        graph::{Field, Path, Record, write_text},
+        graph::{Field, Path, Piece, Record},
         hybrid, own, side, tags,
         template::{self, Filled},
         vm,
@@ -33,13 +33,6 @@ const TAGS: usize = 2;
 /// the time, and whether an operation on it is under way.
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct Written([OnceLock<Filled>; 4]);
-
-impl Written {
-    /// Whether anything was ever written.
-    pub(in super::super) fn is_used(&self) -> bool {
-        self.0.iter().any(|it| it.get().is_some())
-    }
-}
 
 /// A machine by its place in the folder of a subscription.
 #[derive(Clone, Copy, Debug)]
@@ -154,26 +147,31 @@ impl<'a> Record<'a> for ResourceRow<'a> {
         }
     }
 
-    fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
-        let head = match name {
-            "properties" => None,
-            "id" => Some(ID),
-            "name" => Some(NAME),
-            "tags" if path.is_empty() => Some(TAGS),
+    fn pieces(
+        &self,
+        name: &'static str,
+        path: &Path,
+        each: &mut dyn FnMut(Piece<'_>),
+    ) -> bool {
+        match name {
+            "properties" => match self.written() {
+                Some(written) => written.pieces(path, each),
+                None => return false,
+            },
+            "id" => each(Piece::Own(ID)),
+            "name" => each(Piece::Own(NAME)),
+            "tags" if path.is_empty() => each(Piece::Own(TAGS)),
             "tags" => return false,
-            column => {
-                return match self.column(column) {
-                    Field::Text(text) => write_text(&text, out),
-                    Field::None => out.write_all(b"null").is_ok(),
-                    Field::Document(_) => false,
-                };
-            }
-        };
-        let Some(written) = self.written() else { return false };
-        match head {
-            Some(head) => out.extend_from_slice(written.own(head)),
-            None => written.write(path, out),
+            column => return self.block().piece(column, each),
         }
         true
+    }
+
+    fn own(&self, number: usize) -> &[u8] {
+        self.written().map_or(b"null", |it| it.own(number))
+    }
+
+    fn stencil(&self) -> Option<[usize; 3]> {
+        Some(self.block().stencil(self.written()?.form()))
     }
 }

@@ -1,29 +1,35 @@
 //! Which rows a scan gives of the tables of patches.
 
-use std::{ops::ControlFlow, sync::OnceLock};
+use std::{
+    cell::OnceCell,
+    ops::{ControlFlow, Range},
+};
 
 use super::{
-    ASSESSMENTS, Choice, Class, Each, INSTALLATIONS, Shelf, World, lines,
+    AHEAD, ASSESSMENTS, Choice, Class, Each, INSTALLATIONS, Shelf, World,
+    assessed::{Assessed, MissingRow},
     machine::MachineRow,
-    patch::{Outcome, PatchRow, ResultRow, What},
+    patch::{InstallationRow, Outcome, PatchRow, What},
+    resource::Seat,
 };
 use crate::cloud::{
     azure::{
-        census::Tally,
         facets::nanoseconds,
         findings::Finding,
         graph::{Scan, Table},
         patch_result, side,
+        tally::{Counts, Tallies, Tally},
     },
-    world::{clock::earlier, machine::MachineIx},
+    world::{
+        clock::earlier,
+        machine::{MachineIx, SubIx},
+    },
 };
-
-/// Machines that are looked at before rows about them are made.
-const AHEAD: usize = 16;
 
 /// A machine of which rows are picked.
 struct Picked<'a> {
-    at: MachineIx,
+    seat: Seat,
+    tally: Tally,
     /// The class of its results, and those of the rows that are wanted.
     class: &'static Class,
     wanted: [Option<&'static Class>; 2],
@@ -45,29 +51,40 @@ impl World {
     /// How many rows of each class a machine has.
     pub(super) fn counts(
         &self,
-        table: Table,
         tally: &Tally,
         at: impl FnOnce() -> Option<MachineIx>,
         oldest: i64,
     ) -> [usize; 2] {
-        let wide = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
-        match table {
-            Table::PatchAssessmentResources if tally.assessed.is_some_and(|it| it >= oldest) => {
-                [1, wide(tally.missing)]
-            }
-            Table::PatchInstallationResources if tally.first.is_some_and(|it| it >= oldest) => {
-                [wide(tally.installations), wide(tally.treated)]
-            }
+        tally.told(oldest).unwrap_or_else(|| {
             // The first of its installations is too old: the others are to be looked at.
-            Table::PatchInstallationResources if tally.first.is_some() => {
-                let azure = at().and_then(|at| side(&self.state, at).ok());
-                let all = azure.map_or(&[][..], |it| &it.installations);
-                let kept = all.iter().filter(|it| nanoseconds(it.started) >= oldest);
-                let patches = kept.clone().flat_map(patch_result::states);
-                [kept.count(), patches.map(|(_, places)| places.count_ones(..)).sum()]
+            let azure = at().and_then(|at| side(&self.state, at).ok());
+            let all = azure.map_or(&[][..], |it| &it.installations);
+            let kept = all.iter().filter(|it| nanoseconds(it.started) >= oldest);
+            let patches = kept.clone().flat_map(patch_result::states);
+            [kept.count(), patches.map(|(_, places)| places.count_ones(..)).sum()]
+        })
+    }
+
+    /// How many rows of each class neighbours have, of virtual machines and of those of Arc.
+    pub(super) fn counts_of(
+        &self,
+        tallies: &Tallies,
+        at: SubIx,
+        piece: &Range<usize>,
+        oldest: i64,
+    ) -> Counts {
+        tallies.told(piece, oldest).unwrap_or_else(|| {
+            let machines = &self.state.subscription(at).machines;
+            let mut sums = Counts::default();
+            for (place, tally) in piece.clone().zip(tallies.starting_at(piece.start)) {
+                let own = self.counts(tally, || machines.get(place).copied(), oldest);
+                for (sum, count) in sums.get_mut(tally.kind as usize).into_iter().flatten().zip(own)
+                {
+                    *sum += count;
+                }
             }
-            _ => [0, 0],
-        }
+            sums
+        })
     }
 
     /// Which classes of results and patches are wanted of a resource group.
@@ -94,38 +111,45 @@ impl World {
         let (mut next, mut numbers) = (Vec::with_capacity(AHEAD), Vec::new());
         for shelf in self.here(scan.hints, scan.table) {
             let machines = &self.state.subscription(shelf.at).machines;
-            let (Some(tallies), Some(findings)) =
-                (census.tallies(shelf.at), census.findings(shelf.at))
-            else {
-                continue;
-            };
+            let Some(outcomes) = census.outcomes(scan.table, shelf.at) else { continue };
+            let (tallies, found) = (&outcomes.tallies, &outcomes.rows);
             for (number, group) in shelf.folder.groups.iter().enumerate() {
                 let wanted = self.wanted_of_patches(choice, &shelf, number);
                 if !wanted.contains(&true) || choice.skips_group(&shelf, number) {
                     continue;
                 }
                 let group = few.as_ref().map_or(*group, |few| few.of_group(shelf.at, *group));
-                let places = (group.start..group.end).zip(tallies.starting_at(group.start));
-                for (place, tally) in places {
-                    let Some(kind) = shelf.folder.kinds.get(place) else { continue };
-                    let Some(at) = machines.get(place) else { continue };
-                    let first = *kind as usize * 2;
-                    let wanted = [first, first + 1]
-                        .map(|it| choice.classes.get(it).filter(|_| wanted.get(it) == Some(&true)));
-                    let [results, patches] = self.counts(scan.table, tally, || Some(*at), oldest);
-                    let rows = wanted[0].map_or(0, |_| results) + wanted[1].map_or(0, |_| patches);
-                    if rows == 0 || choice.skips(rows) {
+                for piece in Tallies::pieces(group.start..group.end) {
+                    let counts = self.counts_of(tallies, shelf.at, &piece, oldest);
+                    let counts = counts.as_flattened().iter().zip(wanted);
+                    let rows = counts.map(|(count, wanted)| if wanted { *count } else { 0 }).sum();
+                    if choice.skips(rows) {
                         continue;
                     }
-                    let Some(class) = choice.classes.get(first) else { continue };
-                    numbers.extend((0..rows).filter(|_| choice.takes()));
-                    let (found, end) = (findings.get(place), numbers.len());
-                    next.push(Picked { at: *at, class, wanted, found, end });
-                    if next.len() == AHEAD || choice.is_done() {
-                        self.give_all(scan, &mut next, &mut numbers, each)?;
-                    }
-                    if choice.is_done() {
-                        return ControlFlow::Break(());
+                    for (place, tally) in piece.clone().zip(tallies.starting_at(piece.start)) {
+                        let Some(at) = machines.get(place) else { continue };
+                        let first = tally.kind as usize * 2;
+                        let wanted = [first, first + 1].map(|it| {
+                            choice.classes.get(it).filter(|_| wanted.get(it) == Some(&true))
+                        });
+                        let counts = self.counts(tally, || Some(*at), oldest);
+                        let rows = counts.iter().zip(wanted);
+                        let rows = rows.map(|(count, wanted)| wanted.map_or(0, |_| *count)).sum();
+                        if rows == 0 || choice.skips(rows) {
+                            continue;
+                        }
+                        let Some(class) = choice.classes.get(first) else { continue };
+                        numbers.extend((0..rows).filter(|_| choice.takes()));
+                        let (found, end) = (found.get(place), numbers.len());
+                        let seat =
+                            Seat { at: *at, subscription: shelf.at, group: number, place };
+                        next.push(Picked { seat, tally: *tally, class, wanted, found, end });
+                        if next.len() == AHEAD || choice.is_done() {
+                            self.give_all(scan, &mut next, &mut numbers, each)?;
+                        }
+                        if choice.is_done() {
+                            return ControlFlow::Break(());
+                        }
                     }
                 }
             }
@@ -141,64 +165,89 @@ impl World {
         numbers: &mut Vec<usize>,
         each: Each<'_, 'a>,
     ) -> ControlFlow<()> {
-        self.look_ahead_at_results(next, scan);
-        let oldest = self.oldest(scan.table);
-        let mut begin = 0;
-        for Picked { at, class, wanted, found, end } in next.drain(..) {
-            let own = numbers.get(begin..end).unwrap_or_default();
-            begin = end;
-            let Ok(azure) = side(&self.state, at) else { continue };
-            let row = self.row(at, azure, class);
-            if scan.table == Table::PatchAssessmentResources {
-                assessment(row, found, wanted, own, each)?;
-            } else {
-                installations(row, oldest, wanted, own, each)?;
-            }
+        if scan.table == Table::PatchAssessmentResources {
+            self.give_assessments(next, numbers, each)?;
+        } else {
+            self.give_installations(next, numbers, self.oldest(scan.table), each)?;
         }
+        next.clear();
         numbers.clear();
         ControlFlow::Continue(())
     }
 
-    /// Reads a little of what the next rows show. Each row by itself waits for memory several times; a
-    /// short loop over many has all that they wait for on its way at once.
-    fn look_ahead_at_results(&self, next: &[Picked<'_>], scan: Scan<'_>) {
-        let shows_properties = scan.shown.contains(&"properties");
-        let seen = next.iter().fold(0, |seen: u8, picked| {
-            let machine = self.state.machine(picked.at);
-            let azure = machine.azure.as_ref();
-            let name = azure.and_then(|it| it.name.as_bytes().first());
-            let ended = azure.and_then(|it| it.assessment.as_ref()).map(|it| it.ended.as_second());
-            let written = |it: &OnceLock<String>| it.get().map_or(0, |text| lines(text));
-            let shows_result = shows_properties && picked.wanted[0].is_some();
-            let shown = if shows_result { written(&machine.shown.assessment) } else { 0 };
-            seen ^ name.copied().unwrap_or(0) ^ u8::from(ended == Some(0)) ^ shown
-        });
+    fn give_assessments<'a>(
+        &'a self,
+        next: &[Picked<'a>],
+        numbers: &[usize],
+        each: Each<'_, 'a>,
+    ) -> ControlFlow<()> {
+        let assessed = next.iter().map(|it| Assessed::of(self, it.seat, it.class));
+        let assessed: Vec<Option<Assessed<'a>>> = assessed.collect();
+        // Each row by itself waits for memory; a short loop over many has all of it on its way at once.
+        let seen = assessed.iter().flatten().fold(0, |seen, it| seen ^ it.touch());
         std::hint::black_box(seen);
-    }
-}
-
-/// Rows of a machine's assessment, by their numbers: that of the result, and those of patches.
-fn assessment<'a>(
-    row: MachineRow<'a>,
-    found: &[Finding],
-    [result, patch]: [Option<&'static Class>; 2],
-    numbers: &[usize],
-    each: Each<'_, 'a>,
-) -> ControlFlow<()> {
-    let Some(it) = &row.azure.assessment else { return ControlFlow::Continue(()) };
-    let of = &Outcome::new(row, What::Assessment(it));
-    let results = usize::from(result.is_some());
-    for number in numbers {
-        let finding = number.checked_sub(results).and_then(|it| found.get(it));
-        match (finding, result, patch) {
-            (None, Some(class), _) => each(&ResultRow { of, class })?,
-            (Some(it), _, Some(class)) => {
-                each(&PatchRow { of, class, place: it.place as usize, treated: None })?;
+        let mut begin = 0;
+        for (picked, of) in next.iter().zip(&assessed) {
+            let own = numbers.get(begin..picked.end).unwrap_or_default();
+            begin = picked.end;
+            if let Some(of) = of {
+                self.assessment(picked, of, own, each)?;
             }
-            _ => {}
         }
+        ControlFlow::Continue(())
     }
-    ControlFlow::Continue(())
+
+    /// Rows of a machine's assessment, by their numbers: that of the result, and those of patches.
+    fn assessment<'a>(
+        &'a self,
+        picked: &Picked<'a>,
+        of: &Assessed<'a>,
+        numbers: &[usize],
+        each: Each<'_, 'a>,
+    ) -> ControlFlow<()> {
+        let [result, patch] = picked.wanted;
+        let (results, outcome) = (usize::from(result.is_some()), OnceCell::new());
+        let prints = self.state.azure.census.prints().of(picked.tally.system);
+        for number in numbers {
+            let Some(found) = number.checked_sub(results).and_then(|it| picked.found.get(it)) else {
+                each(of)?;
+                continue;
+            };
+            let (Some(class), place) = (patch, found.place as usize) else { continue };
+            if let Some(print) = prints.get(place).filter(|_| !picked.tally.is_odd) {
+                each(&MissingRow { of, class, print })?;
+                continue;
+            }
+            let made = outcome.get_or_init(|| {
+                let azure = side(&self.state, picked.seat.at).ok()?;
+                let it = azure.assessment.as_ref()?;
+                let row = self.row(picked.seat.at, azure, picked.class);
+                Some(Outcome::new(row, What::Assessment(it)))
+            });
+            if let Some(of) = made {
+                each(&PatchRow { of, class, place, treated: None })?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn give_installations<'a>(
+        &'a self,
+        next: &[Picked<'a>],
+        numbers: &[usize],
+        oldest: i64,
+        each: Each<'_, 'a>,
+    ) -> ControlFlow<()> {
+        let mut begin = 0;
+        for picked in next {
+            let own = numbers.get(begin..picked.end).unwrap_or_default();
+            begin = picked.end;
+            let Ok(azure) = side(&self.state, picked.seat.at) else { continue };
+            let row = self.row(picked.seat.at, azure, picked.class);
+            installations(row, oldest, picked.wanted, own, each)?;
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Rows of a machine's installations, by their numbers: each has its patches behind it.
@@ -220,7 +269,7 @@ fn installations<'a>(
         if let Some(class) = result
             && takes()
         {
-            each(&ResultRow { of, class })?;
+            each(&InstallationRow { of, it, class })?;
         }
         let Some(class) = patch else { continue };
         for (state, (_, places)) in patch_result::states(it).into_iter().enumerate() {

@@ -17,7 +17,8 @@ use super::{
             lean::{Making, Paired, Showing},
             show::{Origin, Output, Whose},
         },
-        source::{Pick, Record},
+        source::{Pick, Piece, Record},
+        stencil::Columns,
         value::{Cell, Type},
     },
     Each, Env, Keep, Limit, Part, Rest, Row, Sink, compare,
@@ -29,9 +30,6 @@ use super::{
 
 /// Of a key that nothing has, and of a row that nothing is joined to.
 const NONE: u32 = u32::MAX;
-
-/// What writes the columns of a row of an answer.
-pub(in super::super) type Columns<'c> = &'c dyn Fn(usize, &mut Vec<u8>);
 
 /// Pairs of rows: of each the number of the one on the left, and of the one on the right.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +70,7 @@ impl Pairs {
             }
         }
         let mut met = FixedBitSet::with_capacity(count);
-        let mut pairs = Self::default();
+        let mut pairs = Self::with_capacity(left.len());
         for (read, (row, key)) in left.iter().zip(left_keys).enumerate() {
             let key = *key as usize;
             let found = places.get(key).zip(places.get(key.saturating_add(1)));
@@ -92,6 +90,10 @@ impl Pairs {
             }
         }
         Some(pairs)
+    }
+
+    fn with_capacity(count: usize) -> Self {
+        Self { left: Vec::with_capacity(count), right: Vec::with_capacity(count) }
     }
 
     fn push(&mut self, left: u32, right: u32) {
@@ -122,7 +124,7 @@ impl Pairs {
 
     /// Those at some places.
     pub(in super::super) fn at(&self, places: impl Iterator<Item = usize>) -> Self {
-        let mut some = Self::default();
+        let mut some = Self::with_capacity(places.size_hint().0);
         places.filter_map(|at| self.pair(at)).for_each(|(left, right)| some.push(left, right));
         some
     }
@@ -181,7 +183,7 @@ impl Pairs {
         showing: &Showing,
         env: Env<'_>,
         blocks: [&[usize]; 2],
-        each: &mut dyn FnMut(Columns<'_>),
+        each: &mut dyn FnMut(&dyn Columns),
     ) {
         let Showing { show, joined, making } = showing;
         let ([left, right], at) = (self.rows(), Flag::new(0));
@@ -202,18 +204,8 @@ impl Pairs {
             rights: &right,
         };
         couple(making, env, sides, chain, &mut |record, other| {
-            let made = made.borrow();
-            each(&|column, out| match show.outputs.get(column) {
-                Some(Output::Read(origin)) if origin.whose == Whose::Own => {
-                    show::write(record, origin, out);
-                }
-                Some(Output::Read(origin)) => {
-                    if written.write(other, column, out).is_none() {
-                        origin.none().write(out);
-                    }
-                }
-                _ => made.get(column).unwrap_or(&Cell::Null).write(out),
-            });
+            let (made, right) = (&*made.borrow(), written.row(other));
+            each(&Shown { outputs: &show.outputs, record, made, written: &written, right });
         });
     }
 
@@ -359,6 +351,50 @@ impl<'a> Sink<'a> for Couple<'a, '_> {
     }
 }
 
+/// A row of an answer: a row on the left, and what was joined to it and made of both.
+struct Shown<'r, 'a> {
+    outputs: &'r [Output],
+    record: &'r dyn Record<'a>,
+    made: &'r [Cell<'a>],
+    written: &'r Written<'r>,
+    /// The place of the row on the right.
+    right: Option<usize>,
+}
+
+impl Columns for Shown<'_, '_> {
+    fn stencil(&self) -> Option<[usize; 3]> {
+        self.record.stencil()
+    }
+
+    fn pieces(&self, column: usize, each: &mut dyn FnMut(Piece<'_>)) -> bool {
+        match self.outputs.get(column) {
+            Some(Output::Read(origin)) if origin.whose == Whose::Own => {
+                show::pieces(self.record, origin, each)
+            }
+            _ => false,
+        }
+    }
+
+    fn own(&self, number: usize) -> &[u8] {
+        self.record.own(number)
+    }
+
+    fn write(&self, column: usize, out: &mut Vec<u8>) {
+        match self.outputs.get(column) {
+            Some(Output::Read(origin)) if origin.whose == Whose::Own => {
+                show::write(self.record, origin, out);
+            }
+            Some(Output::Read(origin)) => {
+                match self.right.and_then(|row| self.written.column(row, column)) {
+                    Some(json) => out.extend_from_slice(json),
+                    None => origin.none().write(out),
+                }
+            }
+            _ => self.made.get(column).unwrap_or(&Cell::Null).write(out),
+        }
+    }
+}
+
 /// What is shown of the rows on the right, written before the left ones come.
 struct Written<'s> {
     rights: &'s [u32],
@@ -396,12 +432,15 @@ impl<'s> Written<'s> {
         Self { rights, places, width, bytes, ends }
     }
 
-    /// Writes a column of a row; none where there is no such row.
-    fn write(&self, row: u32, column: usize, out: &mut Vec<u8>) -> Option<()> {
-        let row = self.rights.binary_search(&row).ok()?;
+    /// The place of a row on the right.
+    fn row(&self, number: u32) -> Option<usize> {
+        self.rights.binary_search(&number).ok()
+    }
+
+    /// A column of the answer, of the row at a place.
+    fn column(&self, row: usize, column: usize) -> Option<&[u8]> {
         let place = row * self.width + self.places.get(column).copied()??;
         let start = if place == 0 { 0 } else { *self.ends.get(place - 1)? };
-        out.extend_from_slice(self.bytes.get(start..*self.ends.get(place)?)?);
-        Some(())
+        self.bytes.get(start..*self.ends.get(place)?)
     }
 }

@@ -9,7 +9,8 @@ use super::{
             COLUMNS, Plan,
             show::{Origin, Output},
         },
-        source::Record,
+        source::{Piece, Record},
+        stencil::Columns,
         value::Cell,
     },
     Env, Limit, Part, Rest, Row, Sink, cell_of, link, load, whole,
@@ -22,17 +23,38 @@ pub(in super::super) struct Shown<'r, 'a> {
     made: &'r [Cell<'a>],
 }
 
-impl Shown<'_, '_> {
-    /// Writes one of its columns.
-    pub(in super::super) fn write(&self, column: usize, out: &mut Vec<u8>) {
+impl Columns for Shown<'_, '_> {
+    fn stencil(&self) -> Option<[usize; 3]> {
+        self.record.stencil()
+    }
+
+    fn pieces(&self, column: usize, each: &mut dyn FnMut(Piece<'_>)) -> bool {
         match self.outputs.get(column) {
-            Some(Output::Read(origin)) => write(self.record, origin, out),
-            Some(Output::Made) | None => match self.made.get(column) {
-                Some(cell) => cell.write(out),
-                None => Cell::Null.write(out),
-            },
+            Some(Output::Read(origin)) => pieces(self.record, origin, each),
+            _ => false,
         }
     }
+
+    fn own(&self, number: usize) -> &[u8] {
+        self.record.own(number)
+    }
+
+    fn write(&self, column: usize, out: &mut Vec<u8>) {
+        match self.outputs.get(column) {
+            Some(Output::Read(origin)) => write(self.record, origin, out),
+            _ => self.made.get(column).unwrap_or(&Cell::Null).write(out),
+        }
+    }
+}
+
+/// Tells the pieces of what a row of a table has.
+pub(super) fn pieces(
+    record: &dyn Record<'_>,
+    origin: &Origin,
+    each: &mut dyn FnMut(Piece<'_>),
+) -> bool {
+    let column = COLUMNS.get(origin.slot).filter(|_| origin.rest.is_empty());
+    column.is_some_and(|(name, _)| record.pieces(name, &origin.path, each))
 }
 
 /// Writes what a row of a table has.

@@ -9,7 +9,8 @@ use crate::cloud::azure::graph::{
         Plan,
         lean::{Paired, Showing},
     },
-    run::{self, Columns, Env, Pairs, Part},
+    run::{self, Env, Pairs, Part},
+    stencil::Columns,
 };
 
 /// Which rows of two tables make the rows of an answer, and how.
@@ -57,7 +58,7 @@ impl Joined {
     }
 
     /// Shows rows of the answer, in the order of the left table.
-    pub(super) fn show(&self, env: Env<'_>, places: Places<'_>, each: &mut dyn FnMut(Columns<'_>)) {
+    pub(super) fn show(&self, env: Env<'_>, places: Places<'_>, each: &mut dyn FnMut(&dyn Columns)) {
         let pairs = match places {
             Places::From(first, count) => self.pairs.at(first..first.saturating_add(count)),
             Places::These(places) => self.pairs.at(places.iter().copied()),

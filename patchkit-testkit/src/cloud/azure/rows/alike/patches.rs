@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::{EMPTY, Kinds, MOST_NUMBERS};
 use crate::cloud::{
     azure::{
-        census::{Census, Tally},
+        census::Outcomes,
         findings::{Finding, Findings},
         graph::{Alike, BLOCK_COLUMNS, Look, Scan, Table},
         patch_result,
-        rows::{Choice, World},
+        rows::{Choice, Class, World},
+        tally::Tally,
     },
     world::machine::SubIx,
 };
@@ -169,40 +170,12 @@ struct Span {
     found: u32,
 }
 
-/// Where the rows of machines are that a table has of patches.
-type RowsOf = fn(&Census, SubIx) -> Option<&Findings>;
-
-fn rows_of(table: Table) -> Option<RowsOf> {
-    match table {
-        Table::PatchAssessmentResources => Some(Census::findings),
-        Table::PatchInstallationResources => Some(Census::treated),
-        _ => None,
-    }
-}
-
-/// How many rows of each class a machine has. None where some are other than those of their patches
-/// on other machines, or not all that it has are told any more.
-fn plain_counts(table: Table, tally: &Tally, oldest: i64) -> Option<[usize; 2]> {
-    let wide = |count: u32| usize::try_from(count).ok();
-    if table == Table::PatchAssessmentResources {
-        let is_told = tally.assessed.is_some_and(|it| it >= oldest);
-        return match (is_told, tally.is_odd) {
-            (false, _) => Some([0, 0]),
-            (true, true) => None,
-            (true, false) => Some([1, wide(tally.missing)?]),
-        };
-    }
-    match tally.first {
-        None => Some([0, 0]),
-        Some(first) if first < oldest || tally.is_treated_oddly => None,
-        Some(_) => Some([wide(tally.installations)?, wide(tally.treated)?]),
-    }
-}
-
 impl World {
     /// The rows of results and patches that are alike.
     pub(in super::super) fn alike_patches(&self, scan: Scan<'_>, looks: &[Look]) -> Option<Alike> {
-        let rows_of = rows_of(scan.table)?;
+        if Class::of(scan.table).len() < 4 {
+            return None;
+        }
         let choice = Choice::of(scan);
         let mut any = [false; 2];
         for shelf in self.here(scan.hints, scan.table) {
@@ -222,7 +195,7 @@ impl World {
         let (mut kinds, mut numbers) = (Kinds::new(MOST_KINDS), 0_usize);
         let (oldest, census) = (self.oldest(scan.table), &self.state.azure.census);
         for shelf in self.here(scan.hints, scan.table) {
-            let (tallies, rows) = (census.tallies(shelf.at)?, rows_of(census, shelf.at)?);
+            let Outcomes { tallies, rows } = census.outcomes(scan.table, shelf.at)?;
             for (number, group) in shelf.folder.groups.iter().enumerate() {
                 let wanted = self.wanted_of_patches(&choice, &shelf, number);
                 if !wanted.contains(&true) || group.start == group.end {
@@ -243,12 +216,11 @@ impl World {
                     return None;
                 }
                 kinds.known.resize(numbers, None);
-                let of_group = shelf.folder.kinds.get(group.start..group.end)?.iter();
-                let of_group = of_group.zip(tallies.starting_at(group.start));
-                for (place, (kind, tally)) in (group.start..).zip(of_group) {
-                    let class = *kind as usize * 2;
+                let of_group = tallies.starting_at(group.start);
+                for (place, tally) in (group.start..group.end).zip(of_group) {
+                    let class = tally.kind as usize * 2;
                     let (result, patch) = (begins[class], begins[class + 1]);
-                    let [count, found] = plain_counts(scan.table, tally, oldest)?;
+                    let [count, found] = tally.told_plainly(oldest)?;
                     if count == 0 || (result, patch) == (None, None) {
                         continue;
                     }
@@ -284,7 +256,7 @@ impl World {
         let mut spans = vec![Vec::new(); self.state.subscriptions.len()];
         let mut first = 0_u32;
         for shelf in self.here(scan.hints, scan.table) {
-            let tallies = self.state.azure.census.tallies(shelf.at)?;
+            let tallies = &self.state.azure.census.outcomes(scan.table, shelf.at)?.tallies;
             let here = spans.get_mut(usize::from(shelf.at.0))?;
             here.resize(tallies.len(), Span::default());
             for (number, group) in shelf.folder.groups.iter().enumerate() {
@@ -292,13 +264,11 @@ impl World {
                 if !wanted.contains(&true) || group.start == group.end {
                     continue;
                 }
-                let of_group = shelf.folder.kinds.get(group.start..group.end)?.iter();
-                let of_group = of_group.zip(tallies.starting_at(group.start));
                 let here = here.get_mut(group.start..group.end)?;
-                for (span, (kind, tally)) in here.iter_mut().zip(of_group) {
-                    let class = *kind as usize * 2;
+                for (span, tally) in here.iter_mut().zip(tallies.starting_at(group.start)) {
+                    let class = tally.kind as usize * 2;
                     let is_wanted = |class: usize| wanted.get(class) == Some(&true);
-                    let [count, found] = plain_counts(scan.table, tally, oldest)?;
+                    let [count, found] = tally.told_plainly(oldest)?;
                     let results = if is_wanted(class) { u32::try_from(count).ok()? } else { 0 };
                     let found = if is_wanted(class + 1) { u32::try_from(found).ok()? } else { 0 };
                     *span = Span { first, results, found };
@@ -315,14 +285,15 @@ impl World {
         scan: Scan<'_>,
         column: &str,
     ) -> Option<Vec<u32>> {
-        let (rows_of, census) = (rows_of(scan.table)?, &self.state.azure.census);
+        let census = &self.state.azure.census;
         let owners = census.order(&self.state).owners.as_ref().filter(|_| column == "id")?;
         let (spans, rows) = self.spans(scan)?;
         let mut sorted = vec![0; rows as usize];
         let mut left = sorted.as_mut_slice();
         let mut turns: Vec<(u32, u32)> = Vec::new();
         let folders = (0u16..).map(SubIx).take(spans.len());
-        let lists: Vec<Option<&Findings>> = folders.map(|at| rows_of(census, at)).collect();
+        let lists: Vec<Option<&Findings>> =
+            folders.map(|at| Some(&census.outcomes(scan.table, at)?.rows)).collect();
         for [folder, place] in owners {
             let span = spans.get(*folder).and_then(|it| it.get(*place)).copied();
             let Span { first, results, found } = span.unwrap_or_default();
@@ -361,7 +332,7 @@ impl World {
         scan: Scan<'_>,
         column: &'static str,
     ) -> Option<Vec<u32>> {
-        let (rows_of, census) = (rows_of(scan.table)?, &self.state.azure.census);
+        let census = &self.state.azure.census;
         if column == "id" {
             let sorted = self.patches_sorted(scan, column)?;
             let mut ranks = vec![0; sorted.len()];
@@ -375,8 +346,8 @@ impl World {
         let mut ranks = Vec::with_capacity(rows as usize);
         for shelf in self.here(scan.hints, scan.table) {
             let spans = spans.get(usize::from(shelf.at.0))?;
-            let rows = rows_of(census, shelf.at)?;
-            for (place, tally) in (0..).zip(census.tallies(shelf.at)?.starting_at(0)) {
+            let Outcomes { tallies, rows } = census.outcomes(scan.table, shelf.at)?;
+            for (place, tally) in (0..).zip(tallies.starting_at(0)) {
                 let Span { results, found, .. } = *spans.get(place)?;
                 if results > 0 {
                     // A result has the name of its activity.

@@ -1,0 +1,187 @@
+//! How many rows machines have in the tables of patches: each by itself, and neighbours together.
+
+use std::{ops::Range, sync::Arc};
+
+use super::{
+    census::Kind, facets::nanoseconds, findings::Finding, patch_result, rows::Prints,
+};
+use crate::cloud::world::{
+    State,
+    catalogue::SystemIx,
+    machine::{AzureSide, MachineIx},
+    machines::{CHUNK, Chunks},
+};
+
+/// What a machine adds to a table of patches.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Tally {
+    /// From when the oldest of its results is, in [`nanoseconds`].
+    since: i64,
+    results: u32,
+    /// How many patches are in all of them.
+    patches: u32,
+    pub(super) system: SystemIx,
+    pub(super) kind: Kind,
+    /// Whether rows of patches are other than those of their patches on other machines.
+    pub(super) is_odd: bool,
+    pub(super) reboot_pending: bool,
+}
+
+impl Tally {
+    /// What its assessment adds.
+    pub(super) fn assessed(
+        state: &State,
+        at: MachineIx,
+        azure: &AzureSide,
+        prints: &Prints,
+    ) -> Self {
+        let machine = state.machine(at);
+        let Some(it) = &azure.assessment else { return Self::none(machine.system, azure) };
+        let is_odd = it.available.ones().any(|place| {
+            let print = prints.get(machine.system, place);
+            !print.is_some_and(|it| it.is_alone) || machine.patches.strange(place).is_some()
+        });
+        Self {
+            since: nanoseconds(it.ended),
+            results: 1,
+            patches: narrow(it.available.count_ones(..)),
+            is_odd,
+            reboot_pending: it.reboot_pending,
+            ..Self::none(machine.system, azure)
+        }
+    }
+
+    /// What its installations add. Their rows are known where they are as those of other machines.
+    pub(super) fn treated(
+        state: &State,
+        at: MachineIx,
+        azure: &AzureSide,
+        rows: Option<&[Finding]>,
+    ) -> Self {
+        let all = &azure.installations;
+        let none = Self::none(state.machine(at).system, azure);
+        let Some(since) = all.iter().map(|it| nanoseconds(it.started)).min() else { return none };
+        let patches = all.iter().flat_map(patch_result::states);
+        let patches = patches.map(|(_, places)| places.count_ones(..)).sum();
+        let (results, patches) = (narrow(all.len()), narrow(patches));
+        Self { since, results, patches, is_odd: rows.is_none(), ..none }
+    }
+
+    fn none(system: SystemIx, azure: &AzureSide) -> Self {
+        let (kind, is_odd, reboot_pending) = (Kind::of(&azure.kind), false, false);
+        Self { since: i64::MAX, results: 0, patches: 0, system, kind, is_odd, reboot_pending }
+    }
+
+    /// How many results and patches are told of those from a time on. None where only some of them
+    /// are.
+    pub(super) fn told(&self, oldest: i64) -> Option<[usize; 2]> {
+        if self.since >= oldest {
+            return Some([wide(self.results), wide(self.patches)]);
+        }
+        (self.results <= 1).then_some([0, 0])
+    }
+
+    /// The same; none, too, where some are other than those of their patches on other machines.
+    pub(super) fn told_plainly(&self, oldest: i64) -> Option<[usize; 2]> {
+        self.told(oldest).filter(|[results, _]| *results == 0 || !self.is_odd)
+    }
+}
+
+fn narrow(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn wide(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// Results and patches, of virtual machines and of those of Arc.
+pub(super) type Counts = [[usize; 2]; 2];
+
+/// What the machines of a folder add. A copy shares what has not changed since.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tallies {
+    all: Chunks<Tally>,
+    /// Of each chunk, all of it together.
+    sums: Arc<Vec<Sum>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sum {
+    since: i64,
+    counts: Counts,
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self { since: i64::MAX, counts: Counts::default() }
+    }
+}
+
+impl Sum {
+    fn add(&mut self, tally: &Tally) {
+        self.since = self.since.min(tally.since);
+        // What is no resource of its own is in no class.
+        if let Some([results, patches]) = self.counts.get_mut(tally.kind as usize) {
+            *results += wide(tally.results);
+            *patches += wide(tally.patches);
+        }
+    }
+}
+
+impl Tallies {
+    /// Adds that of the next machine.
+    pub(super) fn push(&mut self, tally: Tally) {
+        let sums = Arc::make_mut(&mut self.sums);
+        if self.all.len().is_multiple_of(CHUNK) {
+            sums.push(Sum::default());
+        }
+        if let Some(last) = sums.last_mut() {
+            last.add(&tally);
+        }
+        self.all.push(tally);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn starting_at(&self, place: usize) -> impl Iterator<Item = &Tally> {
+        self.all.starting_at(place)
+    }
+
+    /// Puts another in the place of that of a machine.
+    pub(super) fn set(&mut self, place: usize, tally: Tally) {
+        // What stays as it is need not be copied under a picture.
+        if self.all.get(place).is_none_or(|it| *it == tally) {
+            return;
+        }
+        if let Some(known) = self.all.get_mut(place) {
+            *known = tally;
+        }
+        let mut sum = Sum::default();
+        let first = place - place % CHUNK;
+        self.starting_at(first).take(CHUNK).for_each(|it| sum.add(it));
+        if let Some(known) = Arc::make_mut(&mut self.sums).get_mut(place / CHUNK) {
+            *known = sum;
+        }
+    }
+
+    /// The pieces of some places that are looked at together.
+    pub(super) fn pieces(places: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let Range { mut start, end } = places;
+        std::iter::from_fn(move || {
+            let next = (start - start % CHUNK + CHUNK).min(end);
+            let piece = start..next;
+            start = next;
+            (!piece.is_empty()).then_some(piece)
+        })
+    }
+
+    /// What a piece adds of results from a time on, where that is known without a look at each.
+    pub(super) fn told(&self, piece: &Range<usize>, oldest: i64) -> Option<Counts> {
+        let is_whole = piece.start.is_multiple_of(CHUNK) && piece.len() == CHUNK;
+        let sum = self.sums.get(piece.start / CHUNK).filter(|_| is_whole)?;
+        (sum.since >= oldest).then_some(sum.counts)
+    }
+}
