@@ -71,6 +71,18 @@ impl Texts {
         let begin = at.checked_sub(1).map_or(Some(0), |it| self.ends.get(it).copied())?;
         self.all.get(begin..*self.ends.get(at)?)
     }
+
+    /// Those from a place on.
+    pub(super) fn starting_at(&self, at: usize) -> impl Iterator<Item = &str> {
+        let begin = at.checked_sub(1).and_then(|it| self.ends.get(it)).copied().unwrap_or(0);
+        let mut rest = self.all.get(begin..).unwrap_or_default();
+        let mut from = begin;
+        self.ends.get(at..).unwrap_or_default().iter().map(move |end| {
+            let (text, behind) = rest.split_at_checked(end - from).unwrap_or_default();
+            (rest, from) = (behind, *end);
+            text
+        })
+    }
 }
 
 /// The machines of a resource group: a piece of its folder.

@@ -80,8 +80,8 @@ pub use self::{
     error::{Detail, Position, QueryError},
     page::{Format, Options, Page, PageRequest, Pager, Rendered},
     source::{
-        Alike, BLOCK_COLUMNS, Field, Hints, IdText, Look, ORDERED_COLUMNS, Path, Pick, Piece, Record,
-        RowSet, Rows, Scan,
+        Alike, BLOCK_COLUMNS, Field, Hints, IdText, Look, ORDERED_COLUMNS, Path, Pick, Piece,
+        Record, RowSet, Rows, Scan,
     },
 };
 use self::{

@@ -141,7 +141,11 @@ impl World {
     }
 
     /// The subscriptions that a scan reads, with where their blocks begin.
-    fn here<'a>(&'a self, hints: &'a Hints, table: Table) -> impl Iterator<Item = Shelf<'a>> {
+    fn here<'a, 'h>(
+        &'a self,
+        hints: &'h Hints,
+        table: Table,
+    ) -> impl Iterator<Item = Shelf<'a>> + use<'a, 'h> {
         let mut first = 0;
         let all = self.subscriptions.iter().filter(|at| {
             let id = &self.state.subscription(**at).id;
@@ -346,7 +350,21 @@ impl Rows for World {
     }
 
     fn sorted(&self, scan: Scan<'_>, column: &'static str) -> Option<Vec<u32>> {
-        self.patches_sorted(scan, column)
+        self.resources_sorted(scan, column).or_else(|| self.patches_sorted(scan, column))
+    }
+
+    fn texts<'a>(
+        &'a self,
+        scan: Scan<'_>,
+        column: &'static str,
+        each: &mut dyn FnMut(&'a str),
+    ) -> bool {
+        let is_at_hand =
+            scan.table == Table::Resources && scan.hints.ids.is_none() && column == "name";
+        if is_at_hand {
+            self.names(scan, each);
+        }
+        is_at_hand
     }
 
     fn numbers(&self, scan: Scan<'_>, text: IdText<'_>) -> Option<Vec<u32>> {
@@ -436,6 +454,22 @@ impl World {
         give_all(&mut next)
     }
 
+    /// The names of the resources that a scan reads.
+    fn names<'a>(&'a self, scan: Scan<'_>, each: &mut dyn FnMut(&'a str)) {
+        let choice = Choice::of(scan);
+        for shelf in self.here(scan.hints, scan.table) {
+            for (number, group) in shelf.folder.groups.iter().enumerate() {
+                let [vm, arc] = self.wanted(&choice, &shelf, number);
+                // What is no resource of its own is never wanted.
+                let wanted = [vm, arc, false];
+                let kinds = shelf.folder.kinds.get(group.start..group.end).unwrap_or_default();
+                let names = kinds.iter().zip(shelf.folder.names.starting_at(group.start));
+                names.filter(|it| wanted[*it.0 as usize]).for_each(|(_, name)| each(name));
+            }
+        }
+        self.wanted_others(scan).for_each(|it| each(it.text("name")));
+    }
+
     /// Which classes of machines are wanted of a resource group.
     fn wanted(&self, choice: &Choice<'_>, shelf: &Shelf<'_>, group: usize) -> [bool; 2] {
         [0, 1].map(|class| {
@@ -445,7 +479,10 @@ impl World {
     }
 
     /// The resources behind the machines that a scan wants.
-    fn wanted_others<'a>(&'a self, scan: Scan<'a>) -> impl Iterator<Item = &'a Other> {
+    fn wanted_others<'a, 's>(
+        &'a self,
+        scan: Scan<'s>,
+    ) -> impl Iterator<Item = &'a Other> + use<'a, 's> {
         let blocks = self.here(scan.hints, scan.table).last();
         let classes = Class::of(scan.table).len();
         let blocks = blocks.map_or(0, |it| it.first + it.folder.groups.len() * classes);

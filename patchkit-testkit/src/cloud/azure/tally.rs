@@ -2,9 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{
-    census::Kind, facets::nanoseconds, findings::Finding, patch_result, rows::Prints,
-};
+use super::{census::Kind, facets::nanoseconds, findings::Finding, patch_result, rows::Prints};
 use crate::cloud::world::{
     State,
     catalogue::SystemIx,
@@ -183,5 +181,76 @@ impl Tallies {
         let is_whole = piece.start.is_multiple_of(CHUNK) && piece.len() == CHUNK;
         let sum = self.sums.get(piece.start / CHUNK).filter(|_| is_whole)?;
         (sum.since >= oldest).then_some(sum.counts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(since: i64, results: u32, patches: u32, kind: Kind) -> Tally {
+        let (system, is_odd, reboot_pending) = (SystemIx(0), false, false);
+        Tally { since, results, patches, system, kind, is_odd, reboot_pending }
+    }
+
+    /// What a piece adds, machine by machine.
+    fn by_machine(tallies: &Tallies, piece: &Range<usize>, oldest: i64) -> Option<Counts> {
+        let mut sums = Counts::default();
+        for it in tallies.starting_at(piece.start).take(piece.len()) {
+            let own = it.told(oldest)?;
+            let Some(sum) = sums.get_mut(it.kind as usize) else { continue };
+            (sum[0], sum[1]) = (sum[0] + own[0], sum[1] + own[1]);
+        }
+        Some(sums)
+    }
+
+    #[test]
+    fn what_is_known_of_a_piece_is_what_its_machines_add() {
+        let mut rng = crate::rng::Rng::stream(3, 1, 4);
+        let mut any = |rng: &mut crate::rng::Rng| {
+            let kind = *rng.pick(&[Kind::Vm, Kind::Arc, Kind::None]);
+            let results = u32::try_from(rng.below(3)).unwrap();
+            let since = if results == 0 { i64::MAX } else { i64::try_from(rng.below(40)).unwrap() };
+            tally(since, results, results * 5, kind)
+        };
+        let mut tallies = Tallies::default();
+        for _ in 0..300 {
+            tallies.push(any(&mut rng));
+        }
+        let mut known = 0;
+        for _ in 0..200 {
+            let copy = tallies.clone();
+            tallies.set(rng.index(300), any(&mut rng));
+            for (all, oldest) in [(&copy, 0), (&tallies, 0), (&tallies, 3), (&tallies, 40)] {
+                for piece in Tallies::pieces(rng.index(100)..300 - rng.index(100)) {
+                    if let Some(counts) = all.told(&piece, oldest) {
+                        assert_eq!(Some(counts), by_machine(all, &piece, oldest), "{piece:?}");
+                        known += 1;
+                    }
+                }
+            }
+        }
+        assert!(known > 400, "{known} pieces were known");
+    }
+
+    #[test]
+    fn pieces_are_all_places_once() {
+        for (range, expected) in [
+            (0..64, vec![0..64]),
+            (0..130, vec![0..64, 64..128, 128..130]),
+            (3..64, vec![3..64]),
+            (63..66, vec![63..64, 64..66]),
+            (5..5, vec![]),
+        ] {
+            assert_eq!(Tallies::pieces(range).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn of_one_result_that_is_too_old_nothing_is_told_and_of_more_it_is_to_be_looked_at() {
+        assert_eq!(tally(7, 1, 4, Kind::Vm).told(7), Some([1, 4]));
+        assert_eq!(tally(7, 1, 4, Kind::Vm).told(8), Some([0, 0]));
+        assert_eq!(tally(7, 2, 4, Kind::Vm).told(8), None);
+        assert_eq!(tally(i64::MAX, 0, 0, Kind::Vm).told(8), Some([0, 0]));
     }
 }

@@ -1,9 +1,6 @@
 //! One machine: its power, its agent, what is installed on it, and where it is known.
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use fixedbitset::FixedBitSet;
 use jiff::Timestamp;

@@ -170,12 +170,7 @@ pub trait Record<'a> {
     }
 
     /// Tells of what pieces that is made. False, and nothing is told, where it is not known.
-    fn pieces(
-        &self,
-        _name: &'static str,
-        _path: &Path,
-        _each: &mut dyn FnMut(Piece<'_>),
-    ) -> bool {
+    fn pieces(&self, _name: &'static str, _path: &Path, _each: &mut dyn FnMut(Piece<'_>)) -> bool {
         false
     }
 
@@ -241,6 +236,19 @@ pub trait Rows {
     /// how many different texts are before its own. None where it is not at hand.
     fn ranks(&self, _scan: Scan<'_>, _column: &'static str) -> Option<Vec<u32>> {
         None
+    }
+
+    /// Gives the text of each row of a scan in one of the [`ORDERED_COLUMNS`]. False, and nothing is
+    /// given, where it is not at hand.
+    ///
+    /// With it a filter of nothing but that column looks at no row.
+    fn texts<'a>(
+        &'a self,
+        _scan: Scan<'_>,
+        _column: &'static str,
+        _each: &mut dyn FnMut(&'a str),
+    ) -> bool {
+        false
     }
 
     /// Tells rows of all tables apart by a text that is made of their ids: of each row of a scan a

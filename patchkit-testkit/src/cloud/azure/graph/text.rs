@@ -32,25 +32,25 @@ fn found(test: TextTest, hay: &str, needle: &str) -> bool {
         return true;
     }
     let Some(last) = hay.len().checked_sub(needle.len()) else { return false };
+    let here = |at: usize| {
+        hay.get(at..at + needle.len()).is_some_and(|part| match test.case {
+            Case::Kept => part == needle,
+            Case::Ignored => part.eq_ignore_ascii_case(needle),
+        })
+    };
     // Most places are told by their first byte, without a look at the others.
     let first = needle.first().map_or(0, u8::to_ascii_lowercase);
-    let begins = |at: usize| hay.get(at).is_some_and(|byte| byte.to_ascii_lowercase() == first);
-    let here = |at: usize| {
-        begins(at)
-            && hay.get(at..at + needle.len()).is_some_and(|part| match test.case {
-                Case::Kept => part == needle,
-                Case::Ignored => part.eq_ignore_ascii_case(needle),
-            })
-    };
+    let heads = hay.get(..=last).unwrap_or_default().iter().enumerate();
+    let mut places = heads.filter(|(_, head)| head.to_ascii_lowercase() == first).map(|it| it.0);
     let starts = |at: usize| at == 0 || !joins(hay.get(at - 1), needle.first());
     let ends = |at: usize| !joins(needle.last(), hay.get(at + needle.len()));
     match test.place {
         Place::Start => here(0),
         Place::End => here(last),
-        Place::Anywhere => (0..=last).any(here),
-        Place::Term => (0..=last).any(|at| here(at) && starts(at) && ends(at)),
-        Place::TermStart => (0..=last).any(|at| here(at) && starts(at)),
-        Place::TermEnd => (0..=last).any(|at| here(at) && ends(at)),
+        Place::Anywhere => places.any(here),
+        Place::Term => places.any(|at| here(at) && starts(at) && ends(at)),
+        Place::TermStart => places.any(|at| here(at) && starts(at)),
+        Place::TermEnd => places.any(|at| here(at) && ends(at)),
     }
 }
 

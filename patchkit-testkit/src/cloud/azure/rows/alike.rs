@@ -6,10 +6,10 @@ mod patches;
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    Choice, Class, Group, Shelf, World, machine::MachineRow, other::Place, resource::EMPTY,
+    Choice, Class, Group, Other, Shelf, World, machine::MachineRow, other::Place, resource::EMPTY,
 };
 use crate::cloud::azure::{
-    census::Order,
+    census::{Order, Ranks},
     facets::{Facet, Facets, nanoseconds},
     graph::{Alike, BLOCK_COLUMNS, Field, Look, Record, Scan, Table},
     side,
@@ -19,6 +19,9 @@ use crate::cloud::azure::{
 const MOST_KINDS: usize = 2_048;
 /// The largest table of all kinds that might be.
 const MOST_NUMBERS: usize = 1 << 20;
+
+/// Of a machine whose row is not read.
+const UNREAD: u32 = u32::MAX;
 
 /// What is looked at in a machine: small numbers that together make one.
 #[derive(Debug, Default)]
@@ -60,6 +63,11 @@ impl Number {
             }
         }
         Some(Self { digits, now: nanoseconds(world.state.now) })
+    }
+
+    /// Whether nothing is looked at: all machines have one number.
+    fn is_unread(&self) -> bool {
+        self.digits.is_empty()
     }
 
     fn base(&self) -> usize {
@@ -177,8 +185,17 @@ impl World {
                     return None;
                 }
                 kinds.known.resize(numbers, None);
-                let of_group = shelf.folder.kinds.get(group.start..group.end)?.iter();
-                for (kind, facets) in of_group.zip(facets.starting_at(group.start)) {
+                let of_group = shelf.folder.kinds.get(group.start..group.end)?;
+                kinds.alike.kinds.reserve(of_group.len());
+                if number.is_unread() {
+                    for kind in of_group {
+                        if let Some(Some(begin)) = begins.get(*kind as usize) {
+                            kinds.enter(*begin)?;
+                        }
+                    }
+                    continue;
+                }
+                for (kind, facets) in of_group.iter().zip(facets.starting_at(group.start)) {
                     if let Some(Some(begin)) = begins.get(*kind as usize) {
                         kinds.enter(begin + number.read(facets)?)?;
                     }
@@ -217,20 +234,84 @@ impl World {
         if scan.table != Table::Resources || scan.hints.ids.is_some() {
             return None;
         }
-        let Order { names, ids, .. } = self.state.azure.census.order(&self.state);
-        let ranks = match column {
-            "name" => names,
-            "id" => ids,
-            _ => return None,
-        };
+        let ranks = self.ranks_of(column)?;
         let mut order = self.of_machines(scan, &ranks.of)?;
-        let others = self.wanted_others(scan).map(|it| {
-            let by_name = column == "name";
-            let place = if by_name { it.name_place(&self.state) } else { it.id_place(&self.state) };
-            (place, it.text(column))
-        });
+        let others = self.wanted_others(scan);
+        let others = others.map(|it| (self.place(it, column), it.text(column)));
         among(&mut order, others.collect(), ranks.firsts.len());
         Some(order)
+    }
+
+    /// The numbers of resources in the order of their names or ids.
+    pub(super) fn resources_sorted(&self, scan: Scan<'_>, column: &str) -> Option<Vec<u32>> {
+        if scan.table != Table::Resources || scan.hints.ids.is_some() {
+            return None;
+        }
+        let ranks = self.ranks_of(column)?;
+        // Where two have one text, it is not known which comes first.
+        if ranks.firsts.len() < ranks.of.iter().map(Vec::len).sum() {
+            return None;
+        }
+        let (numbers, count) = self.seat_numbers(scan)?;
+        let others = self.wanted_others(scan).zip(count..).map(|(other, number)| {
+            let place = self.place(other, column);
+            (!place.is_known).then(|| (place.before, other.text(column), number))
+        });
+        let mut others: Vec<(usize, &str, u32)> = others.collect::<Option<_>>()?;
+        others.sort_unstable();
+        if !others.is_sorted_by(|left, right| left.1 < right.1) {
+            return None;
+        }
+        let mut sorted = Vec::with_capacity(count as usize + others.len());
+        let mut others = others.into_iter().peekable();
+        for (rank, [folder, place]) in ranks.firsts.iter().enumerate() {
+            while let Some((_, _, number)) = others.next_if(|(before, ..)| *before <= rank) {
+                sorted.push(number);
+            }
+            let number = *numbers.get(*folder)?.get(*place).unwrap_or(&UNREAD);
+            if number != UNREAD {
+                sorted.push(number);
+            }
+        }
+        sorted.extend(others.map(|(_, _, number)| number));
+        Some(sorted)
+    }
+
+    fn ranks_of(&self, column: &str) -> Option<&Ranks> {
+        let Order { names, ids, .. } = self.state.azure.census.order(&self.state);
+        match column {
+            "name" => Some(names),
+            "id" => Some(ids),
+            _ => None,
+        }
+    }
+
+    /// Where the name or the id of a resource is among those of machines.
+    fn place(&self, other: &Other, column: &str) -> Place {
+        if column == "name" { other.name_place(&self.state) } else { other.id_place(&self.state) }
+    }
+
+    /// The number of each machine's row, by folder and place, and how many there are.
+    fn seat_numbers(&self, scan: Scan<'_>) -> Option<(Vec<Vec<u32>>, u32)> {
+        let choice = Choice::of(scan);
+        let (mut all, mut next) = (vec![Vec::new(); self.state.subscriptions.len()], 0_u32);
+        for shelf in self.here(scan.hints, scan.table) {
+            let numbers = all.get_mut(usize::from(shelf.at.0))?;
+            numbers.resize(shelf.folder.kinds.len(), UNREAD);
+            for (number, group) in shelf.folder.groups.iter().enumerate() {
+                let [vm, arc] = self.wanted(&choice, &shelf, number);
+                // What is no resource of its own is never wanted.
+                let wanted = [vm, arc, false];
+                let kinds = shelf.folder.kinds.get(group.start..group.end)?.iter();
+                for (own, kind) in numbers.get_mut(group.start..group.end)?.iter_mut().zip(kinds) {
+                    if wanted[*kind as usize] {
+                        *own = next;
+                        next += 1;
+                    }
+                }
+            }
+        }
+        Some((all, next))
     }
 
     /// Of each machine that a scan reads its number in its folder.

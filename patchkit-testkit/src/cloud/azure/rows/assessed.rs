@@ -99,12 +99,7 @@ impl<'a> Record<'a> for Assessed<'a> {
         }
     }
 
-    fn pieces(
-        &self,
-        name: &'static str,
-        path: &Path,
-        each: &mut dyn FnMut(Piece<'_>),
-    ) -> bool {
+    fn pieces(&self, name: &'static str, path: &Path, each: &mut dyn FnMut(Piece<'_>)) -> bool {
         match name {
             "properties" => self.report.pieces(path, each),
             "id" => each(Piece::Own(ID)),

@@ -66,15 +66,18 @@ impl World {
                 if !wanted.contains(&true) {
                     continue;
                 }
+                // What is no resource of its own is never wanted.
+                let [vm, vm_patches, arc, arc_patches] = wanted.map(usize::from);
+                let wanted = [[vm, vm_patches], [arc, arc_patches], [0, 0]];
                 let of_group = own.get(group.start..group.end)?.iter();
                 let rows = of_group.zip(tallies.starting_at(group.start)).zip(group.start..);
                 for ((machine, tally), place) in rows {
-                    let first = tally.kind as usize * 2;
+                    let [result, patch] = wanted[tally.kind as usize];
                     let at = || machines.get(place).copied();
-                    let counts = self.counts(tally, at, oldest).into_iter();
-                    let rows = counts.zip(first..).filter(|(_, it)| wanted.get(*it) == Some(&true));
-                    let rows = rows.map(|(count, _)| count).sum();
-                    numbers.extend(std::iter::repeat_n(*machine, rows));
+                    let [results, patches] = self.counts(tally, at, oldest);
+                    for _ in 0..result * results + patch * patches {
+                        numbers.push(*machine);
+                    }
                 }
             }
         }

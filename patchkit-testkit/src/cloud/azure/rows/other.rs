@@ -181,11 +181,11 @@ impl World {
 
     /// Scale sets, maintenance configurations and extensions, if any is wanted; network interfaces where
     /// their type is.
-    pub(super) fn others<'a>(
+    pub(super) fn others<'a, 'h>(
         &'a self,
         table: Table,
-        hints: &'a Hints,
-    ) -> impl Iterator<Item = &'a Other> {
+        hints: &'h Hints,
+    ) -> impl Iterator<Item = &'a Other> + use<'a, 'h> {
         let wanted =
             table == Table::Resources && RESOURCES.into_iter().any(|it| hints.wants_type(it));
         let all = wanted.then(|| {

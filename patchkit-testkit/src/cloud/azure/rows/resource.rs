@@ -147,12 +147,7 @@ impl<'a> Record<'a> for ResourceRow<'a> {
         }
     }
 
-    fn pieces(
-        &self,
-        name: &'static str,
-        path: &Path,
-        each: &mut dyn FnMut(Piece<'_>),
-    ) -> bool {
+    fn pieces(&self, name: &'static str, path: &Path, each: &mut dyn FnMut(Piece<'_>)) -> bool {
         match name {
             "properties" => match self.written() {
                 Some(written) => written.pieces(path, each),

@@ -141,8 +141,7 @@ impl World {
                         let Some(class) = choice.classes.get(first) else { continue };
                         numbers.extend((0..rows).filter(|_| choice.takes()));
                         let (found, end) = (found.get(place), numbers.len());
-                        let seat =
-                            Seat { at: *at, subscription: shelf.at, group: number, place };
+                        let seat = Seat { at: *at, subscription: shelf.at, group: number, place };
                         next.push(Picked { seat, tally: *tally, class, wanted, found, end });
                         if next.len() == AHEAD || choice.is_done() {
                             self.give_all(scan, &mut next, &mut numbers, each)?;
@@ -209,7 +208,8 @@ impl World {
         let (results, outcome) = (usize::from(result.is_some()), OnceCell::new());
         let prints = self.state.azure.census.prints().of(picked.tally.system);
         for number in numbers {
-            let Some(found) = number.checked_sub(results).and_then(|it| picked.found.get(it)) else {
+            let Some(found) = number.checked_sub(results).and_then(|it| picked.found.get(it))
+            else {
                 each(of)?;
                 continue;
             };

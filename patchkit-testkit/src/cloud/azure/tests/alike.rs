@@ -170,6 +170,18 @@ fn rows_that_are_alike_are_answered_as_if_each_was_looked_at() {
              | order by id asc"
         ),
         format!("resources | {VM} | extend name = resourceGroup | order by name asc | project id, name"),
+        format!("resources | {VM} and name contains '7' | project id, name, tags"),
+        "resources | where name startswith 'win' or name !endswith '3' | order by id desc".to_owned(),
+        format!(
+            "resources | where not(name has 'db') and {CODE} == 'PowerState/running' \
+             | where tolower(name) matches regex '[0-4]' and isnotempty(name) \
+             | order by tostring({CODE}) asc, name desc | project id"
+        ),
+        "resources | where name in~ ('nobody', 'vmss-0') or name =~ id | project id".to_owned(),
+        "resources | where name contains '1' | extend name = location | where name contains '1' \
+         | project id, name"
+            .to_owned(),
+        "resources | project id, name = resourceGroup | where name contains 'rg'".to_owned(),
         format!("resources | {VM} | summarize count() by location | join kind=inner \
                  (resources | summarize count() by location) on location"),
     ];

@@ -234,6 +234,32 @@ fn the_pages_of_an_answer_show_the_world_of_its_first_page() {
     assert!(changed.clone().all(|it| it["power"] == "PowerState/stopped"));
 }
 
+/// A page that is made late writes what its picture has, and not into what others are shown.
+#[test]
+fn a_late_page_of_an_old_answer_does_not_show_in_a_new_one() {
+    let cloud = Cloud::well();
+    let ids = cloud.vms();
+    let change = |value: &str| {
+        for id in &ids {
+            let tags = json!({"operation": "Merge", "properties": {"tags": {"new": value}}});
+            let path = format!("{id}/providers/Microsoft.Resources/tags/default");
+            assert_eq!(cloud.send(Method::PATCH, &path, &tags).status, 200);
+        }
+    };
+    // Each page but the first is made behind the change that follows.
+    let values = ["one", "two", "three", "four"];
+    let mut firsts = Vec::new();
+    for value in values {
+        change(value);
+        firsts.push(ask(&cloud, VMS, json!({"$top": 1})));
+    }
+    for (value, first) in values.into_iter().zip(firsts) {
+        let rows = follow(&cloud, VMS, first).0;
+        let shown = |row: &&Value| row["tags"]["new"] == value;
+        assert_eq!(rows.iter().filter(shown).count(), ids.len(), "{value}");
+    }
+}
+
 #[test]
 fn what_is_kept_for_pages_is_let_go_when_too_much_has_changed() {
     let cloud = Cloud::well();

@@ -11,7 +11,7 @@ use super::{
 use crate::cloud::azure::graph::{
     ast::JoinKind,
     eval::Node,
-    source::IdText,
+    source::{IdText, ORDERED_COLUMNS},
     value::{Cell, Type},
 };
 
@@ -67,6 +67,24 @@ impl Plan {
         let most = Shape::of(after)?.most;
         let keys = [left_keys.as_slice(), right_keys];
         Some(Paired { kind: *kind, right, plan: self, before, after, keys, widths, most })
+    }
+
+    /// The plan without what its first filters ask of one of the [`ORDERED_COLUMNS`] alone, and that.
+    /// None where that is nothing.
+    pub(in super::super) fn without_texts(&self) -> Option<(Self, &'static str, Vec<&Node>)> {
+        let (first, rest) = self.steps.split_at_checked(self.leading)?;
+        let parts = || first.iter().flat_map(Step::nodes).flat_map(Node::conjuncts);
+        let column_of = |part: &Node| {
+            let mut slots = Uses::of([part]).slots();
+            let (slot, others) = (slots.next()?, slots.next());
+            let (column, _) = COLUMNS.get(slot).filter(|_| others.is_none())?;
+            ORDERED_COLUMNS.contains(column).then_some(*column)
+        };
+        let column = parts().find_map(column_of)?;
+        let (tests, others): (Vec<&Node>, Vec<&Node>) =
+            parts().partition(|part| column_of(part) == Some(column));
+        let others: Vec<Step> = others.into_iter().cloned().map(Step::Where).collect();
+        Some((self.lean(others.iter().chain(rest), Uses::default()), column, tests))
     }
 
     /// A plan over the same table whose rows have what is wanted behind some steps, and nothing else.

@@ -148,7 +148,7 @@ fn unseen(steps: &[Step]) -> BTreeSet<usize> {
 
 impl Node {
     /// The tests that must all hold for this one to hold.
-    fn conjuncts(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
+    pub(super) fn conjuncts(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
         match self {
             Self::All(sides) => Box::new(sides.iter().flat_map(Self::conjuncts)),
             one => Box::new(std::iter::once(one)),

@@ -48,42 +48,27 @@ impl Pairs {
     ) -> Option<Self> {
         let count = right_keys.iter().filter(|key| **key != NONE).max();
         let count = count.map_or(0, |most| *most as usize + 1);
-        // Where the right rows of each key end, and behind the loop where they begin.
-        let mut places = vec![0_u32; count + 1];
-        for key in right_keys {
-            if let Some(place) = places.get_mut(*key as usize) {
-                *place += 1;
-            }
-        }
-        let mut sum = 0;
-        for place in &mut places {
-            sum += *place;
-            *place = sum;
-        }
-        let mut by_key = vec![NONE; sum as usize];
-        for (key, row) in right_keys.iter().zip(right).rev() {
-            if let Some(place) = places.get_mut(*key as usize) {
-                *place -= 1;
-                if let Some(known) = by_key.get_mut(*place as usize) {
-                    *known = *row;
-                }
+        // Of each key its first row on the right, and of each such row the next with its key.
+        let (mut firsts, mut next) = (vec![NONE; count], vec![NONE; right.len()]);
+        let places = 0..u32::try_from(right.len()).ok()?;
+        for (place, (key, next)) in places.zip(right_keys.iter().zip(&mut next)).rev() {
+            if let Some(first) = firsts.get_mut(*key as usize) {
+                *next = std::mem::replace(first, place);
             }
         }
         let mut met = FixedBitSet::with_capacity(count);
         let mut pairs = Self::with_capacity(left.len());
         for (read, (row, key)) in left.iter().zip(left_keys).enumerate() {
-            let key = *key as usize;
-            let found = places.get(key).zip(places.get(key.saturating_add(1)));
-            let found = found.and_then(|(start, end)| by_key.get(*start as usize..*end as usize));
-            let found = found.unwrap_or_default();
-            if found.is_empty() && kind == JoinKind::LeftOuter {
+            let mut found = firsts.get(*key as usize).copied().unwrap_or(NONE);
+            if found == NONE && kind == JoinKind::LeftOuter {
                 pairs.push(*row, NONE);
             }
-            if kind == JoinKind::InnerUnique && !found.is_empty() && met.put(key) {
+            if kind == JoinKind::InnerUnique && found != NONE && met.put(*key as usize) {
                 continue;
             }
-            for other in found {
-                pairs.push(*row, *other);
+            while found != NONE {
+                pairs.push(*row, *right.get(found as usize)?);
+                found = *next.get(found as usize)?;
             }
             if !Run::has_room(pairs.len(), read + 1) {
                 return None;

@@ -1,11 +1,12 @@
 //! What is known of all rows by a look at few: which are in an answer, and in which order.
 
-use std::{cell::RefCell, ops::ControlFlow};
+use std::{borrow::Cow, cell::RefCell, ops::ControlFlow};
 
 use super::{
     super::{
-        eval::Run,
-        plan::{Key, Plan, Step},
+        ast::Sense,
+        eval::{Node, Run},
+        plan::{COLUMNS, Key, Plan, Step},
         source::{Alike, Pick},
         value::Cell,
     },
@@ -16,7 +17,7 @@ use super::{
 /// one row of the table, and nothing is read that is only shown.
 pub(in super::super) fn survey<'a>(plan: &'a Plan, env: Env<'a>, blocks: &'a [usize]) -> Vec<u32> {
     let part = Part { blocks: Some(blocks), ..Part::default() };
-    if let Some(found) = by_kind(plan, env, part) {
+    if let Some(found) = by_kind(plan, env, part).or_else(|| by_text(plan, env, blocks)) {
         return found;
     }
     let mut found = look(plan, env, part);
@@ -93,6 +94,34 @@ fn by_kind(plan: &Plan, env: Env<'_>, part: Part<'_>) -> Option<Vec<u32>> {
         }
     }
     Some(rows)
+}
+
+/// The same where what rows do not have in common with others is one text, which their filters ask
+/// for by itself.
+fn by_text(plan: &Plan, env: Env<'_>, blocks: &[usize]) -> Option<Vec<u32>> {
+    let (others, column, tests) = plan.without_texts()?;
+    let part = Part { blocks: Some(blocks), ..Part::default() };
+    let slot = (0..).zip(COLUMNS).find(|(_, (name, _))| *name == column)?.0;
+    let (mut passes, mut row) = (Vec::new(), vec![Cell::Null; COLUMNS.len()]);
+    let told = env.rows.texts(part.scan(plan), column, &mut |text| {
+        let mut passes_one = |test: &&Node| match test {
+            // Nothing else of a row is wanted for it.
+            Node::Text(needle, sense, hay) if matches!(**hay, Node::Slot(_)) => {
+                needle.is_in(text) == (*sense == Sense::Is)
+            }
+            test => {
+                set(&mut row, slot, Cell::Text(Cow::Borrowed(text)));
+                test.test(&row, env.run) == Some(true)
+            }
+        };
+        passes.push(tests.iter().all(&mut passes_one));
+    });
+    if !told {
+        return None;
+    }
+    let mut found = by_kind(&others, env, part)?;
+    found.retain(|row| passes.get(*row as usize) == Some(&true));
+    Some(found)
 }
 
 /// The places of kinds in the order of a key.

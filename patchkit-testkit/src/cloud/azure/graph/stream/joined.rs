@@ -58,7 +58,12 @@ impl Joined {
     }
 
     /// Shows rows of the answer, in the order of the left table.
-    pub(super) fn show(&self, env: Env<'_>, places: Places<'_>, each: &mut dyn FnMut(&dyn Columns)) {
+    pub(super) fn show(
+        &self,
+        env: Env<'_>,
+        places: Places<'_>,
+        each: &mut dyn FnMut(&dyn Columns),
+    ) {
         let pairs = match places {
             Places::From(first, count) => self.pairs.at(first..first.saturating_add(count)),
             Places::These(places) => self.pairs.at(places.iter().copied()),
