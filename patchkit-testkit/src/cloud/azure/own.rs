@@ -4,13 +4,12 @@
 use super::template::Own;
 
 /// Of virtual machines.
-pub(super) const VM: [Own; 28] = [
+pub(super) const VM: [Own; 25] = [
     &["vmId"],
     &["timeCreated"],
     &["provisioningState"],
     &["hardwareProfile", "vmSize"],
     &["virtualMachineScaleSet", "id"],
-    &["networkProfile", "networkInterfaces", "", "id"],
     &["extended", "instanceView", "computerName"],
     &["extended", "instanceView", "osName"],
     &["extended", "instanceView", "osVersion"],
@@ -31,6 +30,11 @@ pub(super) const VM: [Own; 28] = [
     &["storageProfile", "imageReference", "sku"],
     &["storageProfile", "osDisk", "osType"],
     &["storageProfile", "osDisk", "diskSizeGB"],
+];
+
+/// Of virtual machines what is named after them.
+pub(super) const NAMED: [Own; 3] = [
+    &["networkProfile", "networkInterfaces", "", "id"],
     &["storageProfile", "osDisk", "managedDisk", "id"],
     &["storageProfile", "osDisk", "name"],
 ];

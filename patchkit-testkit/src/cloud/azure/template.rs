@@ -17,8 +17,8 @@ use crate::cloud::shared::lock;
 /// other has.
 const MOST_TEMPLATES: usize = 1 << 10;
 
-/// Stands in the text of a template for an own value. JSON has no such byte.
-const GAP: u8 = 0;
+/// The own value that is the name of what a document is about, without quotes.
+pub(super) const NAME: usize = 0;
 
 /// Where the end of an own value is noted.
 type End = u32;
@@ -29,15 +29,41 @@ pub(super) type Own = &'static [&'static str];
 /// What documents share.
 #[derive(Debug, Default)]
 struct Template {
-    /// Its JSON without the own values.
+    /// Its JSON without what differs.
     text: Box<[u8]>,
-    /// Where in it the own values stand.
-    gaps: Vec<usize>,
+    /// What is missing in it, and where.
+    gaps: Vec<(usize, Gap)>,
+    /// How many own values each document has, with those beside it.
+    own: usize,
     /// Every member with the number of its path, at the place that this leads to or behind it. That
     /// no two paths have one number is taken for granted: of all that there are, none will.
     members: Vec<Option<(u64, Piece)>>,
-    /// The document, with nothing for the own values.
+    /// The document, with nothing for what differs.
     document: Value,
+}
+
+/// What differs between documents.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Gap {
+    /// An own value.
+    Own(usize),
+    /// With what ids begin in the resource group, inside of a text.
+    Place,
+    /// The name, inside of a text.
+    Name,
+}
+
+impl Gap {
+    const MARKS: [u8; 3] = [0, 1, 2];
+
+    /// What stands for it in a text. JSON has no such byte.
+    fn mark(self) -> u8 {
+        match self {
+            Self::Own(_) => Self::MARKS[0],
+            Self::Place => Self::MARKS[1],
+            Self::Name => Self::MARKS[2],
+        }
+    }
 }
 
 /// A piece of a template's text, with the gaps in it.
@@ -73,18 +99,27 @@ pub(super) struct Filled {
 }
 
 impl Filled {
-    /// Tells what it has at the end of a path, `null` where that is nothing.
-    pub(super) fn pieces(&self, path: &Path, each: &mut dyn FnMut(graph::Piece<'_>)) {
+    /// Tells what it has at the end of a path, `null` where that is nothing. What ids begin with in
+    /// its resource group is asked for where it is wanted, as JSON without quotes.
+    pub(super) fn pieces(
+        &self,
+        path: &Path,
+        place: impl Fn() -> Vec<u8>,
+        each: &mut dyn FnMut(graph::Piece<'_>),
+    ) {
         let Some(piece) = self.template.piece(path) else {
             return each(graph::Piece::Text(b"null"));
         };
         let text = &self.template.text;
         let mut from = piece.text.start;
-        for gap in piece.gaps.clone() {
-            let to = self.template.gaps.get(gap).copied().unwrap_or(from);
-            each(graph::Piece::Text(text.get(from..to).unwrap_or_default()));
-            each(graph::Piece::Own(gap));
-            from = to;
+        for (to, gap) in self.template.gaps.get(piece.gaps.clone()).unwrap_or_default() {
+            each(graph::Piece::Text(text.get(from..*to).unwrap_or_default()));
+            match *gap {
+                Gap::Own(number) => each(graph::Piece::Own(number)),
+                Gap::Name => each(graph::Piece::Own(NAME)),
+                Gap::Place => each(graph::Piece::Text(&place())),
+            }
+            from = *to;
         }
         each(graph::Piece::Text(text.get(from..piece.text.end).unwrap_or_default()));
     }
@@ -95,32 +130,34 @@ impl Filled {
     }
 
     /// What it has at the end of a path.
-    pub(super) fn member(&self, path: &Path) -> Field<'_> {
+    pub(super) fn member(&self, path: &Path, place: impl Fn() -> Vec<u8>) -> Field<'_> {
         let Some(piece) = self.template.piece(path) else { return Field::None };
         if piece.gaps.is_empty() {
             return Field::Document(Cow::Borrowed(&self.template.document)).at(path);
         }
         let mut json = Vec::new();
-        self.pieces(path, &mut |piece| match piece {
+        self.pieces(path, place, &mut |piece| match piece {
             graph::Piece::Text(text) => json.extend_from_slice(text),
-            graph::Piece::Own(gap) => json.extend_from_slice(self.own(gap)),
+            graph::Piece::Own(number) => json.extend_from_slice(self.own(number)),
         });
         let value = serde_json::from_slice(&json);
         value.map_or(Field::None, |it| Field::Document(Cow::Owned(it)))
     }
 
     /// One of its own values.
-    pub(super) fn own(&self, gap: usize) -> &[u8] {
-        let head = self.template.gaps.len() * size_of::<End>();
-        let begin = gap.checked_sub(1).map_or(head, |it| self.end(it));
-        self.own.get(begin..self.end(gap)).unwrap_or_default()
+    pub(super) fn own(&self, number: usize) -> &[u8] {
+        let begin = number.checked_sub(1).map_or(self.head(), |it| self.end(it));
+        self.own.get(begin..self.end(number)).unwrap_or_default()
     }
 
     /// Where one of its own values ends, from the beginning of all that is kept.
-    fn end(&self, gap: usize) -> usize {
-        let head = self.template.gaps.len() * size_of::<End>();
-        let end = self.own.get(gap * size_of::<End>()..).and_then(|it| it.first_chunk());
-        head + end.map_or(0, |it| End::from_le_bytes(*it) as usize)
+    fn end(&self, number: usize) -> usize {
+        let end = self.own.get(number * size_of::<End>()..).and_then(|it| it.first_chunk());
+        self.head() + end.map_or(0, |it| End::from_le_bytes(*it) as usize)
+    }
+
+    fn head(&self) -> usize {
+        self.template.own * size_of::<End>()
     }
 
     /// Reads a little of all that a row shows of it, so that it is on its way from memory.
@@ -129,28 +166,41 @@ impl Filled {
     }
 }
 
-/// The templates that are known, by their text with a mark in each gap.
+/// The templates that are known, by their text with a mark in each gap and how many values stand
+/// beside it.
 #[derive(Debug, Default)]
-pub(crate) struct Templates(Mutex<HashMap<Box<[u8]>, Arc<Template>>>);
+pub(crate) struct Templates(Mutex<HashMap<(usize, Box<[u8]>), Arc<Template>>>);
+
+/// In what documents of one kind differ.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Terms {
+    /// With what ids begin in the resource group, as JSON without quotes.
+    pub(super) place: Vec<u8>,
+    /// The name of what the document is about, as JSON without quotes.
+    pub(super) name: Vec<u8>,
+    pub(super) own: &'static [Own],
+    /// Ids and names that end with the name, or with that and more.
+    pub(super) named: &'static [Own],
+}
 
 impl Templates {
-    /// Divides a document into what it shares with others and what is its own. Beside it stand values
-    /// in JSON.
-    pub(super) fn fill(&self, beside: &[Vec<u8>], document: &Value, own: &[Own]) -> Filled {
-        let mut walk = Walk { own, ..Walk::default() };
-        for json in beside {
-            walk.beside(json);
-        }
+    /// Divides a document into what it shares with others and what is its own. Beside it stand its
+    /// name, which is the first of its own values, and further ones in JSON.
+    pub(super) fn fill(&self, terms: &Terms, beside: &[Vec<u8>], document: &Value) -> Filled {
+        let mut walk = Walk::new(terms);
+        walk.own_value(&terms.name);
+        beside.iter().for_each(|json| walk.own_value(json));
         walk.value(document);
         let Walk { marked, values, ends, .. } = walk;
-        let known = lock(&self.0).get(&*marked).map(Arc::clone);
+        let key = (beside.len(), marked.into());
+        let known = lock(&self.0).get(&key).map(Arc::clone);
         let template = known.unwrap_or_else(|| {
-            let made = Arc::new(Template::of(beside.len(), document, own));
+            let made = Arc::new(Template::of(terms, beside.len(), document));
             let mut all = lock(&self.0);
             if all.len() >= MOST_TEMPLATES {
                 all.clear();
             }
-            Arc::clone(all.entry(marked.into()).or_insert(made))
+            Arc::clone(all.entry(key).or_insert(made))
         });
         let ends = ends.into_iter().flat_map(End::to_le_bytes);
         Filled { template, own: ends.chain(values).collect() }
@@ -158,14 +208,11 @@ impl Templates {
 }
 
 impl Template {
-    fn of(beside: usize, document: &Value, own: &[Own]) -> Self {
-        let mut walk = Walk { own, members: Some(Vec::new()), ..Walk::default() };
-        for _ in 0..beside {
-            walk.beside(b"");
-        }
+    fn of(terms: &Terms, beside: usize, document: &Value) -> Self {
+        let mut walk = Walk { members: Some(Vec::new()), ..Walk::new(terms) };
+        (0..=beside).for_each(|_| walk.own_value(b""));
         walk.value(document);
-        let Walk { mut marked, members, gaps, .. } = walk;
-        marked.drain(..beside);
+        let Walk { marked, members, gaps, ends, .. } = walk;
         let all = members.unwrap_or_default();
         // There is always a place that is free, where a search ends.
         let mut members = vec![None; 2 * all.len().next_power_of_two()];
@@ -175,20 +222,26 @@ impl Template {
                 members[place] = Some((number, piece));
             }
         }
-        let without = |gap: &[u8]| marked.split(|byte| *byte == GAP).collect::<Vec<_>>().join(gap);
-        let document = serde_json::from_slice(&without(b"null")).unwrap_or_default();
-        Self { text: without(b"").into(), gaps, members, document }
+        let text = |own: &[u8]| {
+            let is_mark = |byte: &&u8| Gap::MARKS.contains(byte);
+            let without = |it: &[u8]| it.iter().filter(|it| !is_mark(it)).copied().collect();
+            let pieces: Vec<Vec<u8>> =
+                marked.split(|byte| *byte == Gap::Own(0).mark()).map(without).collect();
+            pieces.join(own)
+        };
+        let document = serde_json::from_slice(&text(b"null")).unwrap_or_default();
+        Self { text: text(b"").into(), gaps, own: ends.len(), members, document }
     }
 }
 
 /// A way through a document that writes its JSON.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Walk<'w> {
-    own: &'w [Own],
+    terms: &'w Terms,
     path: Vec<&'w str>,
-    /// Its JSON with a mark in place of each own value.
+    /// Its JSON with a mark in place of what differs.
     marked: Vec<u8>,
-    gaps: Vec<usize>,
+    gaps: Vec<(usize, Gap)>,
     values: Vec<u8>,
     ends: Vec<End>,
     /// Where its members are, for one that asks for them.
@@ -198,11 +251,27 @@ struct Walk<'w> {
 }
 
 impl<'w> Walk<'w> {
-    fn beside(&mut self, json: &[u8]) {
+    fn new(terms: &'w Terms) -> Self {
+        Self {
+            terms,
+            path: Vec::new(),
+            marked: Vec::new(),
+            gaps: Vec::new(),
+            values: Vec::new(),
+            ends: Vec::new(),
+            members: None,
+            arrays: 0,
+        }
+    }
+
+    fn own_value(&mut self, json: &[u8]) {
         self.values.extend_from_slice(json);
         self.ends.push(End::try_from(self.values.len()).unwrap_or(End::MAX));
-        self.gaps.push(0);
-        self.marked.push(GAP);
+    }
+
+    fn gap(&mut self, gap: Gap) {
+        self.gaps.push((self.marked.len() - self.gaps.len(), gap));
+        self.marked.push(gap.mark());
     }
 
     fn value(&mut self, value: &'w Value) {
@@ -236,18 +305,7 @@ impl<'w> Walk<'w> {
                 self.arrays -= 1;
                 self.marked.push(b']');
             }
-            leaf => {
-                let begin = self.marked.len();
-                write(leaf, &mut self.marked);
-                let end = End::try_from(self.values.len() + self.marked.len() - begin);
-                // What is too long for its end to be noted is as if others had it, too.
-                if let (true, Ok(end)) = (self.is_own(), end) {
-                    self.values.extend(self.marked.drain(begin..));
-                    self.ends.push(end);
-                    self.gaps.push(text);
-                    self.marked.push(GAP);
-                }
-            }
+            leaf => self.leaf(leaf),
         }
         if let (Some(members), 0) = (&mut self.members, self.arrays) {
             let path = Path::new(self.path.iter().map(|key| (*key).to_owned()));
@@ -256,9 +314,50 @@ impl<'w> Walk<'w> {
         }
     }
 
-    fn is_own(&self) -> bool {
-        self.own.iter().any(|it| *it == self.path)
+    fn leaf(&mut self, leaf: &Value) {
+        let mut json = Vec::new();
+        write(leaf, &mut json);
+        let is_in = |paths: &[Own]| paths.iter().any(|it| *it == self.path);
+        let (is_own, is_named) = (is_in(self.terms.own), is_in(self.terms.named));
+        if is_named && self.named(&json).is_some() {
+            return;
+        }
+        // What is too long for its end to be noted is as if others had it, too.
+        let is_short = End::try_from(self.values.len() + json.len()).is_ok();
+        if is_short && (is_own || is_named) {
+            self.gap(Gap::Own(self.ends.len()));
+            self.own_value(&json);
+        } else {
+            self.marked.extend_from_slice(&json);
+        }
     }
+
+    /// Enters a text whose last part begins with the name. None where it does not.
+    fn named(&mut self, json: &[u8]) -> Option<()> {
+        let Terms { place, name, .. } = self.terms;
+        let text = json.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        let begin = text.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+        let (id, last) = text.split_at_checked(begin)?;
+        let tail = last.strip_prefix(name.as_slice()).filter(|_| !name.is_empty())?;
+        self.marked.push(b'"');
+        let behind = id.strip_prefix(place.as_slice()).filter(|_| !place.is_empty());
+        if behind.is_some() {
+            self.gap(Gap::Place);
+        }
+        self.marked.extend_from_slice(behind.unwrap_or(id));
+        self.gap(Gap::Name);
+        self.marked.extend_from_slice(tail);
+        self.marked.push(b'"');
+        Some(())
+    }
+}
+
+/// A text as JSON, without quotes.
+pub(super) fn inner(text: &str) -> Vec<u8> {
+    let mut json = Vec::new();
+    write(text, &mut json);
+    let inner = json.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\""));
+    inner.unwrap_or_default().to_vec()
 }
 
 /// Writes a value as JSON.
@@ -273,41 +372,53 @@ mod tests {
 
     use super::*;
 
-    const OWN: [Own; 3] = [&["name"], &["disks", "", "id"], &["os", "name"]];
+    const OWN: [Own; 2] = [&["size"], &["os", "name"]];
+    const NAMED: [Own; 2] = [&["disks", "", "id"], &["host"]];
 
     fn path(keys: &[&str]) -> Path {
         Path::new(keys.iter().map(|key| (*key).to_owned()))
     }
 
-    fn written(filled: &Filled, keys: &[&str]) -> String {
+    fn fill(templates: &Templates, place: &str, name: &str, document: &Value) -> Filled {
+        let (place, name) = (inner(place), inner(name));
+        let terms = Terms { place, name, own: &OWN, named: &NAMED };
+        templates.fill(&terms, &[b"beside".to_vec()], document)
+    }
+
+    fn written(filled: &Filled, place: &str, keys: &[&str]) -> String {
         let mut out = Vec::new();
-        filled.pieces(&path(keys), &mut |piece| {
+        filled.pieces(&path(keys), || inner(place), &mut |piece| {
             out.extend_from_slice(match piece {
                 graph::Piece::Text(text) => text,
-                graph::Piece::Own(gap) => filled.own(gap),
+                graph::Piece::Own(number) => filled.own(number),
             });
         });
         String::from_utf8(out).unwrap()
     }
 
-    fn machine(name: &str, disks: &[&str]) -> Value {
-        let disks: Vec<Value> = disks.iter().map(|id| json!({"id": id, "size": 30})).collect();
-        json!({"name": name, "disks": disks, "os": {"name": name, "kind": "Linux"}, "zone": null})
+    fn machine(name: &str, disks: &[String]) -> Value {
+        let disks: Vec<Value> = disks.iter().map(|id| json!({"id": id, "free": 30})).collect();
+        let os = json!({"name": name, "kind": "Linux"});
+        json!({"host": format!("{name}-1"), "disks": disks, "os": os, "size": 3, "zone": null})
     }
 
     #[test]
     fn a_document_is_written_as_it_was_with_whatever_is_in_it() {
         let templates = Templates::default();
-        for name in ["web", "", "a \"b\" \\ \u{0} \n", "ß中\u{1f600}", &"x".repeat(70_000)] {
-            for disks in [&[][..], &["one"], &["one", name]] {
-                let document = machine(name, disks);
-                let filled = templates.fill(&[b"beside".to_vec()], &document, &OWN);
-                assert_eq!(written(&filled, &[]), document.to_string());
-                assert_eq!(filled.own(0), b"beside");
-                for keys in [&["name"][..], &["disks"], &["os"], &["os", "name"], &["zone"]] {
+        let long = "x".repeat(70_000);
+        let texts =
+            ["web", "", "a \"b\" \\ \u{0}\u{1}\u{2} \n", "ß中\u{1f600}", "/", "disks", &long];
+        for (name, place) in texts.iter().flat_map(|it| texts.map(|place| (*it, place))) {
+            let id = format!("{place}/disks/{name}_disk");
+            for disks in [vec![], vec![id.clone()], vec![place.to_owned(), id, name.to_owned()]] {
+                let document = machine(name, &disks);
+                let filled = fill(&templates, place, name, &document);
+                assert_eq!(written(&filled, place, &[]), document.to_string());
+                assert_eq!((filled.own(NAME), filled.own(1)), (&*inner(name), &b"beside"[..]));
+                for keys in [&["host"][..], &["disks"], &["os"], &["os", "name"], &["zone"]] {
                     let value = keys.iter().fold(&document, |value, key| &value[*key]);
-                    assert_eq!(written(&filled, keys), value.to_string(), "{keys:?}");
-                    let member = filled.member(&path(keys));
+                    assert_eq!(written(&filled, place, keys), value.to_string(), "{keys:?}");
+                    let member = filled.member(&path(keys), || inner(place));
                     assert_eq!(member, Field::Document(Cow::Borrowed(value)), "{keys:?}");
                 }
             }
@@ -316,24 +427,35 @@ mod tests {
 
     #[test]
     fn what_is_not_in_a_document_is_null_also_behind_an_array() {
-        let filled = Templates::default().fill(&[], &machine("web", &["one"]), &OWN);
-        for keys in [&["size"][..], &["disks", "id"], &["os", "name", "first"], &["0"]] {
-            assert_eq!(written(&filled, keys), "null", "{keys:?}");
-            assert_eq!(filled.member(&path(keys)), Field::None, "{keys:?}");
+        let filled = fill(&Templates::default(), "/g", "web", &machine("web", &["one".to_owned()]));
+        for keys in [&["none"][..], &["disks", "id"], &["os", "name", "first"], &["0"]] {
+            assert_eq!(written(&filled, "/g", keys), "null", "{keys:?}");
+            assert_eq!(filled.member(&path(keys), Vec::new), Field::None, "{keys:?}");
         }
     }
 
     #[test]
     fn documents_of_one_form_share_it() {
         let templates = Templates::default();
-        let fill = |name: &str, disks: &[&str]| templates.fill(&[], &machine(name, disks), &OWN);
-        let first = fill("web", &["one"]);
-        assert!(Arc::ptr_eq(&first.template, &fill("db", &["two"]).template));
-        assert!(!Arc::ptr_eq(&first.template, &fill("db", &["two", "three"]).template));
+        let filled = |place: &str, name: &str, disks: &[&str]| {
+            let id = |disk: &&str| format!("{place}/disks/{name}{disk}");
+            let disks: Vec<String> = disks.iter().map(id).collect();
+            fill(&templates, place, name, &machine(name, &disks))
+        };
+        let first = filled("/one", "web", &["_1"]);
+        for (place, name, disk, is_alike) in [
+            ("/one", "db", "_1", true),
+            ("/two", "web-2", "_1", true),
+            ("/two", "web", "_2", false),
+        ] {
+            let other = filled(place, name, &[disk]);
+            assert_eq!(first.form() == other.form(), is_alike, "{place} {name} {disk}");
+        }
+        assert_ne!(first.form(), filled("/one", "web", &["_1", "_1"]).form());
         for count in 0..=MOST_TEMPLATES {
-            templates.fill(&[], &json!({"name": "web", "form": count}), &OWN);
+            fill(&templates, "/one", "web", &json!({"name": "web", "form": count}));
         }
         assert!(lock(&templates.0).len() <= MOST_TEMPLATES);
-        assert_eq!(written(&first, &["name"]), "\"web\"", "what is kept keeps its form");
+        assert_eq!(written(&first, "/one", &["host"]), "\"web-1\"", "what is kept keeps its form");
     }
 }

@@ -1,40 +1,40 @@
 //! The rows of what assessments found. What an answer shows of them is kept beside each other, in the
 //! order of the rows, as that of machines is.
 
-use std::{borrow::Cow, sync::OnceLock};
+use std::{borrow::Cow, cell::OnceCell, sync::OnceLock};
 
 use serde_json::Value;
 
 use super::{
     World,
     machine::{Block, Class},
-    patch::{Outcome, What},
+    patch::{LATEST, Outcome, What},
     printed::{self, Print},
     resource::Seat,
 };
 use crate::cloud::azure::{
     graph::{Field, Path, Piece, Record},
     own, side,
-    template::{self, Filled},
+    template::{self, Filled, NAME, Terms},
 };
 
-/// What is kept of an assessment beside its properties, in this order.
-const ID: usize = 0;
-const TIME: usize = 1;
-const NAME: usize = 2;
+/// What is kept of an assessment beside the name of its machine and its properties.
+const TIME: usize = NAME + 1;
+const ACTIVITY: usize = NAME + 2;
 
 /// What is shown of the assessment of a machine, until that changes.
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct Report(OnceLock<Filled>);
 
 /// What the rows of an assessment have in common.
-#[derive(Clone, Copy)]
 pub(super) struct Assessed<'a> {
     world: &'a World,
     seat: Seat,
     /// Of the assessment itself.
     class: &'static Class,
     report: &'a Filled,
+    /// Its id as JSON without the last quote, for those of its patches.
+    head: OnceCell<Vec<u8>>,
 }
 
 impl<'a> Assessed<'a> {
@@ -49,14 +49,15 @@ impl<'a> Assessed<'a> {
             let it = azure.assessment.as_ref()?;
             kept.get_or_init(|| {
                 let of = Outcome::new(world.row(seat.at, azure, class), What::Assessment(it));
-                let mut beside = [const { Vec::new() }; 3];
-                template::write(of.id(), &mut beside[ID]);
-                template::write(of.modified(), &mut beside[TIME]);
-                template::write(of.activity(), &mut beside[NAME]);
-                state.azure.templates.fill(&beside, &of.properties(), &own::ASSESSMENT)
+                let name = template::inner(&azure.name);
+                let terms = Terms { name, own: &own::ASSESSMENT, ..Terms::default() };
+                let mut beside = [Vec::new(), Vec::new()];
+                template::write(of.modified(), &mut beside[0]);
+                template::write(of.activity(), &mut beside[1]);
+                state.azure.templates.fill(&terms, &beside, &of.properties())
             })
         };
-        Some(Self { world, seat, class, report })
+        Some(Self { world, seat, class, report, head: OnceCell::new() })
     }
 
     /// Reads a little of what is shown of it, so that all of it is on its way from memory.
@@ -70,7 +71,18 @@ impl<'a> Assessed<'a> {
     }
 
     fn id(&self) -> String {
-        self.text(ID)
+        let mut json = Vec::new();
+        self.write("id", &Path::default(), &mut json);
+        serde_json::from_slice(&json).unwrap_or_default()
+    }
+
+    fn head(&self) -> &[u8] {
+        self.head.get_or_init(|| {
+            let mut json = Vec::new();
+            self.write("id", &Path::default(), &mut json);
+            json.pop();
+            json
+        })
     }
 
     fn time(&self) -> String {
@@ -86,24 +98,24 @@ impl<'a> Record<'a> for Assessed<'a> {
     fn column(&self, name: &'static str) -> Field<'a> {
         match name {
             "id" => Field::text(self.id()),
-            "name" => Field::text(self.text(NAME)),
-            "properties" => self.report.member(&Path::default()),
+            "name" => Field::text(self.text(ACTIVITY)),
+            "properties" => self.report.member(&Path::default(), Vec::new),
             _ => self.block(self.class).column(name),
         }
     }
 
     fn member(&self, name: &'static str, path: &Path) -> Field<'a> {
         match name {
-            "properties" => self.report.member(path),
+            "properties" => self.report.member(path, Vec::new),
             _ => self.column(name).at(path),
         }
     }
 
     fn pieces(&self, name: &'static str, path: &Path, each: &mut dyn FnMut(Piece<'_>)) -> bool {
         match name {
-            "properties" => self.report.pieces(path, each),
-            "id" => each(Piece::Own(ID)),
-            "name" => each(Piece::Own(NAME)),
+            "properties" => self.report.pieces(path, Vec::new, each),
+            "id" => self.block(self.class).id_pieces(LATEST, each),
+            "name" => each(Piece::Own(ACTIVITY)),
             column => return self.block(self.class).piece(column, each),
         }
         true
@@ -150,15 +162,13 @@ impl<'a> Record<'a> for MissingRow<'_, 'a> {
     }
 
     fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
-        let (id, time) = (self.of.report.own(ID), self.of.report.own(TIME));
+        let time = self.of.report.own(TIME);
         match (name, &**path) {
             ("properties", []) => self.print.missing().write(time, out),
             ("properties", [first]) if printed::is_time(first) => out.extend_from_slice(time),
             ("properties", _) => return false,
             ("id", _) => {
-                // Both are JSON: the first one's last quote is behind the other.
-                let id = id.strip_suffix(b"\"").unwrap_or(id);
-                for piece in [id, self.print.tail_written().as_bytes(), b"\""] {
+                for piece in [self.of.head(), self.print.tail_written().as_bytes(), b"\""] {
                     out.extend_from_slice(piece);
                 }
             }

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use crate::cloud::{
     azure::{
         graph::{Field, Path, Piece, Record, Table, write_text},
-        hybrid, tags, vm, vm_view,
+        hybrid, tags,
+        template::{self, NAME},
+        vm, vm_view,
     },
     world::{
         State,
@@ -91,6 +93,26 @@ impl<'a> Block<'a> {
             _ => out.extend_from_slice(b"null"),
         }
         true
+    }
+
+    /// With what ids of resources begin in the resource group, as JSON without quotes.
+    pub(super) fn place(&self) -> Vec<u8> {
+        let group = u16::try_from(self.group).unwrap_or(u16::MAX);
+        template::inner(&self.state.group_id(self.subscription, group))
+    }
+
+    /// Tells the id of one of the machines, whose name is the first of its own values, and what is
+    /// behind it.
+    pub(super) fn id_pieces(&self, behind: &str, each: &mut dyn FnMut(Piece<'_>)) {
+        let kind = if self.class.is_vm { vm::KIND } else { hybrid::KIND };
+        each(Piece::Text(b"\""));
+        each(Piece::Text(&self.place()));
+        for text in ["/providers/", kind, "/"] {
+            each(Piece::Text(text.as_bytes()));
+        }
+        each(Piece::Own(NAME));
+        each(Piece::Text(behind.as_bytes()));
+        each(Piece::Text(b"\""));
     }
 
     /// Tells what it writes.

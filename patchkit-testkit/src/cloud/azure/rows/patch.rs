@@ -23,6 +23,9 @@ use crate::cloud::{
     },
 };
 
+/// What is behind the id of its machine in that of an assessment.
+pub(super) const LATEST: &str = "/patchAssessmentResults/latest";
+
 /// What was found or done on a machine at one time.
 #[derive(Clone, Copy)]
 pub(super) enum What<'a> {
@@ -92,7 +95,7 @@ impl<'a> Outcome<'a> {
         self.id.get_or_init(|| {
             let mut id = self.state().vm_resource_id(self.machine.azure);
             match self.what {
-                What::Assessment(_) => id.push_str("/patchAssessmentResults/latest"),
+                What::Assessment(_) => id.push_str(LATEST),
                 What::Installation(it) => {
                     id.push_str("/patchInstallationResults/");
                     id.push_str(&it.activity);

@@ -12,7 +12,7 @@ use crate::cloud::{
         facets::nanoseconds,
         graph::{Field, Path, Piece, Record},
         hybrid, own, side, tags,
-        template::{self, Filled},
+        template::{self, Filled, NAME, Terms},
         vm,
     },
     world::{
@@ -24,10 +24,8 @@ use crate::cloud::{
 /// Columns of which no machine has anything.
 pub(super) const EMPTY: [&str; 5] = ["sku", "plan", "identity", "zones", "extendedLocation"];
 
-/// What is kept of a row beside its properties, in this order.
-const ID: usize = 0;
-const NAME: usize = 1;
-const TAGS: usize = 2;
+/// What is kept of a row beside its name and its properties.
+const TAGS: usize = NAME + 1;
 
 /// What is shown of a machine, until it changes: by whether its agent answers, which changes with
 /// the time, and whether an operation on it is under way.
@@ -77,12 +75,11 @@ impl<'a> ResourceRow<'a> {
         let (state, azure) = (&self.world.state, self.azure()?);
         let own = if self.class.is_vm { &own::VM[..] } else { &own::ARC };
         let written = self.seat.written(state)?.get_or_init(|| {
-            let mut beside = [const { Vec::new() }; 3];
-            template::write(&state.vm_resource_id(azure), &mut beside[ID]);
-            template::write(&azure.name, &mut beside[NAME]);
-            template::write(&tags::document(&azure.tags), &mut beside[TAGS]);
-            let properties = self.machine(azure).properties();
-            state.azure.templates.fill(&beside, &properties, own)
+            let (place, name) = (self.block().place(), template::inner(&azure.name));
+            let terms = Terms { place, name, own, named: &own::NAMED };
+            let mut tags = Vec::new();
+            template::write(&tags::document(&azure.tags), &mut tags);
+            state.azure.templates.fill(&terms, &[tags], &self.machine(azure).properties())
         });
         Some(self.written.get_or_init(|| written))
     }
@@ -141,7 +138,9 @@ impl<'a> Record<'a> for ResourceRow<'a> {
 
     fn member(&self, name: &'static str, path: &Path) -> Field<'a> {
         match name {
-            "properties" => self.written().map_or(Field::None, |it| it.member(path)),
+            "properties" => {
+                self.written().map_or(Field::None, |it| it.member(path, || self.block().place()))
+            }
             "tags" => self.azure().map_or(Field::None, |it| self.machine(it).member(name, path)),
             _ => self.column(name).at(path),
         }
@@ -150,11 +149,15 @@ impl<'a> Record<'a> for ResourceRow<'a> {
     fn pieces(&self, name: &'static str, path: &Path, each: &mut dyn FnMut(Piece<'_>)) -> bool {
         match name {
             "properties" => match self.written() {
-                Some(written) => written.pieces(path, each),
+                Some(written) => written.pieces(path, || self.block().place(), each),
                 None => return false,
             },
-            "id" => each(Piece::Own(ID)),
-            "name" => each(Piece::Own(NAME)),
+            "id" => self.block().id_pieces("", each),
+            "name" => {
+                each(Piece::Text(b"\""));
+                each(Piece::Own(NAME));
+                each(Piece::Text(b"\""));
+            }
             "tags" if path.is_empty() => each(Piece::Own(TAGS)),
             "tags" => return false,
             column => return self.block().piece(column, each),
