@@ -166,10 +166,18 @@ impl Filled {
     }
 }
 
-/// The templates that are known, by their text with a mark in each gap and how many values stand
-/// beside it.
+/// The templates that are known.
 #[derive(Debug, Default)]
-pub(crate) struct Templates(Mutex<HashMap<(usize, Box<[u8]>), Arc<Template>>>);
+pub(crate) struct Templates(Mutex<HashMap<Form, Arc<Template>>>);
+
+/// What documents have in common that share a template.
+#[derive(Debug, Eq, Hash, PartialEq)]
+struct Form {
+    /// Their text with a mark in each gap.
+    marked: Vec<u8>,
+    /// How many values stand beside it.
+    beside: usize,
+}
 
 /// In what documents of one kind differ.
 #[derive(Clone, Debug, Default)]
@@ -189,18 +197,20 @@ impl Templates {
     pub(super) fn fill(&self, terms: &Terms, beside: &[Vec<u8>], document: &Value) -> Filled {
         let mut walk = Walk::new(terms);
         walk.own_value(&terms.name);
-        beside.iter().for_each(|json| walk.own_value(json));
+        for json in beside {
+            walk.own_value(json);
+        }
         walk.value(document);
         let Walk { marked, values, ends, .. } = walk;
-        let key = (beside.len(), marked.into());
-        let known = lock(&self.0).get(&key).map(Arc::clone);
+        let form = Form { marked, beside: beside.len() };
+        let known = lock(&self.0).get(&form).map(Arc::clone);
         let template = known.unwrap_or_else(|| {
             let made = Arc::new(Template::of(terms, beside.len(), document));
             let mut all = lock(&self.0);
             if all.len() >= MOST_TEMPLATES {
                 all.clear();
             }
-            Arc::clone(all.entry(key).or_insert(made))
+            Arc::clone(all.entry(form).or_insert(made))
         });
         let ends = ends.into_iter().flat_map(End::to_le_bytes);
         Filled { template, own: ends.chain(values).collect() }
@@ -210,7 +220,9 @@ impl Templates {
 impl Template {
     fn of(terms: &Terms, beside: usize, document: &Value) -> Self {
         let mut walk = Walk { members: Some(Vec::new()), ..Walk::new(terms) };
-        (0..=beside).for_each(|_| walk.own_value(b""));
+        for _ in 0..=beside {
+            walk.own_value(b"");
+        }
         walk.value(document);
         let Walk { marked, members, gaps, ends, .. } = walk;
         let all = members.unwrap_or_default();

@@ -238,7 +238,7 @@ impl World {
         let mut order = self.of_machines(scan, &ranks.of)?;
         let others = self.wanted_others(scan);
         let others = others.map(|it| (self.place(it, column), it.text(column)));
-        among(&mut order, others.collect(), ranks.firsts.len());
+        among(&mut order, &others.collect::<Vec<_>>(), ranks.firsts.len());
         Some(order)
     }
 
@@ -334,7 +334,7 @@ impl World {
 }
 
 /// Puts texts behind those of which the ranks are known, and makes room for them among their ranks.
-fn among(order: &mut Vec<u32>, texts: Vec<(Place, &str)>, known: usize) {
+fn among(order: &mut Vec<u32>, texts: &[(Place, &str)], known: usize) {
     if texts.is_empty() {
         return;
     }

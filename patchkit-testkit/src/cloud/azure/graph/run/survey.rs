@@ -119,6 +119,9 @@ fn by_text(plan: &Plan, env: Env<'_>, blocks: &[usize]) -> Option<Vec<u32>> {
     if !told {
         return None;
     }
+    if !others.shape()?.looks {
+        return Some((0..).zip(passes).filter(|(_, passes)| *passes).map(|(row, _)| row).collect());
+    }
     let mut found = by_kind(&others, env, part)?;
     found.retain(|row| passes.get(*row as usize) == Some(&true));
     Some(found)
