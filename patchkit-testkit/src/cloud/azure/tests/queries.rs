@@ -234,6 +234,24 @@ fn the_pages_of_an_answer_show_the_world_of_its_first_page() {
     assert!(changed.clone().all(|it| it["power"] == "PowerState/stopped"));
 }
 
+#[test]
+fn a_row_whose_id_is_named_twice_is_one_row() {
+    let cloud = Cloud::well();
+    let id = cloud.vms()[0].clone();
+    let shouted = id.to_uppercase();
+    for test in [
+        format!("id in~ ('{id}', '{shouted}', '{id}')"),
+        format!("id =~ '{shouted}' or id == '{id}'"),
+        format!("id =~ '{shouted}' and id in~ ('{id}', '{id}')"),
+    ] {
+        assert_eq!(
+            all(&cloud, &format!("resources | where {test} | project id")).len(),
+            1,
+            "{test}"
+        );
+    }
+}
+
 /// A page that is made late writes what its picture has, and not into what others are shown.
 #[test]
 fn a_late_page_of_an_old_answer_does_not_show_in_a_new_one() {

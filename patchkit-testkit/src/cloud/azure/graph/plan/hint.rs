@@ -1,5 +1,7 @@
 //! What the first filters of a pipeline say about the rows it can use.
 
+use std::collections::HashSet;
+
 use super::super::{
     Hints,
     ast::{Case, Compare, Expr, Literal, Named, Operator, Place, Sense, TextTest},
@@ -37,7 +39,10 @@ fn note(hints: &mut Hints, condition: &Expr) {
     if hints.beginnings.is_none() {
         hints.beginnings = beginnings(condition);
     }
-    let Some((column, values)) = allowed(condition) else { return };
+    let Some((column, mut values)) = allowed(condition) else { return };
+    // A row that is named twice is one row.
+    let mut known = HashSet::new();
+    values.retain(|value| known.insert(value.clone()));
     let hint = match column {
         "type" => &mut hints.types,
         "id" => &mut hints.ids,
