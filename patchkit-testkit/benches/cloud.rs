@@ -388,8 +388,8 @@ impl Cpu {
     fn since(self, before: Self) -> Self {
         Self {
             spent: self.spent.saturating_sub(before.spent),
-            own_ticks: self.own_ticks - before.own_ticks,
-            kernel_ticks: self.kernel_ticks - before.kernel_ticks,
+            own_ticks: self.own_ticks.saturating_sub(before.own_ticks),
+            kernel_ticks: self.kernel_ticks.saturating_sub(before.kernel_ticks),
         }
     }
 }

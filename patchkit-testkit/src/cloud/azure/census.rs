@@ -1,4 +1,4 @@
-//! How many rows Resource Graph has of which machine: known without a look at the machines.
+//! What Resource Graph has of which machine: known without a look at the machines.
 
 use std::sync::{Arc, OnceLock};
 

@@ -32,7 +32,7 @@ pub(super) const VM: [Own; 25] = [
     &["storageProfile", "osDisk", "diskSizeGB"],
 ];
 
-/// Of virtual machines what is named after them.
+/// What is named after its machine.
 pub(super) const NAMED: [Own; 3] = [
     &["networkProfile", "networkInterfaces", "", "id"],
     &["storageProfile", "osDisk", "managedDisk", "id"],

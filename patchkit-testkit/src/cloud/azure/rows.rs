@@ -426,16 +426,10 @@ impl World {
                 if choice.skips(rows) {
                     continue;
                 }
-                let [vm, arc] = wanted;
-                let is_wanted = |it: Kind| match it {
-                    Kind::Vm => vm,
-                    Kind::Arc => arc,
-                    Kind::None => false,
-                };
                 for start in (group.start..group.end).step_by(AHEAD) {
                     let piece = Group { start, end: group.end.min(start + AHEAD), ..*group };
                     let kinds = shelf.folder.kinds.get(start..piece.end).unwrap_or_default();
-                    if choice.skips(kinds.iter().filter(|it| is_wanted(**it)).count()) {
+                    if choice.skips(kinds.iter().filter(|it| wanted[**it as usize]).count()) {
                         continue;
                     }
                     for (seat, kind) in self.seats_of(shelf.at, number, piece) {
@@ -459,9 +453,7 @@ impl World {
         let choice = Choice::of(scan);
         for shelf in self.here(scan.hints, scan.table) {
             for (number, group) in shelf.folder.groups.iter().enumerate() {
-                let [vm, arc] = self.wanted(&choice, &shelf, number);
-                // What is no resource of its own is never wanted.
-                let wanted = [vm, arc, false];
+                let wanted = self.wanted(&choice, &shelf, number);
                 let kinds = shelf.folder.kinds.get(group.start..group.end).unwrap_or_default();
                 let names = kinds.iter().zip(shelf.folder.names.starting_at(group.start));
                 names.filter(|it| wanted[*it.0 as usize]).for_each(|(_, name)| each(name));
@@ -470,9 +462,9 @@ impl World {
         self.wanted_others(scan).for_each(|it| each(it.text("name")));
     }
 
-    /// Which classes of machines are wanted of a resource group.
-    fn wanted(&self, choice: &Choice<'_>, shelf: &Shelf<'_>, group: usize) -> [bool; 2] {
-        [0, 1].map(|class| {
+    /// Which kinds of machines are wanted of a resource group. What is no resource of its own never is.
+    fn wanted(&self, choice: &Choice<'_>, shelf: &Shelf<'_>, group: usize) -> [bool; 3] {
+        [0, 1, 2].map(|class| {
             choice.wants(shelf, group, class)
                 && choice.classes.get(class).is_some_and(|it| self.shows(shelf.at, it.name))
         })

@@ -26,13 +26,13 @@ pub(crate) struct Store {
     pub(super) sets: Arc<BTreeMap<Box<str>, ScaleSet>>,
     pub(super) operations: Operations,
     pub(super) schedules: Arc<Schedules>,
-    /// How many rows Resource Graph has of which machine.
+    /// What Resource Graph has of which machine.
     pub(super) census: Census,
     /// The machines whose model is being changed.
     pub(super) updating: Arc<HashSet<MachineIx>>,
     /// Of the machines that have any.
     pub(super) extensions: Arc<BTreeMap<MachineIx, Vec<ExtensionSpec>>>,
-    /// What the properties of machines have in common.
+    /// What the properties of machines have in common, and those of assessments.
     pub(super) templates: Arc<Templates>,
     /// Resources that are no machines, as Resource Graph has them.
     pub(super) others: Arc<Others>,

@@ -47,8 +47,8 @@ struct Template {
 enum Gap {
     /// An own value.
     Own(usize),
-    /// With what ids begin in the resource group, inside of a text.
-    Place,
+    /// The id of the resource group, inside of a text.
+    Group,
     /// The name, inside of a text.
     Name,
 }
@@ -60,7 +60,7 @@ impl Gap {
     fn mark(self) -> u8 {
         match self {
             Self::Own(_) => Self::MARKS[0],
-            Self::Place => Self::MARKS[1],
+            Self::Group => Self::MARKS[1],
             Self::Name => Self::MARKS[2],
         }
     }
@@ -99,12 +99,12 @@ pub(super) struct Filled {
 }
 
 impl Filled {
-    /// Tells what it has at the end of a path, `null` where that is nothing. What ids begin with in
-    /// its resource group is asked for where it is wanted, as JSON without quotes.
+    /// Tells what it has at the end of a path, `null` where that is nothing. The id of its resource group
+    /// is asked for where it is wanted, as JSON without quotes.
     pub(super) fn pieces(
         &self,
         path: &Path,
-        place: impl Fn() -> Vec<u8>,
+        group_id: impl Fn() -> Vec<u8>,
         each: &mut dyn FnMut(graph::Piece<'_>),
     ) {
         let Some(piece) = self.template.piece(path) else {
@@ -117,7 +117,7 @@ impl Filled {
             match *gap {
                 Gap::Own(number) => each(graph::Piece::Own(number)),
                 Gap::Name => each(graph::Piece::Own(NAME)),
-                Gap::Place => each(graph::Piece::Text(&place())),
+                Gap::Group => each(graph::Piece::Text(&group_id())),
             }
             from = *to;
         }
@@ -130,13 +130,13 @@ impl Filled {
     }
 
     /// What it has at the end of a path.
-    pub(super) fn member(&self, path: &Path, place: impl Fn() -> Vec<u8>) -> Field<'_> {
+    pub(super) fn member(&self, path: &Path, group_id: impl Fn() -> Vec<u8>) -> Field<'_> {
         let Some(piece) = self.template.piece(path) else { return Field::None };
         if piece.gaps.is_empty() {
             return Field::Document(Cow::Borrowed(&self.template.document)).at(path);
         }
         let mut json = Vec::new();
-        self.pieces(path, place, &mut |piece| match piece {
+        self.pieces(path, group_id, &mut |piece| match piece {
             graph::Piece::Text(text) => json.extend_from_slice(text),
             graph::Piece::Own(number) => json.extend_from_slice(self.own(number)),
         });
@@ -182,8 +182,8 @@ struct Form {
 /// In what documents of one kind differ.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Terms {
-    /// With what ids begin in the resource group, as JSON without quotes.
-    pub(super) place: Vec<u8>,
+    /// The id of its resource group, as JSON without quotes.
+    pub(super) group_id: Vec<u8>,
     /// The name of what the document is about, as JSON without quotes.
     pub(super) name: Vec<u8>,
     pub(super) own: &'static [Own],
@@ -346,15 +346,15 @@ impl<'w> Walk<'w> {
 
     /// Enters a text whose last part begins with the name. None where it does not.
     fn named(&mut self, json: &[u8]) -> Option<()> {
-        let Terms { place, name, .. } = self.terms;
+        let Terms { group_id, name, .. } = self.terms;
         let text = json.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
         let begin = text.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
         let (id, last) = text.split_at_checked(begin)?;
         let tail = last.strip_prefix(name.as_slice()).filter(|_| !name.is_empty())?;
         self.marked.push(b'"');
-        let behind = id.strip_prefix(place.as_slice()).filter(|_| !place.is_empty());
+        let behind = id.strip_prefix(group_id.as_slice()).filter(|_| !group_id.is_empty());
         if behind.is_some() {
-            self.gap(Gap::Place);
+            self.gap(Gap::Group);
         }
         self.marked.extend_from_slice(behind.unwrap_or(id));
         self.gap(Gap::Name);
@@ -391,9 +391,9 @@ mod tests {
         Path::new(keys.iter().map(|key| (*key).to_owned()))
     }
 
-    fn fill(templates: &Templates, place: &str, name: &str, document: &Value) -> Filled {
-        let (place, name) = (inner(place), inner(name));
-        let terms = Terms { place, name, own: &OWN, named: &NAMED };
+    fn fill(templates: &Templates, group_id: &str, name: &str, document: &Value) -> Filled {
+        let (group_id, name) = (inner(group_id), inner(name));
+        let terms = Terms { group_id, name, own: &OWN, named: &NAMED };
         templates.fill(&terms, &[b"beside".to_vec()], document)
     }
 

@@ -16,8 +16,8 @@ use super::machine::{Machine, MachineIx};
 /// Items that are copied together, when one of them changes under a picture.
 pub(crate) const CHUNK: usize = 64;
 
-/// What a machine holds beside itself, by rule of thumb: names, tags, what is installed, and what was
-/// shown of it.
+/// What a machine holds beside itself, by rule of thumb: names, tags, what is installed, and what is
+/// kept of it for answers.
 const BESIDE: usize = 5 << 10;
 
 /// A list whose copy costs nothing, and shares all chunks that neither side has changed since.

@@ -169,7 +169,8 @@ pub trait Record<'a> {
         })
     }
 
-    /// Tells of what pieces that is made. False, and nothing is told, where it is not known.
+    /// Tells of what pieces that is made. False, and nothing is told, where it is not known. Who writes
+    /// otherwise tells none.
     fn pieces(&self, _name: &'static str, _path: &Path, _each: &mut dyn FnMut(Piece<'_>)) -> bool {
         false
     }
@@ -179,8 +180,8 @@ pub trait Record<'a> {
         b"null"
     }
 
-    /// What rows have in common whose columns are of the same [pieces](Self::pieces), or of none: they
-    /// differ in their own values, and nothing else. None where that is not known.
+    /// What rows have in common whose columns are of the same [pieces](Self::pieces): they differ in
+    /// their own values, and in columns of which no pieces are told. None where that is not known.
     fn stencil(&self) -> Option<[usize; 3]> {
         None
     }
@@ -238,8 +239,8 @@ pub trait Rows {
         None
     }
 
-    /// Gives the text of each row of a scan in one of the [`ORDERED_COLUMNS`]. False, and nothing is
-    /// given, where it is not at hand.
+    /// Gives the text of each row of the [blocks](Self::blocks) of a scan in one of the
+    /// [`ORDERED_COLUMNS`]. False, and nothing is given, where it is not at hand.
     ///
     /// With it a filter of nothing but that column looks at no row.
     fn texts<'a>(

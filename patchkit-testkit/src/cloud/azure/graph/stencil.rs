@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::{page::Form, source::Piece};
 
-/// Stencils that an answer keeps. Rows beyond them are written column by column.
-const MOST: usize = 128;
+/// Stencils that an answer keeps: about what the rows of one resource group need. Others begin anew.
+const MOST: usize = 64;
 /// How many rows of one kind are written before a stencil is made for the others.
 const FEW: u8 = 4;
 
@@ -46,7 +46,7 @@ impl Stencils {
 
     fn of(&mut self, kind: [usize; 3], form: &Form, row: &dyn Columns) -> Option<&Stencil> {
         if self.0.len() >= MOST && !self.0.contains_key(&kind) {
-            return None;
+            self.0.clear();
         }
         let known = self.0.entry(kind).or_insert(Known::Seen(0));
         match known {

@@ -288,7 +288,8 @@ impl World {
 
     /// Where the name or the id of a resource is among those of machines.
     fn place(&self, other: &Other, column: &str) -> Place {
-        if column == "name" { other.name_place(&self.state) } else { other.id_place(&self.state) }
+        let [name, id] = other.places(&self.state);
+        if column == "name" { *name } else { *id }
     }
 
     /// The number of each machine's row, by folder and place, and how many there are.
@@ -299,9 +300,7 @@ impl World {
             let numbers = all.get_mut(usize::from(shelf.at.0))?;
             numbers.resize(shelf.folder.kinds.len(), UNREAD);
             for (number, group) in shelf.folder.groups.iter().enumerate() {
-                let [vm, arc] = self.wanted(&choice, &shelf, number);
-                // What is no resource of its own is never wanted.
-                let wanted = [vm, arc, false];
+                let wanted = self.wanted(&choice, &shelf, number);
                 let kinds = shelf.folder.kinds.get(group.start..group.end)?.iter();
                 for (own, kind) in numbers.get_mut(group.start..group.end)?.iter_mut().zip(kinds) {
                     if wanted[*kind as usize] {
@@ -324,8 +323,7 @@ impl World {
                 let wanted = self.wanted(&choice, &shelf, number);
                 let kinds = shelf.folder.kinds.get(group.start..group.end)?.iter();
                 let ranks = all.get(group.start..group.end)?.iter();
-                let here =
-                    kinds.zip(ranks).filter(|(kind, _)| wanted.get(**kind as usize) == Some(&true));
+                let here = kinds.zip(ranks).filter(|(kind, _)| wanted[**kind as usize]);
                 order.extend(here.map(|(_, rank)| *rank));
             }
         }

@@ -66,8 +66,7 @@ impl<'a> Assessed<'a> {
     }
 
     fn block(&self, class: &'static Class) -> Block<'a> {
-        let (world, Seat { subscription, group, .. }) = (self.world, self.seat);
-        Block { state: &world.state, tenant: &world.tenant, subscription, group, class }
+        self.seat.block(self.world, class)
     }
 
     fn id(&self) -> String {

@@ -95,8 +95,8 @@ impl<'a> Block<'a> {
         true
     }
 
-    /// With what ids of resources begin in the resource group, as JSON without quotes.
-    pub(super) fn place(&self) -> Vec<u8> {
+    /// The id of the resource group, as JSON without quotes.
+    pub(super) fn group_id(&self) -> Vec<u8> {
         let group = u16::try_from(self.group).unwrap_or(u16::MAX);
         template::inner(&self.state.group_id(self.subscription, group))
     }
@@ -106,7 +106,7 @@ impl<'a> Block<'a> {
     pub(super) fn id_pieces(&self, behind: &str, each: &mut dyn FnMut(Piece<'_>)) {
         let kind = if self.class.is_vm { vm::KIND } else { hybrid::KIND };
         each(Piece::Text(b"\""));
-        each(Piece::Text(&self.place()));
+        each(Piece::Text(&self.group_id()));
         for text in ["/providers/", kind, "/"] {
             each(Piece::Text(text.as_bytes()));
         }

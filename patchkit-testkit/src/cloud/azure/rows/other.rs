@@ -66,7 +66,6 @@ impl Others {
 #[derive(Debug)]
 pub(super) struct Other {
     pub(super) row: Value,
-    /// Where its name and its id are among those of machines.
     places: OnceLock<[Place; 2]>,
 }
 
@@ -88,15 +87,8 @@ impl Other {
         self.row[column].as_str().unwrap_or_default()
     }
 
-    pub(super) fn name_place(&self, state: &State) -> Place {
-        self.places(state)[0]
-    }
-
-    pub(super) fn id_place(&self, state: &State) -> Place {
-        self.places(state)[1]
-    }
-
-    fn places(&self, state: &State) -> &[Place; 2] {
+    /// Where its name and its id are among those of machines.
+    pub(super) fn places(&self, state: &State) -> &[Place; 2] {
         self.places.get_or_init(|| {
             let Order { names, ids, .. } = state.azure.census.order(state);
             let (name, id) = (self.text("name"), self.text("id"));

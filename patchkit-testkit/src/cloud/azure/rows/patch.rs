@@ -336,7 +336,11 @@ impl<'a> Record<'a> for PatchRow<'_, 'a> {
     fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
         let time = || self.of.modified();
         match (name, &**path) {
-            ("properties", []) => self.document().write(json!(time()).to_string().as_bytes(), out),
+            ("properties", []) => {
+                let mut json = Vec::new();
+                write_text(time(), &mut json);
+                self.document().write(&json, out);
+            }
             ("properties", [first]) if printed::is_time(first) => return write_text(time(), out),
             ("id", _) => match self.print() {
                 Some(print) => self.of.write_id(print.tail_written(), out),

@@ -42,6 +42,12 @@ pub(super) struct Seat {
 }
 
 impl Seat {
+    /// What the rows of a class have in common with its row.
+    pub(super) fn block<'a>(self, world: &'a World, class: &'static Class) -> Block<'a> {
+        let Self { subscription, group, .. } = self;
+        Block { state: &world.state, tenant: &world.tenant, subscription, group, class }
+    }
+
     fn written(self, state: &State) -> Option<&OnceLock<Filled>> {
         let census = &state.azure.census;
         let answers =
@@ -75,8 +81,8 @@ impl<'a> ResourceRow<'a> {
         let (state, azure) = (&self.world.state, self.azure()?);
         let own = if self.class.is_vm { &own::VM[..] } else { &own::ARC };
         let written = self.seat.written(state)?.get_or_init(|| {
-            let (place, name) = (self.block().place(), template::inner(&azure.name));
-            let terms = Terms { place, name, own, named: &own::NAMED };
+            let (group_id, name) = (self.block().group_id(), template::inner(&azure.name));
+            let terms = Terms { group_id, name, own, named: &own::NAMED };
             let mut tags = Vec::new();
             template::write(&tags::document(&azure.tags), &mut tags);
             state.azure.templates.fill(&terms, &[tags], &self.machine(azure).properties())
@@ -114,9 +120,7 @@ impl<'a> ResourceRow<'a> {
     }
 
     fn block(&self) -> Block<'a> {
-        let (world, Seat { subscription, group, .. }) = (self.world, self.seat);
-        let (state, tenant, class) = (&world.state, &*world.tenant, self.class);
-        Block { state, tenant, subscription, group, class }
+        self.seat.block(self.world, self.class)
     }
 
     fn machine(&self, azure: &'a AzureSide) -> MachineRow<'a> {
@@ -139,7 +143,7 @@ impl<'a> Record<'a> for ResourceRow<'a> {
     fn member(&self, name: &'static str, path: &Path) -> Field<'a> {
         match name {
             "properties" => {
-                self.written().map_or(Field::None, |it| it.member(path, || self.block().place()))
+                self.written().map_or(Field::None, |it| it.member(path, || self.block().group_id()))
             }
             "tags" => self.azure().map_or(Field::None, |it| self.machine(it).member(name, path)),
             _ => self.column(name).at(path),
@@ -149,7 +153,7 @@ impl<'a> Record<'a> for ResourceRow<'a> {
     fn pieces(&self, name: &'static str, path: &Path, each: &mut dyn FnMut(Piece<'_>)) -> bool {
         match name {
             "properties" => match self.written() {
-                Some(written) => written.pieces(path, || self.block().place(), each),
+                Some(written) => written.pieces(path, || self.block().group_id(), each),
                 None => return false,
             },
             "id" => self.block().id_pieces("", each),

@@ -14,9 +14,10 @@ use super::{
 };
 use crate::cloud::{
     azure::{
+        census::Outcomes,
         facets::nanoseconds,
         findings::Finding,
-        graph::{Scan, Table},
+        graph::Table,
         patch_result, side,
         tally::{Counts, Tallies, Tally},
     },
@@ -36,6 +37,24 @@ struct Picked<'a> {
     found: &'a [Finding],
     /// Where the numbers of its rows end in the list of all.
     end: usize,
+}
+
+/// Machines of which rows are picked, and the numbers of these among the wanted ones of each.
+#[derive(Default)]
+struct Picks<'a> {
+    machines: Vec<Picked<'a>>,
+    numbers: Vec<usize>,
+}
+
+impl<'a> Picks<'a> {
+    fn iter(&self) -> impl Iterator<Item = (&Picked<'a>, &[usize])> {
+        let mut begin = 0;
+        self.machines.iter().map(move |it| {
+            let own = self.numbers.get(begin..it.end).unwrap_or_default();
+            begin = it.end;
+            (it, own)
+        })
+    }
 }
 
 impl World {
@@ -108,11 +127,9 @@ impl World {
     ) -> ControlFlow<()> {
         let (scan, census) = (choice.scan, &self.state.azure.census);
         let (oldest, few) = (self.oldest(scan.table), self.few(scan.table, scan.hints));
-        let (mut next, mut numbers) = (Vec::with_capacity(AHEAD), Vec::new());
+        let mut picks = Picks::default();
         for shelf in self.here(scan.hints, scan.table) {
-            let machines = &self.state.subscription(shelf.at).machines;
             let Some(outcomes) = census.outcomes(scan.table, shelf.at) else { continue };
-            let (tallies, found) = (&outcomes.tallies, &outcomes.rows);
             for (number, group) in shelf.folder.groups.iter().enumerate() {
                 let wanted = self.wanted_of_patches(choice, &shelf, number);
                 if !wanted.contains(&true) || choice.skips_group(&shelf, number) {
@@ -120,75 +137,82 @@ impl World {
                 }
                 let group = few.as_ref().map_or(*group, |few| few.of_group(shelf.at, *group));
                 for piece in Tallies::pieces(group.start..group.end) {
-                    let counts = self.counts_of(tallies, shelf.at, &piece, oldest);
+                    let counts = self.counts_of(&outcomes.tallies, shelf.at, &piece, oldest);
                     let counts = counts.as_flattened().iter().zip(wanted);
                     let rows = counts.map(|(count, wanted)| if wanted { *count } else { 0 }).sum();
                     if choice.skips(rows) {
                         continue;
                     }
-                    for (place, tally) in piece.clone().zip(tallies.starting_at(piece.start)) {
-                        let Some(at) = machines.get(place) else { continue };
-                        let first = tally.kind as usize * 2;
-                        let wanted = [first, first + 1].map(|it| {
-                            choice.classes.get(it).filter(|_| wanted.get(it) == Some(&true))
-                        });
-                        let counts = self.counts(tally, || Some(*at), oldest);
-                        let rows = counts.iter().zip(wanted);
-                        let rows = rows.map(|(count, wanted)| wanted.map_or(0, |_| *count)).sum();
-                        if rows == 0 || choice.skips(rows) {
-                            continue;
-                        }
-                        let Some(class) = choice.classes.get(first) else { continue };
-                        numbers.extend((0..rows).filter(|_| choice.takes()));
-                        let (found, end) = (found.get(place), numbers.len());
-                        let seat = Seat { at: *at, subscription: shelf.at, group: number, place };
-                        next.push(Picked { seat, tally: *tally, class, wanted, found, end });
-                        if next.len() == AHEAD || choice.is_done() {
-                            self.give_all(scan, &mut next, &mut numbers, each)?;
-                        }
-                        if choice.is_done() {
-                            return ControlFlow::Break(());
-                        }
+                    self.pick(choice, &mut picks, outcomes, (shelf.at, number), piece, wanted);
+                    if picks.machines.len() >= AHEAD || choice.is_done() {
+                        self.give_all(scan.table, &mut picks, each)?;
+                    }
+                    if choice.is_done() {
+                        return ControlFlow::Break(());
                     }
                 }
             }
         }
-        self.give_all(scan, &mut next, &mut numbers, each)
+        self.give_all(scan.table, &mut picks, each)
+    }
+
+    /// Picks rows of neighbours in a resource group.
+    fn pick<'a>(
+        &'a self,
+        choice: &mut Choice<'a>,
+        picks: &mut Picks<'a>,
+        outcomes: &'a Outcomes,
+        (subscription, group): (SubIx, usize),
+        piece: Range<usize>,
+        wanted: [bool; 4],
+    ) {
+        let machines = &self.state.subscription(subscription).machines;
+        let oldest = self.oldest(choice.scan.table);
+        for (place, tally) in piece.clone().zip(outcomes.tallies.starting_at(piece.start)) {
+            let Some(at) = machines.get(place) else { continue };
+            let first = tally.kind as usize * 2;
+            let wanted = [first, first + 1]
+                .map(|it| choice.classes.get(it).filter(|_| wanted.get(it) == Some(&true)));
+            let rows = self.counts(tally, || Some(*at), oldest).into_iter().zip(wanted);
+            let rows = rows.map(|(count, wanted)| wanted.map_or(0, |_| count)).sum();
+            if rows == 0 || choice.skips(rows) {
+                continue;
+            }
+            let Some(class) = choice.classes.get(first) else { continue };
+            picks.numbers.extend((0..rows).filter(|_| choice.takes()));
+            let (found, end) = (outcomes.rows.get(place), picks.numbers.len());
+            let seat = Seat { at: *at, subscription, group, place };
+            picks.machines.push(Picked { seat, tally: *tally, class, wanted, found, end });
+            if choice.is_done() {
+                return;
+            }
+        }
     }
 
     /// Makes the rows of machines, by their numbers among the wanted ones of each.
     fn give_all<'a>(
         &'a self,
-        scan: Scan<'_>,
-        next: &mut Vec<Picked<'a>>,
-        numbers: &mut Vec<usize>,
+        table: Table,
+        picks: &mut Picks<'a>,
         each: Each<'_, 'a>,
     ) -> ControlFlow<()> {
-        if scan.table == Table::PatchAssessmentResources {
-            self.give_assessments(next, numbers, each)?;
+        if table == Table::PatchAssessmentResources {
+            self.give_assessments(picks, each)?;
         } else {
-            self.give_installations(next, numbers, self.oldest(scan.table), each)?;
+            self.give_installations(picks, self.oldest(table), each)?;
         }
-        next.clear();
-        numbers.clear();
+        picks.machines.clear();
+        picks.numbers.clear();
         ControlFlow::Continue(())
     }
 
-    fn give_assessments<'a>(
-        &'a self,
-        next: &[Picked<'a>],
-        numbers: &[usize],
-        each: Each<'_, 'a>,
-    ) -> ControlFlow<()> {
-        let assessed = next.iter().map(|it| Assessed::of(self, it.seat, it.class));
+    fn give_assessments<'a>(&'a self, picks: &Picks<'a>, each: Each<'_, 'a>) -> ControlFlow<()> {
+        let assessed = picks.machines.iter().map(|it| Assessed::of(self, it.seat, it.class));
         let assessed: Vec<Option<Assessed<'a>>> = assessed.collect();
         // Each row by itself waits for memory; a short loop over many has all of it on its way at once.
         let seen = assessed.iter().flatten().fold(0, |seen, it| seen ^ it.touch());
         std::hint::black_box(seen);
-        let mut begin = 0;
-        for (picked, of) in next.iter().zip(&assessed) {
-            let own = numbers.get(begin..picked.end).unwrap_or_default();
-            begin = picked.end;
+        for ((picked, own), of) in picks.iter().zip(&assessed) {
             if let Some(of) = of {
                 self.assessment(picked, of, own, each)?;
             }
@@ -233,15 +257,11 @@ impl World {
 
     fn give_installations<'a>(
         &'a self,
-        next: &[Picked<'a>],
-        numbers: &[usize],
+        picks: &Picks<'a>,
         oldest: i64,
         each: Each<'_, 'a>,
     ) -> ControlFlow<()> {
-        let mut begin = 0;
-        for picked in next {
-            let own = numbers.get(begin..picked.end).unwrap_or_default();
-            begin = picked.end;
+        for (picked, own) in picks.iter() {
             let Ok(azure) = side(&self.state, picked.seat.at) else { continue };
             let row = self.row(picked.seat.at, azure, picked.class);
             installations(row, oldest, picked.wanted, own, each)?;

@@ -11,7 +11,7 @@ use super::{
 use crate::cloud::azure::graph::{
     ast::JoinKind,
     eval::Node,
-    source::{IdText, ORDERED_COLUMNS},
+    source::IdText,
     value::{Cell, Type},
 };
 
@@ -69,22 +69,22 @@ impl Plan {
         Some(Paired { kind: *kind, right, plan: self, before, after, keys, widths, most })
     }
 
-    /// The plan without what its first filters ask of one of the [`ORDERED_COLUMNS`] alone, and that.
-    /// None where that is nothing.
-    pub(in super::super) fn without_texts(&self) -> Option<(Self, &'static str, Vec<&Node>)> {
+    /// The plan without what its first filters ask of one column alone, and that. None where that is
+    /// nothing.
+    pub(in super::super) fn without(&self, column: &str) -> Option<(Self, Vec<&Node>)> {
         let (first, rest) = self.steps.split_at_checked(self.leading)?;
-        let parts = || first.iter().flat_map(Step::nodes).flat_map(Node::conjuncts);
-        let column_of = |part: &Node| {
-            let mut slots = Uses::of([part]).slots();
-            let (slot, others) = (slots.next()?, slots.next());
-            let (column, _) = COLUMNS.get(slot).filter(|_| others.is_none())?;
-            ORDERED_COLUMNS.contains(column).then_some(*column)
+        let parts = first.iter().flat_map(Step::nodes).flat_map(Node::conjuncts);
+        let is_its_own = |part: &&Node| {
+            let mut slots = Uses::of([*part]).slots();
+            let first = slots.next().and_then(|slot| COLUMNS.get(slot));
+            first.is_some_and(|(name, _)| *name == column) && slots.next().is_none()
         };
-        let column = parts().find_map(column_of)?;
-        let (tests, others): (Vec<&Node>, Vec<&Node>) =
-            parts().partition(|part| column_of(part) == Some(column));
+        let (tests, others): (Vec<&Node>, Vec<&Node>) = parts.partition(is_its_own);
+        if tests.is_empty() {
+            return None;
+        }
         let others: Vec<Step> = others.into_iter().cloned().map(Step::Where).collect();
-        Some((self.lean(others.iter().chain(rest), Uses::default()), column, tests))
+        Some((self.lean(others.iter().chain(rest), Uses::default()), tests))
     }
 
     /// A plan over the same table whose rows have what is wanted behind some steps, and nothing else.

@@ -7,7 +7,7 @@ use super::{
         ast::Sense,
         eval::{Node, Run},
         plan::{COLUMNS, Key, Plan, Step},
-        source::{Alike, Pick},
+        source::{Alike, ORDERED_COLUMNS, Pick},
         value::Cell,
     },
     Each, Env, Limit, Part, Rest, Row, Sink, compare, link, run_part, scan,
@@ -99,7 +99,16 @@ fn by_kind(plan: &Plan, env: Env<'_>, part: Part<'_>) -> Option<Vec<u32>> {
 /// The same where what rows do not have in common with others is one text, which their filters ask
 /// for by itself.
 fn by_text(plan: &Plan, env: Env<'_>, blocks: &[usize]) -> Option<Vec<u32>> {
-    let (others, column, tests) = plan.without_texts()?;
+    ORDERED_COLUMNS.iter().find_map(|column| by_text_in(column, plan, env, blocks))
+}
+
+fn by_text_in(
+    column: &'static str,
+    plan: &Plan,
+    env: Env<'_>,
+    blocks: &[usize],
+) -> Option<Vec<u32>> {
+    let (others, tests) = plan.without(column)?;
     let part = Part { blocks: Some(blocks), ..Part::default() };
     let slot = (0..).zip(COLUMNS).find(|(_, (name, _))| *name == column)?.0;
     let (mut passes, mut row) = (Vec::new(), vec![Cell::Null; COLUMNS.len()]);

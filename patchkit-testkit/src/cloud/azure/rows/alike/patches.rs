@@ -220,8 +220,11 @@ impl World {
                 for (place, tally) in (group.start..group.end).zip(of_group) {
                     let class = tally.kind as usize * 2;
                     let (result, patch) = (begins[class], begins[class + 1]);
+                    if (result, patch) == (None, None) {
+                        continue;
+                    }
                     let [count, found] = tally.told_plainly(oldest)?;
-                    if count == 0 || (result, patch) == (None, None) {
+                    if count == 0 {
                         continue;
                     }
                     if scan.table == Table::PatchAssessmentResources {
@@ -268,6 +271,9 @@ impl World {
                 for (span, tally) in here.iter_mut().zip(tallies.starting_at(group.start)) {
                     let class = tally.kind as usize * 2;
                     let is_wanted = |class: usize| wanted.get(class) == Some(&true);
+                    if !is_wanted(class) && !is_wanted(class + 1) {
+                        continue;
+                    }
                     let [count, found] = tally.told_plainly(oldest)?;
                     let results = if is_wanted(class) { u32::try_from(count).ok()? } else { 0 };
                     let found = if is_wanted(class + 1) { u32::try_from(found).ok()? } else { 0 };
