@@ -119,7 +119,8 @@ impl Stream {
         // They are read in the table's order, and then put in the answer's.
         order.sort_by_key(|at| picks.get(*at));
         let places: Vec<usize> = order.iter().map(|at| from + at).collect();
-        let (mut made, mut ends) = (Vec::new(), Vec::new());
+        let room = out.capacity().saturating_sub(out.len());
+        let (mut made, mut ends) = (Vec::with_capacity(room), Vec::with_capacity(picks.len()));
         self.show(Places::These(&places), form, &mut made, |end| ends.push(end))?;
         let mut pieces = vec![&[][..]; picks.len()];
         let mut begin = 0;

@@ -36,7 +36,7 @@ pub(super) enum What<'a> {
 /// The properties of an assessment's row.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report<'a> {
+struct AssessmentProperties<'a> {
     assessment_activity_id: &'a str,
     reboot_pending: bool,
     patch_service_used: String,
@@ -52,7 +52,7 @@ struct Report<'a> {
 /// The properties of an installation's row.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Treatment<'a> {
+struct InstallationProperties<'a> {
     error_details: Value,
     excluded_patch_count: usize,
     failed_patch_count: usize,
@@ -143,10 +143,10 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    fn assessment<'i>(&'i self, it: &'i Assessment) -> Report<'i> {
+    fn assessment<'i>(&'i self, it: &'i Assessment) -> AssessmentProperties<'i> {
         let (state, at) = (self.state(), self.machine.at);
         let counts = patch_result::count(state, at, &it.available);
-        Report {
+        AssessmentProperties {
             assessment_activity_id: &it.activity,
             reboot_pending: it.reboot_pending,
             patch_service_used: patch_result::service(state, at, '-'),
@@ -162,9 +162,9 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    fn installation<'i>(&'i self, it: &'i Installation) -> Treatment<'i> {
+    fn installation<'i>(&'i self, it: &'i Installation) -> InstallationProperties<'i> {
         let count = |places: &FixedBitSet| places.count_ones(..);
-        Treatment {
+        InstallationProperties {
             error_details: self.errors(it),
             excluded_patch_count: count(&it.excluded),
             failed_patch_count: count(&it.failed),

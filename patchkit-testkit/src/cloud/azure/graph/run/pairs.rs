@@ -190,7 +190,7 @@ impl Pairs {
         };
         couple(making, env, sides, chain, &mut |record, other| {
             let (made, right) = (&*made.borrow(), written.row(other));
-            each(&Shown { outputs: &show.outputs, record, made, written: &written, right });
+            each(&ShownPair { outputs: &show.outputs, record, made, written: &written, right });
         });
     }
 
@@ -337,7 +337,7 @@ impl<'a> Sink<'a> for Couple<'a, '_> {
 }
 
 /// A row of an answer: a row on the left, and what was joined to it and made of both.
-struct Shown<'r, 'a> {
+struct ShownPair<'r, 'a> {
     outputs: &'r [Output],
     record: &'r dyn Record<'a>,
     made: &'r [Cell<'a>],
@@ -346,7 +346,7 @@ struct Shown<'r, 'a> {
     right: Option<usize>,
 }
 
-impl Columns for Shown<'_, '_> {
+impl Columns for ShownPair<'_, '_> {
     fn stencil(&self) -> Option<[usize; 3]> {
         self.record.stencil()
     }
