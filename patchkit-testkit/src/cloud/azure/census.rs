@@ -1,11 +1,14 @@
 //! What Resource Graph has of which machine: known without a look at the machines.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use super::{
     facets::{Facets, Words},
     findings::{Finding, Findings},
-    graph::Table,
+    graph::{Table, Texts},
     patch_result,
     rows::{Prints, Report, Written},
     side,
@@ -46,52 +49,72 @@ pub(super) struct Outcomes {
     pub(super) rows: Findings,
 }
 
-/// The machines of a subscription, in the order in which they are answered.
+/// The machines of a subscription, in the order in which they are answered: that of their ids.
 #[derive(Debug, Default)]
 pub(super) struct Folder {
-    pub(super) kinds: Vec<Kind>,
-    pub(super) names: Texts,
+    pub(super) names: Names,
+    /// In the order of their machines.
     pub(super) groups: Vec<Group>,
 }
 
-/// Texts side by side, so that a look at all of them does not wait for each.
+/// Names side by side.
 #[derive(Debug, Default)]
-pub(super) struct Texts {
+pub(super) struct Names {
     all: String,
     ends: Vec<usize>,
 }
 
-impl Texts {
-    fn push(&mut self, text: &str) {
-        self.all.push_str(text);
+impl Names {
+    pub(super) fn push(&mut self, name: &str) {
+        self.all.push_str(name);
         self.ends.push(self.all.len());
     }
 
-    pub(super) fn get(&self, at: usize) -> Option<&str> {
-        let begin = at.checked_sub(1).map_or(Some(0), |it| self.ends.get(it).copied())?;
-        self.all.get(begin..*self.ends.get(at)?)
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
     }
 
-    /// Those from a place on.
-    pub(super) fn starting_at(&self, at: usize) -> impl Iterator<Item = &str> {
-        let begin = at.checked_sub(1).and_then(|it| self.ends.get(it)).copied().unwrap_or(0);
-        let mut rest = self.all.get(begin..).unwrap_or_default();
-        let mut from = begin;
-        self.ends.get(at..).unwrap_or_default().iter().map(move |end| {
-            let (text, behind) = rest.split_at_checked(end - from).unwrap_or_default();
-            (rest, from) = (behind, *end);
-            text
-        })
+    pub(super) fn get(&self, at: usize) -> Option<&str> {
+        self.piece(at..at + 1).get(0)
+    }
+
+    /// Those at some places.
+    pub(super) fn piece(&self, places: Range<usize>) -> Texts<'_> {
+        let begin = places.start.checked_sub(1).and_then(|it| self.ends.get(it)).copied();
+        let ends = self.ends.get(places).unwrap_or_default();
+        Texts::new(&self.all, begin.unwrap_or(0), ends)
     }
 }
 
-/// The machines of a resource group: a piece of its folder.
+/// Subscriptions in the order of the ids of what is in them.
+pub(super) fn in_order(state: &State, mut all: Vec<SubIx>) -> Vec<SubIx> {
+    all.sort_by_key(|at| format!("{}/", state.subscription(*at).id));
+    all
+}
+
+/// The machines of a resource group: a piece of its folder. Virtual machines come first, then those of
+/// Arc, and then what is no resource of its own.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Group {
-    pub(super) start: usize,
-    pub(super) end: usize,
+    /// Its place among the groups of its subscription.
+    pub(super) number: usize,
+    start: usize,
     /// How many of them are virtual machines, and how many of Arc.
     pub(super) counts: [usize; 2],
+}
+
+impl Group {
+    /// The first of its machines, which has what all of them have in common.
+    pub(super) fn first(&self) -> usize {
+        self.start
+    }
+
+    /// The places of its virtual machines, and of those of Arc.
+    pub(super) fn places(&self) -> [Range<usize>; 2] {
+        let [vms, arcs] = self.counts;
+        let middle = self.start + vms;
+        [self.start..middle, middle..middle + arcs]
+    }
 }
 
 /// As what a machine is a resource.
@@ -179,14 +202,12 @@ impl Census {
         let mut folders = Vec::new();
         for subscription in state.subscriptions.iter() {
             let mut folder = Folder::default();
-            folder.groups.resize(subscription.groups.len(), Group::default());
             let (mut found, mut done) = (Outcomes::default(), Outcomes::default());
             let mut facets = Chunks::default();
             let (mut written, mut reports) = (Chunks::default(), Chunks::default());
             for (place, at) in subscription.machines.iter().enumerate() {
                 let Ok(azure) = side(state, *at) else { continue };
                 let kind = Kind::of(&azure.kind);
-                folder.kinds.push(kind);
                 folder.names.push(&azure.name);
                 let rows = treated(state, *at, azure, &prints);
                 found.tallies.push(Tally::assessed(state, *at, azure, &prints));
@@ -196,14 +217,13 @@ impl Census {
                 facets.push(Facets::of(state, *at, azure, &mut words));
                 written.push(Written::default());
                 reports.push(Report::default());
-                if let Some(group) = folder.groups.get_mut(usize::from(azure.group)) {
-                    if group.end == 0 {
-                        group.start = place;
-                    }
-                    group.end = place + 1;
-                    if let Some(count) = group.counts.get_mut(kind as usize) {
-                        *count += 1;
-                    }
+                let number = usize::from(azure.group);
+                if folder.groups.last().is_none_or(|it| it.number != number) {
+                    folder.groups.push(Group { number, start: place, ..Group::default() });
+                }
+                let group = folder.groups.last_mut();
+                if let Some(count) = group.and_then(|it| it.counts.get_mut(kind as usize)) {
+                    *count += 1;
                 }
                 if let Some(known) = places.get_mut(at.0 as usize) {
                     *known = u32::try_from(place).unwrap_or(u32::MAX);
@@ -225,6 +245,12 @@ impl Census {
 
     pub(super) fn folder(&self, at: SubIx) -> Option<&Folder> {
         self.folders.get(usize::from(at.0))
+    }
+
+    /// The place of the first machine of a resource group in the folder of its subscription.
+    pub(super) fn first_of(&self, subscription: SubIx, group: u16) -> Option<usize> {
+        let mut groups = self.folder(subscription)?.groups.iter();
+        groups.find(|it| it.number == usize::from(group)).map(Group::first)
     }
 
     /// What a table of patches has of the machines of a subscription; none where it is another table.
@@ -268,7 +294,7 @@ impl Census {
 
     /// The order of the machines of a world; names and ids stay as they are.
     pub(super) fn order(&self, state: &State) -> &Order {
-        self.order.get_or_init(|| Order::of(state, &self.prints))
+        self.order.get_or_init(|| Order::of(state, self))
     }
 
     fn recount(&mut self, state: &State, at: MachineIx, azure: &AzureSide) {
@@ -315,10 +341,11 @@ pub(super) struct Ranks {
 pub(super) struct Order {
     pub(super) names: Ranks,
     pub(super) ids: Ranks,
-    /// By their ids in lower case.
-    pub(super) lower: Ranks,
-    /// Whether no id in lower case has in it what stands between one and what was found or done.
-    pub(super) distinct: bool,
+    /// Whether that is the order of their rows.
+    pub(super) is_as_listed: bool,
+    /// Whether ids in lower case tell machines apart, and none has in it what stands between one and
+    /// what was found or done.
+    pub(super) are_distinct: bool,
     /// Every machine, by folder and place, in the order of the ids of what belongs to it. None where
     /// machines have one id.
     pub(super) owners: Option<Vec<[usize; 2]>>,
@@ -330,7 +357,7 @@ pub(super) struct Order {
 pub(super) const ABOVE: [&str; 2] = ["/patchassessmentresults", "/patchinstallationresults"];
 
 impl Order {
-    fn of(state: &State, prints: &Prints) -> Self {
+    fn of(state: &State, census: &Census) -> Self {
         let all = || (0..).zip(state.subscriptions.iter());
         let sides = || {
             all().flat_map(|(folder, it)| {
@@ -343,15 +370,22 @@ impl Order {
         let names = sides().map(|(place, azure)| (&*azure.name, place)).collect();
         let mut ids: Vec<(String, [usize; 2])> =
             sides().map(|(place, azure)| (state.vm_resource_id(azure), place)).collect();
-        let all_lower: Vec<(String, [usize; 2])> =
-            ids.iter().map(|(id, place)| (id.to_lowercase(), *place)).collect();
+        let mut lower: Vec<String> = ids.iter().map(|(id, _)| id.to_lowercase()).collect();
         // Whether a text beyond ASCII is the same in lower case depends on what is behind it.
-        let is_distinct = |id: &str| id.is_ascii() && !ABOVE.iter().any(|it| id.contains(it));
-        let distinct = all_lower.iter().all(|(id, _)| is_distinct(id));
-        let ranked = |all: &[(String, [usize; 2])]| {
-            ranks(&lengths, all.iter().map(|(id, place)| (&**id, *place)).collect())
-        };
-        let (texts, lower) = (ranked(&ids), ranked(&all_lower));
+        let is_distinct = |id: &String| id.is_ascii() && !ABOVE.iter().any(|it| id.contains(it));
+        let mut are_distinct = lower.iter().all(is_distinct);
+        lower.sort_unstable();
+        are_distinct &= lower.is_sorted_by(|left, right| left < right);
+        let texts = ranks(&lengths, ids.iter().map(|(id, place)| (&**id, *place)).collect());
+        let listed = in_order(state, (0..).map(SubIx).take(lengths.len()).collect());
+        let listed = listed
+            .into_iter()
+            .filter_map(|at| Some((census.folder(at)?, texts.of.get(usize::from(at.0))?)));
+        let listed = listed.flat_map(|(folder, ranks)| {
+            let pieces = folder.groups.iter().flat_map(Group::places);
+            pieces.flat_map(|places| ranks.get(places).unwrap_or_default())
+        });
+        let is_as_listed = listed.is_sorted_by(|left, right| left < right);
         let names = ranks(&lengths, names);
         // What belongs to `web` is behind what belongs to `web-a`, though `web` itself is before it.
         for (id, _) in &mut ids {
@@ -360,13 +394,13 @@ impl Order {
         ids.sort_unstable();
         let are_unique = ids.is_sorted_by(|(left, _), (right, _)| left < right);
         let owners = are_unique.then(|| ids.into_iter().map(|(_, place)| place).collect());
-        let systems = || (0..).zip(prints.systems());
+        let systems = || (0..).zip(census.prints.systems());
         let patches = systems().flat_map(|(system, all)| {
             (0..).zip(all).map(move |(place, print)| (print.id(), [system, place]))
         });
         let lengths: Vec<usize> = systems().map(|(_, it)| it.len()).collect();
         let patches = ranks(&lengths, patches.collect()).of;
-        Self { names, ids: texts, lower, distinct, owners, patches }
+        Self { names, ids: texts, is_as_listed, are_distinct, owners, patches }
     }
 }
 

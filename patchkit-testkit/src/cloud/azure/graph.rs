@@ -81,7 +81,7 @@ pub use self::{
     page::{Format, Options, Page, PageRequest, Pager, Rendered},
     source::{
         Alike, BLOCK_COLUMNS, Field, Hints, IdText, Look, ORDERED_COLUMNS, Path, Pick, Piece,
-        Record, RowSet, Rows, Scan,
+        Record, RowSet, Rows, Scan, Texts,
     },
 };
 use self::{

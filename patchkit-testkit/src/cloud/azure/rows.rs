@@ -7,8 +7,8 @@ mod alike;
 mod assessed;
 mod interface;
 mod machine;
-mod numbers;
 mod other;
+mod partners;
 mod patch;
 mod printed;
 mod resource;
@@ -18,7 +18,7 @@ mod within;
 use std::{
     collections::BTreeSet,
     num::NonZero,
-    ops::ControlFlow,
+    ops::{ControlFlow, Range},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -33,10 +33,10 @@ use self::{
 };
 pub(super) use self::{assessed::Report, other::Others, printed::Prints, resource::Written};
 use super::{
-    census::{Folder, Group, Kind},
-    graph::{Alike, Hints, IdText, Look, Pick, Record, Rows, Scan, Table},
+    census::{self, Folder, Group, Kind, Names},
+    graph::{Alike, Hints, IdText, Look, Pick, Record, Rows, Scan, Table, Texts},
     side,
-    tally::{Counts, Tallies},
+    tally::Tallies,
     tenant,
 };
 use crate::cloud::world::{
@@ -60,7 +60,13 @@ pub(super) type Hidden = BTreeSet<(SubIx, &'static str)>;
 pub(crate) fn write(state: &mut State) {
     let all = (0..).map(SubIx).take(state.subscriptions.len()).collect();
     let world = World::of(state, all, Hidden::new());
-    let seats: Vec<(Seat, usize)> = world.seats().collect();
+    let hints = Hints::default();
+    let seats = world.stretches(Scan::new(Table::Resources, &hints)).flat_map(|it| {
+        let Stretch { shelf, kind, places, .. } = it;
+        let seats = places.filter_map(|place| world.seat(shelf.at, shelf.group, place));
+        seats.map(|seat| (seat, kind)).collect::<Vec<_>>()
+    });
+    let seats: Vec<(Seat, usize)> = seats.collect();
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let share = seats.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
@@ -115,7 +121,7 @@ impl World {
             tenant: tenant(state.seed),
             copied: state.machines.copied(),
             state: state.picture(),
-            subscriptions,
+            subscriptions: census::in_order(state, subscriptions),
             hidden,
             interfaces: OnceLock::new(),
         }
@@ -140,49 +146,52 @@ impl World {
         self.state.now
     }
 
-    /// The subscriptions that a scan reads, with where their blocks begin.
-    fn here<'a, 'h>(
+    /// The resource groups with machines that a scan may read.
+    fn shelves<'a, 'h>(
         &'a self,
         hints: &'h Hints,
         table: Table,
     ) -> impl Iterator<Item = Shelf<'a>> + use<'a, 'h> {
-        let mut first = 0;
         let all = self.subscriptions.iter().filter(|at| {
             let id = &self.state.subscription(**at).id;
             let named = |asked: &Vec<String>| asked.iter().any(|it| it.eq_ignore_ascii_case(id));
             hints.subscriptions.as_ref().is_none_or(named)
         });
-        all.filter_map(move |at| {
-            let folder = self.state.azure.census.folder(*at)?;
-            let shelf = Shelf { at: *at, first, folder };
-            first += folder.groups.len() * Class::of(table).len();
-            Some(shelf)
-        })
-    }
-
-    /// Every machine that has a row of its own, in the order of its folder, with its kind.
-    fn seats(&self) -> impl Iterator<Item = (Seat, usize)> {
-        self.subscriptions.iter().flat_map(|at| {
+        let all = all.flat_map(|at| {
             let folder = self.state.azure.census.folder(*at).into_iter();
-            folder.flat_map(|folder| (0..).zip(&folder.groups)).flat_map(|(number, group)| {
-                self.seats_of(*at, number, *group).filter(|(_, kind)| *kind != Kind::None as usize)
-            })
+            folder.flat_map(move |it| it.groups.iter().map(move |group| (*at, it, group)))
+        });
+        let blocks = (0..).step_by(Class::of(table).len().max(1));
+        all.zip(blocks).map(|((at, folder, group), block)| Shelf { at, folder, group, block })
+    }
+
+    /// The machines whose rows a scan wants, in the order of the rows.
+    fn stretches<'a, 's>(
+        &'a self,
+        scan: Scan<'s>,
+    ) -> impl Iterator<Item = Stretch<'a>> + use<'a, 's> {
+        let choice = Choice::of(scan);
+        // Results and patches, or the machines themselves.
+        let each = choice.classes.len() / 2;
+        self.shelves(scan.hints, scan.table).flat_map(move |shelf| {
+            let wants = |class: usize| {
+                let kind = choice.classes.get(class).filter(|_| choice.wants(shelf.block, class));
+                kind.filter(|it| self.shows(shelf.at, it.name))
+            };
+            let stretches = [0, 1].map(|kind| {
+                let (class, places) = (kind * each, shelf.group.places()[kind].clone());
+                let wanted = [0, 1].map(|it| if it < each { wants(class + it) } else { None });
+                Stretch { shelf, kind, wanted, places }
+            });
+            let is_read =
+                |it: &Stretch<'_>| it.wanted.iter().any(Option::is_some) && !it.places.is_empty();
+            stretches.into_iter().filter(is_read)
         })
     }
 
-    /// The machines of a resource group with their kinds.
-    fn seats_of(
-        &self,
-        subscription: SubIx,
-        number: usize,
-        group: Group,
-    ) -> impl Iterator<Item = (Seat, usize)> {
-        let kinds = self.state.azure.census.folder(subscription).map_or(&[][..], |it| &it.kinds);
-        let machines = &self.state.subscription(subscription).machines;
-        (group.start..group.end).filter_map(move |place| {
-            let seat = Seat { at: *machines.get(place)?, subscription, group: number, place };
-            Some((seat, *kinds.get(place)? as usize))
-        })
+    fn seat(&self, subscription: SubIx, group: &Group, place: usize) -> Option<Seat> {
+        let at = *self.state.subscription(subscription).machines.get(place)?;
+        Some(Seat { at, subscription, group: group.number, place })
     }
 
     fn row<'a>(
@@ -195,12 +204,24 @@ impl World {
     }
 }
 
-/// The machines of a subscription, and where its blocks begin among all.
+/// The machines of a resource group, and where its blocks begin among all.
 #[derive(Clone, Copy, Debug)]
 struct Shelf<'a> {
     at: SubIx,
-    first: usize,
     folder: &'a Folder,
+    group: &'a Group,
+    block: usize,
+}
+
+/// Machines of one kind in a resource group, whose rows are wanted.
+#[derive(Clone, Debug)]
+struct Stretch<'a> {
+    shelf: Shelf<'a>,
+    kind: usize,
+    /// As which classes: the machines themselves, or results and their patches.
+    wanted: [Option<&'static Class>; 2],
+    /// Their places in their folder.
+    places: Range<usize>,
 }
 
 /// Which rows a scan wants.
@@ -221,33 +242,28 @@ impl<'a> Choice<'a> {
         Self { scan, classes, wanted, pick: scan.pick, at: 0 }
     }
 
-    /// Whether the rows of a class in a resource group are wanted.
-    fn wants(&self, shelf: &Shelf<'_>, group: usize, class: usize) -> bool {
+    /// Whether the rows of a class are wanted, where the blocks of its resource group begin with one.
+    fn wants(&self, block: usize, class: usize) -> bool {
         match self.scan.blocks {
-            Some(blocks) => {
-                let block = shelf.first + group * self.classes.len() + class;
-                blocks.get(block).is_some_and(|rows| *rows > 0)
-            }
+            Some(blocks) => blocks.get(block + class).is_some_and(|rows| *rows > 0),
             None => self.wanted.get(class).copied().unwrap_or(false),
         }
     }
 
-    /// Whether no row of a resource group is picked: they are then left out.
-    fn skips_group(&mut self, shelf: &Shelf<'_>, group: usize) -> bool {
-        let classes = self.classes.len();
-        let first = shelf.first + group * classes;
-        let blocks = self.scan.blocks.and_then(|it| it.get(first..first + classes));
-        blocks.is_some_and(|rows| self.skips(rows.iter().sum()))
-    }
-
     /// Whether none of the next rows, so many, is picked: they are then left out.
     fn skips(&mut self, rows: usize) -> bool {
-        let end = self.at + rows;
-        let skips = self.next() >= end;
+        let skips = self.next() >= self.at + rows;
         if skips {
-            self.at = end;
+            self.at += rows;
         }
         skips
+    }
+
+    /// Leaves out those of the next rows, so many, that are before one that is picked.
+    fn skip(&mut self, rows: usize) -> usize {
+        let left_out = self.next().saturating_sub(self.at).min(rows);
+        self.at += left_out;
+        left_out
     }
 
     /// The number of the next row that is picked.
@@ -303,31 +319,33 @@ impl Rows for World {
         }
         let (classes, oldest) = (Class::of(table), self.oldest(table));
         let wanted: Vec<bool> = classes.iter().map(|it| hints.wants_type(it.name)).collect();
-        for shelf in self.here(hints, table) {
-            let machines = &self.state.subscription(shelf.at).machines;
-            for group in &shelf.folder.groups {
-                let mut counts = vec![0; classes.len()];
-                if table == Table::Resources {
-                    counts.copy_from_slice(&group.counts);
-                } else if let Some(all) = self.state.azure.census.outcomes(table, shelf.at) {
-                    let mut sums = Counts::default();
-                    for piece in Tallies::pieces(group.start..group.end) {
-                        let own = self.counts_of(&all.tallies, shelf.at, &piece, oldest);
-                        let sums = sums.as_flattened_mut().iter_mut();
-                        sums.zip(own.as_flattened()).for_each(|(sum, count)| *sum += count);
+        for shelf in self.shelves(hints, table) {
+            let counts = if table == Table::Resources {
+                let [vms, arcs] = shelf.group.counts;
+                vec![vms, arcs]
+            } else {
+                let all = self.state.azure.census.outcomes(table, shelf.at);
+                let counts = shelf.group.places().into_iter().flat_map(|places| {
+                    let mut sums = [0; 2];
+                    for piece in Tallies::pieces(places) {
+                        let own =
+                            all.map(|it| self.counts_of(&it.tallies, shelf.at, &piece, oldest));
+                        let own = own.unwrap_or_default();
+                        sums.iter_mut().zip(own).for_each(|(sum, count)| *sum += count);
                     }
-                    counts = sums.into_iter().flatten().take(classes.len()).collect();
-                }
-                let first = machines.get(group.start);
-                let first = first.and_then(|at| Some((*at, side(&self.state, *at).ok()?)));
-                for ((class, count), wanted) in classes.iter().zip(counts).zip(&wanted) {
-                    // Any machine of the group stands for the block.
-                    match first {
-                        Some((at, azure)) if *wanted && self.shows(shelf.at, class.name) => {
-                            each(&self.row(at, azure, class), count);
-                        }
-                        _ => each(&&Value::Null, 0),
+                    sums
+                });
+                counts.collect()
+            };
+            // Any machine of the group stands for the block.
+            let at = self.state.subscription(shelf.at).machines.get(shelf.group.first());
+            let first = at.and_then(|at| Some((*at, side(&self.state, *at).ok()?)));
+            for ((class, count), wanted) in classes.iter().zip(counts).zip(&wanted) {
+                match first {
+                    Some((at, azure)) if *wanted && self.shows(shelf.at, class.name) => {
+                        each(&self.row(at, azure, class), count);
                     }
+                    _ => each(&&Value::Null, 0),
                 }
             }
         }
@@ -353,22 +371,22 @@ impl Rows for World {
         self.resources_sorted(scan, column).or_else(|| self.patches_sorted(scan, column))
     }
 
-    fn texts<'a>(
-        &'a self,
-        scan: Scan<'_>,
-        column: &'static str,
-        each: &mut dyn FnMut(&'a str),
-    ) -> bool {
+    fn texts(&self, scan: Scan<'_>, column: &'static str, each: &mut dyn FnMut(Texts<'_>)) -> bool {
         let is_at_hand =
             scan.table == Table::Resources && scan.hints.ids.is_none() && column == "name";
         if is_at_hand {
-            self.names(scan, each);
+            for Stretch { shelf, places, .. } in self.stretches(scan) {
+                each(shelf.folder.names.piece(places));
+            }
+            let mut others = Names::default();
+            self.wanted_others(scan).for_each(|it| others.push(it.text("name")));
+            each(others.piece(0..others.len()));
         }
         is_at_hand
     }
 
-    fn numbers(&self, scan: Scan<'_>, text: IdText<'_>) -> Option<Vec<u32>> {
-        self.numbers_of_machines(scan, text)
+    fn partners(&self, scans: [Scan<'_>; 2], texts: [IdText<'_>; 2]) -> Option<Vec<Range<u32>>> {
+        self.about_the_same(scans, texts)
     }
 
     fn held(&self) -> usize {
@@ -384,7 +402,7 @@ impl World {
             for at in found {
                 let here = side(&self.state, *at).ok().and_then(|azure| {
                     let kind = Kind::of(&azure.kind) as usize;
-                    self.here(hints, Table::Resources).find(|it| it.at == azure.subscription)?;
+                    self.shelves(hints, Table::Resources).find(|it| it.at == azure.subscription)?;
                     let (subscription, class) = (azure.subscription, classes.get(kind)?);
                     let shown = self.shows(subscription, class.name);
                     let wanted = choice.wanted.get(kind).copied()? && shown;
@@ -410,7 +428,7 @@ impl World {
 
     /// The machines in the order of their folders.
     fn machines<'a>(&'a self, choice: &mut Choice<'a>, each: Each<'_, 'a>) -> ControlFlow<()> {
-        let (scan, classes) = (choice.scan, choice.classes);
+        let scan = choice.scan;
         let mut next: Vec<ResourceRow<'a>> = Vec::with_capacity(AHEAD);
         let mut give_all = |next: &mut Vec<ResourceRow<'a>>| {
             if !scan.shown.is_empty() {
@@ -418,56 +436,21 @@ impl World {
             }
             next.drain(..).try_for_each(|row| each(&row))
         };
-        for shelf in self.here(scan.hints, Table::Resources) {
-            for (number, group) in shelf.folder.groups.iter().enumerate() {
-                let wanted = self.wanted(choice, &shelf, number);
-                let counts = group.counts.iter().zip(wanted);
-                let rows = counts.map(|(count, wanted)| if wanted { *count } else { 0 }).sum();
-                if choice.skips(rows) {
-                    continue;
+        for Stretch { shelf, wanted: [class, _], mut places, .. } in self.stretches(scan) {
+            let Some(class) = class else { continue };
+            loop {
+                places.start += choice.skip(places.len());
+                if places.is_empty() || !choice.takes() {
+                    break;
                 }
-                for start in (group.start..group.end).step_by(AHEAD) {
-                    let piece = Group { start, end: group.end.min(start + AHEAD), ..*group };
-                    let kinds = shelf.folder.kinds.get(start..piece.end).unwrap_or_default();
-                    if choice.skips(kinds.iter().filter(|it| wanted[**it as usize]).count()) {
-                        continue;
-                    }
-                    for (seat, kind) in self.seats_of(shelf.at, number, piece) {
-                        if let Some(class) = classes.get(kind).filter(|_| wanted[kind])
-                            && choice.takes()
-                        {
-                            next.push(ResourceRow::new(self, seat, class));
-                        }
-                        if next.len() == AHEAD {
-                            give_all(&mut next)?;
-                        }
-                    }
+                let seat = places.next().and_then(|it| self.seat(shelf.at, shelf.group, it));
+                next.extend(seat.map(|seat| ResourceRow::new(self, seat, class)));
+                if next.len() == AHEAD {
+                    give_all(&mut next)?;
                 }
             }
         }
         give_all(&mut next)
-    }
-
-    /// The names of the resources that a scan reads.
-    fn names<'a>(&'a self, scan: Scan<'_>, each: &mut dyn FnMut(&'a str)) {
-        let choice = Choice::of(scan);
-        for shelf in self.here(scan.hints, scan.table) {
-            for (number, group) in shelf.folder.groups.iter().enumerate() {
-                let wanted = self.wanted(&choice, &shelf, number);
-                let kinds = shelf.folder.kinds.get(group.start..group.end).unwrap_or_default();
-                let names = kinds.iter().zip(shelf.folder.names.starting_at(group.start));
-                names.filter(|it| wanted[*it.0 as usize]).for_each(|(_, name)| each(name));
-            }
-        }
-        self.wanted_others(scan).for_each(|it| each(it.text("name")));
-    }
-
-    /// Which kinds of machines are wanted of a resource group. What is no resource of its own never is.
-    fn wanted(&self, choice: &Choice<'_>, shelf: &Shelf<'_>, group: usize) -> [bool; 3] {
-        [0, 1, 2].map(|class| {
-            choice.wants(shelf, group, class)
-                && choice.classes.get(class).is_some_and(|it| self.shows(shelf.at, it.name))
-        })
     }
 
     /// The resources behind the machines that a scan wants.
@@ -475,9 +458,8 @@ impl World {
         &'a self,
         scan: Scan<'s>,
     ) -> impl Iterator<Item = &'a Other> + use<'a, 's> {
-        let blocks = self.here(scan.hints, scan.table).last();
         let classes = Class::of(scan.table).len();
-        let blocks = blocks.map_or(0, |it| it.first + it.folder.groups.len() * classes);
+        let blocks = classes * self.shelves(scan.hints, scan.table).count();
         let all = (blocks..).zip(self.others(scan.table, scan.hints));
         let wanted = all.filter(move |(block, other)| match scan.blocks {
             Some(wanted) => wanted.get(*block).is_some_and(|rows| *rows > 0),

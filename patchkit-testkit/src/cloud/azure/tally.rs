@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{census::Kind, facets::nanoseconds, findings::Finding, patch_result, rows::Prints};
+use super::{facets::nanoseconds, findings::Finding, patch_result, rows::Prints};
 use crate::cloud::world::{
     State,
     catalogue::SystemIx,
@@ -19,7 +19,6 @@ pub(super) struct Tally {
     /// How many patches are in all of them.
     patches: u32,
     pub(super) system: SystemIx,
-    pub(super) kind: Kind,
     /// Whether rows of patches are other than those of their patches on other machines.
     pub(super) is_odd: bool,
     pub(super) reboot_pending: bool,
@@ -34,7 +33,7 @@ impl Tally {
         prints: &Prints,
     ) -> Self {
         let machine = state.machine(at);
-        let Some(it) = &azure.assessment else { return Self::none(machine.system, azure) };
+        let Some(it) = &azure.assessment else { return Self::none(machine.system) };
         let is_odd = it.available.ones().any(|place| {
             let print = prints.get(machine.system, place);
             !print.is_some_and(|it| it.is_alone) || machine.patches.strange(place).is_some()
@@ -45,7 +44,7 @@ impl Tally {
             patches: narrow(it.available.count_ones(..)),
             is_odd,
             reboot_pending: it.reboot_pending,
-            ..Self::none(machine.system, azure)
+            ..Self::none(machine.system)
         }
     }
 
@@ -57,7 +56,7 @@ impl Tally {
         rows: Option<&[Finding]>,
     ) -> Self {
         let all = &azure.installations;
-        let none = Self::none(state.machine(at).system, azure);
+        let none = Self::none(state.machine(at).system);
         let Some(since) = all.iter().map(|it| nanoseconds(it.started)).min() else { return none };
         let patches = all.iter().flat_map(patch_result::states);
         let patches = patches.map(|(_, places)| places.count_ones(..)).sum();
@@ -65,9 +64,9 @@ impl Tally {
         Self { since, results, patches, is_odd: rows.is_none(), ..none }
     }
 
-    fn none(system: SystemIx, azure: &AzureSide) -> Self {
-        let (kind, is_odd, reboot_pending) = (Kind::of(&azure.kind), false, false);
-        Self { since: i64::MAX, results: 0, patches: 0, system, kind, is_odd, reboot_pending }
+    fn none(system: SystemIx) -> Self {
+        let (is_odd, reboot_pending) = (false, false);
+        Self { since: i64::MAX, results: 0, patches: 0, system, is_odd, reboot_pending }
     }
 
     /// How many results and patches are told of those from a time on. None where only some of them
@@ -93,9 +92,6 @@ fn wide(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-/// Results and patches, of virtual machines and of those of Arc.
-pub(super) type Counts = [[usize; 2]; 2];
-
 /// What the machines of a folder add. A copy shares what has not changed since.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tallies {
@@ -107,35 +103,40 @@ pub(super) struct Tallies {
 #[derive(Clone, Copy, Debug)]
 struct Sum {
     since: i64,
-    counts: Counts,
+    /// Results and patches.
+    counts: [usize; 2],
+    /// Which machines have a result, and whether one has more.
+    have: u64,
+    is_many: bool,
 }
 
 impl Default for Sum {
     fn default() -> Self {
-        Self { since: i64::MAX, counts: Counts::default() }
+        Self { since: i64::MAX, counts: [0; 2], have: 0, is_many: false }
     }
 }
 
 impl Sum {
-    fn add(&mut self, tally: &Tally) {
+    /// Adds that of the machine at a place among its neighbours.
+    fn add(&mut self, place: usize, tally: &Tally) {
+        let [results, patches] = &mut self.counts;
         self.since = self.since.min(tally.since);
-        // What is no resource of its own is in no class.
-        if let Some([results, patches]) = self.counts.get_mut(tally.kind as usize) {
-            *results += wide(tally.results);
-            *patches += wide(tally.patches);
-        }
+        *results += wide(tally.results);
+        *patches += wide(tally.patches);
+        self.have |= u64::from(tally.results > 0) << (place % CHUNK);
+        self.is_many |= tally.results > 1;
     }
 }
 
 impl Tallies {
     /// Adds that of the next machine.
     pub(super) fn push(&mut self, tally: Tally) {
-        let sums = Arc::make_mut(&mut self.sums);
-        if self.all.len().is_multiple_of(CHUNK) {
+        let (place, sums) = (self.all.len(), Arc::make_mut(&mut self.sums));
+        if place.is_multiple_of(CHUNK) {
             sums.push(Sum::default());
         }
         if let Some(last) = sums.last_mut() {
-            last.add(&tally);
+            last.add(place, &tally);
         }
         self.all.push(tally);
     }
@@ -159,7 +160,8 @@ impl Tallies {
         }
         let mut sum = Sum::default();
         let first = place - place % CHUNK;
-        self.starting_at(first).take(CHUNK).for_each(|it| sum.add(it));
+        let neighbours = (first..first + CHUNK).zip(self.starting_at(first));
+        neighbours.for_each(|(place, it)| sum.add(place, it));
         if let Some(known) = Arc::make_mut(&mut self.sums).get_mut(place / CHUNK) {
             *known = sum;
         }
@@ -177,10 +179,18 @@ impl Tallies {
     }
 
     /// What a piece adds of results from a time on, where that is known without a look at each.
-    pub(super) fn told(&self, piece: &Range<usize>, oldest: i64) -> Option<Counts> {
+    pub(super) fn told(&self, piece: &Range<usize>, oldest: i64) -> Option<[usize; 2]> {
         let is_whole = piece.start.is_multiple_of(CHUNK) && piece.len() == CHUNK;
         let sum = self.sums.get(piece.start / CHUNK).filter(|_| is_whole)?;
         (sum.since >= oldest).then_some(sum.counts)
+    }
+
+    /// Which machines of a piece have a result from a time on, from the lowest bit on, where that is
+    /// known without a look at each and none has more of them.
+    pub(super) fn singles(&self, piece: &Range<usize>, oldest: i64) -> Option<u64> {
+        let sum = self.sums.get(piece.start / CHUNK)?;
+        let is_known = sum.since >= oldest && !sum.is_many;
+        is_known.then_some(sum.have >> (piece.start % CHUNK))
     }
 }
 
@@ -188,18 +198,16 @@ impl Tallies {
 mod tests {
     use super::*;
 
-    fn tally(since: i64, results: u32, patches: u32, kind: Kind) -> Tally {
-        let (system, is_odd, reboot_pending) = (SystemIx(0), false, false);
-        Tally { since, results, patches, system, kind, is_odd, reboot_pending }
+    fn tally(since: i64, results: u32, patches: u32) -> Tally {
+        Tally { since, results, patches, ..Tally::none(SystemIx(0)) }
     }
 
     /// What a piece adds, machine by machine.
-    fn by_machine(tallies: &Tallies, piece: &Range<usize>, oldest: i64) -> Option<Counts> {
-        let mut sums = Counts::default();
+    fn by_machine(tallies: &Tallies, piece: &Range<usize>, oldest: i64) -> Option<[usize; 2]> {
+        let mut sums = [0; 2];
         for it in tallies.starting_at(piece.start).take(piece.len()) {
             let own = it.told(oldest)?;
-            let Some(sum) = sums.get_mut(it.kind as usize) else { continue };
-            (sum[0], sum[1]) = (sum[0] + own[0], sum[1] + own[1]);
+            sums = [sums[0] + own[0], sums[1] + own[1]];
         }
         Some(sums)
     }
@@ -208,10 +216,9 @@ mod tests {
     fn what_is_known_of_a_piece_is_what_its_machines_add() {
         let mut rng = crate::rng::Rng::stream(3, 1, 4);
         let any = |rng: &mut crate::rng::Rng| {
-            let kind = *rng.pick(&[Kind::Vm, Kind::Arc, Kind::None]);
             let results = u32::try_from(rng.below(3)).unwrap();
             let since = if results == 0 { i64::MAX } else { i64::try_from(rng.below(40)).unwrap() };
-            tally(since, results, results * 5, kind)
+            tally(since, results, results * 5)
         };
         let mut tallies = Tallies::default();
         for _ in 0..300 {
@@ -250,9 +257,9 @@ mod tests {
 
     #[test]
     fn of_one_result_that_is_too_old_nothing_is_told_and_of_more_it_is_to_be_looked_at() {
-        assert_eq!(tally(7, 1, 4, Kind::Vm).told(7), Some([1, 4]));
-        assert_eq!(tally(7, 1, 4, Kind::Vm).told(8), Some([0, 0]));
-        assert_eq!(tally(7, 2, 4, Kind::Vm).told(8), None);
-        assert_eq!(tally(i64::MAX, 0, 0, Kind::Vm).told(8), Some([0, 0]));
+        assert_eq!(tally(7, 1, 4).told(7), Some([1, 4]));
+        assert_eq!(tally(7, 1, 4).told(8), Some([0, 0]));
+        assert_eq!(tally(7, 2, 4).told(8), None);
+        assert_eq!(tally(i64::MAX, 0, 0).told(8), Some([0, 0]));
     }
 }

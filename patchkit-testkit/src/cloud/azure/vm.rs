@@ -141,8 +141,7 @@ pub(super) fn from_place<'s>(
         Scope::Subscription(at) => (&state.subscription(*at).machines, 0),
         Scope::Group(at, group) => {
             let all = &state.subscription(*at).machines;
-            let of = |at: &MachineIx| side(state, *at).map_or(u16::MAX, |it| it.group);
-            (all, all.partition_point(|at| of(at) < *group))
+            (all, state.azure.census.first_of(*at, *group).unwrap_or(all.len()))
         }
         _ => (&[], 0),
     };

@@ -3,9 +3,34 @@
 use std::sync::Arc;
 
 use super::{
-    State,
+    ResourceGroup, State,
     machine::{AzureKind, AzureSide, MachineIx},
 };
+
+/// Of each resource group where it is in the order of the ids of what is in it.
+fn turns(groups: &[ResourceGroup]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    // What is in `web-a` is before what is in `web`, though `web` itself is before it.
+    order.sort_by_key(|at| format!("{}/", groups[*at].name));
+    let mut turns = vec![0; order.len()];
+    for (turn, at) in order.into_iter().enumerate() {
+        turns[at] = turn;
+    }
+    turns
+}
+
+impl AzureSide {
+    /// Where it is among the machines of its subscription, of whose groups the turns are known: in the
+    /// order of their ids, behind which is what is no resource of its own.
+    fn place(&self, turns: &[usize]) -> (usize, u8, &str) {
+        let kind = match self.kind {
+            AzureKind::Vm | AzureKind::Flexible { .. } => 0,
+            AzureKind::Arc => 1,
+            AzureKind::Uniform { .. } => 2,
+        };
+        (turns[usize::from(self.group)], kind, &self.name)
+    }
+}
 
 impl State {
     /// Enters all machines, in the order in which they are listed.
@@ -25,10 +50,10 @@ impl State {
         for scope in &mut self.scopes {
             scope.machines.sort_by(|a, b| id(a).cmp(&id(b)));
         }
-        let place = |at: &MachineIx| {
-            machines[at.0 as usize].azure.as_ref().map(|azure| (azure.group, &azure.name))
-        };
         for subscription in subscriptions.iter_mut() {
+            let turns = turns(&subscription.groups);
+            let place =
+                |at: &MachineIx| machines[at.0 as usize].azure.as_ref().map(|it| it.place(&turns));
             subscription.machines.sort_by(|a, b| place(a).cmp(&place(b)));
         }
         self.index_azure();
@@ -45,13 +70,14 @@ impl State {
             self.by_id.insert((aws.scope, aws.id.clone()), at);
         }
         if let Some(azure) = &machines[at.0 as usize].azure {
-            let key = |at: &MachineIx| {
-                machines[at.0 as usize].azure.as_ref().map(|azure| (azure.group, &azure.name))
-            };
-            let subscription = usize::from(azure.subscription.0);
-            let listed = &mut Arc::make_mut(&mut self.subscriptions)[subscription].machines;
-            let place = listed.partition_point(|it| key(it) < key(&at));
-            listed.insert(place, at);
+            let subscriptions = Arc::make_mut(&mut self.subscriptions);
+            let subscription = &mut subscriptions[usize::from(azure.subscription.0)];
+            let turns = turns(&subscription.groups);
+            let place =
+                |at: &MachineIx| machines[at.0 as usize].azure.as_ref().map(|it| it.place(&turns));
+            let listed = &mut subscription.machines;
+            let first = listed.partition_point(|it| place(it) < place(&at));
+            listed.insert(first, at);
         }
     }
 

@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    ops::{ControlFlow, Deref},
+    ops::{ControlFlow, Deref, Range},
     sync::Arc,
 };
 
@@ -239,22 +239,22 @@ pub trait Rows {
         None
     }
 
-    /// Gives the text of each row of the [blocks](Self::blocks) of a scan in one of the
-    /// [`ORDERED_COLUMNS`]. False, and nothing is given, where it is not at hand.
+    /// Gives the texts of all rows of the [blocks](Self::blocks) of a scan in one of the
+    /// [`ORDERED_COLUMNS`], in the order of the rows. False, and nothing is given, where it is not at hand.
     ///
     /// With it a filter of nothing but that column looks at no row.
-    fn texts<'a>(
-        &'a self,
+    fn texts(
+        &self,
         _scan: Scan<'_>,
         _column: &'static str,
-        _each: &mut dyn FnMut(&'a str),
+        _each: &mut dyn FnMut(Texts<'_>),
     ) -> bool {
         false
     }
 
-    /// Tells rows of all tables apart by a text that is made of their ids: of each row of a scan a
-    /// number, the same for the same text. None where it is not at hand.
-    fn numbers(&self, _scan: Scan<'_>, _text: IdText<'_>) -> Option<Vec<u32>> {
+    /// Compares texts that are made of the ids of rows: of each row of a scan, those of another one
+    /// that have the same text and are neighbours. None where that is not at hand.
+    fn partners(&self, _scans: [Scan<'_>; 2], _texts: [IdText<'_>; 2]) -> Option<Vec<Range<u32>>> {
         None
     }
 
@@ -276,6 +276,49 @@ pub const BLOCK_COLUMNS: [&str; 7] =
 
 /// The columns by whose texts rows may be [in order](Rows::ranks).
 pub const ORDERED_COLUMNS: [&str; 2] = ["id", "name"];
+
+/// Texts side by side: a look at all of them does not wait for each.
+#[derive(Clone, Copy, Debug)]
+pub struct Texts<'t> {
+    all: &'t str,
+    begin: usize,
+    ends: &'t [usize],
+}
+
+impl<'t> Texts<'t> {
+    /// Those that end at these places, of which each is where the next one begins; the first begins at
+    /// a place, too.
+    pub fn new(all: &'t str, begin: usize, ends: &'t [usize]) -> Self {
+        Self { all, begin, ends }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// One of them, by its number.
+    pub fn get(&self, at: usize) -> Option<&'t str> {
+        self.all.get(self.range(at)?)
+    }
+
+    /// Where one of them is among all.
+    pub(super) fn range(&self, at: usize) -> Option<Range<usize>> {
+        let begin = at.checked_sub(1).map_or(Some(self.begin), |it| self.ends.get(it).copied())?;
+        Some(begin..*self.ends.get(at)?)
+    }
+
+    /// All of them in one, and where the first begins in it.
+    pub(super) fn joined(&self) -> (&'t str, usize) {
+        let end = self.ends.last().map_or(self.begin, |end| *end);
+        (self.all.get(..end).unwrap_or_default(), self.begin)
+    }
+}
 
 /// A text that is made of a row's id.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

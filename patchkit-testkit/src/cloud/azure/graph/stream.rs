@@ -3,6 +3,7 @@
 mod joined;
 
 use std::{
+    borrow::Cow,
     fmt,
     ops::ControlFlow,
     sync::{Arc, Mutex},
@@ -221,6 +222,14 @@ impl Chosen {
         }
         let total = picks.as_ref().map_or(total.min(shape.most), Vec::len);
         Some(Self { blocks, picks, total })
+    }
+
+    /// The numbers of its rows, in the order of the answer.
+    fn rows(&self) -> Cow<'_, [u32]> {
+        match &self.picks {
+            Some(picks) => Cow::Borrowed(picks),
+            None => (0..).take(self.total).collect(),
+        }
     }
 
     /// Shows rows of the plan, in the order of its table.

@@ -1,6 +1,9 @@
 //! Tests of one text against another, without copies where they are ASCII.
 
-use super::ast::{Case, Place, TextTest};
+use super::{
+    ast::{Case, Place, TextTest},
+    source::Texts,
+};
 
 /// A text that is looked for, made ready once.
 #[derive(Clone, Debug)]
@@ -24,34 +27,71 @@ impl Needle {
         }
         found(self.test, hay, &self.text)
     }
+
+    /// Gives the numbers of those texts that it is in.
+    pub(super) fn each_in(&self, texts: Texts<'_>, mut each: impl FnMut(usize)) {
+        let (hay, mut from) = texts.joined();
+        let first = match (self.test.place, self.text.as_bytes()) {
+            (Place::Anywhere | Place::Term | Place::TermStart | Place::TermEnd, [first, ..])
+                if self.folded.is_none() =>
+            {
+                *first
+            }
+            _ => {
+                let all =
+                    (0..texts.len()).filter(|at| texts.get(*at).is_some_and(|it| self.is_in(it)));
+                return all.for_each(each);
+            }
+        };
+        let (hay, needle) = (hay.as_bytes(), self.text.as_bytes());
+        let cases = [first.to_ascii_lowercase(), first.to_ascii_uppercase()];
+        let mut number = 0;
+        while let Some(head) =
+            hay.get(from..).and_then(|it| memchr::memchr2(cases[0], cases[1], it))
+        {
+            let head = from + head;
+            let Some(range) = (number..texts.len()).find_map(|at| {
+                number = at;
+                texts.range(at).filter(|it| head < it.end)
+            }) else {
+                return;
+            };
+            let text = hay.get(range.clone()).unwrap_or_default();
+            from = head + 1;
+            if is_at(self.test, text, needle, head - range.start) {
+                each(number);
+                from = range.end;
+            }
+        }
+    }
 }
 
 fn found(test: TextTest, hay: &str, needle: &str) -> bool {
     let (hay, needle) = (hay.as_bytes(), needle.as_bytes());
-    if needle.is_empty() {
-        return true;
-    }
     let Some(last) = hay.len().checked_sub(needle.len()) else { return false };
-    let here = |at: usize| {
-        hay.get(at..at + needle.len()).is_some_and(|part| match test.case {
-            Case::Kept => part == needle,
-            Case::Ignored => part.eq_ignore_ascii_case(needle),
-        })
-    };
-    // Most places are told by their first byte, without a look at the others.
-    let first = needle.first().map_or(0, u8::to_ascii_lowercase);
-    let heads = hay.get(..=last).unwrap_or_default().iter().enumerate();
-    let mut places = heads.filter(|(_, head)| head.to_ascii_lowercase() == first).map(|it| it.0);
-    let starts = |at: usize| at == 0 || !joins(hay.get(at - 1), needle.first());
-    let ends = |at: usize| !joins(needle.last(), hay.get(at + needle.len()));
-    match test.place {
-        Place::Start => here(0),
-        Place::End => here(last),
-        Place::Anywhere => places.any(here),
-        Place::Term => places.any(|at| here(at) && starts(at) && ends(at)),
-        Place::TermStart => places.any(|at| here(at) && starts(at)),
-        Place::TermEnd => places.any(|at| here(at) && ends(at)),
+    match (test.place, needle) {
+        (_, []) => true,
+        (Place::Start, _) => is_at(test, hay, needle, 0),
+        (Place::End, _) => is_at(test, hay, needle, last),
+        (_, [first, ..]) => {
+            // Most places are told by their first byte, without a look at the others.
+            let heads = hay.get(..=last).unwrap_or_default().iter().enumerate();
+            let heads = heads.filter(|(_, head)| head.eq_ignore_ascii_case(first));
+            heads.map(|it| it.0).any(|at| is_at(test, hay, needle, at))
+        }
     }
+}
+
+/// Whether a text is at a place of another one, and is there a term where it must be one.
+fn is_at(test: TextTest, hay: &[u8], needle: &[u8], at: usize) -> bool {
+    let (place, end) = (test.place, at + needle.len());
+    hay.get(at..end).is_some_and(|part| match test.case {
+        Case::Kept => part == needle,
+        Case::Ignored => part.eq_ignore_ascii_case(needle),
+    }) && (!matches!(place, Place::Term | Place::TermStart)
+        || at == 0
+        || !joins(hay.get(at - 1), needle.first()))
+        && (!matches!(place, Place::Term | Place::TermEnd) || !joins(needle.last(), hay.get(end)))
 }
 
 /// Whether two neighbours belong to one term: letters and digits do, also beyond ASCII.

@@ -3,10 +3,13 @@
 
 mod patches;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    iter::Peekable,
+};
 
 use super::{
-    Choice, Class, Group, Other, Shelf, World, machine::MachineRow, other::Place, resource::EMPTY,
+    Class, Other, Shelf, Stretch, World, machine::MachineRow, other::Place, resource::EMPTY,
 };
 use crate::cloud::azure::{
     census::{Order, Ranks},
@@ -19,9 +22,6 @@ use crate::cloud::azure::{
 const MOST_KINDS: usize = 2_048;
 /// The largest table of all kinds that might be.
 const MOST_NUMBERS: usize = 1 << 20;
-
-/// Of a machine whose row is not read.
-const UNREAD: u32 = u32::MAX;
 
 /// What is looked at in a machine: small numbers that together make one.
 #[derive(Debug, Default)]
@@ -159,47 +159,30 @@ impl World {
         let number = Number::of(self, looks)?;
         let blocks = looks.iter().map(|it| it.column).filter(|it| BLOCK_COLUMNS.contains(it));
         let columns: Vec<&'static str> = blocks.collect();
-        let choice = Choice::of(scan);
         // What is the same in all rows of a block stands before the number.
         let mut heads: Vec<(usize, Vec<String>)> = Vec::new();
         let mut kinds = Kinds::new(MOST_KINDS);
-        for shelf in self.here(scan.hints, scan.table) {
-            let facets = self.state.azure.census.facets(shelf.at)?;
-            for (place, group) in shelf.folder.groups.iter().enumerate() {
-                let wanted = self.wanted(&choice, &shelf, place);
-                if !wanted.contains(&true) || group.start == group.end {
-                    continue;
-                }
-                let mut begins = [None; 2];
-                for (class, begin) in begins.iter_mut().enumerate().filter(|it| wanted[it.0]) {
-                    let head = (class, self.block(scan.table, &shelf, *group, class, &columns)?);
-                    let known = heads.iter().position(|it| *it == head);
-                    let head = known.unwrap_or_else(|| {
-                        heads.push(head);
-                        heads.len() - 1
-                    });
-                    *begin = Some(head * number.base());
-                }
-                let numbers = heads.len().saturating_mul(number.base());
-                if numbers > MOST_NUMBERS {
-                    return None;
-                }
-                kinds.known.resize(numbers, None);
-                let of_group = shelf.folder.kinds.get(group.start..group.end)?;
-                kinds.alike.kinds.reserve(of_group.len());
-                if number.is_unread() {
-                    for kind in of_group {
-                        if let Some(Some(begin)) = begins.get(*kind as usize) {
-                            kinds.enter(*begin)?;
-                        }
-                    }
-                    continue;
-                }
-                for (kind, facets) in of_group.iter().zip(facets.starting_at(group.start)) {
-                    if let Some(Some(begin)) = begins.get(*kind as usize) {
-                        kinds.enter(begin + number.read(facets)?)?;
-                    }
-                }
+        kinds.alike.kinds.reserve(scan.blocks.unwrap_or_default().iter().sum());
+        for Stretch { shelf, kind, places, .. } in self.stretches(scan) {
+            let head = (kind, self.block(scan.table, &shelf, kind, &columns)?);
+            let known = heads.iter().position(|it| *it == head);
+            let head = known.unwrap_or_else(|| {
+                heads.push(head);
+                heads.len() - 1
+            });
+            let numbers = heads.len().saturating_mul(number.base());
+            if numbers > MOST_NUMBERS {
+                return None;
+            }
+            kinds.known.resize(numbers, None);
+            let begin = head * number.base();
+            if number.is_unread() {
+                kinds.enter_all(begin, places.len())?;
+                continue;
+            }
+            let facets = self.state.azure.census.facets(shelf.at)?.starting_at(places.start);
+            for facets in facets.take(places.len()) {
+                kinds.enter(begin + number.read(facets)?)?;
             }
         }
         for _ in self.wanted_others(scan) {
@@ -214,11 +197,10 @@ impl World {
         &self,
         table: Table,
         shelf: &Shelf<'_>,
-        group: Group,
         class: usize,
         columns: &[&'static str],
     ) -> Option<Vec<String>> {
-        let at = *self.state.subscription(shelf.at).machines.get(group.start)?;
+        let at = *self.state.subscription(shelf.at).machines.get(shelf.group.first())?;
         let azure = side(&self.state, at).ok()?;
         let class = Class::of(table).get(class)?;
         let row: MachineRow<'_> = self.row(at, azure, class);
@@ -252,8 +234,8 @@ impl World {
         if ranks.firsts.len() < ranks.of.iter().map(Vec::len).sum() {
             return None;
         }
-        let (numbers, count) = self.seat_numbers(scan)?;
-        let others = self.wanted_others(scan).zip(count..).map(|(other, number)| {
+        let of_machines = self.starts(scan)?;
+        let others = self.wanted_others(scan).zip(of_machines.rows..).map(|(other, number)| {
             let place = self.place(other, column);
             (!place.is_known).then(|| (place.before, other.text(column), number))
         });
@@ -262,19 +244,49 @@ impl World {
         if !others.is_sorted_by(|left, right| left.1 < right.1) {
             return None;
         }
-        let mut sorted = Vec::with_capacity(count as usize + others.len());
-        let mut others = others.into_iter().peekable();
-        for (rank, [folder, place]) in ranks.firsts.iter().enumerate() {
-            while let Some((_, _, number)) = others.next_if(|(before, ..)| *before <= rank) {
-                sorted.push(number);
-            }
-            let number = *numbers.get(*folder)?.get(*place).unwrap_or(&UNREAD);
-            if number != UNREAD {
-                sorted.push(number);
+        let mut sorted = Vec::with_capacity(of_machines.rows as usize + others.len());
+        let mut others = others.into_iter().map(|(before, _, number)| (before, number)).peekable();
+        if column == "id" && self.state.azure.census.order(&self.state).is_as_listed {
+            self.merge(scan, ranks, &mut others, &mut sorted)?;
+        } else {
+            for (rank, [folder, place]) in ranks.firsts.iter().enumerate() {
+                while let Some((_, number)) = others.next_if(|(before, _)| *before <= rank) {
+                    sorted.push(number);
+                }
+                sorted.extend(of_machines.of(*folder, *place));
             }
         }
-        sorted.extend(others.map(|(_, _, number)| number));
+        sorted.extend(others.map(|(_, number)| number));
         Some(sorted)
+    }
+
+    /// Puts rows of machines, which are in order, among others, of which it is known how many machines
+    /// are before each.
+    fn merge(
+        &self,
+        scan: Scan<'_>,
+        ranks: &Ranks,
+        others: &mut Peekable<impl Iterator<Item = (usize, u32)>>,
+        sorted: &mut Vec<u32>,
+    ) -> Option<()> {
+        let mut first = 0;
+        for Stretch { shelf, places, .. } in self.stretches(scan) {
+            let own = ranks.of.get(usize::from(shelf.at.0))?.get(places)?;
+            let end = first + u32::try_from(own.len()).ok()?;
+            let is_before = |rank: &u32, before: usize| (*rank as usize) < before;
+            let is_inside = |before: usize| own.last().is_some_and(|last| !is_before(last, before));
+            let mut next = first;
+            while let Some((before, number)) = others.next_if(|(before, _)| is_inside(*before)) {
+                let count = own.partition_point(|rank| is_before(rank, before));
+                let upto = first + u32::try_from(count).ok()?;
+                sorted.extend(next..upto);
+                sorted.push(number);
+                next = upto;
+            }
+            sorted.extend(next..end);
+            first = end;
+        }
+        Some(())
     }
 
     fn ranks_of(&self, column: &str) -> Option<&Ranks> {
@@ -292,40 +304,11 @@ impl World {
         if column == "name" { *name } else { *id }
     }
 
-    /// The number of each machine's row, by folder and place, and how many there are.
-    fn seat_numbers(&self, scan: Scan<'_>) -> Option<(Vec<Vec<u32>>, u32)> {
-        let choice = Choice::of(scan);
-        let (mut all, mut next) = (vec![Vec::new(); self.state.subscriptions.len()], 0_u32);
-        for shelf in self.here(scan.hints, scan.table) {
-            let numbers = all.get_mut(usize::from(shelf.at.0))?;
-            numbers.resize(shelf.folder.kinds.len(), UNREAD);
-            for (number, group) in shelf.folder.groups.iter().enumerate() {
-                let wanted = self.wanted(&choice, &shelf, number);
-                let kinds = shelf.folder.kinds.get(group.start..group.end)?.iter();
-                for (own, kind) in numbers.get_mut(group.start..group.end)?.iter_mut().zip(kinds) {
-                    if wanted[*kind as usize] {
-                        *own = next;
-                        next += 1;
-                    }
-                }
-            }
-        }
-        Some((all, next))
-    }
-
     /// Of each machine that a scan reads its number in its folder.
-    pub(super) fn of_machines(&self, scan: Scan<'_>, all: &[Vec<u32>]) -> Option<Vec<u32>> {
-        let choice = Choice::of(scan);
+    fn of_machines(&self, scan: Scan<'_>, all: &[Vec<u32>]) -> Option<Vec<u32>> {
         let mut order = Vec::new();
-        for shelf in self.here(scan.hints, scan.table) {
-            let all = all.get(usize::from(shelf.at.0))?;
-            for (number, group) in shelf.folder.groups.iter().enumerate() {
-                let wanted = self.wanted(&choice, &shelf, number);
-                let kinds = shelf.folder.kinds.get(group.start..group.end)?.iter();
-                let ranks = all.get(group.start..group.end)?.iter();
-                let here = kinds.zip(ranks).filter(|(kind, _)| wanted[**kind as usize]);
-                order.extend(here.map(|(_, rank)| *rank));
-            }
+        for Stretch { shelf, places, .. } in self.stretches(scan) {
+            order.extend_from_slice(all.get(usize::from(shelf.at.0))?.get(places)?);
         }
         Some(order)
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    AHEAD, ASSESSMENTS, Choice, Class, Each, INSTALLATIONS, Shelf, World,
+    AHEAD, ASSESSMENTS, Choice, Class, Each, INSTALLATIONS, Stretch, World,
     assessed::{Assessed, MissingRow},
     machine::MachineRow,
     patch::{InstallationRow, Outcome, PatchRow, What},
@@ -19,7 +19,7 @@ use crate::cloud::{
         findings::Finding,
         graph::Table,
         patch_result, side,
-        tally::{Counts, Tallies, Tally},
+        tally::{Tallies, Tally},
     },
     world::{
         clock::earlier,
@@ -57,6 +57,14 @@ impl<'a> Picks<'a> {
     }
 }
 
+impl Stretch<'_> {
+    /// How many of so many results and patches are wanted.
+    pub(super) fn rows(&self, counts: [usize; 2]) -> usize {
+        let counts = counts.into_iter().zip(self.wanted);
+        counts.filter(|(_, wanted)| wanted.is_some()).map(|(count, _)| count).sum()
+    }
+}
+
 impl World {
     /// When the oldest began or ended that is still told, as the census compares times.
     pub(super) fn oldest(&self, table: Table) -> i64 {
@@ -84,38 +92,22 @@ impl World {
         })
     }
 
-    /// How many rows of each class neighbours have, of virtual machines and of those of Arc.
+    /// How many rows of each class neighbours have.
     pub(super) fn counts_of(
         &self,
         tallies: &Tallies,
         at: SubIx,
         piece: &Range<usize>,
         oldest: i64,
-    ) -> Counts {
+    ) -> [usize; 2] {
         tallies.told(piece, oldest).unwrap_or_else(|| {
             let machines = &self.state.subscription(at).machines;
-            let mut sums = Counts::default();
+            let mut sums = [0; 2];
             for (place, tally) in piece.clone().zip(tallies.starting_at(piece.start)) {
                 let own = self.counts(tally, || machines.get(place).copied(), oldest);
-                for (sum, count) in sums.get_mut(tally.kind as usize).into_iter().flatten().zip(own)
-                {
-                    *sum += count;
-                }
+                sums.iter_mut().zip(own).for_each(|(sum, count)| *sum += count);
             }
             sums
-        })
-    }
-
-    /// Which classes of results and patches are wanted of a resource group.
-    pub(super) fn wanted_of_patches(
-        &self,
-        choice: &Choice<'_>,
-        shelf: &Shelf<'_>,
-        group: usize,
-    ) -> [bool; 4] {
-        [0, 1, 2, 3].map(|class| {
-            choice.wants(shelf, group, class)
-                && choice.classes.get(class).is_some_and(|it| self.shows(shelf.at, it.name))
         })
     }
 
@@ -128,28 +120,29 @@ impl World {
         let (scan, census) = (choice.scan, &self.state.azure.census);
         let (oldest, few) = (self.oldest(scan.table), self.few(scan.table, scan.hints));
         let mut picks = Picks::default();
-        for shelf in self.here(scan.hints, scan.table) {
+        for stretch in self.stretches(scan) {
+            let shelf = &stretch.shelf;
             let Some(outcomes) = census.outcomes(scan.table, shelf.at) else { continue };
-            for (number, group) in shelf.folder.groups.iter().enumerate() {
-                let wanted = self.wanted_of_patches(choice, &shelf, number);
-                if !wanted.contains(&true) || choice.skips_group(&shelf, number) {
+            // Of all of them it is known how many rows they have.
+            let of_block = |class: usize| scan.blocks?.get(shelf.block + class).copied();
+            let class = 2 * stretch.kind;
+            if let (Some(results), Some(patches)) = (of_block(class), of_block(class + 1))
+                && choice.skips(results + patches)
+            {
+                continue;
+            }
+            let places = few.as_ref().map(|few| few.among(shelf.at, &stretch.places));
+            for piece in Tallies::pieces(places.unwrap_or_else(|| stretch.places.clone())) {
+                let counts = self.counts_of(&outcomes.tallies, shelf.at, &piece, oldest);
+                if choice.skips(stretch.rows(counts)) {
                     continue;
                 }
-                let group = few.as_ref().map_or(*group, |few| few.of_group(shelf.at, *group));
-                for piece in Tallies::pieces(group.start..group.end) {
-                    let counts = self.counts_of(&outcomes.tallies, shelf.at, &piece, oldest);
-                    let counts = counts.as_flattened().iter().zip(wanted);
-                    let rows = counts.map(|(count, wanted)| if wanted { *count } else { 0 }).sum();
-                    if choice.skips(rows) {
-                        continue;
-                    }
-                    self.pick(choice, &mut picks, outcomes, (shelf.at, number), piece, wanted);
-                    if picks.machines.len() >= AHEAD || choice.is_done() {
-                        self.give_all(scan.table, &mut picks, each)?;
-                    }
-                    if choice.is_done() {
-                        return ControlFlow::Break(());
-                    }
+                self.pick(choice, &mut picks, outcomes, &stretch, piece);
+                if picks.machines.len() >= AHEAD || choice.is_done() {
+                    self.give_all(scan.table, &mut picks, each)?;
+                }
+                if choice.is_done() {
+                    return ControlFlow::Break(());
                 }
             }
         }
@@ -162,27 +155,22 @@ impl World {
         choice: &mut Choice<'a>,
         picks: &mut Picks<'a>,
         outcomes: &'a Outcomes,
-        (subscription, group): (SubIx, usize),
+        stretch: &Stretch<'a>,
         piece: Range<usize>,
-        wanted: [bool; 4],
     ) {
-        let machines = &self.state.subscription(subscription).machines;
+        let Stretch { shelf, wanted, kind, .. } = stretch;
         let oldest = self.oldest(choice.scan.table);
+        let Some(class) = choice.classes.get(2 * kind) else { return };
         for (place, tally) in piece.clone().zip(outcomes.tallies.starting_at(piece.start)) {
-            let Some(at) = machines.get(place) else { continue };
-            let first = tally.kind as usize * 2;
-            let wanted = [first, first + 1]
-                .map(|it| choice.classes.get(it).filter(|_| wanted.get(it) == Some(&true)));
-            let rows = self.counts(tally, || Some(*at), oldest).into_iter().zip(wanted);
-            let rows = rows.map(|(count, wanted)| wanted.map_or(0, |_| count)).sum();
+            let Some(seat) = self.seat(shelf.at, shelf.group, place) else { continue };
+            let rows = stretch.rows(self.counts(tally, || Some(seat.at), oldest));
             if rows == 0 || choice.skips(rows) {
                 continue;
             }
-            let Some(class) = choice.classes.get(first) else { continue };
             picks.numbers.extend((0..rows).filter(|_| choice.takes()));
             let (found, end) = (outcomes.rows.get(place), picks.numbers.len());
-            let seat = Seat { at: *at, subscription, group, place };
-            picks.machines.push(Picked { seat, tally: *tally, class, wanted, found, end });
+            let (tally, wanted) = (*tally, *wanted);
+            picks.machines.push(Picked { seat, tally, class, wanted, found, end });
             if choice.is_done() {
                 return;
             }

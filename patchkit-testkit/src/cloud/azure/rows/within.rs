@@ -1,6 +1,8 @@
 //! The machines whose rows a query asks for by what their ids begin with.
 
-use super::{Group, World};
+use std::ops::Range;
+
+use super::World;
 use crate::cloud::{
     azure::{
         graph::{Hints, Table},
@@ -35,15 +37,11 @@ impl World {
 }
 
 impl Few {
-    /// The piece of a resource group that has all of them in it.
-    pub(super) fn of_group(&self, of: SubIx, group: Group) -> Group {
-        let own = self
-            .0
-            .iter()
-            .filter(|(at, place)| *at == of && (group.start..group.end).contains(place));
+    /// The places, among those of neighbours, that have all of them in it.
+    pub(super) fn among(&self, of: SubIx, neighbours: &Range<usize>) -> Range<usize> {
+        let own = self.0.iter().filter(|(at, place)| *at == of && neighbours.contains(place));
         let places = own.map(|(_, place)| *place);
-        let start = places.clone().min().unwrap_or(group.start);
-        let end = places.max().map_or(group.start, |place| place + 1);
-        Group { start, end, ..group }
+        let end = places.clone().max().map_or(neighbours.start, |place| place + 1);
+        places.min().unwrap_or(neighbours.start)..end
     }
 }

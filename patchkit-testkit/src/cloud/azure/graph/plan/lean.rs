@@ -3,7 +3,7 @@
 
 use super::{
     COLUMNS, Key, Plan, Step,
-    gist::{Source, ordered},
+    gist::Source,
     reads::{Load, Uses, Want},
     shape::Shape,
     show::{self, Origin, Show, Whose},
@@ -117,9 +117,16 @@ impl<'p> Paired<'p> {
         [(self.plan, self.before), (self.right, &self.right.steps)]
     }
 
-    /// Which rows of each side there are.
+    /// Which rows of each side there are. Those on the left are in the order of the answer, where that
+    /// is [theirs](Self::order).
     pub(in super::super) fn choosing(&self) -> [Plan; 2] {
-        self.sides().map(|(plan, steps)| plan.lean(steps.iter(), Uses::default()))
+        let order = self.order().filter(|keys| !keys.is_empty());
+        let sort = order.map(|keys| Step::Sort { keys, take: None });
+        let [(left, before), (right, steps)] = self.sides();
+        [
+            left.lean(before.iter().chain(&sort), Uses::default()),
+            right.lean(steps.iter(), Uses::default()),
+        ]
     }
 
     /// Their keys.
@@ -142,27 +149,29 @@ impl<'p> Paired<'p> {
         Some([id_text(left, *left_key)?, id_text(right, *right_key)?])
     }
 
-    /// Whether pairs are left out behind the join.
-    pub(in super::super) fn filters(&self) -> bool {
-        self.after.iter().any(|step| matches!(step, Step::Where(_)))
-    }
-
-    /// The keys by which pairs are sorted, where each is a column by which rows on the left may be in
-    /// order.
-    pub(in super::super) fn order(&self) -> Option<Vec<(&'p Key, &'static str)>> {
+    /// The keys by which rows on the left are in the order of the answer; no keys where that is the
+    /// order of their table. None where it depends on what is joined to them, or not all pairs are in
+    /// the answer.
+    pub(in super::super) fn order(&self) -> Option<Vec<Key>> {
+        let filters = self.after.iter().any(|step| matches!(step, Step::Where(_)));
         let at = self.after.iter().position(|step| matches!(step, Step::Sort { .. }));
-        let Some((Step::Sort { keys, .. }, before)) =
-            at.and_then(|at| Some((self.after.get(at)?, self.after.get(..at)?)))
-        else {
-            return Some(Vec::new());
+        let sort = at.and_then(|at| Some((self.after.get(..at)?, self.after.get(at)?)));
+        let (before, keys) = match sort {
+            _ if filters => return None,
+            Some((before, Step::Sort { keys, .. })) => (before, keys),
+            _ => return Some(Vec::new()),
         };
-        let ordered = keys.iter().map(|key| {
+        // Where one row of several with a key is joined, their order tells which it is.
+        if self.kind == JoinKind::InnerUnique || Shape::of(self.before)?.most < usize::MAX {
+            return None;
+        }
+        let of_left = keys.iter().map(|key| {
             let Node::Slot(slot) = key.node else { return None };
             let Some(Source::Slot(slot)) = Source::of(before, slot) else { return None };
             let is_left = slot < self.widths[0].len();
-            is_left.then(|| ordered(self.before, &Node::Slot(slot))).flatten().map(|it| (key, it))
+            is_left.then(|| Key { node: Node::Slot(slot), ..key.clone() })
         });
-        ordered.collect()
+        of_left.collect()
     }
 
     /// What of pairs decides over the answer.

@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell as Flag, RefCell},
     collections::HashMap,
-    ops::ControlFlow,
+    ops::{ControlFlow, Range},
 };
 
 use fixedbitset::FixedBitSet;
@@ -13,7 +13,7 @@ use super::{
         ast::JoinKind,
         eval::Run,
         plan::{
-            COLUMNS, Key,
+            COLUMNS,
             lean::{Making, Paired, Showing},
             show::{Origin, Output, Whose},
         },
@@ -25,7 +25,7 @@ use super::{
     join::write_key,
     link, load, run_part,
     show::{self, Last},
-    survey::{choosing, in_order, sort_keys},
+    survey::{choosing, sort_keys},
 };
 
 /// Of a key that nothing has, and of a row that nothing is joined to.
@@ -77,6 +77,48 @@ impl Pairs {
         Some(pairs)
     }
 
+    /// The pairs of rows on the left with their partners, or with those of them that are wanted.
+    pub(in super::super) fn of_partners(
+        kind: JoinKind,
+        left: &[u32],
+        partners: &[Range<u32>],
+        wanted: Option<&FixedBitSet>,
+    ) -> Option<Self> {
+        if kind == JoinKind::LeftOuter
+            && wanted.is_none()
+            && partners.iter().all(|it| it.len() <= 1)
+        {
+            let partner = |row: &u32| {
+                let mut own = partners.get(*row as usize).into_iter().cloned().flatten();
+                own.next().unwrap_or(NONE)
+            };
+            return Some(Self { left: left.to_vec(), right: left.iter().map(partner).collect() });
+        }
+        let mut met = FixedBitSet::new();
+        let mut pairs = Self::with_capacity(left.len());
+        for (read, row) in left.iter().enumerate() {
+            let own = partners.get(*row as usize)?.clone();
+            let is_wanted = |row: &u32| wanted.is_none_or(|it| it.contains(*row as usize));
+            let mut own = own.filter(is_wanted).peekable();
+            match (kind, own.peek()) {
+                (JoinKind::LeftOuter, None) => pairs.push(*row, NONE),
+                // Whoever has one partner has all of them.
+                (JoinKind::InnerUnique, Some(first)) => {
+                    met.grow(*first as usize + 1);
+                    if met.put(*first as usize) {
+                        continue;
+                    }
+                }
+                _ => {}
+            }
+            own.for_each(|other| pairs.push(*row, other));
+            if !Run::has_room(pairs.len(), read + 1) {
+                return None;
+            }
+        }
+        Some(pairs)
+    }
+
     fn with_capacity(count: usize) -> Self {
         Self { left: Vec::with_capacity(count), right: Vec::with_capacity(count) }
     }
@@ -112,23 +154,6 @@ impl Pairs {
         let mut some = Self::with_capacity(places.size_hint().0);
         places.filter_map(|at| self.pair(at)).for_each(|(left, right)| some.push(left, right));
         some
-    }
-
-    /// Them by the ranks of their left rows in each column.
-    pub(in super::super) fn sorted(&self, keys: &[(&Key, Vec<u32>)]) -> Self {
-        let mut order: Vec<u32> = (0..).zip(&self.left).map(|(place, _)| place).collect();
-        // By the last key first: what is equal in another stays so.
-        for (key, ranks) in keys.iter().rev() {
-            let most = ranks.iter().max().copied().unwrap_or(0);
-            let row = |place: u32| self.left.get(place as usize).copied().unwrap_or(NONE);
-            let rank = |place: u32| ranks.get(row(place) as usize).copied().unwrap_or(0);
-            order = if key.is_descending() {
-                in_order(&order, most, |place| most - rank(place))
-            } else {
-                in_order(&order, most, rank)
-            };
-        }
-        self.at(order.into_iter().map(|place| place as usize))
     }
 
     /// Those of them that the steps behind the join leave, in the order of the answer.
@@ -207,6 +232,20 @@ impl Pairs {
 
 /// The keys of rows on both sides, as numbers: the same for the same key.
 pub(in super::super) fn keys(
+    paired: &Paired<'_>,
+    env: Env<'_>,
+    blocks: [&[usize]; 2],
+    rows: [&[u32]; 2],
+) -> [Vec<u32>; 2] {
+    // They are read in the order of their table.
+    let mut listed = rows[0].to_vec();
+    listed.sort_unstable();
+    let [of_left, of_right] = keys_as_listed(paired, env, blocks, [&listed, rows[1]]);
+    let key = |row: &u32| listed.binary_search(row).ok().and_then(|at| of_left.get(at).copied());
+    [rows[0].iter().map(|row| key(row).unwrap_or(NONE)).collect(), of_right]
+}
+
+fn keys_as_listed(
     paired: &Paired<'_>,
     env: Env<'_>,
     blocks: [&[usize]; 2],

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, cell::RefCell, ops::ControlFlow};
 
+use fixedbitset::FixedBitSet;
+
 use super::{
     super::{
         ast::Sense,
@@ -111,28 +113,36 @@ fn by_text_in(
     let (others, tests) = plan.without(column)?;
     let part = Part { blocks: Some(blocks), ..Part::default() };
     let slot = (0..).zip(COLUMNS).find(|(_, (name, _))| *name == column)?.0;
-    let (mut passes, mut row) = (Vec::new(), vec![Cell::Null; COLUMNS.len()]);
-    let told = env.rows.texts(part.scan(plan), column, &mut |text| {
-        let mut passes_one = |test: &&Node| match test {
-            // Nothing else of a row is wanted for it.
-            Node::Text(needle, sense, hay) if matches!(**hay, Node::Slot(_)) => {
-                needle.is_in(text) == (*sense == Sense::Is)
-            }
-            test => {
-                set(&mut row, slot, Cell::Text(Cow::Borrowed(text)));
-                test.test(&row, env.run) == Some(true)
+    let is_needle = |test: &&&Node| matches!(test, Node::Text(_, Sense::Is, hay) if matches!(**hay, Node::Slot(_)));
+    let first = tests.iter().find(is_needle).copied();
+    let others_of = |test: &&&Node| first.is_none_or(|first| !std::ptr::eq(first, **test));
+    let others_of: Vec<&Node> = tests.iter().filter(others_of).copied().collect();
+    let (mut found, mut rows) = (Vec::new(), 0_u32);
+    let told = env.rows.texts(part.scan(plan), column, &mut |texts| {
+        let mut row = vec![Cell::Null; COLUMNS.len()];
+        let enter = |at: usize| {
+            let Some((text, number)) = texts.get(at).zip(u32::try_from(at).ok()) else { return };
+            set(&mut row, slot, Cell::Text(Cow::Borrowed(text)));
+            if others_of.iter().all(|test| test.test(&row, env.run) == Some(true)) {
+                found.push(rows + number);
             }
         };
-        passes.push(tests.iter().all(&mut passes_one));
+        match first {
+            Some(Node::Text(needle, ..)) => needle.each_in(texts, enter),
+            _ => (0..texts.len()).for_each(enter),
+        }
+        rows += u32::try_from(texts.len()).unwrap_or(u32::MAX);
     });
     if !told {
         return None;
     }
     if !others.shape()?.looks {
-        return Some((0..).zip(passes).filter(|(_, passes)| *passes).map(|(row, _)| row).collect());
+        return Some(found);
     }
+    let mut passes = FixedBitSet::with_capacity(rows as usize);
+    passes.extend(found.into_iter().map(|row| row as usize));
     let mut found = by_kind(&others, env, part)?;
-    found.retain(|row| passes.get(*row as usize) == Some(&true));
+    found.retain(|row| passes.contains(*row as usize));
     Some(found)
 }
 

@@ -1,5 +1,7 @@
 //! Answers whose rows are each made of two, joined to each other.
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 
 use super::{Chosen, Places};
@@ -31,30 +33,29 @@ impl Joined {
         };
         let plans = paired.choosing();
         let [left, right] = [choose(&plans[0])?, choose(&plans[1])?];
-        let pairs = {
-            let rows_of = |side: &Chosen| match &side.picks {
-                Some(picks) => picks.clone(),
-                None => (0..).take(side.total).collect(),
-            };
-            let sides = [rows_of(&left), rows_of(&right)];
-            let sides = [sides[0].as_slice(), &sides[1]];
-            let blocks = [left.blocks.as_slice(), &right.blocks];
-            let keys = if let Some(keys) = known_keys(&paired, &plans, rows, blocks, sides) {
-                keys
-            } else {
-                let run = query.begin(now);
-                let keys = run::keys(&paired, Env { rows, run: &run }, blocks, sides);
-                if run.gave_up() {
-                    return None;
-                }
-                keys
-            };
-            Pairs::of(paired.kind, sides, [&keys[0], &keys[1]])?
+        let blocks = [left.blocks.as_slice(), &right.blocks];
+        let mut pairs = if let Some(partners) = partners(&paired, &plans, rows, blocks) {
+            let wanted =
+                right.picks.map(|picks| picks.into_iter().map(|row| row as usize).collect());
+            Pairs::of_partners(paired.kind, &left.rows(), &partners, wanted.as_ref())?
+        } else {
+            let sides = [left.rows(), right.rows()];
+            let run = query.begin(now);
+            let keys = run::keys(&paired, Env { rows, run: &run }, blocks, [&sides[0], &sides[1]]);
+            if run.gave_up() {
+                return None;
+            }
+            Pairs::of(paired.kind, [&sides[0], &sides[1]], [&keys[0], &keys[1]])?
         };
-        let blocks = [left.blocks, right.blocks];
-        let mut pairs = in_order(&paired, &plans[0], query, (rows, now), &blocks, pairs)?;
+        if paired.order().is_none() {
+            let run = query.begin(now);
+            pairs = pairs.decided(&paired.deciding(), Env { rows, run: &run }, blocks);
+            if run.gave_up() {
+                return None;
+            }
+        }
         pairs.truncate(paired.most);
-        Some(Self { pairs, blocks, showing: paired.showing()? })
+        Some(Self { pairs, blocks: [left.blocks, right.blocks], showing: paired.showing()? })
     }
 
     /// Shows rows of the answer, in the order of the left table.
@@ -72,47 +73,14 @@ impl Joined {
     }
 }
 
-/// The keys of rows, where both sides know them without a look.
-fn known_keys(
+/// Of each row on the left those on the right with its key, where that is known without a look at them.
+fn partners(
     paired: &Paired<'_>,
     plans: &[Plan; 2],
     rows: &dyn Rows,
     blocks: [&[usize]; 2],
-    sides: [&[u32]; 2],
-) -> Option<[Vec<u32>; 2]> {
-    let texts = paired.ids()?;
-    let keys = |side: usize| {
-        let part = Part { blocks: Some(blocks[side]), ..Part::default() };
-        let all = rows.numbers(part.scan(&plans[side]), texts[side])?;
-        let own = sides[side].iter().map(|row| all.get(*row as usize).copied());
-        own.collect::<Option<Vec<u32>>>()
-    };
-    Some([keys(0)?, keys(1)?])
-}
-
-/// Those of pairs that are in the answer, in its order.
-fn in_order(
-    paired: &Paired<'_>,
-    left: &Plan,
-    query: &Query,
-    (rows, now): (&dyn Rows, Timestamp),
-    blocks: &[Vec<usize>; 2],
-    pairs: Pairs,
-) -> Option<Pairs> {
-    if !paired.filters()
-        && let Some(order) = paired.order()
-    {
-        let part = Part { blocks: Some(&blocks[0]), ..Part::default() };
-        let ranks = order.iter().map(|(key, column)| {
-            let ranks = rows.ranks(part.scan(left), column)?;
-            Some((*key, ranks))
-        });
-        if let Some(ranks) = ranks.collect::<Option<Vec<_>>>() {
-            return Some(if ranks.is_empty() { pairs } else { pairs.sorted(&ranks) });
-        }
-    }
-    let making = paired.deciding();
-    let run = query.begin(now);
-    let pairs = pairs.decided(&making, Env { rows, run: &run }, [&blocks[0], &blocks[1]]);
-    (!run.gave_up()).then_some(pairs)
+) -> Option<Vec<Range<u32>>> {
+    let part = |side: usize| Part { blocks: Some(blocks[side]), ..Part::default() };
+    let scans = [0, 1].map(|side| part(side).scan(&plans[side]));
+    rows.partners(scans, paired.ids()?)
 }

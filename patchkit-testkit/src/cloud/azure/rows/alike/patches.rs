@@ -1,7 +1,7 @@
 //! Which rows of assessments and installations, and of the patches in them, are alike, and their
 //! order.
 
-use std::{collections::HashMap, iter::zip};
+use std::collections::HashMap;
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use crate::cloud::{
         findings::{Finding, Findings},
         graph::{Alike, BLOCK_COLUMNS, Look, Scan, Table},
         patch_result,
-        rows::{Choice, Class, World},
+        rows::{Class, Stretch, World},
         tally::Tally,
     },
     world::machine::SubIx,
@@ -176,14 +176,9 @@ impl World {
         if Class::of(scan.table).len() < 4 {
             return None;
         }
-        let choice = Choice::of(scan);
         let mut any = [false; 2];
-        for shelf in self.here(scan.hints, scan.table) {
-            for number in 0..shelf.folder.groups.len() {
-                let [vm, vm_patches, arc, arc_patches] =
-                    self.wanted_of_patches(&choice, &shelf, number);
-                any = [any[0] || vm || arc, any[1] || vm_patches || arc_patches];
-            }
+        for Stretch { wanted, .. } in self.stretches(scan) {
+            any.iter_mut().zip(wanted).for_each(|(any, wanted)| *any |= wanted.is_some());
         }
         let results = if any[0] { Results::of(self, scan.table, looks)? } else { Results::UNREAD };
         let patches = if any[1] { Patches::of(self, scan.table, looks)? } else { Patches::UNREAD };
@@ -193,58 +188,50 @@ impl World {
         // What is the same in all rows of a block, with where its numbers begin.
         let mut heads: Vec<((usize, Vec<String>), usize)> = Vec::new();
         let (mut kinds, mut numbers) = (Kinds::new(MOST_KINDS), 0_usize);
+        kinds.alike.kinds.reserve(scan.blocks.unwrap_or_default().iter().sum());
         let (oldest, census) = (self.oldest(scan.table), &self.state.azure.census);
-        for shelf in self.here(scan.hints, scan.table) {
+        for Stretch { shelf, kind, wanted, places } in self.stretches(scan) {
             let Outcomes { tallies, rows } = census.outcomes(scan.table, shelf.at)?;
-            for (number, group) in shelf.folder.groups.iter().enumerate() {
-                let wanted = self.wanted_of_patches(&choice, &shelf, number);
-                if !wanted.contains(&true) || group.start == group.end {
+            let mut begins = [None; 2];
+            for (of_patches, begin) in
+                begins.iter_mut().enumerate().filter(|it| wanted[it.0].is_some())
+            {
+                let class = 2 * kind + of_patches;
+                let head = (class, self.block(scan.table, &shelf, class, &columns)?);
+                let known = heads.iter().find(|(it, _)| *it == head).map(|(_, begin)| *begin);
+                *begin = Some(known.unwrap_or_else(|| {
+                    heads.push((head, numbers));
+                    numbers = numbers.saturating_add(bases[of_patches]);
+                    numbers - bases[of_patches]
+                }));
+            }
+            if numbers > MOST_NUMBERS {
+                return None;
+            }
+            kinds.known.resize(numbers, None);
+            let [result, patch] = begins;
+            for (place, tally) in places.clone().zip(tallies.starting_at(places.start)) {
+                let [count, found] = tally.told_plainly(oldest)?;
+                if count == 0 {
                     continue;
                 }
-                let mut begins = [None; 6];
-                for (class, begin) in zip(0..4, &mut begins).filter(|it| wanted[it.0]) {
-                    let head = self.block(scan.table, &shelf, *group, class, &columns)?;
-                    let head = (class, head);
-                    let known = heads.iter().find(|(it, _)| *it == head).map(|(_, begin)| *begin);
-                    *begin = Some(known.unwrap_or_else(|| {
-                        heads.push((head, numbers));
-                        numbers = numbers.saturating_add(bases[class % 2]);
-                        numbers - bases[class % 2]
-                    }));
-                }
-                if numbers > MOST_NUMBERS {
-                    return None;
-                }
-                kinds.known.resize(numbers, None);
-                let of_group = tallies.starting_at(group.start);
-                for (place, tally) in (group.start..group.end).zip(of_group) {
-                    let class = tally.kind as usize * 2;
-                    let (result, patch) = (begins[class], begins[class + 1]);
-                    if (result, patch) == (None, None) {
+                if scan.table == Table::PatchAssessmentResources {
+                    // Its row is first, and not in the list.
+                    if let Some(begin) = result {
+                        kinds.enter(begin + results.read(tally)?)?;
+                    }
+                    if let Some(begin) = patch.filter(|_| patches.is_unread()) {
+                        kinds.enter_all(begin, found)?;
                         continue;
                     }
-                    let [count, found] = tally.told_plainly(oldest)?;
-                    if count == 0 {
-                        continue;
-                    }
-                    if scan.table == Table::PatchAssessmentResources {
-                        // Its row is first, and not in the list.
-                        if let Some(begin) = result {
-                            kinds.enter(begin + results.read(tally)?)?;
+                }
+                for row in rows.get(place) {
+                    match (row.is_result(), result, patch) {
+                        (true, Some(begin), _) => kinds.enter(begin + results.read(tally)?)?,
+                        (false, _, Some(begin)) => {
+                            kinds.enter(begin + patches.read(tally, *row)?)?;
                         }
-                        if let Some(begin) = patch.filter(|_| patches.is_unread()) {
-                            kinds.enter_all(begin, found)?;
-                            continue;
-                        }
-                    }
-                    for row in rows.get(place) {
-                        match (row.is_result(), result, patch) {
-                            (true, Some(begin), _) => kinds.enter(begin + results.read(tally)?)?,
-                            (false, _, Some(begin)) => {
-                                kinds.enter(begin + patches.read(tally, *row)?)?;
-                            }
-                            _ => {}
-                        }
+                        _ => {}
                     }
                 }
             }
@@ -255,31 +242,22 @@ impl World {
     /// Where the rows of each machine are, by folder and place, and how many there are. None where
     /// some are other than those of their patches on other machines.
     fn spans(&self, scan: Scan<'_>) -> Option<(Vec<Vec<Span>>, u32)> {
-        let (choice, oldest) = (Choice::of(scan), self.oldest(scan.table));
-        let mut spans = vec![Vec::new(); self.state.subscriptions.len()];
-        let mut first = 0_u32;
-        for shelf in self.here(scan.hints, scan.table) {
-            let tallies = &self.state.azure.census.outcomes(scan.table, shelf.at)?.tallies;
+        let (oldest, census) = (self.oldest(scan.table), &self.state.azure.census);
+        let (mut spans, mut first) = (vec![Vec::new(); self.state.subscriptions.len()], 0_u32);
+        for Stretch { shelf, wanted, places, .. } in self.stretches(scan) {
+            let tallies = &census.outcomes(scan.table, shelf.at)?.tallies;
             let here = spans.get_mut(usize::from(shelf.at.0))?;
             here.resize(tallies.len(), Span::default());
-            for (number, group) in shelf.folder.groups.iter().enumerate() {
-                let wanted = self.wanted_of_patches(&choice, &shelf, number);
-                if !wanted.contains(&true) || group.start == group.end {
-                    continue;
-                }
-                let here = here.get_mut(group.start..group.end)?;
-                for (span, tally) in here.iter_mut().zip(tallies.starting_at(group.start)) {
-                    let class = tally.kind as usize * 2;
-                    let is_wanted = |class: usize| wanted.get(class) == Some(&true);
-                    if !is_wanted(class) && !is_wanted(class + 1) {
-                        continue;
-                    }
-                    let [count, found] = tally.told_plainly(oldest)?;
-                    let results = if is_wanted(class) { u32::try_from(count).ok()? } else { 0 };
-                    let found = if is_wanted(class + 1) { u32::try_from(found).ok()? } else { 0 };
-                    *span = Span { first, results, found };
-                    first = first.checked_add(results)?.checked_add(found)?;
-                }
+            let count_of = |of: usize, count: usize| match wanted.get(of) {
+                Some(Some(_)) => u32::try_from(count).ok(),
+                _ => Some(0),
+            };
+            let all = tallies.starting_at(places.start);
+            for (span, tally) in here.get_mut(places)?.iter_mut().zip(all) {
+                let [results, found] = tally.told_plainly(oldest)?;
+                let (results, found) = (count_of(0, results)?, count_of(1, found)?);
+                *span = Span { first, results, found };
+                first = first.checked_add(results)?.checked_add(found)?;
             }
         }
         Some((spans, first))
@@ -350,10 +328,10 @@ impl World {
         let order = &census.order(&self.state).patches;
         let (spans, rows) = self.spans(scan)?;
         let mut ranks = Vec::with_capacity(rows as usize);
-        for shelf in self.here(scan.hints, scan.table) {
+        for Stretch { shelf, places, .. } in self.stretches(scan) {
             let spans = spans.get(usize::from(shelf.at.0))?;
             let Outcomes { tallies, rows } = census.outcomes(scan.table, shelf.at)?;
-            for (place, tally) in (0..).zip(tallies.starting_at(0)) {
+            for (place, tally) in places.clone().zip(tallies.starting_at(places.start)) {
                 let Span { results, found, .. } = *spans.get(place)?;
                 if results > 0 {
                     // A result has the name of its activity.

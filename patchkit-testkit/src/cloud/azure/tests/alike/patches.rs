@@ -21,7 +21,8 @@ const DAY: Duration = Duration::from_hours(24);
 const TABLES: [Table; 2] = [Table::PatchAssessmentResources, Table::PatchInstallationResources];
 const VM_PATCHES: &str = "microsoft.compute/virtualmachines/patchassessmentresults/softwarepatches";
 
-/// The rows of the patch tables from the state alone, without anything that is kept of them.
+/// The rows of the patch tables from the state alone, without anything that is kept of them, in the order
+/// of the ids of their machines.
 struct Plain<'s> {
     state: &'s State,
     hidden: &'s Hidden,
@@ -31,15 +32,12 @@ struct Plain<'s> {
 impl Plain<'_> {
     fn of(state: &State, hidden: &Hidden) -> RowSet {
         let mut plain = Plain { state, hidden, rows: RowSet::new() };
-        for (number, subscription) in (0u16..).zip(state.subscriptions.iter()) {
-            for group in 0..subscription.groups.len() {
-                for at in &subscription.machines {
-                    let azure = super::super::side(state, *at).unwrap();
-                    if usize::from(azure.group) == group {
-                        plain.machine(SubIx(number), *at, azure);
-                    }
-                }
-            }
+        let machines = state.subscriptions.iter().flat_map(|it| &it.machines);
+        let sides = machines.map(|at| (*at, super::super::side(state, *at).unwrap()));
+        let mut sides: Vec<_> = sides.collect();
+        sides.sort_by_key(|(_, azure)| state.vm_resource_id(azure));
+        for (at, azure) in sides {
+            plain.machine(azure.subscription, at, azure);
         }
         plain.rows
     }
