@@ -2,13 +2,15 @@
 //!
 //! `cargo bench -p patchkit-testkit --bench cloud`, with `-- --nodes 100000 --patches 2000` as it is
 //! without. The server is a process of its own, so that its CPU time and memory are its alone. Over
-//! loopback the kernel's share has what the client's side of a connection does on receipt.
+//! loopback the kernel's share has what the client's side of a connection does on receipt: most where
+//! one client alone asks, for which a processor is then woken dozens of times in a large page.
 
 use std::{
     fmt::Write as _,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -25,6 +27,9 @@ struct Args {
     /// How many rows a page of Resource Graph has: a thousand at most, and where nobody says.
     #[arg(long, default_value_t = 100)]
     top: usize,
+    /// How many clients ask at the same time, each over a connection of its own.
+    #[arg(long, default_value_t = 2)]
+    clients: u32,
     /// How long each kind of request is repeated, in seconds.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -244,6 +249,7 @@ struct Server {
     azure: String,
     control: String,
     top: usize,
+    clients: u32,
 }
 
 impl Server {
@@ -267,6 +273,7 @@ impl Server {
             azure: address("azure_endpoint"),
             control: address("control_endpoint"),
             top: args.top,
+            clients: args.clients,
             child,
         }
     }
@@ -295,62 +302,73 @@ impl Server {
 
     /// What the first page of a query costs, and a page on the mean where all are asked for.
     fn measure_query(&self, name: &str, query: &str, time: Duration) {
-        let mut connection = Connection::open(&self.azure);
-        let mut ask = |number: u32, token: Option<&str>| -> Page {
-            // The same query again would get the answer that is at hand.
-            let query = format!("let number = {number}; {query}");
-            let (status, body) = connection.ask(&graph_request(&query, self.top, token));
+        // The same query again would get the answer that is at hand.
+        let numbers = AtomicU32::new(0);
+        let opened = || {
+            let number = numbers.fetch_add(1, Ordering::Relaxed);
+            format!("let number = {number}; {query}")
+        };
+        let ask = |connection: &mut Connection, query: &str, token: Option<&str>| -> Page {
+            let (status, body) = connection.ask(&graph_request(query, self.top, token));
             assert_eq!(status, 200, "{query}");
             serde_json::from_slice(&body).expect("a page is JSON")
         };
-        let (before, begun, mut firsts) = (self.cpu(), Instant::now(), 0);
-        while begun.elapsed() < time {
-            ask(firsts, None);
-            firsts += 1;
-        }
-        let first = Cost::of(self.cpu().since(before), firsts);
-        let (before, begun, mut pages, mut rounds) = (self.cpu(), Instant::now(), 0, 0);
-        let mut total = 0;
-        while rounds == 0 || begun.elapsed() < time {
-            let mut page = ask(firsts + rounds, None);
-            (pages, total) = (pages + 1, page.total_records);
+        let first = self.cost(&self.azure, time, |connection| {
+            ask(connection, &opened(), None);
+            1
+        });
+        let total = AtomicUsize::new(0);
+        let mean = self.cost(&self.azure, time, |connection| {
+            let (query, mut pages) = (opened(), 1);
+            let mut page = ask(connection, &query, None);
+            total.store(page.total_records, Ordering::Relaxed);
             while let Some(token) = page.skip_token {
-                page = ask(firsts + rounds, Some(&token));
+                page = ask(connection, &query, Some(&token));
                 pages += 1;
             }
-            rounds += 1;
-        }
-        let (title, top) = (format!("Resource Graph {name}"), self.top);
-        let (mean, of_one) = (Cost::of(self.cpu().since(before), pages), pages / rounds);
-        println!("{title:56} {mean} each of {of_one} pages of {top}, {total} rows; first {first}");
+            pages
+        });
+        let (title, top, total) = (format!("Resource Graph {name}"), self.top, total.into_inner());
+        let (mean, first) = (mean.0, first.0);
+        println!("{title:56} {mean} for a page of {top}, {total} rows in all; first {first}");
     }
 
-    /// Repeats a request over two connections, and prints what it cost the server.
+    /// Repeats a request, and prints what it cost the server.
     fn measure(&self, sample: &Sample, time: Duration) {
-        let (before, begun) = (self.cpu(), Instant::now());
-        let count: u32 = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..2)
-                .map(|_| {
-                    scope.spawn(|| {
-                        let mut connection = Connection::open(&sample.address);
-                        let (mut count, mut status) = (0, 200);
-                        while begun.elapsed() < time && status == 200 {
-                            status = connection.ask(&sample.bytes).0;
-                            count += 1;
-                        }
-                        assert_eq!(status, 200, "{}", sample.name);
-                        count
-                    })
-                })
-                .collect();
-            workers.into_iter().map(|it| it.join().expect("a worker ends well")).sum()
+        let (cost, rate) = self.cost(&sample.address, time, |connection| {
+            assert_eq!(connection.ask(&sample.bytes).0, 200, "{}", sample.name);
+            1
         });
-        let (cost, wall) = (Cost::of(self.cpu().since(before), count), begun.elapsed());
-        let rate = f64::from(count) / wall.as_secs_f64();
         println!("{:56} {cost} each, {rate:.0} requests/s", sample.name);
         // The record of requests is not what is measured.
         let forget = b"DELETE /calls HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
         Connection::open(&self.control).ask(forget);
+    }
+
+    /// What a request costs the server where clients make them for some time, and how many it answers in
+    /// a second. Clients make some at a time, and tell how many.
+    fn cost(
+        &self,
+        address: &str,
+        time: Duration,
+        ask: impl Fn(&mut Connection) -> u32 + Sync,
+    ) -> (Cost, f64) {
+        let (before, begun) = (self.cpu(), Instant::now());
+        let client = || {
+            let (mut connection, mut count) = (Connection::open(address), 0);
+            while count == 0 || begun.elapsed() < time {
+                count += ask(&mut connection);
+            }
+            count
+        };
+        let count: u32 = std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..self.clients).map(|_| scope.spawn(client)).collect();
+            clients.into_iter().map(|it| it.join().expect("a client ends well")).sum()
+        });
+        (
+            Cost::of(self.cpu().since(before), count),
+            f64::from(count) / begun.elapsed().as_secs_f64(),
+        )
     }
 
     /// The CPU time of the server so far. The scheduler counts it in nanoseconds; how much of it was
