@@ -56,6 +56,7 @@ mod error;
 mod eval;
 mod function;
 mod lex;
+mod owns;
 mod page;
 mod parse;
 mod plan;
@@ -78,6 +79,7 @@ use serde_json::Value;
 pub(super) use self::value::write_text;
 pub use self::{
     error::{Detail, Position, QueryError},
+    owns::Owns,
     page::{Format, Options, Page, PageRequest, Pager, Rendered},
     source::{
         Alike, BLOCK_COLUMNS, Field, Hints, IdText, Look, ORDERED_COLUMNS, Path, Pick, Piece,

@@ -241,6 +241,35 @@ mod tests {
     }
 
     #[test]
+    fn which_machines_have_a_result_is_known_where_none_is_too_old_or_one_of_many() {
+        let mut rng = crate::rng::Rng::stream(3, 1, 5);
+        let mut tallies = Tallies::default();
+        for _ in 0..300 {
+            let results = u32::try_from(rng.below(2)).unwrap();
+            tallies.push(tally(if results == 0 { i64::MAX } else { 7 }, results, 0));
+        }
+        let (mut known, mut unknown) = (0, 0);
+        for _ in 0..20 {
+            for piece in Tallies::pieces(rng.index(100)..300 - rng.index(100)) {
+                let own = || tallies.starting_at(piece.start).take(piece.len());
+                let are_plain = own().all(|it| it.results < 2 && it.since >= 7);
+                let Some(singles) = tallies.singles(&piece, 7) else {
+                    unknown += 1;
+                    continue;
+                };
+                known += 1;
+                assert!(are_plain, "{piece:?}");
+                for (bit, it) in own().enumerate() {
+                    assert_eq!((singles >> bit) & 1, u64::from(it.results), "{piece:?}");
+                }
+            }
+            let (since, results) = if rng.below(2) == 0 { (6, 1) } else { (8, 2) };
+            tallies.set(rng.index(300), tally(since, results, 0));
+        }
+        assert!(known > 10 && unknown > 10, "{known} were known, {unknown} were not");
+    }
+
+    #[test]
     fn pieces_are_all_places_once() {
         for (range, ends) in [
             (0..64, &[64][..]),

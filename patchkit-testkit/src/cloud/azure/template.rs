@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::graph::{self, Field, Path};
+use super::graph::{self, Field, Owns, Path};
 use crate::cloud::shared::lock;
 
 /// Templates that are known at a time. Others begin anew, as when a test gives each machine what no
@@ -19,9 +19,6 @@ const MOST_TEMPLATES: usize = 1 << 10;
 
 /// The own value that is the name of what a document is about, without quotes.
 pub(super) const NAME: usize = 0;
-
-/// Where the end of an own value is noted.
-type End = u32;
 
 /// The path of a value that differs between documents: keys, and nothing for the place in an array.
 pub(super) type Own = &'static [&'static str];
@@ -33,8 +30,6 @@ struct Template {
     text: Box<[u8]>,
     /// What is missing in it, and where.
     gaps: Vec<(usize, Gap)>,
-    /// How many own values each document has, with those beside it.
-    own: usize,
     /// Every member with the number of its path, at the place that this leads to or behind it. That
     /// no two paths have one number is taken for granted: of all that there are, none will.
     members: Vec<Option<(u64, Piece)>>,
@@ -94,7 +89,7 @@ fn places(number: u64, count: usize) -> impl Iterator<Item = usize> {
 #[derive(Clone, Debug)]
 pub(super) struct Filled {
     template: Arc<Template>,
-    /// Where each of its own values ends, and then the JSON of all of them, one behind the other.
+    /// Its own values, [packed](Owns::pack).
     own: Arc<[u8]>,
 }
 
@@ -135,29 +130,18 @@ impl Filled {
         if piece.gaps.is_empty() {
             return Field::Document(Cow::Borrowed(&self.template.document)).at(path);
         }
-        let mut json = Vec::new();
+        let (mut json, owns) = (Vec::new(), self.owns());
         self.pieces(path, group_id, &mut |piece| match piece {
             graph::Piece::Text(text) => json.extend_from_slice(text),
-            graph::Piece::Own(number) => json.extend_from_slice(self.own(number)),
+            graph::Piece::Own(number) => json.extend_from_slice(owns.get(number)),
         });
         let value = serde_json::from_slice(&json);
         value.map_or(Field::None, |it| Field::Document(Cow::Owned(it)))
     }
 
-    /// One of its own values.
-    pub(super) fn own(&self, number: usize) -> &[u8] {
-        let begin = number.checked_sub(1).map_or(self.head(), |it| self.end(it));
-        self.own.get(begin..self.end(number)).unwrap_or_default()
-    }
-
-    /// Where one of its own values ends, from the beginning of all that is kept.
-    fn end(&self, number: usize) -> usize {
-        let end = self.own.get(number * size_of::<End>()..).and_then(|it| it.first_chunk());
-        self.head() + end.map_or(0, |it| End::from_le_bytes(*it) as usize)
-    }
-
-    fn head(&self) -> usize {
-        self.template.own * size_of::<End>()
+    /// Its own values.
+    pub(super) fn owns(&self) -> Owns<'_> {
+        Owns::of(&self.own)
     }
 
     /// Reads a little of all that a row shows of it, so that it is on its way from memory.
@@ -212,8 +196,7 @@ impl Templates {
             }
             Arc::clone(all.entry(form).or_insert(made))
         });
-        let ends = ends.into_iter().flat_map(End::to_le_bytes);
-        Filled { template, own: ends.chain(values).collect() }
+        Filled { template, own: Owns::pack(&ends, &values) }
     }
 }
 
@@ -224,7 +207,7 @@ impl Template {
             walk.own_value(b"");
         }
         walk.value(document);
-        let Walk { marked, members, gaps, ends, .. } = walk;
+        let Walk { marked, members, gaps, .. } = walk;
         let all = members.unwrap_or_default();
         // There is always a place that is free, where a search ends.
         let mut members = vec![None; 2 * all.len().next_power_of_two()];
@@ -242,7 +225,7 @@ impl Template {
             pieces.join(own)
         };
         let document = serde_json::from_slice(&text(b"null")).unwrap_or_default();
-        Self { text: text(b"").into(), gaps, own: ends.len(), members, document }
+        Self { text: text(b"").into(), gaps, members, document }
     }
 }
 
@@ -255,7 +238,7 @@ struct Walk<'w> {
     marked: Vec<u8>,
     gaps: Vec<(usize, Gap)>,
     values: Vec<u8>,
-    ends: Vec<End>,
+    ends: Vec<u32>,
     /// Where its members are, for one that asks for them.
     members: Option<Vec<(u64, Piece)>>,
     /// How many arrays it is in: what is in them has no path.
@@ -278,7 +261,7 @@ impl<'w> Walk<'w> {
 
     fn own_value(&mut self, json: &[u8]) {
         self.values.extend_from_slice(json);
-        self.ends.push(End::try_from(self.values.len()).unwrap_or(End::MAX));
+        self.ends.push(u32::try_from(self.values.len()).unwrap_or(u32::MAX));
     }
 
     fn gap(&mut self, gap: Gap) {
@@ -335,7 +318,7 @@ impl<'w> Walk<'w> {
             return;
         }
         // What is too long for its end to be noted is as if others had it, too.
-        let is_short = End::try_from(self.values.len() + json.len()).is_ok();
+        let is_short = u32::try_from(self.values.len() + json.len()).is_ok();
         if is_short && (is_own || is_named) {
             self.gap(Gap::Own(self.ends.len()));
             self.own_value(&json);
@@ -402,7 +385,7 @@ mod tests {
         filled.pieces(&path(keys), || inner(place), &mut |piece| {
             out.extend_from_slice(match piece {
                 graph::Piece::Text(text) => text,
-                graph::Piece::Own(number) => filled.own(number),
+                graph::Piece::Own(number) => filled.owns().get(number),
             });
         });
         String::from_utf8(out).unwrap()
@@ -426,7 +409,10 @@ mod tests {
                 let document = machine(name, &disks);
                 let filled = fill(&templates, place, name, &document);
                 assert_eq!(written(&filled, place, &[]), document.to_string());
-                assert_eq!((filled.own(NAME), filled.own(1)), (&*inner(name), &b"beside"[..]));
+                assert_eq!(
+                    (filled.owns().get(NAME), filled.owns().get(1)),
+                    (&*inner(name), &b"beside"[..])
+                );
                 for keys in [&["host"][..], &["disks"], &["os"], &["os", "name"], &["zone"]] {
                     let value = keys.iter().fold(&document, |value, key| &value[*key]);
                     assert_eq!(written(&filled, place, keys), value.to_string(), "{keys:?}");

@@ -1,5 +1,6 @@
 mod alike;
 mod joined;
+mod listed;
 mod queries;
 mod within;
 

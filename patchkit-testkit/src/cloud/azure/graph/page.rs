@@ -102,12 +102,13 @@ pub struct PageRequest<'r> {
 #[derive(Debug)]
 pub struct Rendered {
     form: Form,
+    /// Its columns, where the form tells them.
     columns: Value,
     bytes: Vec<u8>,
     /// Where each row begins.
     starts: Vec<usize>,
     stream: Option<Stream>,
-    /// How many bytes a row of the last page took, for the next one to have room.
+    /// How many bytes a row of the last page took, for the next one to have room; nothing before the first.
     width: AtomicUsize,
     has_id: bool,
     takes: bool,
@@ -166,15 +167,15 @@ impl Rendered {
     pub(super) fn new(query: &Query, format: Format) -> Self {
         let columns = query.columns();
         let form = Form::new(&columns, format);
-        let columns =
-            columns.iter().map(|(name, kind)| json!({"name": name, "type": kind.name()})).collect();
+        let told = columns.iter().filter(|_| format == Format::Table);
+        let columns = told.map(|(name, kind)| json!({"name": name, "type": kind.name()})).collect();
         Self {
             form,
             columns: Value::Array(columns),
             bytes: Vec::new(),
             starts: Vec::new(),
             stream: None,
-            width: AtomicUsize::new(512),
+            width: AtomicUsize::new(0),
             has_id: query.has_id(),
             takes: query.takes(),
         }

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Table, text};
+use super::{Owns, Table, text};
 
 /// What the leading filters of a query say about the rows it can use.
 ///
@@ -163,9 +163,10 @@ pub trait Record<'a> {
     /// Writes what a column's document has at the end of a path, as an answer shows it. False, and
     /// nothing is written, where that is not at hand.
     fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
+        let owns = self.owns();
         self.pieces(name, path, &mut |piece| match piece {
             Piece::Text(text) => out.extend_from_slice(text),
-            Piece::Own(number) => out.extend_from_slice(self.own(number)),
+            Piece::Own(number) => out.extend_from_slice(owns.get(number)),
         })
     }
 
@@ -175,9 +176,9 @@ pub trait Record<'a> {
         false
     }
 
-    /// One of the row's own values, as JSON.
-    fn own(&self, _number: usize) -> &[u8] {
-        b"null"
+    /// The row's own values.
+    fn owns(&self) -> Owns<'_> {
+        Owns::default()
     }
 
     /// What rows have in common whose columns are of the same [pieces](Self::pieces): they differ in

@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{page::Form, source::Piece};
+use super::{Owns, page::Form, source::Piece};
 
 /// Stencils that an answer keeps: about what the rows of one resource group need. Others begin anew.
 const MOST: usize = 64;
-/// How many rows of one kind are written before a stencil is made for the others.
-const FEW: u8 = 4;
 
 /// What writes the columns of a row of an answer.
 pub(super) trait Columns {
@@ -18,8 +16,8 @@ pub(super) trait Columns {
     /// Tells the pieces of a column. False, and nothing is told, where it is written otherwise.
     fn pieces(&self, column: usize, each: &mut dyn FnMut(Piece<'_>)) -> bool;
 
-    /// One of the row's own values.
-    fn own(&self, number: usize) -> &[u8];
+    /// The row's own values.
+    fn owns(&self) -> Owns<'_>;
 
     /// Writes a column.
     fn write(&self, column: usize, out: &mut Vec<u8>);
@@ -27,37 +25,18 @@ pub(super) trait Columns {
 
 /// The stencils of an answer.
 #[derive(Default)]
-pub(super) struct Stencils(HashMap<[usize; 3], Known>);
-
-enum Known {
-    /// So many rows were written.
-    Seen(u8),
-    Made(Stencil),
-}
+pub(super) struct Stencils(HashMap<[usize; 3], Stencil>);
 
 impl Stencils {
     /// Writes a row.
     pub(super) fn write(&mut self, form: &Form, row: &dyn Columns, out: &mut Vec<u8>) {
-        match row.stencil().and_then(|kind| self.of(kind, form, row)) {
-            Some(stencil) => stencil.write(row, out),
-            None => form.write_each(out, |column, out| row.write(column, out)),
-        }
-    }
-
-    fn of(&mut self, kind: [usize; 3], form: &Form, row: &dyn Columns) -> Option<&Stencil> {
+        let Some(kind) = row.stencil() else {
+            return form.write_each(out, |column, out| row.write(column, out));
+        };
         if self.0.len() >= MOST && !self.0.contains_key(&kind) {
             self.0.clear();
         }
-        let known = self.0.entry(kind).or_insert(Known::Seen(0));
-        match known {
-            Known::Seen(rows) if *rows < FEW => *rows += 1,
-            Known::Seen(_) => *known = Known::Made(Stencil::of(form, row)),
-            Known::Made(_) => {}
-        }
-        match known {
-            Known::Made(stencil) => Some(stencil),
-            Known::Seen(_) => None,
-        }
+        self.0.entry(kind).or_insert_with(|| Stencil::of(form, row)).write(row, out);
     }
 }
 
@@ -92,11 +71,11 @@ impl Stencil {
     }
 
     fn write(&self, row: &dyn Columns, out: &mut Vec<u8>) {
-        let mut from = 0;
+        let (owns, mut from) = (row.owns(), 0);
         for (to, gap) in &self.gaps {
             out.extend_from_slice(self.text.get(from..*to).unwrap_or_default());
             match *gap {
-                Gap::Own(number) => out.extend_from_slice(row.own(number)),
+                Gap::Own(number) => out.extend_from_slice(owns.get(number)),
                 Gap::Column(column) => row.write(column, out),
             }
             from = *to;

@@ -59,11 +59,11 @@ impl Stream {
         rows: &Arc<dyn Rows + Send + Sync>,
         now: Timestamp,
     ) -> Option<Self> {
-        let made = match query.plan.shape() {
-            Some(shape) => {
+        let made = match query.plan.choosing() {
+            Some(plan) => {
                 let run = query.begin(now);
                 let env = Env { rows: rows.as_ref(), run: &run };
-                Made::Rows(Chosen::of(&query.plan, &shape, env)?)
+                Made::Rows(Chosen::of(&plan, &plan.shape()?, env)?)
             }
             None => Made::Pairs(Box::new(Joined::open(query, rows.as_ref(), now)?)),
         };
@@ -153,14 +153,20 @@ impl Stream {
     ) -> Result<(), QueryError> {
         let run: Run = self.query.begin(self.now);
         let env = Env { rows: self.rows.as_ref(), run: &run };
-        let begin = out.len();
+        let (begin, count) = (out.len(), places.count());
         // Whoever writes another page at this time begins with none.
         let mut stencils = std::mem::take(&mut *lock(&self.stencils));
         let mut each = |row: &dyn Columns| {
-            if out.len() > begin {
+            let is_first = out.len() == begin;
+            if !is_first {
                 out.push(b',');
             }
             stencils.write(form, row, out);
+            if is_first {
+                // The others will hardly take much more.
+                let width = out.len() - begin;
+                out.reserve((width + width / 8) * count.saturating_sub(1));
+            }
             ends(out.len());
         };
         match &self.made {
@@ -179,6 +185,15 @@ pub(super) enum Places<'p> {
     From(usize, usize),
     /// These, in the order of the rows of the table that they are made of.
     These(&'p [usize]),
+}
+
+impl Places<'_> {
+    fn count(self) -> usize {
+        match self {
+            Self::From(_, count) => count,
+            Self::These(places) => places.len(),
+        }
+    }
 }
 
 /// The rows of a plan's table that pass its filters.
@@ -230,6 +245,12 @@ impl Chosen {
             Some(picks) => Cow::Borrowed(picks),
             None => (0..).take(self.total).collect(),
         }
+    }
+
+    /// The blocks, and these numbers.
+    fn into_rows(self) -> (Vec<usize>, Vec<u32>) {
+        let Self { blocks, picks, total } = self;
+        (blocks, picks.unwrap_or_else(|| (0..).take(total).collect()))
     }
 
     /// Shows rows of the plan, in the order of its table.

@@ -107,3 +107,37 @@ pub(super) fn alike(left: &str, right: &str) -> bool {
     left.eq_ignore_ascii_case(right)
         || (!(left.is_ascii() && right.is_ascii()) && left.to_lowercase() == right.to_lowercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn texts_side_by_side_are_searched_as_each_by_itself(
+            texts in prop::collection::vec("[aAbB7 -]{0,6}|[aß7]{0,3}", 0..9),
+            text in "[aAbB7-]{0,3}|ß7?",
+            case in prop::sample::select(vec![Case::Kept, Case::Ignored]),
+            place in prop::sample::select(vec![
+                Place::Start, Place::End, Place::Anywhere, Place::Term, Place::TermStart, Place::TermEnd,
+            ]),
+            first in 0..3_usize,
+        ) {
+            let ends = texts.iter().scan(0, |end, it| {
+                *end += it.len();
+                Some(*end)
+            });
+            let (all, ends) = (texts.concat(), ends.collect::<Vec<usize>>());
+            let first = first.min(texts.len());
+            let begin = first.checked_sub(1).map_or(0, |it| ends[it]);
+            let some = Texts::new(&all, begin, &ends[first..]);
+            let needle = Needle::new(TextTest { place, case }, &text);
+            let mut found = Vec::new();
+            needle.each_in(some, |at| found.push(at));
+            let alone = texts[first..].iter().enumerate().filter(|(_, it)| needle.is_in(it));
+            prop_assert_eq!(found, alone.map(|(at, _)| at).collect::<Vec<_>>());
+        }
+    }
+}

@@ -11,11 +11,14 @@ use std::{
 use super::{
     Class, Other, Shelf, Stretch, World, machine::MachineRow, other::Place, resource::EMPTY,
 };
-use crate::cloud::azure::{
-    census::{Order, Ranks},
-    facets::{Facet, Facets, nanoseconds},
-    graph::{Alike, BLOCK_COLUMNS, Field, Look, Record, Scan, Table},
-    side,
+use crate::cloud::{
+    azure::{
+        census::{Order, Ranks},
+        facets::{Facet, Facets, nanoseconds},
+        graph::{Alike, BLOCK_COLUMNS, Field, Look, Record, Scan, Table},
+        side,
+    },
+    world::machines::Chunks,
 };
 
 /// Kinds of rows beyond which every row is looked at: one of each kind is.
@@ -25,23 +28,23 @@ const MOST_NUMBERS: usize = 1 << 20;
 
 /// What is looked at in a machine: small numbers that together make one.
 #[derive(Debug, Default)]
-struct Number {
-    digits: Vec<Digit>,
+struct Number<'q> {
+    digits: Vec<Digit<'q>>,
     now: i64,
 }
 
 #[derive(Debug)]
-struct Digit {
-    of: fn(&Facets, i64) -> usize,
+struct Digit<'q> {
+    facet: Facet<'q>,
     /// How many values it has; a machine with another one is like none else.
     base: usize,
     /// What the value is looked up in.
-    values: Option<Vec<u16>>,
+    values: Vec<u16>,
 }
 
-impl Number {
+impl<'q> Number<'q> {
     /// None where a machine has more to look at.
-    fn of(world: &World, looks: &[Look]) -> Option<Self> {
+    fn of(world: &World, looks: &'q [Look]) -> Option<Self> {
         let mut facets = Vec::new();
         for Look { column, path } in looks {
             match (*column, &**path) {
@@ -54,11 +57,9 @@ impl Number {
                 _ => return None,
             }
         }
-        let mut known: Vec<Facet<'_>> = Vec::new();
-        let mut digits = Vec::new();
+        let mut digits: Vec<Digit<'q>> = Vec::new();
         for facet in facets {
-            if !known.contains(&facet) {
-                known.push(facet);
+            if !digits.iter().any(|it| it.facet == facet) {
                 digits.push(Digit::of(world, facet)?);
             }
         }
@@ -74,34 +75,58 @@ impl Number {
         self.digits.iter().fold(1, |all, it| all.saturating_mul(it.base))
     }
 
-    fn read(&self, facets: &Facets) -> Option<usize> {
-        self.digits.iter().try_fold(0, |number, digit| {
-            let mut value = (digit.of)(facets, self.now);
-            if let Some(values) = &digit.values {
-                value = usize::from(*values.get(value)?);
-            }
-            (value < digit.base).then_some(number * digit.base + value)
-        })
+    /// Reads the numbers of neighbours, behind what they are. None where a machine has a value that is not
+    /// counted upon.
+    fn read(&self, facets: &Chunks<Facets>, first: usize, numbers: &mut [usize]) -> Option<()> {
+        self.digits.iter().try_for_each(|it| it.read(facets.starting_at(first), self.now, numbers))
     }
 }
 
-impl Digit {
-    fn of(world: &World, facet: Facet<'_>) -> Option<Self> {
+impl<'q> Digit<'q> {
+    fn of(world: &World, facet: Facet<'q>) -> Option<Self> {
         let words = world.state.azure.census.words();
-        let plain = |base: usize, of: fn(&Facets, i64) -> usize| Self { of, base, values: None };
-        Some(match facet {
-            Facet::Power => plain(8, |it, _| usize::from(it.power)),
-            Facet::Size => plain(8, |it, _| usize::from(it.size)),
-            Facet::Version => plain(2, |it, _| usize::from(it.version)),
-            Facet::Answers => plain(2, |it, now| usize::from(it.answers(now))),
-            Facet::System => plain(world.state.catalogue.count(), |it, _| usize::from(it.system)),
-            Facet::Patching => plain(words.patchings(), |it, _| usize::from(it.patching)),
+        let mut values = Vec::new();
+        let base = match facet {
+            Facet::Power | Facet::Size => 8,
+            Facet::Version | Facet::Answers => 2,
+            Facet::System => world.state.catalogue.count(),
+            Facet::Patching => words.patchings(),
             Facet::Tag(name) => {
-                let values = words.values(name)?;
-                let base = values.iter().max().map_or(1, |most| usize::from(*most) + 1);
-                Self { of: |it, _| usize::from(it.tags), base, values: Some(values) }
+                values = words.values(name)?;
+                values.iter().max().map_or(1, |most| usize::from(*most) + 1)
             }
-        })
+        };
+        Some(Self { facet, base, values })
+    }
+
+    /// Puts the digits of machines behind their numbers.
+    fn read<'f>(
+        &self,
+        all: impl Iterator<Item = &'f Facets>,
+        now: i64,
+        numbers: &mut [usize],
+    ) -> Option<()> {
+        match self.facet {
+            Facet::Power => self.put(all.map(|it| it.power.into()), numbers),
+            Facet::Size => self.put(all.map(|it| it.size.into()), numbers),
+            Facet::Version => self.put(all.map(|it| it.version.into()), numbers),
+            Facet::Answers => self.put(all.map(|it| it.answers(now).into()), numbers),
+            Facet::System => self.put(all.map(|it| it.system.into()), numbers),
+            Facet::Patching => self.put(all.map(|it| it.patching.into()), numbers),
+            Facet::Tag(_) => {
+                let value = |it: &Facets| self.values.get(usize::from(it.tags)).copied();
+                self.put(all.map(|it| value(it).map_or(self.base, usize::from)), numbers)
+            }
+        }
+    }
+
+    fn put(&self, values: impl Iterator<Item = usize>, numbers: &mut [usize]) -> Option<()> {
+        let mut fit = true;
+        for (number, value) in numbers.iter_mut().zip(values) {
+            fit &= value < self.base;
+            *number = *number * self.base + value;
+        }
+        fit.then_some(())
     }
 }
 
@@ -161,7 +186,7 @@ impl World {
         let columns: Vec<&'static str> = blocks.collect();
         // What is the same in all rows of a block stands before the number.
         let mut heads: Vec<(usize, Vec<String>)> = Vec::new();
-        let mut kinds = Kinds::new(MOST_KINDS);
+        let (mut kinds, mut numbers) = (Kinds::new(MOST_KINDS), Vec::new());
         kinds.alike.kinds.reserve(scan.blocks.unwrap_or_default().iter().sum());
         for Stretch { shelf, kind, places, .. } in self.stretches(scan) {
             let head = (kind, self.block(scan.table, &shelf, kind, &columns)?);
@@ -170,19 +195,20 @@ impl World {
                 heads.push(head);
                 heads.len() - 1
             });
-            let numbers = heads.len().saturating_mul(number.base());
-            if numbers > MOST_NUMBERS {
+            let count = heads.len().saturating_mul(number.base());
+            if count > MOST_NUMBERS {
                 return None;
             }
-            kinds.known.resize(numbers, None);
-            let begin = head * number.base();
+            kinds.known.resize(count, None);
             if number.is_unread() {
-                kinds.enter_all(begin, places.len())?;
+                kinds.enter_all(head, places.len())?;
                 continue;
             }
-            let facets = self.state.azure.census.facets(shelf.at)?.starting_at(places.start);
-            for facets in facets.take(places.len()) {
-                kinds.enter(begin + number.read(facets)?)?;
+            numbers.clear();
+            numbers.resize(places.len(), head);
+            number.read(self.state.azure.census.facets(shelf.at)?, places.start, &mut numbers)?;
+            for number in &numbers {
+                kinds.enter(*number)?;
             }
         }
         for _ in self.wanted_others(scan) {
@@ -234,8 +260,9 @@ impl World {
         if ranks.firsts.len() < ranks.of.iter().map(Vec::len).sum() {
             return None;
         }
-        let of_machines = self.starts(scan)?;
-        let others = self.wanted_others(scan).zip(of_machines.rows..).map(|(other, number)| {
+        let machines: usize = self.stretches(scan).map(|it| it.places.len()).sum();
+        let others = self.wanted_others(scan).zip(u32::try_from(machines).ok()?..);
+        let others = others.map(|(other, number)| {
             let place = self.place(other, column);
             (!place.is_known).then(|| (place.before, other.text(column), number))
         });
@@ -244,11 +271,12 @@ impl World {
         if !others.is_sorted_by(|left, right| left.1 < right.1) {
             return None;
         }
-        let mut sorted = Vec::with_capacity(of_machines.rows as usize + others.len());
+        let mut sorted = Vec::with_capacity(machines + others.len());
         let mut others = others.into_iter().map(|(before, _, number)| (before, number)).peekable();
         if column == "id" && self.state.azure.census.order(&self.state).is_as_listed {
             self.merge(scan, ranks, &mut others, &mut sorted)?;
         } else {
+            let of_machines = self.starts(scan)?;
             for (rank, [folder, place]) in ranks.firsts.iter().enumerate() {
                 while let Some((_, number)) = others.next_if(|(before, _)| *before <= rank) {
                     sorted.push(number);

@@ -13,7 +13,7 @@ use super::{
     resource::Seat,
 };
 use crate::cloud::azure::{
-    graph::{Field, Path, Piece, Record},
+    graph::{Field, Owns, Path, Piece, Record},
     own, side,
     template::{self, Filled, NAME, Terms},
 };
@@ -89,7 +89,7 @@ impl<'a> Assessed<'a> {
     }
 
     fn text(&self, own: usize) -> String {
-        serde_json::from_slice(self.report.own(own)).unwrap_or_default()
+        serde_json::from_slice(self.report.owns().get(own)).unwrap_or_default()
     }
 }
 
@@ -120,8 +120,8 @@ impl<'a> Record<'a> for Assessed<'a> {
         true
     }
 
-    fn own(&self, number: usize) -> &[u8] {
-        self.report.own(number)
+    fn owns(&self) -> Owns<'_> {
+        self.report.owns()
     }
 
     fn stencil(&self) -> Option<[usize; 3]> {
@@ -161,7 +161,7 @@ impl<'a> Record<'a> for MissingRow<'_, 'a> {
     }
 
     fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
-        let time = self.of.report.own(TIME);
+        let time = self.of.report.owns().get(TIME);
         match (name, &**path) {
             ("properties", []) => self.print.missing().write(time, out),
             ("properties", [first]) if printed::is_time(first) => out.extend_from_slice(time),

@@ -9,14 +9,10 @@ use crate::cloud::azure::{
     tally::Tallies,
 };
 
-/// Where the rows of machines are: those of one are neighbours.
+/// Where the rows of machines are, of which those of one are neighbours: by folder and place, how many
+/// are before a machine's own; and at the end, how many before what is behind them.
 #[derive(Debug)]
-pub(super) struct Starts {
-    /// By folder and place, how many are before a machine's own; and before what is behind it.
-    all: Vec<Vec<u32>>,
-    /// How many there are.
-    pub(super) rows: u32,
-}
+pub(super) struct Starts(Vec<Vec<u32>>);
 
 impl Starts {
     /// The rows of a machine.
@@ -26,9 +22,9 @@ impl Starts {
 
     /// The rows of neighbours, each machine's by itself.
     fn among(&self, folder: usize, places: Range<usize>) -> impl Iterator<Item = Range<u32>> {
-        let own = self.all.get(folder).and_then(|it| it.get(places.start..=places.end));
+        let own = self.0.get(folder).and_then(|it| it.get(places.start..=places.end));
         let own = own.unwrap_or_default();
-        own.iter().zip(own.iter().skip(1)).map(|(start, end)| *start..*end)
+        own.iter().zip(own.get(1..).unwrap_or_default()).map(|(start, end)| *start..*end)
     }
 }
 
@@ -71,7 +67,7 @@ impl World {
             let last = own.last().copied().unwrap_or(0);
             own.resize(subscription.machines.len() + 1, last);
         }
-        Some(Starts { all, rows })
+        Some(Starts(all))
     }
 
     /// Of each row of a scan those of another that are about the same machine.
@@ -88,12 +84,17 @@ impl World {
         if is_one_table || !are_ids || !sides.all(|(scan, text)| self.is_id(*scan, text)) {
             return None;
         }
-        let [of_left, of_right] = [self.starts(left)?, self.starts(right)?];
-        let others = match left.table {
-            Table::Resources => self.wanted_others(left).count(),
-            _ => 0,
-        };
-        let mut partners = Vec::with_capacity(of_left.rows as usize + others);
+        let (of_right, mut partners) = (self.starts(right)?, Vec::new());
+        if left.table == Table::Resources {
+            let (machines, others) = (self.stretches(left), self.wanted_others(left).count());
+            partners.reserve(machines.map(|it| it.places.len()).sum::<usize>() + others);
+            for Stretch { shelf, places, .. } in self.stretches(left) {
+                partners.extend(of_right.among(usize::from(shelf.at.0), places));
+            }
+            partners.extend(repeat_n(0..0, others));
+            return Some(partners);
+        }
+        let of_left = self.starts(left)?;
         for Stretch { shelf, places, .. } in self.stretches(left) {
             let [left, right] =
                 [&of_left, &of_right].map(|it| it.among(usize::from(shelf.at.0), places.clone()));
@@ -101,7 +102,6 @@ impl World {
                 partners.extend(repeat_n(others, own.len()));
             }
         }
-        partners.extend(repeat_n(0..0, others));
         Some(partners)
     }
 

@@ -10,7 +10,7 @@ use super::{
 use crate::cloud::{
     azure::{
         facets::nanoseconds,
-        graph::{Field, Path, Piece, Record},
+        graph::{Field, Owns, Path, Piece, Record},
         hybrid, own, side, tags,
         template::{self, Filled, NAME, Terms},
         vm,
@@ -169,8 +169,8 @@ impl<'a> Record<'a> for ResourceRow<'a> {
         true
     }
 
-    fn own(&self, number: usize) -> &[u8] {
-        self.written().map_or(b"null", |it| it.own(number))
+    fn owns(&self) -> Owns<'_> {
+        self.written().map(Filled::owns).unwrap_or_default()
     }
 
     fn stencil(&self) -> Option<[usize; 3]> {

@@ -69,6 +69,13 @@ impl Plan {
         Some(Paired { kind: *kind, right, plan: self, before, after, keys, widths, most })
     }
 
+    /// What of the plan decides which rows of its table are answered with, and in which order. None where
+    /// a row of the answer is made of other than one of them.
+    pub(in super::super) fn choosing(&self) -> Option<Self> {
+        self.shape()?;
+        Some(self.lean(self.steps.iter(), Uses::default()))
+    }
+
     /// The plan without what its first filters ask of one column alone, and that. None where that is
     /// nothing.
     pub(in super::super) fn without(&self, column: &str) -> Option<(Self, Vec<&Node>)> {

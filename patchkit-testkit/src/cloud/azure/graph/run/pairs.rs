@@ -1,5 +1,7 @@
 //! Rows of two tables that make the rows of an answer, by their numbers.
 
+mod written;
+
 use std::{
     cell::{Cell as Flag, RefCell},
     collections::HashMap,
@@ -8,14 +10,16 @@ use std::{
 
 use fixedbitset::FixedBitSet;
 
+use self::written::Written;
 use super::{
     super::{
+        Owns,
         ast::JoinKind,
         eval::Run,
         plan::{
             COLUMNS,
             lean::{Making, Paired, Showing},
-            show::{Origin, Output, Whose},
+            show::{Output, Whose},
         },
         source::{Pick, Piece, Record},
         stencil::Columns,
@@ -80,7 +84,7 @@ impl Pairs {
     /// The pairs of rows on the left with their partners, or with those of them that are wanted.
     pub(in super::super) fn of_partners(
         kind: JoinKind,
-        left: &[u32],
+        left: Vec<u32>,
         partners: &[Range<u32>],
         wanted: Option<&FixedBitSet>,
     ) -> Option<Self> {
@@ -92,7 +96,7 @@ impl Pairs {
                 let mut own = partners.get(*row as usize).into_iter().cloned().flatten();
                 own.next().unwrap_or(NONE)
             };
-            return Some(Self { left: left.to_vec(), right: left.iter().map(partner).collect() });
+            return Some(Self { right: left.iter().map(partner).collect(), left });
         }
         let mut met = FixedBitSet::new();
         let mut pairs = Self::with_capacity(left.len());
@@ -399,8 +403,8 @@ impl Columns for ShownPair<'_, '_> {
         }
     }
 
-    fn own(&self, number: usize) -> &[u8] {
-        self.record.own(number)
+    fn owns(&self) -> Owns<'_> {
+        self.record.owns()
     }
 
     fn write(&self, column: usize, out: &mut Vec<u8>) {
@@ -416,55 +420,5 @@ impl Columns for ShownPair<'_, '_> {
             }
             _ => self.made.get(column).unwrap_or(&Cell::Null).write(out),
         }
-    }
-}
-
-/// What is shown of the rows on the right, written before the left ones come.
-struct Written<'s> {
-    rights: &'s [u32],
-    /// Of each column of the answer its place among those that are from the right.
-    places: Vec<Option<usize>>,
-    width: usize,
-    bytes: Vec<u8>,
-    /// Where each column of each row ends.
-    ends: Vec<usize>,
-}
-
-impl<'s> Written<'s> {
-    fn of(showing: &Showing, env: Env<'_>, part: Part<'_>, rights: &'s [u32]) -> Self {
-        let mut width = 0;
-        let places = showing.show.outputs.iter().map(|output| {
-            let is_right = matches!(output, Output::Read(Origin { whose: Whose::Joined, .. }));
-            is_right.then(|| {
-                width += 1;
-                width - 1
-            })
-        });
-        let places: Vec<_> = places.collect();
-        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-        if width > 0 && !rights.is_empty() {
-            env.rows.scan(part.scan(&showing.making.right), &mut |record| {
-                for (output, place) in showing.show.outputs.iter().zip(&places) {
-                    if let (Output::Read(origin), Some(_)) = (output, place) {
-                        show::write(record, origin, &mut bytes);
-                        ends.push(bytes.len());
-                    }
-                }
-                ControlFlow::Continue(())
-            });
-        }
-        Self { rights, places, width, bytes, ends }
-    }
-
-    /// The place of a row on the right.
-    fn row(&self, number: u32) -> Option<usize> {
-        self.rights.binary_search(&number).ok()
-    }
-
-    /// A column of the answer, of the row at a place.
-    fn column(&self, row: usize, column: usize) -> Option<&[u8]> {
-        let place = row * self.width + self.places.get(column).copied()??;
-        let start = if place == 0 { 0 } else { *self.ends.get(place - 1)? };
-        self.bytes.get(start..*self.ends.get(place)?)
     }
 }

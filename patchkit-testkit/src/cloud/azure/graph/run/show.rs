@@ -4,7 +4,7 @@ use std::{cell::RefCell, ops::ControlFlow};
 
 use super::{
     super::{
-        eval,
+        Owns, eval,
         plan::{
             COLUMNS, Plan,
             show::{Origin, Output},
@@ -35,8 +35,8 @@ impl Columns for Shown<'_, '_> {
         }
     }
 
-    fn own(&self, number: usize) -> &[u8] {
-        self.record.own(number)
+    fn owns(&self) -> Owns<'_> {
+        self.record.owns()
     }
 
     fn write(&self, column: usize, out: &mut Vec<u8>) {

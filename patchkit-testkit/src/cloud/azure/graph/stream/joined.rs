@@ -32,20 +32,20 @@ impl Joined {
             Chosen::of(plan, &plan.shape()?, Env { rows, run: &run })
         };
         let plans = paired.choosing();
-        let [left, right] = [choose(&plans[0])?, choose(&plans[1])?];
-        let blocks = [left.blocks.as_slice(), &right.blocks];
+        let ((of_left, left), right) = (choose(&plans[0])?.into_rows(), choose(&plans[1])?);
+        let blocks = [of_left.as_slice(), &right.blocks];
         let mut pairs = if let Some(partners) = partners(&paired, &plans, rows, blocks) {
-            let wanted =
-                right.picks.map(|picks| picks.into_iter().map(|row| row as usize).collect());
-            Pairs::of_partners(paired.kind, &left.rows(), &partners, wanted.as_ref())?
+            let picks = right.picks.as_ref();
+            let wanted = picks.map(|picks| picks.iter().map(|row| *row as usize).collect());
+            Pairs::of_partners(paired.kind, left, &partners, wanted.as_ref())?
         } else {
-            let sides = [left.rows(), right.rows()];
+            let sides = [left.as_slice(), &right.rows()];
             let run = query.begin(now);
-            let keys = run::keys(&paired, Env { rows, run: &run }, blocks, [&sides[0], &sides[1]]);
+            let keys = run::keys(&paired, Env { rows, run: &run }, blocks, sides);
             if run.gave_up() {
                 return None;
             }
-            Pairs::of(paired.kind, [&sides[0], &sides[1]], [&keys[0], &keys[1]])?
+            Pairs::of(paired.kind, sides, [&keys[0], &keys[1]])?
         };
         if paired.order().is_none() {
             let run = query.begin(now);
@@ -55,7 +55,7 @@ impl Joined {
             }
         }
         pairs.truncate(paired.most);
-        Some(Self { pairs, blocks: [left.blocks, right.blocks], showing: paired.showing()? })
+        Some(Self { pairs, blocks: [of_left, right.blocks], showing: paired.showing()? })
     }
 
     /// Shows rows of the answer, in the order of the left table.
