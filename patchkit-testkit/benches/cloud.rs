@@ -28,7 +28,7 @@ struct Args {
     #[arg(long, default_value_t = 100)]
     top: usize,
     /// How many clients ask at the same time, each over a connection of its own.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     clients: u32,
     /// How long each kind of request is repeated, in seconds.
     #[arg(long, default_value_t = 3.0)]

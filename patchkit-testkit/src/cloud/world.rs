@@ -122,7 +122,7 @@ pub(crate) struct Subscription {
     pub(crate) name: Arc<str>,
     pub(crate) tags: machine::Tags,
     pub(crate) groups: Vec<ResourceGroup>,
-    /// By resource group and name.
+    /// In the order of their ids, and behind those of its resource group what is no resource of its own.
     pub(crate) machines: Vec<MachineIx>,
 }
 

@@ -88,7 +88,7 @@ impl Names {
 
 /// Subscriptions in the order of the ids of what is in them.
 pub(super) fn in_order(state: &State, mut all: Vec<SubIx>) -> Vec<SubIx> {
-    all.sort_by_key(|at| format!("{}/", state.subscription(*at).id));
+    all.sort_by_cached_key(|at| format!("{}/", state.subscription(*at).id));
     all
 }
 
@@ -128,10 +128,10 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) fn of(kind: &AzureKind) -> Self {
-        match kind {
-            AzureKind::Vm | AzureKind::Flexible { .. } => Self::Vm,
-            AzureKind::Arc => Self::Arc,
-            AzureKind::Uniform { .. } => Self::None,
+        match kind.turn() {
+            0 => Self::Vm,
+            1 => Self::Arc,
+            _ => Self::None,
         }
     }
 }

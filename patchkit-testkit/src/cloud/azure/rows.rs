@@ -146,18 +146,22 @@ impl World {
         self.state.now
     }
 
+    /// The subscriptions that a scan may read.
+    fn here<'a, 'h>(&'a self, hints: &'h Hints) -> impl Iterator<Item = &'a SubIx> + use<'a, 'h> {
+        self.subscriptions.iter().filter(|at| {
+            let id = &self.state.subscription(**at).id;
+            let named = |asked: &Vec<String>| asked.iter().any(|it| it.eq_ignore_ascii_case(id));
+            hints.subscriptions.as_ref().is_none_or(named)
+        })
+    }
+
     /// The resource groups with machines that a scan may read.
     fn shelves<'a, 'h>(
         &'a self,
         hints: &'h Hints,
         table: Table,
     ) -> impl Iterator<Item = Shelf<'a>> + use<'a, 'h> {
-        let all = self.subscriptions.iter().filter(|at| {
-            let id = &self.state.subscription(**at).id;
-            let named = |asked: &Vec<String>| asked.iter().any(|it| it.eq_ignore_ascii_case(id));
-            hints.subscriptions.as_ref().is_none_or(named)
-        });
-        let all = all.flat_map(|at| {
+        let all = self.here(hints).flat_map(|at| {
             let folder = self.state.azure.census.folder(*at).into_iter();
             folder.flat_map(move |it| it.groups.iter().map(move |group| (*at, it, group)))
         });
@@ -402,7 +406,7 @@ impl World {
             for at in found {
                 let here = side(&self.state, *at).ok().and_then(|azure| {
                     let kind = Kind::of(&azure.kind) as usize;
-                    self.shelves(hints, Table::Resources).find(|it| it.at == azure.subscription)?;
+                    self.here(hints).find(|it| **it == azure.subscription)?;
                     let (subscription, class) = (azure.subscription, classes.get(kind)?);
                     let shown = self.shows(subscription, class.name);
                     let wanted = choice.wanted.get(kind).copied()? && shown;

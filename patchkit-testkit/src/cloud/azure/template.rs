@@ -318,7 +318,8 @@ impl<'w> Walk<'w> {
             return;
         }
         // What is too long for its end to be noted is as if others had it, too.
-        let is_short = u32::try_from(self.values.len() + json.len()).is_ok();
+        let is_short = u32::try_from(self.values.len() + json.len()).is_ok()
+            && self.ends.len() < usize::from(u16::MAX);
         if is_short && (is_own || is_named) {
             self.gap(Gap::Own(self.ends.len()));
             self.own_value(&json);

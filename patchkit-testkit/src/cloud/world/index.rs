@@ -11,7 +11,7 @@ use super::{
 fn turns(groups: &[ResourceGroup]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..groups.len()).collect();
     // What is in `web-a` is before what is in `web`, though `web` itself is before it.
-    order.sort_by_key(|at| format!("{}/", groups[*at].name));
+    order.sort_by_cached_key(|at| format!("{}/", groups[*at].name));
     let mut turns = vec![0; order.len()];
     for (turn, at) in order.into_iter().enumerate() {
         turns[at] = turn;
@@ -22,13 +22,8 @@ fn turns(groups: &[ResourceGroup]) -> Vec<usize> {
 impl AzureSide {
     /// Where it is among the machines of its subscription, of whose groups the turns are known: in the
     /// order of their ids, behind which is what is no resource of its own.
-    fn place(&self, turns: &[usize]) -> (usize, u8, &str) {
-        let kind = match self.kind {
-            AzureKind::Vm | AzureKind::Flexible { .. } => 0,
-            AzureKind::Arc => 1,
-            AzureKind::Uniform { .. } => 2,
-        };
-        (turns[usize::from(self.group)], kind, &self.name)
+    fn place(&self, turns: &[usize]) -> (usize, usize, &str) {
+        (turns[usize::from(self.group)], self.kind.turn(), &self.name)
     }
 }
 

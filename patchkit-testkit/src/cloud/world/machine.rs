@@ -369,6 +369,18 @@ pub(crate) enum AzureKind {
     Arc,
 }
 
+impl AzureKind {
+    /// Where machines of the kind are among those of a resource group: virtual machines are first, and
+    /// last what is no resource of its own.
+    pub(crate) fn turn(&self) -> usize {
+        match self {
+            Self::Vm | Self::Flexible { .. } => 0,
+            Self::Arc => 1,
+            Self::Uniform { .. } => 2,
+        }
+    }
+}
+
 /// Who patches a VM, and when.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct GuestPatching {

@@ -89,10 +89,8 @@ pub(super) struct Plan {
     /// The filters that stand before everything else, and the columns that they look at.
     leading: usize,
     pub(super) tests: Vec<Load>,
-    /// The columns that the other steps look at or pass on, and of an answer's plan those that
-    /// they look at.
+    /// The columns that the other steps look at or pass on.
     pub(super) loads: Vec<Load>,
-    pub(super) looks: Vec<Load>,
     /// How rows are shown of which it is known that they are in the answer.
     pub(super) shows: Show,
     pub(super) steps: Vec<Step>,
@@ -251,9 +249,9 @@ impl Planner<'_> {
         touched.dedup();
         let hints = hint::hints(&pipeline.operators);
         let (steps, columns) = (draft.steps, draft.columns);
-        let (leading, tests, loads, looks) = (0, Vec::new(), Vec::new(), Vec::new());
+        let (leading, tests, loads) = (0, Vec::new(), Vec::new());
         let shows = Show::default();
-        let mut plan = Plan { table, hints, leading, tests, loads, looks, shows, steps, columns };
+        let mut plan = Plan { table, hints, leading, tests, loads, shows, steps, columns };
         plan.arrange(&touched);
         Ok(plan)
     }

@@ -163,10 +163,9 @@ pub trait Record<'a> {
     /// Writes what a column's document has at the end of a path, as an answer shows it. False, and
     /// nothing is written, where that is not at hand.
     fn write(&self, name: &'static str, path: &Path, out: &mut Vec<u8>) -> bool {
-        let owns = self.owns();
         self.pieces(name, path, &mut |piece| match piece {
             Piece::Text(text) => out.extend_from_slice(text),
-            Piece::Own(number) => out.extend_from_slice(owns.get(number)),
+            Piece::Own(number) => out.extend_from_slice(self.owns().get(number)),
         })
     }
 
@@ -241,7 +240,7 @@ pub trait Rows {
     }
 
     /// Gives the texts of all rows of the [blocks](Self::blocks) of a scan in one of the
-    /// [`ORDERED_COLUMNS`], in the order of the rows. False, and nothing is given, where it is not at hand.
+    /// [`ORDERED_COLUMNS`], in the order of the rows, some rows at a time. False, and nothing is given, where it is not at hand.
     ///
     /// With it a filter of nothing but that column looks at no row.
     fn texts(

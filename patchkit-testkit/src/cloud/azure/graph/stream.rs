@@ -16,13 +16,16 @@ use super::{
     Query, QueryError, Rows,
     eval::Run,
     page::Form,
-    plan::{COLUMNS, Plan, shape::Shape},
+    plan::{COLUMNS, Plan},
     run::{self, Env, Part, Row},
     source::{BLOCK_COLUMNS, Pick},
     stencil::{Columns, Stencils},
     value::Cell,
 };
 use crate::cloud::shared::lock;
+
+/// Bytes that a page has room for before its rows are written: twice what most take.
+const MOST_ROOM: usize = 4 << 20;
 
 /// A query over rows that stay as they are, of which it is known how many it answers with.
 pub(super) struct Stream {
@@ -59,11 +62,16 @@ impl Stream {
         rows: &Arc<dyn Rows + Send + Sync>,
         now: Timestamp,
     ) -> Option<Self> {
-        let made = match query.plan.choosing() {
-            Some(plan) => {
+        let made = match query.plan.shape() {
+            Some(shape) => {
                 let run = query.begin(now);
                 let env = Env { rows: rows.as_ref(), run: &run };
-                Made::Rows(Chosen::of(&plan, &plan.shape()?, env)?)
+                let chosen = if shape.looks {
+                    Chosen::of(&query.plan.choosing(), env)
+                } else {
+                    Chosen::of(&query.plan, env)
+                };
+                Made::Rows(chosen?)
             }
             None => Made::Pairs(Box::new(Joined::open(query, rows.as_ref(), now)?)),
         };
@@ -123,6 +131,7 @@ impl Stream {
         let room = out.capacity().saturating_sub(out.len());
         let (mut made, mut ends) = (Vec::with_capacity(room), Vec::with_capacity(picks.len()));
         self.show(Places::These(&places), form, &mut made, |end| ends.push(end))?;
+        out.reserve(made.len());
         let mut pieces = vec![&[][..]; picks.len()];
         let mut begin = 0;
         for (end, at) in ends.into_iter().zip(order) {
@@ -165,13 +174,14 @@ impl Stream {
             if is_first {
                 // The others will hardly take much more.
                 let width = out.len() - begin;
-                out.reserve((width + width / 8) * count.saturating_sub(1));
+                let room = (width + width / 8).saturating_mul(count.saturating_sub(1));
+                out.reserve(room.min(MOST_ROOM));
             }
             ends(out.len());
         };
         match &self.made {
             Made::Rows(chosen) => chosen.show(&self.query.plan, env, places, &mut each),
-            Made::Pairs(joined) => joined.show(env, places, &mut each),
+            Made::Pairs(joined) => joined.show(env, places.iter(), &mut each),
         }
         *lock(&self.stencils) = stencils;
         if run.gave_up() { Err(QueryError::too_large()) } else { Ok(()) }
@@ -194,6 +204,14 @@ impl Places<'_> {
             Self::These(places) => places.len(),
         }
     }
+
+    fn iter(self) -> impl Iterator<Item = usize> {
+        let (all, some) = match self {
+            Self::From(first, count) => (first..first.saturating_add(count), &[][..]),
+            Self::These(places) => (0..0, places),
+        };
+        all.chain(some.iter().copied())
+    }
 }
 
 /// The rows of a plan's table that pass its filters.
@@ -207,8 +225,8 @@ struct Chosen {
 
 impl Chosen {
     /// None where that is not known, or given up.
-    fn of(plan: &Plan, shape: &Shape<'_>, env: Env<'_>) -> Option<Self> {
-        let run = env.run;
+    fn of(plan: &Plan, env: Env<'_>) -> Option<Self> {
+        let (run, shape) = (env.run, plan.shape()?);
         let of_block = (0..COLUMNS.len()).filter(|slot| BLOCK_COLUMNS.contains(&COLUMNS[*slot].0));
         let (mut blocks, mut total) = (Vec::new(), 0_usize);
         let told = env.rows.blocks(plan.table, &plan.hints, &mut |block, count| {
@@ -237,6 +255,11 @@ impl Chosen {
         }
         let total = picks.as_ref().map_or(total.min(shape.most), Vec::len);
         Some(Self { blocks, picks, total })
+    }
+
+    /// Whether rows of the blocks are left out.
+    fn leaves_out(&self) -> bool {
+        self.picks.is_some() || self.total < self.blocks.iter().sum()
     }
 
     /// The numbers of its rows, in the order of the answer.

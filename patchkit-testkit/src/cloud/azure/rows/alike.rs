@@ -38,7 +38,7 @@ struct Digit<'q> {
     facet: Facet<'q>,
     /// How many values it has; a machine with another one is like none else.
     base: usize,
-    /// What the value is looked up in.
+    /// Of tags, the value of each list of tags.
     values: Vec<u16>,
 }
 

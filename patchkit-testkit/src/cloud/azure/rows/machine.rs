@@ -101,15 +101,18 @@ impl<'a> Block<'a> {
         template::inner(&self.state.group_id(self.subscription, group))
     }
 
+    /// What is before the name in the ids of the machines.
+    pub(super) fn id_head(&self) -> String {
+        let group = u16::try_from(self.group).unwrap_or(u16::MAX);
+        let kind = if self.class.is_vm { vm::KIND } else { hybrid::KIND };
+        format!("{}/providers/{kind}/", self.state.group_id(self.subscription, group))
+    }
+
     /// Tells the id of one of the machines, whose name is the first of its own values, and what is
     /// behind it.
     pub(super) fn id_pieces(&self, behind: &str, each: &mut dyn FnMut(Piece<'_>)) {
-        let kind = if self.class.is_vm { vm::KIND } else { hybrid::KIND };
         each(Piece::Text(b"\""));
-        each(Piece::Text(&self.group_id()));
-        for text in ["/providers/", kind, "/"] {
-            each(Piece::Text(text.as_bytes()));
-        }
+        each(Piece::Text(&template::inner(&self.id_head())));
         each(Piece::Own(NAME));
         each(Piece::Text(behind.as_bytes()));
         each(Piece::Text(b"\""));

@@ -11,9 +11,8 @@ use crate::cloud::{
     azure::{
         facets::nanoseconds,
         graph::{Field, Owns, Path, Piece, Record},
-        hybrid, own, side, tags,
+        own, side, tags,
         template::{self, Filled, NAME, Terms},
-        vm,
     },
     world::{
         State,
@@ -100,13 +99,7 @@ impl<'a> ResourceRow<'a> {
     }
 
     fn id(&self) -> Option<String> {
-        let group = u16::try_from(self.seat.group).ok()?;
-        let mut id = self.world.state.group_id(self.seat.subscription, group);
-        let kind = if self.class.is_vm { vm::KIND } else { hybrid::KIND };
-        for part in ["/providers/", kind, "/", self.name()?] {
-            id.push_str(part);
-        }
-        Some(id)
+        Some(self.block().id_head() + self.name()?)
     }
 
     /// What is shown of it, if somebody asked before.

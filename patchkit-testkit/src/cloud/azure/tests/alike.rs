@@ -118,6 +118,12 @@ fn opened(rows: &Arc<dyn Rows + Send + Sync>, now: jiff::Timestamp, text: &str) 
     }
 }
 
+/// The rows of an answer, made by a run of the whole query.
+pub(super) fn whole(rows: &dyn Rows, now: jiff::Timestamp, text: &str) -> Vec<Value> {
+    let answer = Query::parse(text).unwrap().run(rows, now).unwrap();
+    answer.rows.into_iter().map(Value::from).collect()
+}
+
 #[test]
 fn rows_that_are_alike_are_answered_as_if_each_was_looked_at() {
     let queries = [
@@ -197,10 +203,8 @@ fn rows_that_are_alike_are_answered_as_if_each_was_looked_at() {
             let now = world.now();
             let rows: Arc<dyn Rows + Send + Sync> = Arc::new(world);
             for text in &queries {
-                let whole = Query::parse(text).unwrap().run(rows.as_ref(), now).unwrap();
-                let whole: Vec<Value> = whole.rows.into_iter().map(Value::from).collect();
                 // Without ids there is one page, which holds them all here.
-                let made = opened(&rows, now, text);
+                let (made, whole) = (opened(&rows, now, text), whole(rows.as_ref(), now, text));
                 assert!(made == whole || !text.contains("id"), "{seed}: {text}");
                 assert_eq!(made, whole[..made.len()], "{seed}: {text}");
             }
@@ -231,8 +235,7 @@ fn rows_of_one_form_are_written_as_if_each_was_written_by_itself() {
         let now = world.now();
         let rows: Arc<dyn Rows + Send + Sync> = Arc::new(world);
         for text in &queries {
-            let whole = Query::parse(text).unwrap().run(rows.as_ref(), now).unwrap();
-            let whole: Vec<Value> = whole.rows.into_iter().map(Value::from).collect();
+            let whole = whole(rows.as_ref(), now, text);
             assert!(whole.len() > 900, "{text}");
             assert!(opened(&rows, now, text) == whole, "{text}");
         }

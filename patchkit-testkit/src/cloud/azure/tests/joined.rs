@@ -109,6 +109,11 @@ fn queries() -> Vec<String> {
              | project name, key = tostring(split(tolower(id), '/patchinstallationresults/')[0]) \
              | take 40) on key | where isnotempty(name) or id contains '4' | project id, name"
         ),
+        // What is taken on the right of rows that are all wanted.
+        format!(
+            "{MACHINES} | project id, key = tolower(id) | join kind=inner ({ASSESSMENTS} \
+             | project key = {ABOVE}, found = properties | take 10) on key | order by id asc"
+        ),
         // Keys that must be looked at.
         format!(
             "{MACHINES} | where tags.Owner =~ 'platform-team' | project id, name, location \

@@ -28,7 +28,7 @@ fn grown() -> Cloud {
         ("rg-production-data", "a", false),
     ] {
         let of = if is_vm { NodeSpec::vm } else { NodeSpec::arc };
-        let node = of(OperatingSystem::Ubuntu, SUBSCRIPTION, group).with_name(name);
+        let node = of(OperatingSystem::Ubuntu, SUBSCRIPTION, group).with_name(name).scanned();
         // An id is taken whatever the case is.
         let taken = cloud.0.settled().add_node(&node).is_err();
         assert_eq!(taken, name == "B", "{group}/{name}");
@@ -39,17 +39,27 @@ fn grown() -> Cloud {
 #[test]
 fn machines_come_in_the_order_of_their_ids_also_those_that_were_added() {
     let cloud = grown();
-    for query in [
-        "resources | where type in~ ('microsoft.compute/virtualmachines', \
-         'microsoft.hybridcompute/machines')",
-        "patchassessmentresources | where type endswith 'patchassessmentresults'",
+    for (query, behind) in [
+        (
+            "resources | where type in~ ('microsoft.compute/virtualmachines', \
+             'microsoft.hybridcompute/machines')",
+            "",
+        ),
+        (
+            "patchassessmentresources | where type endswith 'patchassessmentresults'",
+            "/patchAssessmentResults/latest",
+        ),
     ] {
         let listed = ids(&cloud, query);
+        let machines: Vec<&str> =
+            listed.iter().map(|it| it.strip_suffix(behind).unwrap()).collect();
+        assert!(machines.is_sorted(), "{query}: {machines:?}");
+        assert!(machines.iter().any(|id| id.ends_with("/b-1")), "{query}: {machines:?}");
         let mut sorted = listed.clone();
         sorted.sort_unstable();
-        assert_eq!(listed, sorted, "{query}");
-        assert!(listed.len() > 20, "{query}");
-        assert_eq!(ids(&cloud, &format!("{query} | order by id asc")), listed, "{query}");
+        assert_eq!(ids(&cloud, &format!("{query} | order by id asc")), sorted, "{query}");
+        // What belongs to `b-1` is before what belongs to `b`.
+        assert_eq!(sorted == listed, behind.is_empty(), "{query}");
         sorted.reverse();
         assert_eq!(ids(&cloud, &format!("{query} | order by id desc")), sorted, "{query}");
     }

@@ -69,11 +69,9 @@ impl Plan {
         Some(Paired { kind: *kind, right, plan: self, before, after, keys, widths, most })
     }
 
-    /// What of the plan decides which rows of its table are answered with, and in which order. None where
-    /// a row of the answer is made of other than one of them.
-    pub(in super::super) fn choosing(&self) -> Option<Self> {
-        self.shape()?;
-        Some(self.lean(self.steps.iter(), Uses::default()))
+    /// What of the plan decides which rows of its table are answered with, and in which order.
+    pub(in super::super) fn choosing(&self) -> Self {
+        self.lean(self.steps.iter(), Uses::default())
     }
 
     /// The plan without what its first filters ask of one column alone, and that. None where that is
@@ -109,7 +107,6 @@ impl Plan {
             hints: self.hints.clone(),
             leading,
             tests,
-            looks: loads.clone(),
             loads,
             shows: Show::default(),
             steps: first.chain(rest).collect(),
@@ -157,8 +154,8 @@ impl<'p> Paired<'p> {
     }
 
     /// The keys by which rows on the left are in the order of the answer; no keys where that is the
-    /// order of their table. None where it depends on what is joined to them, or not all pairs are in
-    /// the answer.
+    /// order of their table. None where it depends on what is joined to them, or filters are behind
+    /// the join.
     pub(in super::super) fn order(&self) -> Option<Vec<Key>> {
         let filters = self.after.iter().any(|step| matches!(step, Step::Where(_)));
         let at = self.after.iter().position(|step| matches!(step, Step::Sort { .. }));
@@ -168,7 +165,8 @@ impl<'p> Paired<'p> {
             Some((before, Step::Sort { keys, .. })) => (before, keys),
             _ => return Some(Vec::new()),
         };
-        // Where one row of several with a key is joined, their order tells which it is.
+        // Where one row of several with a key is joined, their order tells which it is; and so it does where
+        // some are taken before the join.
         if self.kind == JoinKind::InnerUnique || Shape::of(self.before)?.most < usize::MAX {
             return None;
         }

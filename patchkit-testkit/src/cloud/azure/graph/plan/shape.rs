@@ -82,8 +82,6 @@ impl Plan {
                 load.want = Want::Shown;
             }
         }
-        let looks = self.loads.iter().filter(|it| it.want != Want::Shown);
-        self.looks = looks.cloned().collect();
         self.shows = self.show();
     }
 }

@@ -127,20 +127,20 @@ fn by_text_in(
     let part = Part { blocks: Some(blocks), ..Part::default() };
     let slot = (0..).zip(COLUMNS).find(|(_, (name, _))| *name == column)?.0;
     let is_needle = |test: &&&Node| matches!(test, Node::Text(_, Sense::Is, hay) if matches!(**hay, Node::Slot(_)));
-    let first = tests.iter().find(is_needle).copied();
-    let others_of = |test: &&&Node| first.is_none_or(|first| !std::ptr::eq(first, **test));
-    let others_of: Vec<&Node> = tests.iter().filter(others_of).copied().collect();
+    let needle = tests.iter().find(is_needle).copied();
+    let is_rest = |test: &&&Node| needle.is_none_or(|needle| !std::ptr::eq(needle, **test));
+    let rest: Vec<&Node> = tests.iter().filter(is_rest).copied().collect();
     let (mut found, mut rows) = (Vec::new(), 0_u32);
     let told = env.rows.texts(part.scan(plan), column, &mut |texts| {
         let mut row = vec![Cell::Null; COLUMNS.len()];
         let enter = |at: usize| {
             let Some((text, number)) = texts.get(at).zip(u32::try_from(at).ok()) else { return };
             set(&mut row, slot, Cell::Text(Cow::Borrowed(text)));
-            if others_of.iter().all(|test| test.test(&row, env.run) == Some(true)) {
+            if rest.iter().all(|test| test.test(&row, env.run) == Some(true)) {
                 found.push(rows + number);
             }
         };
-        match first {
+        match needle {
             Some(Node::Text(needle, ..)) => needle.each_in(texts, enter),
             _ => (0..texts.len()).for_each(enter),
         }
@@ -177,7 +177,7 @@ fn kinds_in_order(key: &Key, at: usize, found: &[(Vec<Cell<'_>>, u32)], kinds: u
 }
 
 /// Rows by their ranks; those of one rank stay in the order in which they are.
-pub(super) fn in_order(rows: &[u32], most: u32, rank: impl Fn(u32) -> u32) -> Vec<u32> {
+fn in_order(rows: &[u32], most: u32, rank: impl Fn(u32) -> u32) -> Vec<u32> {
     // Where the rows of each rank begin.
     let mut places = vec![0_u32; most as usize + 2];
     for row in rows {
@@ -226,7 +226,7 @@ fn look<'a>(plan: &'a Plan, env: Env<'a>, part: Part<'a>) -> Vec<(Vec<Cell<'a>>,
     });
     let last: Rest<'a, '_> = Box::new(Limit { run: env.run, next: &mut note });
     let mut chain = choosing(plan.rest(), env, &tapped, last);
-    scan(plan, env, part, plan.reads(&plan.looks), chain.as_mut());
+    scan(plan, env, part, plan.reads(&plan.loads), chain.as_mut());
     drop(chain);
     found
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
-use super::{Chosen, Places};
+use super::Chosen;
 use crate::cloud::azure::graph::{
     Query, Rows,
     plan::{
@@ -29,14 +29,14 @@ impl Joined {
         let paired = query.plan.paired()?;
         let choose = |plan: &Plan| {
             let run = query.begin(now);
-            Chosen::of(plan, &plan.shape()?, Env { rows, run: &run })
+            Chosen::of(plan, Env { rows, run: &run })
         };
         let plans = paired.choosing();
         let ((of_left, left), right) = (choose(&plans[0])?.into_rows(), choose(&plans[1])?);
         let blocks = [of_left.as_slice(), &right.blocks];
         let mut pairs = if let Some(partners) = partners(&paired, &plans, rows, blocks) {
-            let picks = right.picks.as_ref();
-            let wanted = picks.map(|picks| picks.iter().map(|row| *row as usize).collect());
+            let wanted = right.leaves_out().then(|| right.rows());
+            let wanted = wanted.map(|rows| rows.iter().map(|row| *row as usize).collect());
             Pairs::of_partners(paired.kind, left, &partners, wanted.as_ref())?
         } else {
             let sides = [left.as_slice(), &right.rows()];
@@ -62,13 +62,10 @@ impl Joined {
     pub(super) fn show(
         &self,
         env: Env<'_>,
-        places: Places<'_>,
+        places: impl Iterator<Item = usize>,
         each: &mut dyn FnMut(&dyn Columns),
     ) {
-        let pairs = match places {
-            Places::From(first, count) => self.pairs.at(first..first.saturating_add(count)),
-            Places::These(places) => self.pairs.at(places.iter().copied()),
-        };
+        let pairs = self.pairs.at(places);
         pairs.shown(&self.showing, env, [&self.blocks[0], &self.blocks[1]], each);
     }
 }
