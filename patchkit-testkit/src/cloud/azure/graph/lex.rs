@@ -1,5 +1,7 @@
 //! Words, numbers and strings of a query.
 
+use std::borrow::Cow;
+
 use jiff::SignedDuration;
 
 use super::QueryError;
@@ -9,22 +11,22 @@ const MAX_QUERY: usize = 128 * 1024;
 
 /// A token and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
+pub(super) struct Token<'t> {
+    pub(super) kind: Kind<'t>,
     pub(super) start: usize,
     pub(super) end: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum Kind<'t> {
     /// A name, a keyword, or an operator made of letters such as `!has` or `in~`.
-    Word(String),
-    Text(String),
+    Word(&'t str),
+    Text(Cow<'t, str>),
     Long(i64),
     Real(f64),
     Span(SignedDuration),
     /// `datetime(...)` and its like, whose inside is not made of tokens: the word and the inside.
-    Literal(&'static str, String),
+    Literal(&'static str, &'t str),
     Sign(&'static str),
     End,
 }
@@ -38,22 +40,22 @@ const SIGNS: [&str; 25] = [
     "[", "]", "{", "}", ",", ".", ":", "|",
 ];
 
-pub(super) fn lex(text: &str) -> Result<Vec<Token>, QueryError> {
+pub(super) fn lex(text: &str) -> Result<Vec<Token<'_>>, QueryError> {
     if text.len() > MAX_QUERY {
         return Err(QueryError::option("QueryTooLong", "The query is longer than is allowed."));
     }
-    let mut lexer = Lexer { text, at: 0, tokens: Vec::new() };
+    let (mut lexer, mut tokens) = (Lexer { text, at: 0 }, Vec::with_capacity(text.len() / 4));
     while lexer.skip_blank() {
         let start = lexer.at;
         let kind = lexer.token().ok_or_else(|| {
             let shown = text.get(start..).unwrap_or_default();
             failure(text, start, shown)
         })?;
-        lexer.tokens.push(Token { kind, start, end: lexer.at });
+        tokens.push(Token { kind, start, end: lexer.at });
     }
     let end = text.len();
-    lexer.tokens.push(Token { kind: Kind::End, start: end, end });
-    Ok(lexer.tokens)
+    tokens.push(Token { kind: Kind::End, start: end, end });
+    Ok(tokens)
 }
 
 /// The refusal of what stands at an offset.
@@ -72,11 +74,10 @@ pub(super) fn failure(text: &str, offset: usize, token: &str) -> QueryError {
 struct Lexer<'t> {
     text: &'t str,
     at: usize,
-    tokens: Vec<Token>,
 }
 
-impl Lexer<'_> {
-    fn rest(&self) -> &str {
+impl<'t> Lexer<'t> {
+    fn rest(&self) -> &'t str {
         self.text.get(self.at..).unwrap_or_default()
     }
 
@@ -100,15 +101,15 @@ impl Lexer<'_> {
         }
     }
 
-    fn take_while(&mut self, keep: impl Fn(char) -> bool) -> String {
+    fn take_while(&mut self, keep: impl Fn(char) -> bool) -> &'t str {
         let rest = self.rest();
         let len = rest.find(|c| !keep(c)).unwrap_or(rest.len());
-        let taken = rest.get(..len).unwrap_or_default().to_owned();
         self.at += len;
-        taken
+        rest.get(..len).unwrap_or_default()
     }
 
-    fn token(&mut self) -> Option<Kind> {
+    fn token(&mut self) -> Option<Kind<'t>> {
+        let start = self.at;
         let first = self.peek()?;
         let second = self.rest().chars().nth(1);
         match first {
@@ -120,15 +121,16 @@ impl Lexer<'_> {
             '0'..='9' => self.number(),
             '!' if second.is_some_and(|c| c.is_ascii_alphabetic()) => {
                 self.at += 1;
-                let letters = self.letters();
-                Some(self.word(format!("!{letters}")))
+                self.letters();
+                self.word(start)
             }
             'a'..='z' | 'A'..='Z' | '_' | '$' => {
                 self.at += 1;
-                let word = format!("{first}{}", self.letters());
+                self.letters();
+                let word = self.text.get(start..self.at)?;
                 let raw = RAW.iter().find(|raw| **raw == word);
                 let Some(raw) = raw.filter(|_| self.rest().trim_start().starts_with('(')) else {
-                    return Some(self.word(word));
+                    return self.word(start);
                 };
                 // A literal without an end is a failure at its word.
                 self.raw_inside().map(|inside| Kind::Literal(raw, inside))
@@ -145,21 +147,21 @@ impl Lexer<'_> {
         }
     }
 
-    fn letters(&mut self) -> String {
-        self.take_while(|c| c.is_ascii_alphanumeric() || c == '_')
+    fn letters(&mut self) {
+        self.take_while(|c| c.is_ascii_alphanumeric() || c == '_');
     }
 
-    /// A word; of all words, only `in` and `!in` carry a tilde.
-    fn word(&mut self, mut word: String) -> Kind {
-        if matches!(word.as_str(), "in" | "!in") && self.rest().starts_with('~') {
+    /// The word that begins at a place; of all words, only `in` and `!in` carry a tilde.
+    fn word(&mut self, start: usize) -> Option<Kind<'t>> {
+        let word = self.text.get(start..self.at)?;
+        if matches!(word, "in" | "!in") && self.rest().starts_with('~') {
             self.at += 1;
-            word.push('~');
         }
-        Kind::Word(word)
+        self.text.get(start..self.at).map(Kind::Word)
     }
 
     /// What stands between the parentheses of a raw literal.
-    fn raw_inside(&mut self) -> Option<String> {
+    fn raw_inside(&mut self) -> Option<&'t str> {
         let rest = self.rest();
         let open = rest.len() - rest.trim_start().len();
         let inside = rest.get(open..)?.strip_prefix('(')?;
@@ -180,21 +182,20 @@ impl Lexer<'_> {
                 },
             }
             if depth == 0 {
-                let inside = inside.get(..at)?.trim().to_owned();
                 self.at += open + 1 + at + 1;
-                return Some(inside);
+                return inside.get(..at).map(str::trim);
             }
         }
         None
     }
 
-    fn quoted(&mut self, quote: char) -> Option<Kind> {
+    fn quoted(&mut self, quote: char) -> Option<Kind<'t>> {
         let (text, len) = unescape(self.rest().get(1..)?, quote)?;
         self.at += 1 + len;
         Some(Kind::Text(text))
     }
 
-    fn verbatim(&mut self, quote: char) -> Option<Kind> {
+    fn verbatim(&mut self, quote: char) -> Option<Kind<'t>> {
         let mut text = String::new();
         let mut chars = self.rest().char_indices().skip(1).peekable();
         while let Some((at, c)) = chars.next() {
@@ -204,33 +205,38 @@ impl Lexer<'_> {
                 text.push(quote);
             } else {
                 self.at += at + c.len_utf8();
-                return Some(Kind::Text(text));
+                return Some(Kind::Text(text.into()));
             }
         }
         None
     }
 
-    fn number(&mut self) -> Option<Kind> {
+    fn number(&mut self) -> Option<Kind<'t>> {
+        let start = self.at;
         let whole = self.take_while(|c| c.is_ascii_digit());
-        let mut fraction = None;
+        let mut is_real = false;
         let mut after = self.rest().chars();
         if after.next() == Some('.') && after.next().is_some_and(|c| c.is_ascii_digit()) {
             self.at += 1;
-            fraction = Some(self.take_while(|c| c.is_ascii_digit()));
+            is_real = true;
+            self.take_while(|c| c.is_ascii_digit());
         }
         let unit = self.take_while(|c| c.is_ascii_alphanumeric() || c == '_');
-        let digits =
-            fraction.as_ref().map_or_else(|| whole.clone(), |part| format!("{whole}.{part}"));
-        match unit.as_str() {
-            "" if fraction.is_some() => digits.parse().ok().map(Kind::Real),
+        let digits = self.text.get(start..self.at - unit.len())?;
+        match unit {
+            "" if is_real => digits.parse().ok().map(Kind::Real),
             "" => whole.parse().ok().map(Kind::Long),
-            unit => span(&digits, unit).map(Kind::Span),
+            unit => span(digits, unit).map(Kind::Span),
         }
     }
 }
 
 /// A string's value and its length in the text, closing quote included.
-pub(super) fn unescape(body: &str, quote: char) -> Option<(String, usize)> {
+pub(super) fn unescape(body: &str, quote: char) -> Option<(Cow<'_, str>, usize)> {
+    let plain = body.find([quote, '\\', '\n'])?;
+    if body.get(plain..)?.starts_with(quote) {
+        return Some((Cow::Borrowed(body.get(..plain)?), plain + quote.len_utf8()));
+    }
     let mut text = String::new();
     let mut chars = body.char_indices();
     while let Some((at, c)) = chars.next() {
@@ -258,7 +264,7 @@ pub(super) fn unescape(body: &str, quote: char) -> Option<(String, usize)> {
                 }
             }
             '\n' => return None,
-            c if c == quote => return Some((text, at + c.len_utf8())),
+            c if c == quote => return Some((text.into(), at + c.len_utf8())),
             c => text.push(c),
         }
     }

@@ -94,18 +94,18 @@ pub(super) fn parse(text: &str) -> Result<Script, QueryError> {
 
 struct Parser<'t> {
     text: &'t str,
-    tokens: Vec<Token>,
+    tokens: Vec<Token<'t>>,
     at: usize,
     depth: usize,
     operators: usize,
 }
 
-impl Parser<'_> {
-    fn kind(&self) -> &Kind {
+impl<'t> Parser<'t> {
+    fn kind(&self) -> &Kind<'t> {
         self.ahead(0)
     }
 
-    fn ahead(&self, count: usize) -> &Kind {
+    fn ahead(&self, count: usize) -> &Kind<'t> {
         self.tokens.get(self.at + count).map_or(&Kind::End, |token| &token.kind)
     }
 
@@ -126,7 +126,7 @@ impl Parser<'_> {
     }
 
     fn is_word(&self, word: &str) -> bool {
-        matches!(self.kind(), Kind::Word(next) if next == word)
+        matches!(self.kind(), Kind::Word(next) if *next == word)
     }
 
     fn take_sign(&mut self, sign: &str) -> Option<()> {
@@ -146,21 +146,24 @@ impl Parser<'_> {
     }
 
     fn name(&mut self) -> Result<String, QueryError> {
-        // A bracketed name may be any text: ['type'].
-        if self.is_sign("[")
-            && let (Kind::Text(name), Kind::Sign("]")) = (self.ahead(1), self.ahead(2))
-        {
-            let name = name.clone();
-            self.at += 3;
-            return Ok(name);
-        }
+        let (name, tokens) = self.name_ahead().ok_or_else(|| self.unexpected())?;
+        let name = name.to_owned();
+        self.at += tokens;
+        Ok(name)
+    }
+
+    /// The name that is next, and how many tokens it is.
+    fn name_ahead(&self) -> Option<(&str, usize)> {
         match self.kind() {
             Kind::Word(word) if !word.starts_with(['!', '$']) && !word.ends_with('~') => {
-                let name = word.clone();
-                self.at += 1;
-                Ok(name)
+                Some((word, 1))
             }
-            _ => Err(self.unexpected()),
+            // A bracketed name may be any text: ['type'].
+            Kind::Sign("[") => match (self.ahead(1), self.ahead(2)) {
+                (Kind::Text(name), Kind::Sign("]")) => Some((name, 3)),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -214,9 +217,9 @@ impl Parser<'_> {
     }
 
     /// An operator's name, hyphens included, if one is next: the name and its count of tokens.
-    fn operator_name(&self) -> Option<(String, usize)> {
+    fn operator_name(&self) -> Option<(&'t str, usize)> {
         let Kind::Word(first) = self.kind() else { return None };
-        let (mut name, mut len) = (first.clone(), 1);
+        let mut len = 1;
         // A hyphen belongs to the name only without spaces: `project-away`, not `a - b`.
         let touches = |at: usize| {
             matches!(
@@ -225,10 +228,11 @@ impl Parser<'_> {
             )
         };
         while matches!(self.ahead(len), Kind::Sign("-")) && touches(len - 1) && touches(len) {
-            let Kind::Word(next) = self.ahead(len + 1) else { break };
-            name = format!("{name}-{next}");
+            let Kind::Word(_) = self.ahead(len + 1) else { break };
             len += 2;
         }
+        let ends = [self.tokens.get(self.at)?.start, self.tokens.get(self.at + len - 1)?.end];
+        let name = if len == 1 { first } else { self.text.get(ends[0]..ends[1])? };
         Some((name, len))
     }
 
@@ -236,7 +240,7 @@ impl Parser<'_> {
         let mut operators = Vec::new();
         let (name, len) = self.operator_name().ok_or_else(|| self.unexpected())?;
         let next = self.ahead(len);
-        let headless = OPERATORS.contains(&name.as_str())
+        let headless = OPERATORS.contains(&name)
             && (name == "count" || !matches!(next, Kind::Sign("|" | ")") | Kind::End));
         let table = if headless {
             if name == "union" {
@@ -247,11 +251,11 @@ impl Parser<'_> {
             }
             operators.push(self.operator()?);
             "resources".to_owned()
-        } else if FOREIGN.contains(&name.as_str()) && !matches!(next, Kind::Sign("|") | Kind::End) {
-            return Err(QueryError::language(&name));
+        } else if FOREIGN.contains(&name) && !matches!(next, Kind::Sign("|") | Kind::End) {
+            return Err(QueryError::language(name));
         } else {
             self.at += 1;
-            name
+            name.to_owned()
         };
         while self.take_sign("|").is_some() {
             operators.push(self.operator()?);
@@ -265,14 +269,14 @@ impl Parser<'_> {
             return Err(QueryError::option("QueryTooLong", "The query has too many operators."));
         }
         let (name, len) = self.operator_name().ok_or_else(|| self.unexpected())?;
-        if FOREIGN.contains(&name.as_str()) {
-            return Err(QueryError::language(&name));
+        if FOREIGN.contains(&name) {
+            return Err(QueryError::language(name));
         }
-        if !OPERATORS.contains(&name.as_str()) || name == "let" {
+        if !OPERATORS.contains(&name) || name == "let" {
             return Err(self.unexpected());
         }
         self.at += len;
-        match name.as_str() {
+        match name {
             "where" | "filter" => Ok(Operator::Where(self.expr()?)),
             "extend" => Ok(Operator::Extend(self.list(Self::named)?)),
             "project" => Ok(Operator::Project(self.list(Self::named)?)),
@@ -308,14 +312,11 @@ impl Parser<'_> {
     }
 
     fn named(&mut self) -> Result<Named, QueryError> {
-        let start = self.at;
-        if let Ok(name) = self.name()
-            && self.take_sign("=").is_some()
-        {
-            return Ok(Named { name: Some(name), expr: self.expr()? });
-        }
-        self.at = start;
-        Ok(Named { name: None, expr: self.expr()? })
+        let ahead = self.name_ahead().map(|(_, tokens)| tokens);
+        let has_name = ahead.is_some_and(|it| matches!(self.ahead(it), Kind::Sign("=")));
+        let name = if has_name { Some(self.name()?) } else { None };
+        self.at += usize::from(has_name);
+        Ok(Named { name, expr: self.expr()? })
     }
 
     fn wildcard(&mut self) -> Result<Wildcard, QueryError> {
@@ -371,7 +372,7 @@ impl Parser<'_> {
     fn expand(&mut self) -> Result<Operator, QueryError> {
         let mut index = None;
         while let (Kind::Word(word), Kind::Sign("=")) = (self.kind(), self.ahead(1)) {
-            match word.as_str() {
+            match *word {
                 "bagexpansion" | "kind" => {
                     self.at += 2;
                     match self.name()?.as_str() {
@@ -442,7 +443,7 @@ impl Parser<'_> {
                     pattern.push(Part::Any);
                 }
                 Kind::Text(text) => {
-                    pattern.push(Part::Text(text.clone()));
+                    pattern.push(Part::Text(text.to_string()));
                     self.at += 1;
                 }
                 Kind::Word(_) | Kind::Sign("[") => {
@@ -509,14 +510,14 @@ impl Parser<'_> {
     }
 
     fn join_key(&mut self) -> Result<(String, String), QueryError> {
-        let side = |parser: &mut Self| -> Result<(String, String), QueryError> {
+        let side = |parser: &mut Self| -> Result<(&'t str, String), QueryError> {
             let Kind::Word(side) = parser.kind() else { return Err(parser.unexpected()) };
-            let side = side.clone();
+            let side = *side;
             parser.at += 1;
             parser.sign(".")?;
             Ok((side, parser.name()?))
         };
-        if !matches!(self.kind(), Kind::Word(word) if word == "$left" || word == "$right") {
+        if !matches!(self.kind(), Kind::Word("$left" | "$right")) {
             let name = self.name()?;
             return Ok((name.clone(), name));
         }
@@ -524,7 +525,7 @@ impl Parser<'_> {
         let first = side(self)?;
         self.sign("==")?;
         let second = side(self)?;
-        match (first.0.as_str(), second.0.as_str()) {
+        match (first.0, second.0) {
             ("$left", "$right") => Ok((first.1, second.1)),
             ("$right", "$left") => Ok((second.1, first.1)),
             _ => {
@@ -537,7 +538,7 @@ impl Parser<'_> {
     fn union(&mut self) -> Result<Operator, QueryError> {
         let (mut kind, mut source) = (UnionKind::Outer, None);
         while let (Kind::Word(word), Kind::Sign("=")) = (self.kind(), self.ahead(1)) {
-            match word.as_str() {
+            match *word {
                 "kind" => {
                     self.at += 2;
                     kind = match self.name()?.as_str() {

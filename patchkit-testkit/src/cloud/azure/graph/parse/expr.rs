@@ -29,7 +29,7 @@ const RESERVED: [&str; 6] = ["extend", "join", "project", "summarize", "union", 
 /// Links of one chain, such as `a + b + c`: they nest, so their number is limited.
 const MAX_CHAIN: usize = 64;
 
-impl Parser<'_> {
+impl<'t> Parser<'t> {
     pub(super) fn expr(&mut self) -> Result<Expr, QueryError> {
         self.nested(|parser| parser.binary(Binding::Or))
     }
@@ -47,7 +47,7 @@ impl Parser<'_> {
             left = match binding {
                 Binding::Or => Expr::Or(self.chain(left, "or", Binding::And)?),
                 Binding::And => Expr::And(self.chain(left, "and", Binding::Test)?),
-                Binding::Test => self.test(left, &word)?,
+                Binding::Test => self.test(left, word)?,
                 Binding::Sum | Binding::Product => {
                     self.at += 1;
                     // A product's right side is one value; a sum's may be a product.
@@ -56,7 +56,7 @@ impl Parser<'_> {
                     } else {
                         self.nested(|parser| parser.binary(Binding::Product))?
                     };
-                    Expr::Math(math(&word), Box::new(left), Box::new(right))
+                    Expr::Math(math(word), Box::new(left), Box::new(right))
                 }
             };
         }
@@ -72,14 +72,14 @@ impl Parser<'_> {
         Ok(sides)
     }
 
-    fn operator_ahead(&self) -> Option<(Binding, String)> {
+    fn operator_ahead(&self) -> Option<(Binding, &'t str)> {
         let (binding, word) = match self.kind() {
             Kind::Sign(sign @ ("==" | "=~" | "!=" | "!~" | "<" | "<=" | ">" | ">=")) => {
                 (Binding::Test, *sign)
             }
             Kind::Sign(sign @ ("+" | "-")) => (Binding::Sum, *sign),
             Kind::Sign(sign @ ("*" | "/" | "%")) => (Binding::Product, *sign),
-            Kind::Word(word) => match word.as_str() {
+            Kind::Word(word) => match *word {
                 "or" => (Binding::Or, "or"),
                 "and" => (Binding::And, "and"),
                 word if is_test(word) => (Binding::Test, word),
@@ -87,7 +87,7 @@ impl Parser<'_> {
             },
             _ => return None,
         };
-        Some((binding, word.to_owned()))
+        Some((binding, word))
     }
 
     fn test(&mut self, left: Expr, word: &str) -> Result<Expr, QueryError> {
@@ -178,7 +178,7 @@ impl Parser<'_> {
     fn member(&mut self) -> Result<String, QueryError> {
         match self.kind() {
             Kind::Word(word) if word.starts_with('$') => {
-                let name = word.clone();
+                let name = (*word).to_owned();
                 self.at += 1;
                 Ok(name)
             }
@@ -188,7 +188,7 @@ impl Parser<'_> {
 
     fn primary(&mut self) -> Result<Expr, QueryError> {
         let literal = match self.kind() {
-            Kind::Text(text) => Literal::Text(text.clone()),
+            Kind::Text(text) => Literal::Text(text.to_string()),
             Kind::Long(value) => Literal::Long(*value),
             Kind::Real(value) => Literal::Real(*value),
             Kind::Span(value) => Literal::Span(*value),
@@ -205,7 +205,7 @@ impl Parser<'_> {
                 self.at += 1;
                 return Ok(Expr::Star);
             }
-            Kind::Word(word) => match word.as_str() {
+            Kind::Word(word) => match *word {
                 "true" => Literal::Bool(true),
                 "false" => Literal::Bool(false),
                 _ => return self.name_or_call(),
@@ -220,7 +220,7 @@ impl Parser<'_> {
     fn name_or_call(&mut self) -> Result<Expr, QueryError> {
         // The operators that are words must not pass as columns.
         if let Kind::Word(word) = self.kind()
-            && (is_test(word) || matches!(word.as_str(), "and" | "or" | "by" | "with" | "on"))
+            && (is_test(word) || matches!(*word, "and" | "or" | "by" | "with" | "on"))
         {
             return Err(self.unexpected());
         }
@@ -317,7 +317,7 @@ fn dynamic(inside: &str) -> Option<Value> {
         let quote = rest.get(at..)?.chars().next()?;
         json.push_str(rest.get(..at)?);
         let (text, len) = unescape(rest.get(at + 1..)?, quote)?;
-        json.push_str(&Value::String(text).to_string());
+        json.push_str(&Value::from(text).to_string());
         rest = rest.get(at + 1 + len..)?;
     }
     json.push_str(rest);
