@@ -104,11 +104,6 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// The first of its machines, which has what all of them have in common.
-    pub(super) fn first(&self) -> usize {
-        self.start
-    }
-
     /// The places of its virtual machines, and of those of Arc.
     pub(super) fn places(&self) -> [Range<usize>; 2] {
         let [vms, arcs] = self.counts;
@@ -250,7 +245,7 @@ impl Census {
     /// The place of the first machine of a resource group in the folder of its subscription.
     pub(super) fn first_of(&self, subscription: SubIx, group: u16) -> Option<usize> {
         let mut groups = self.folder(subscription)?.groups.iter();
-        groups.find(|it| it.number == usize::from(group)).map(Group::first)
+        groups.find(|it| it.number == usize::from(group)).map(|it| it.start)
     }
 
     /// What a table of patches has of the machines of a subscription; none where it is another table.

@@ -56,9 +56,11 @@ mod error;
 mod eval;
 mod function;
 mod lex;
+mod numbers;
 mod owns;
 mod page;
 mod parse;
+mod partners;
 mod plan;
 mod run;
 mod source;
@@ -79,11 +81,13 @@ use serde_json::Value;
 pub(super) use self::value::write_text;
 pub use self::{
     error::{Detail, Position, QueryError},
+    numbers::Numbers,
     owns::Owns,
     page::{Format, Options, Page, PageRequest, Pager, Rendered},
+    partners::{Partners, Singles},
     source::{
-        Alike, BLOCK_COLUMNS, Field, Hints, IdText, Look, ORDERED_COLUMNS, Path, Pick, Piece,
-        Record, RowSet, Rows, Scan, Texts,
+        Alike, BLOCK_COLUMNS, Block, Field, Hints, IdText, Look, ORDERED_COLUMNS, Path, Pick,
+        Piece, Record, RowSet, Rows, Scan, Texts,
     },
 };
 use self::{

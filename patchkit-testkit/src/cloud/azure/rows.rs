@@ -23,21 +23,19 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
-
 use self::{
     assessed::Assessed,
-    machine::{Class, MachineRow},
+    machine::{Block, Class, MachineRow},
     other::Other,
     resource::{ResourceRow, Seat},
 };
 pub(super) use self::{assessed::Report, other::Others, printed::Prints, resource::Written};
 use super::{
     census::{self, Folder, Group, Kind, Names},
-    graph::{Alike, Hints, IdText, Look, Pick, Record, Rows, Scan, Table, Texts},
-    side,
-    tally::Tallies,
-    tenant,
+    graph::{
+        self, Alike, Hints, IdText, Look, Numbers, Partners, Pick, Record, Rows, Scan, Table, Texts,
+    },
+    side, tenant,
 };
 use crate::cloud::world::{
     State,
@@ -198,6 +196,12 @@ impl World {
         Some(Seat { at, subscription, group: group.number, place })
     }
 
+    /// What all rows of a class in a resource group have in common.
+    fn block_of<'a>(&'a self, shelf: &Shelf<'_>, class: &'static Class) -> Block<'a> {
+        let (subscription, group) = (shelf.at, shelf.group.number);
+        Block { state: &self.state, tenant: &self.tenant, subscription, group, class }
+    }
+
     fn row<'a>(
         &'a self,
         at: MachineIx,
@@ -273,7 +277,7 @@ impl<'a> Choice<'a> {
     /// The number of the next row that is picked.
     fn next(&self) -> usize {
         match self.pick {
-            Pick::From(first) => first.max(self.at),
+            Pick::All => self.at,
             Pick::These(rows) => {
                 let first = rows.first().and_then(|it| usize::try_from(*it).ok());
                 first.unwrap_or(usize::MAX)
@@ -314,47 +318,35 @@ impl Rows for World {
         &'a self,
         table: Table,
         hints: &'a Hints,
-        each: &mut dyn FnMut(&dyn Record<'a>, usize),
+        each: &mut dyn FnMut(graph::Block<'_, 'a>),
     ) -> bool {
         // A few machines are found faster by their ids than counted.
         let few = hints.ids.is_some() || self.few(table, hints).is_some();
         if few || Class::of(table).is_empty() {
             return false;
         }
-        let (classes, oldest) = (Class::of(table), self.oldest(table));
+        let classes = Class::of(table);
         let wanted: Vec<bool> = classes.iter().map(|it| hints.wants_type(it.name)).collect();
         for shelf in self.shelves(hints, table) {
-            let counts = if table == Table::Resources {
-                let [vms, arcs] = shelf.group.counts;
-                vec![vms, arcs]
-            } else {
-                let all = self.state.azure.census.outcomes(table, shelf.at);
-                let counts = shelf.group.places().into_iter().flat_map(|places| {
-                    let mut sums = [0; 2];
-                    for piece in Tallies::pieces(places) {
-                        let own =
-                            all.map(|it| self.counts_of(&it.tallies, shelf.at, &piece, oldest));
-                        let own = own.unwrap_or_default();
-                        sums.iter_mut().zip(own).for_each(|(sum, count)| *sum += count);
-                    }
-                    sums
-                });
-                counts.collect()
+            let is_wanted = |class: usize| {
+                let is_wanted = wanted.get(class).copied().unwrap_or(false);
+                is_wanted && classes.get(class).is_some_and(|it| self.shows(shelf.at, it.name))
             };
-            // Any machine of the group stands for the block.
-            let at = self.state.subscription(shelf.at).machines.get(shelf.group.first());
-            let first = at.and_then(|at| Some((*at, side(&self.state, *at).ok()?)));
-            for ((class, count), wanted) in classes.iter().zip(counts).zip(&wanted) {
-                match first {
-                    Some((at, azure)) if *wanted && self.shows(shelf.at, class.name) => {
-                        each(&self.row(at, azure, class), count);
-                    }
-                    _ => each(&&Value::Null, 0),
+            let counts = self.counts_on(&shelf, table, is_wanted);
+            for (at, (class, count)) in classes.iter().zip(counts).enumerate() {
+                if is_wanted(at) {
+                    each(graph::Block::Rows(&self.block_of(&shelf, class), count));
+                } else {
+                    each(graph::Block::Unwanted);
                 }
             }
         }
         for other in self.others(table, hints) {
-            each(&&other.row, usize::from(hints.wants_type(other.text("type"))));
+            if hints.wants_type(other.text("type")) {
+                each(graph::Block::Row(&&other.row));
+            } else {
+                each(graph::Block::Unwanted);
+            }
         }
         true
     }
@@ -371,8 +363,9 @@ impl Rows for World {
         self.resources_in_order(scan, column).or_else(|| self.patches_in_order(scan, column))
     }
 
-    fn sorted(&self, scan: Scan<'_>, column: &'static str) -> Option<Vec<u32>> {
-        self.resources_sorted(scan, column).or_else(|| self.patches_sorted(scan, column))
+    fn sorted(&self, scan: Scan<'_>, column: &'static str) -> Option<Numbers> {
+        let of_patches = || self.patches_sorted(scan, column).map(Numbers::Each);
+        self.resources_sorted(scan, column).or_else(of_patches)
     }
 
     fn texts(&self, scan: Scan<'_>, column: &'static str, each: &mut dyn FnMut(Texts<'_>)) -> bool {
@@ -389,7 +382,7 @@ impl Rows for World {
         is_at_hand
     }
 
-    fn partners(&self, scans: [Scan<'_>; 2], texts: [IdText<'_>; 2]) -> Option<Vec<Range<u32>>> {
+    fn partners(&self, scans: [Scan<'_>; 2], texts: [IdText<'_>; 2]) -> Option<Partners> {
         self.about_the_same(scans, texts)
     }
 

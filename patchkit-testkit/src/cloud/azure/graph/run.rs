@@ -17,7 +17,7 @@ use self::{
 pub(super) use self::{
     pairs::{Pairs, keys},
     show::show,
-    survey::{gather, survey},
+    survey::{gather, sorted, survey},
 };
 use super::{
     ast::{Nulls, Order},

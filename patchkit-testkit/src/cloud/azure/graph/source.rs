@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::BTreeMap,
+    fmt,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     ops::{ControlFlow, Deref, Range},
     sync::Arc,
@@ -10,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Owns, Table, text};
+use super::{Numbers, Owns, Partners, Table, text};
 
 /// What the leading filters of a query say about the rows it can use.
 ///
@@ -55,19 +56,14 @@ pub struct Scan<'a> {
 }
 
 /// Which rows of a scan are given, by their numbers in it, which begin with 0.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub enum Pick<'a> {
-    /// Those from one on.
-    From(usize),
+    /// All of them.
+    #[default]
+    All,
     /// These, in ascending order.
     These(&'a [u32]),
-}
-
-impl Default for Pick<'_> {
-    fn default() -> Self {
-        Self::From(0)
-    }
 }
 
 impl<'a> Scan<'a> {
@@ -211,16 +207,15 @@ pub trait Rows {
     /// Gives each row that a scan wants, until no further one is wanted.
     fn scan<'a>(&'a self, scan: Scan<'a>, each: &mut dyn FnMut(&dyn Record<'a>) -> ControlFlow<()>);
 
-    /// Tells the blocks of a table, in an order that does not change, with the rows in each: rows
-    /// that have the same [`BLOCK_COLUMNS`]. False where nothing is told, as when nothing is
-    /// known without a look at every row.
+    /// Tells the blocks of a table, in an order that does not change. False where nothing is told, as when
+    /// nothing is known without a look at every row.
     ///
     /// With them, a query is answered page by page where no row of its answer is made of others.
     fn blocks<'a>(
         &'a self,
         _table: Table,
         _hints: &'a Hints,
-        _each: &mut dyn FnMut(&dyn Record<'a>, usize),
+        _each: &mut dyn FnMut(Block<'_, 'a>),
     ) -> bool {
         false
     }
@@ -254,19 +249,41 @@ pub trait Rows {
 
     /// Compares texts that are made of the ids of rows: of each row of a scan, those of another one
     /// that have the same text and are neighbours. None where that is not at hand.
-    fn partners(&self, _scans: [Scan<'_>; 2], _texts: [IdText<'_>; 2]) -> Option<Vec<Range<u32>>> {
+    fn partners(&self, _scans: [Scan<'_>; 2], _texts: [IdText<'_>; 2]) -> Option<Partners> {
         None
     }
 
     /// The numbers of the rows of a scan in the order of the texts in one of the [`ORDERED_COLUMNS`].
     /// None where it is not at hand, or two rows have one text.
-    fn sorted(&self, _scan: Scan<'_>, _column: &'static str) -> Option<Vec<u32>> {
+    fn sorted(&self, _scan: Scan<'_>, _column: &'static str) -> Option<Numbers> {
         None
     }
 
     /// About how many bytes these rows keep in memory that would be free without them.
     fn held(&self) -> usize {
         0
+    }
+}
+
+/// Rows of a table that are neighbours.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub enum Block<'b, 'a> {
+    /// So many, and what all of them have: the [`BLOCK_COLUMNS`].
+    Rows(&'b dyn Record<'a>, usize),
+    /// One, with all that it has.
+    Row(&'b dyn Record<'a>),
+    /// Some of which none is wanted.
+    Unwanted,
+}
+
+impl fmt::Debug for Block<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows(_, count) => f.debug_tuple("Rows").field(count).finish_non_exhaustive(),
+            Self::Row(_) => f.debug_tuple("Row").finish_non_exhaustive(),
+            Self::Unwanted => f.write_str("Unwanted"),
+        }
     }
 }
 

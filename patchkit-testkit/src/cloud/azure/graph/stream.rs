@@ -3,7 +3,6 @@
 mod joined;
 
 use std::{
-    borrow::Cow,
     fmt,
     ops::ControlFlow,
     sync::{Arc, Mutex},
@@ -13,12 +12,12 @@ use jiff::Timestamp;
 
 use self::joined::Joined;
 use super::{
-    Query, QueryError, Rows,
+    Numbers, Query, QueryError, Rows,
     eval::Run,
     page::Form,
     plan::{COLUMNS, Plan},
-    run::{self, Env, Part, Row},
-    source::{BLOCK_COLUMNS, Pick},
+    run::{self, Env, Pairs, Part, Row},
+    source::{Block, Pick},
     stencil::{Columns, Stencils},
     value::Cell,
 };
@@ -66,7 +65,7 @@ impl Stream {
             Some(shape) => {
                 let run = query.begin(now);
                 let env = Env { rows: rows.as_ref(), run: &run };
-                let chosen = if shape.looks {
+                let chosen = if shape.looks() {
                     Chosen::of(&query.plan.choosing(), env)
                 } else {
                     Chosen::of(&query.plan, env)
@@ -81,7 +80,7 @@ impl Stream {
 
     pub(super) fn total(&self) -> usize {
         match &self.made {
-            Made::Rows(chosen) => chosen.total,
+            Made::Rows(chosen) => chosen.rows.len(),
             Made::Pairs(joined) => joined.pairs.len(),
         }
     }
@@ -89,9 +88,7 @@ impl Stream {
     /// How many bytes it takes of its own.
     pub(super) fn size(&self) -> usize {
         match &self.made {
-            Made::Rows(chosen) => {
-                chosen.picks.as_ref().map_or(0, |picks| size_of_val(picks.as_slice()))
-            }
+            Made::Rows(chosen) => chosen.rows.size(),
             Made::Pairs(joined) => joined.pairs.size(),
         }
     }
@@ -109,30 +106,23 @@ impl Stream {
         form: &Form,
         out: &mut Vec<u8>,
     ) -> Result<(), QueryError> {
-        let picks = match &self.made {
-            Made::Rows(Chosen { picks: Some(picks), .. }) => picks,
-            Made::Rows(Chosen { picks: None, .. }) => {
-                let places = Places::From(from, to.saturating_sub(from));
-                return self.show(places, form, out, |_| {});
-            }
-            Made::Pairs(joined) => &joined.pairs.left,
+        let places = from..to;
+        let picked = match &self.made {
+            Made::Rows(chosen) => Picked::Rows(chosen.rows.at(places)),
+            Made::Pairs(joined) => Picked::Pairs(joined.pairs.at(places)),
         };
-        let picks = picks.get(from..to).unwrap_or_default();
-        let mut order: Vec<usize> = (0..picks.len()).collect();
-        if picks.is_sorted() {
-            for place in &mut order {
-                *place += from;
-            }
-            return self.show(Places::These(&order), form, out, |_| {});
+        let rows = picked.rows();
+        if rows.is_sorted() {
+            return self.show(&picked, form, out, |_| {});
         }
         // They are read in the table's order, and then put in the answer's.
-        order.sort_by_key(|at| picks.get(*at));
-        let places: Vec<usize> = order.iter().map(|at| from + at).collect();
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by_key(|at| rows.get(*at));
         let room = out.capacity().saturating_sub(out.len());
-        let (mut made, mut ends) = (Vec::with_capacity(room), Vec::with_capacity(picks.len()));
-        self.show(Places::These(&places), form, &mut made, |end| ends.push(end))?;
+        let (mut made, mut ends) = (Vec::with_capacity(room), Vec::with_capacity(rows.len()));
+        self.show(&picked.at(&order), form, &mut made, |end| ends.push(end))?;
         out.reserve(made.len());
-        let mut pieces = vec![&[][..]; picks.len()];
+        let mut pieces = vec![&[][..]; rows.len()];
         let mut begin = 0;
         for (end, at) in ends.into_iter().zip(order) {
             // Every row but the first has a comma before it.
@@ -155,14 +145,14 @@ impl Stream {
     /// where each ends.
     fn show(
         &self,
-        places: Places<'_>,
+        picked: &Picked,
         form: &Form,
         out: &mut Vec<u8>,
         mut ends: impl FnMut(usize),
     ) -> Result<(), QueryError> {
         let run: Run = self.query.begin(self.now);
         let env = Env { rows: self.rows.as_ref(), run: &run };
-        let (begin, count) = (out.len(), places.count());
+        let (begin, count) = (out.len(), picked.rows().len());
         // Whoever writes another page at this time begins with none.
         let mut stencils = std::mem::take(&mut *lock(&self.stencils));
         let mut each = |row: &dyn Columns| {
@@ -179,38 +169,42 @@ impl Stream {
             }
             ends(out.len());
         };
-        match &self.made {
-            Made::Rows(chosen) => chosen.show(&self.query.plan, env, places, &mut each),
-            Made::Pairs(joined) => joined.show(env, places.iter(), &mut each),
+        match (&self.made, picked) {
+            (Made::Rows(chosen), Picked::Rows(rows)) => {
+                chosen.show(&self.query.plan, env, rows, &mut each);
+            }
+            (Made::Pairs(joined), Picked::Pairs(pairs)) => joined.show(env, pairs, &mut each),
+            _ => {}
         }
         *lock(&self.stencils) = stencils;
         if run.gave_up() { Err(QueryError::too_large()) } else { Ok(()) }
     }
 }
 
-/// Which rows of an answer are shown.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Places<'p> {
-    /// Those from one on, so many.
-    From(usize, usize),
-    /// These, in the order of the rows of the table that they are made of.
-    These(&'p [usize]),
+/// Rows of an answer.
+enum Picked {
+    /// The numbers of the rows that they are made of.
+    Rows(Vec<u32>),
+    Pairs(Pairs),
 }
 
-impl Places<'_> {
-    fn count(self) -> usize {
+impl Picked {
+    /// The rows of the table, or of the left one.
+    fn rows(&self) -> &[u32] {
         match self {
-            Self::From(_, count) => count,
-            Self::These(places) => places.len(),
+            Self::Rows(rows) => rows,
+            Self::Pairs(pairs) => &pairs.left,
         }
     }
 
-    fn iter(self) -> impl Iterator<Item = usize> {
-        let (all, some) = match self {
-            Self::From(first, count) => (first..first.saturating_add(count), &[][..]),
-            Self::These(places) => (0..0, places),
-        };
-        all.chain(some.iter().copied())
+    /// Those at some places.
+    fn at(&self, places: &[usize]) -> Self {
+        match self {
+            Self::Rows(rows) => {
+                Self::Rows(places.iter().filter_map(|at| rows.get(*at)).copied().collect())
+            }
+            Self::Pairs(pairs) => Self::Pairs(pairs.at(places.iter().copied())),
+        }
     }
 }
 
@@ -218,84 +212,62 @@ impl Places<'_> {
 struct Chosen {
     /// How many rows the filters leave of the blocks of the table: all of one, or none.
     blocks: Vec<usize>,
-    /// The numbers of the rows in these blocks, in the order of the answer; none where it is all.
-    picks: Option<Vec<u32>>,
-    total: usize,
+    /// Which rows in these blocks, in the order of the answer.
+    rows: Numbers,
 }
 
 impl Chosen {
     /// None where that is not known, or given up.
     fn of(plan: &Plan, env: Env<'_>) -> Option<Self> {
         let (run, shape) = (env.run, plan.shape()?);
-        let of_block = (0..COLUMNS.len()).filter(|slot| BLOCK_COLUMNS.contains(&COLUMNS[*slot].0));
-        let (mut blocks, mut total) = (Vec::new(), 0_usize);
-        let told = env.rows.blocks(plan.table, &plan.hints, &mut |block, count| {
-            let mut row = Row::new();
-            row.resize(COLUMNS.len(), Cell::Null);
-            for slot in of_block.clone() {
-                row[slot] = run::whole(block, slot);
+        let slots = shape.filters.slots();
+        let mut row = Row::new();
+        row.resize(COLUMNS.len(), Cell::Null);
+        // Of most blocks the filters keep all rows or none; where they do not, each row is looked at.
+        let (mut blocks, mut are_told) = (Vec::new(), true);
+        let told = env.rows.blocks(plan.table, &plan.hints, &mut |block| {
+            let (record, count, is_whole) = match block {
+                Block::Rows(record, count) if count > 0 => (record, count, false),
+                Block::Row(record) => (record, 1, true),
+                _ => return blocks.push(0),
+            };
+            for slot in &slots {
+                if let Some(cell) = row.get_mut(*slot) {
+                    *cell = run::whole(record, *slot);
+                }
             }
-            let passes =
-                count > 0 && shape.of_block.iter().all(|it| it.test(&row, run) == Some(true));
-            let left = if passes { count } else { 0 };
-            blocks.push(left);
-            total = total.saturating_add(left);
+            let keeps = shape.filters.keeps(&row, run, is_whole);
+            are_told &= keeps.is_some();
+            blocks.push(if keeps == Some(false) { 0 } else { count });
         });
         if !told {
             return None;
         }
-        let picks = shape.looks.then(|| {
-            let mut picks = run::survey(plan, env, &blocks);
-            picks.truncate(shape.most);
-            picks.shrink_to_fit();
-            picks
-        });
+        let all = || Numbers::first(blocks.iter().sum());
+        let rows = match (are_told, shape.sorts) {
+            (true, false) => Some(all()),
+            (true, true) => run::sorted(plan, env, &blocks),
+            (false, _) => None,
+        };
+        let rows = rows.unwrap_or_else(|| run::survey(plan, env, &blocks));
         if run.gave_up() {
             return None;
         }
-        let total = picks.as_ref().map_or(total.min(shape.most), Vec::len);
-        Some(Self { blocks, picks, total })
+        Some(Self { blocks, rows: rows.truncated(shape.most) })
     }
 
     /// Whether rows of the blocks are left out.
     fn leaves_out(&self) -> bool {
-        self.picks.is_some() || self.total < self.blocks.iter().sum()
+        self.rows.len() < self.blocks.iter().sum()
     }
 
-    /// The numbers of its rows, in the order of the answer.
-    fn rows(&self) -> Cow<'_, [u32]> {
-        match &self.picks {
-            Some(picks) => Cow::Borrowed(picks),
-            None => (0..).take(self.total).collect(),
-        }
-    }
-
-    /// The blocks, and these numbers.
-    fn into_rows(self) -> (Vec<usize>, Vec<u32>) {
-        let Self { blocks, picks, total } = self;
-        (blocks, picks.unwrap_or_else(|| (0..).take(total).collect()))
-    }
-
-    /// Shows rows of the plan, in the order of its table.
-    fn show(
-        &self,
-        plan: &Plan,
-        env: Env<'_>,
-        places: Places<'_>,
-        each: &mut dyn FnMut(&dyn Columns),
-    ) {
-        let picks = self.picks.as_deref().unwrap_or_default();
-        let these: Vec<u32>;
-        let (pick, mut left) = match places {
-            Places::From(first, count) => (Pick::From(first), count),
-            Places::These(places) => {
-                these = places.iter().filter_map(|at| picks.get(*at)).copied().collect();
-                (Pick::These(&these), these.len())
-            }
-        };
+    /// Shows rows of the plan, by their numbers in the order of its table.
+    fn show(&self, plan: &Plan, env: Env<'_>, rows: &[u32], each: &mut dyn FnMut(&dyn Columns)) {
+        let mut left = rows.len();
         if left == 0 {
             return;
         }
+        let pick = Pick::These(rows);
         let part = Part { blocks: Some(&self.blocks), pick, ..Part::default() };
         run::show(plan, env, part, &mut |row| {
             each(&row);

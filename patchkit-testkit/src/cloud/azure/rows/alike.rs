@@ -6,17 +6,15 @@ mod patches;
 use std::{
     collections::{BTreeMap, HashMap},
     iter::Peekable,
+    ops::Range,
 };
 
-use super::{
-    Class, Other, Shelf, Stretch, World, machine::MachineRow, other::Place, resource::EMPTY,
-};
+use super::{Class, Other, Shelf, Stretch, World, other::Place, resource::EMPTY};
 use crate::cloud::{
     azure::{
         census::{Order, Ranks},
         facets::{Facet, Facets, nanoseconds},
-        graph::{Alike, BLOCK_COLUMNS, Field, Look, Record, Scan, Table},
-        side,
+        graph::{Alike, BLOCK_COLUMNS, Field, Look, Numbers, Scan, Table},
     },
     world::machines::Chunks,
 };
@@ -226,10 +224,7 @@ impl World {
         class: usize,
         columns: &[&'static str],
     ) -> Option<Vec<String>> {
-        let at = *self.state.subscription(shelf.at).machines.get(shelf.group.first())?;
-        let azure = side(&self.state, at).ok()?;
-        let class = Class::of(table).get(class)?;
-        let row: MachineRow<'_> = self.row(at, azure, class);
+        let row = self.block_of(shelf, Class::of(table).get(class)?);
         let texts = columns.iter().map(|column| match row.column(column) {
             Field::Text(text) => Some(text.into_owned()),
             _ => None,
@@ -251,7 +246,7 @@ impl World {
     }
 
     /// The numbers of resources in the order of their names or ids.
-    pub(super) fn resources_sorted(&self, scan: Scan<'_>, column: &str) -> Option<Vec<u32>> {
+    pub(super) fn resources_sorted(&self, scan: Scan<'_>, column: &str) -> Option<Numbers> {
         if scan.table != Table::Resources || scan.hints.ids.is_some() {
             return None;
         }
@@ -271,21 +266,22 @@ impl World {
         if !others.is_sorted_by(|left, right| left.1 < right.1) {
             return None;
         }
-        let mut sorted = Vec::with_capacity(machines + others.len());
         let mut others = others.into_iter().map(|(before, _, number)| (before, number)).peekable();
         if column == "id" && self.state.azure.census.order(&self.state).is_as_listed {
-            self.merge(scan, ranks, &mut others, &mut sorted)?;
-        } else {
-            let of_machines = self.starts(scan)?;
-            for (rank, [folder, place]) in ranks.firsts.iter().enumerate() {
-                while let Some((_, number)) = others.next_if(|(before, _)| *before <= rank) {
-                    sorted.push(number);
-                }
-                sorted.extend(of_machines.of(*folder, *place));
+            let mut sorted = self.merge(scan, ranks, &mut others)?;
+            sorted.extend(others.map(|(_, number)| number..number + 1));
+            return Some(sorted.into_iter().collect());
+        }
+        let of_machines = self.starts(scan)?;
+        let mut sorted = Vec::with_capacity(machines);
+        for (rank, [folder, place]) in ranks.firsts.iter().enumerate() {
+            while let Some((_, number)) = others.next_if(|(before, _)| *before <= rank) {
+                sorted.push(number);
             }
+            sorted.extend(of_machines.of(*folder, *place));
         }
         sorted.extend(others.map(|(_, number)| number));
-        Some(sorted)
+        Some(Numbers::Each(sorted))
     }
 
     /// Puts rows of machines, which are in order, among others, of which it is known how many machines
@@ -295,9 +291,8 @@ impl World {
         scan: Scan<'_>,
         ranks: &Ranks,
         others: &mut Peekable<impl Iterator<Item = (usize, u32)>>,
-        sorted: &mut Vec<u32>,
-    ) -> Option<()> {
-        let mut first = 0;
+    ) -> Option<Vec<Range<u32>>> {
+        let (mut first, mut sorted) = (0, Vec::new());
         for Stretch { shelf, places, .. } in self.stretches(scan) {
             let own = ranks.of.get(usize::from(shelf.at.0))?.get(places)?;
             let end = first + u32::try_from(own.len()).ok()?;
@@ -307,14 +302,13 @@ impl World {
             while let Some((before, number)) = others.next_if(|(before, _)| is_inside(*before)) {
                 let count = own.partition_point(|rank| is_before(rank, before));
                 let upto = first + u32::try_from(count).ok()?;
-                sorted.extend(next..upto);
-                sorted.push(number);
+                sorted.extend([next..upto, number..number + 1]);
                 next = upto;
             }
-            sorted.extend(next..end);
+            sorted.push(next..end);
             first = end;
         }
-        Some(())
+        Some(sorted)
     }
 
     fn ranks_of(&self, column: &str) -> Option<&Ranks> {

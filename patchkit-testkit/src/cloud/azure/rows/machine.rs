@@ -135,6 +135,12 @@ impl<'a> Block<'a> {
     }
 }
 
+impl<'a> Record<'a> for Block<'a> {
+    fn column(&self, name: &'static str) -> Field<'a> {
+        Block::column(self, name)
+    }
+}
+
 /// The row of a machine; rows about the machine have some of it in common with it.
 #[derive(Clone, Copy)]
 pub(super) struct MachineRow<'a> {

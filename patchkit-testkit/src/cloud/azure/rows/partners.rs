@@ -3,71 +3,131 @@
 use std::{iter::repeat_n, ops::Range};
 
 use super::{Stretch, World};
-use crate::cloud::azure::{
-    census::ABOVE,
-    graph::{IdText, Scan, Table},
-    tally::Tallies,
+use crate::cloud::{
+    azure::{
+        census::ABOVE,
+        graph::{IdText, Partners, Scan, Singles, Table},
+        tally::{Tallies, low},
+    },
+    world::machines::CHUNK,
 };
 
-/// Where the rows of machines are, of which those of one are neighbours: by folder and place, how many
-/// are before a machine's own; and at the end, how many before what is behind them.
+/// Where the rows of machines are, of which those of one are neighbours.
 #[derive(Debug)]
-pub(super) struct Starts(Vec<Vec<u32>>);
+pub(super) enum Starts {
+    /// Where no machine has more than one: by folder, of each chunk of its machines.
+    Singles(Vec<Vec<Marks>>),
+    /// By folder and place, how many rows are before a machine's own; and at the end, how many before
+    /// what is behind them.
+    Each(Vec<Vec<u32>>),
+}
+
+/// Which of some neighbours have a row, from the lowest bit on, and the number of the first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Marks {
+    have: u64,
+    first: u32,
+}
+
+impl Marks {
+    /// How many rows are before that of a place.
+    fn before(self, place: usize) -> u32 {
+        self.first + (self.have & low(place % CHUNK)).count_ones()
+    }
+
+    fn of(self, place: usize) -> Range<u32> {
+        let has_one = self.have >> (place % CHUNK) & 1 == 1;
+        let start = self.before(place);
+        start..start + u32::from(has_one)
+    }
+
+    /// Those of a piece alone.
+    fn piece(self, piece: &Range<usize>) -> Self {
+        let have = self.have >> (piece.start % CHUNK) & low(piece.len());
+        Self { have, first: self.before(piece.start) }
+    }
+}
 
 impl Starts {
     /// The rows of a machine.
     pub(super) fn of(&self, folder: usize, place: usize) -> Range<u32> {
-        self.among(folder, place..place + 1).next().unwrap_or(0..0)
+        match self {
+            Self::Singles(all) => {
+                let marks = all.get(folder).and_then(|it| it.get(place / CHUNK));
+                marks.copied().unwrap_or_default().of(place)
+            }
+            Self::Each(all) => {
+                let own = all.get(folder).and_then(|it| it.get(place..=place + 1));
+                let [start, end] = own.unwrap_or_default() else { return 0..0 };
+                *start..*end
+            }
+        }
     }
 
     /// The rows of neighbours, each machine's by itself.
     fn among(&self, folder: usize, places: Range<usize>) -> impl Iterator<Item = Range<u32>> {
-        let own = self.0.get(folder).and_then(|it| it.get(places.start..=places.end));
-        let own = own.unwrap_or_default();
-        own.iter().zip(own.get(1..).unwrap_or_default()).map(|(start, end)| *start..*end)
+        places.map(move |place| self.of(folder, place))
     }
 }
 
 impl World {
     /// The rows of each machine among those of a scan.
     pub(super) fn starts(&self, scan: Scan<'_>) -> Option<Starts> {
+        self.singles(scan).or_else(|| self.each_start(scan))
+    }
+
+    /// The same where it is known without a look at each machine that none has more than one.
+    fn singles(&self, scan: Scan<'_>) -> Option<Starts> {
+        let (oldest, census) = (self.oldest(scan.table), &self.state.azure.census);
+        let folders = self.state.subscriptions.iter();
+        let folders = folders.map(|it| vec![Marks::default(); it.machines.len().div_ceil(CHUNK)]);
+        let (mut all, mut rows): (Vec<Vec<Marks>>, _) = (folders.collect(), 0_u32);
+        for Stretch { shelf, wanted, places, .. } in self.stretches(scan) {
+            let own = all.get_mut(usize::from(shelf.at.0))?;
+            let tallies = if scan.table == Table::Resources {
+                None
+            } else {
+                Some(
+                    &census.outcomes(scan.table, shelf.at).filter(|_| wanted[1].is_none())?.tallies,
+                )
+            };
+            for piece in Tallies::pieces(places) {
+                let have = match tallies {
+                    Some(tallies) => tallies.singles(&piece, oldest)?,
+                    None => low(piece.len()),
+                };
+                let marks = own.get_mut(piece.start / CHUNK)?;
+                if marks.have == 0 {
+                    marks.first = rows;
+                }
+                marks.have |= have << (piece.start % CHUNK);
+                rows = rows.checked_add(have.count_ones())?;
+            }
+        }
+        Some(Starts::Singles(all))
+    }
+
+    fn each_start(&self, scan: Scan<'_>) -> Option<Starts> {
         let (oldest, census) = (self.oldest(scan.table), &self.state.azure.census);
         let (mut all, mut rows) = (vec![Vec::new(); self.state.subscriptions.len()], 0_u32);
         for stretch in self.stretches(scan) {
-            let Stretch { shelf, wanted, places, .. } = &stretch;
+            let Stretch { shelf, places, .. } = &stretch;
             let machines = &self.state.subscription(shelf.at).machines;
             let own = all.get_mut(usize::from(shelf.at.0))?;
             own.reserve(machines.len() + 1 - own.len());
             own.resize(places.start + 1, rows);
-            if scan.table == Table::Resources {
-                let end = rows + u32::try_from(places.len()).ok()?;
-                own.extend(rows + 1..=end);
-                rows = end;
-                continue;
-            }
             let tallies = &census.outcomes(scan.table, shelf.at)?.tallies;
-            for piece in Tallies::pieces(places.clone()) {
-                let singles = tallies.singles(&piece, oldest).filter(|_| wanted[1].is_none());
-                if let Some(mut singles) = singles {
-                    for _ in piece {
-                        rows += u32::from(singles & 1 == 1);
-                        singles >>= 1;
-                        own.push(rows);
-                    }
-                    continue;
-                }
-                for (place, tally) in piece.clone().zip(tallies.starting_at(piece.start)) {
-                    let counts = self.counts(tally, || machines.get(place).copied(), oldest);
-                    rows = rows.checked_add(u32::try_from(stretch.rows(counts)).ok()?)?;
-                    own.push(rows);
-                }
+            for (place, tally) in places.clone().zip(tallies.starting_at(places.start)) {
+                let counts = self.counts(tally, || machines.get(place).copied(), oldest);
+                rows = rows.checked_add(u32::try_from(stretch.rows(counts)).ok()?)?;
+                own.push(rows);
             }
         }
         for (own, subscription) in all.iter_mut().zip(self.state.subscriptions.iter()) {
             let last = own.last().copied().unwrap_or(0);
             own.resize(subscription.machines.len() + 1, last);
         }
-        Some(Starts(all))
+        Some(Starts::Each(all))
     }
 
     /// Of each row of a scan those of another that are about the same machine.
@@ -75,7 +135,7 @@ impl World {
         &self,
         scans: [Scan<'_>; 2],
         texts: [IdText<'_>; 2],
-    ) -> Option<Vec<Range<u32>>> {
+    ) -> Option<Partners> {
         let [left, right] = scans;
         let are_ids = self.state.azure.census.order(&self.state).are_distinct;
         let mut sides = scans.iter().zip(texts);
@@ -84,17 +144,32 @@ impl World {
         if is_one_table || !are_ids || !sides.all(|(scan, text)| self.is_id(*scan, text)) {
             return None;
         }
-        let (of_right, mut partners) = (self.starts(right)?, Vec::new());
+        let of_right = self.starts(right)?;
         if left.table == Table::Resources {
-            let (machines, others) = (self.stretches(left), self.wanted_others(left).count());
-            partners.reserve(machines.map(|it| it.places.len()).sum::<usize>() + others);
-            for Stretch { shelf, places, .. } in self.stretches(left) {
-                partners.extend(of_right.among(usize::from(shelf.at.0), places));
-            }
-            partners.extend(repeat_n(0..0, others));
-            return Some(partners);
+            let others = self.wanted_others(left).count();
+            return Some(match of_right {
+                Starts::Singles(marks) => {
+                    let mut singles = Singles::default();
+                    for Stretch { shelf, places, .. } in self.stretches(left) {
+                        let own = marks.get(usize::from(shelf.at.0))?;
+                        for piece in Tallies::pieces(places) {
+                            let Marks { have, first } = own.get(piece.start / CHUNK)?.piece(&piece);
+                            singles.push(u32::try_from(piece.len()).ok()?, have, first);
+                        }
+                    }
+                    singles.push_none(u32::try_from(others).ok()?);
+                    Partners::Singles(singles)
+                }
+                Starts::Each(_) => {
+                    let machines = self.stretches(left);
+                    let machines = machines.flat_map(|Stretch { shelf, places, .. }| {
+                        of_right.among(usize::from(shelf.at.0), places)
+                    });
+                    Partners::Each(machines.chain(repeat_n(0..0, others)).collect())
+                }
+            });
         }
-        let of_left = self.starts(left)?;
+        let (of_left, mut partners) = (self.starts(left)?, Vec::new());
         for Stretch { shelf, places, .. } in self.stretches(left) {
             let [left, right] =
                 [&of_left, &of_right].map(|it| it.among(usize::from(shelf.at.0), places.clone()));
@@ -102,7 +177,7 @@ impl World {
                 partners.extend(repeat_n(others, own.len()));
             }
         }
-        Some(partners)
+        Some(Partners::Each(partners))
     }
 
     /// Whether a text is the id of its row's machine, and no other row has it.

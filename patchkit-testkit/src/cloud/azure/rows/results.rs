@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    AHEAD, ASSESSMENTS, Choice, Class, Each, INSTALLATIONS, Stretch, World,
+    AHEAD, ASSESSMENTS, Choice, Class, Each, INSTALLATIONS, Shelf, Stretch, World,
     assessed::{Assessed, MissingRow},
     machine::MachineRow,
     patch::{InstallationRow, Outcome, PatchRow, What},
@@ -92,15 +92,42 @@ impl World {
         })
     }
 
-    /// How many rows of each class neighbours have.
-    pub(super) fn counts_of(
+    /// How many rows of each class the machines of a resource group have; of those that are wanted.
+    pub(super) fn counts_on(
+        &self,
+        shelf: &Shelf<'_>,
+        table: Table,
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Vec<usize> {
+        if table == Table::Resources {
+            return shelf.group.counts.to_vec();
+        }
+        let outcomes = self.state.azure.census.outcomes(table, shelf.at);
+        let (oldest, mut counts) = (self.oldest(table), vec![0; 4]);
+        for (kind, places) in shelf.group.places().into_iter().enumerate() {
+            let [result, patch] = [0, 1].map(|it| is_wanted(2 * kind + it));
+            let Some(outcomes) = outcomes.filter(|_| result || patch) else { continue };
+            for piece in Tallies::pieces(places) {
+                let own = self.counts_of(&outcomes.tallies, shelf.at, &piece, oldest, patch);
+                counts.iter_mut().skip(2 * kind).zip(own).for_each(|(sum, it)| *sum += it);
+            }
+        }
+        counts
+    }
+
+    /// How many rows of each class neighbours have; of patches only where these are asked for.
+    fn counts_of(
         &self,
         tallies: &Tallies,
         at: SubIx,
         piece: &Range<usize>,
         oldest: i64,
+        has_patches: bool,
     ) -> [usize; 2] {
-        tallies.told(piece, oldest).unwrap_or_else(|| {
+        let singles = || tallies.singles(piece, oldest).filter(|_| !has_patches);
+        let told = tallies.told(piece, oldest);
+        let told = told.or_else(|| Some([singles()?.count_ones() as usize, 0]));
+        told.unwrap_or_else(|| {
             let machines = &self.state.subscription(at).machines;
             let mut sums = [0; 2];
             for (place, tally) in piece.clone().zip(tallies.starting_at(piece.start)) {
@@ -131,9 +158,11 @@ impl World {
             {
                 continue;
             }
+            let has_patches = stretch.wanted[1].is_some();
             let places = few.as_ref().map(|few| few.among(shelf.at, &stretch.places));
             for piece in Tallies::pieces(places.unwrap_or_else(|| stretch.places.clone())) {
-                let counts = self.counts_of(&outcomes.tallies, shelf.at, &piece, oldest);
+                let counts =
+                    self.counts_of(&outcomes.tallies, shelf.at, &piece, oldest, has_patches);
                 if choice.skips(stretch.rows(counts)) {
                     continue;
                 }

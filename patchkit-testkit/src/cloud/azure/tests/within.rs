@@ -89,5 +89,5 @@ fn rows_that_no_machine_is_asked_for_of_are_not_given() {
     let hints = Hints { beginnings: Some(vec![format!("{id}/")]), ..Hints::default() };
     let few = count(&hints);
     assert!(few > 0 && few < all / 10, "{few} of {all}");
-    assert!(!world.blocks(Table::PatchAssessmentResources, &hints, &mut |_, _| {}));
+    assert!(!world.blocks(Table::PatchAssessmentResources, &hints, &mut |_| {}));
 }

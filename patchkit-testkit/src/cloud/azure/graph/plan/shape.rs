@@ -6,56 +6,126 @@ use super::{
     COLUMNS, Plan, Step,
     reads::{Uses, Want},
 };
-use crate::cloud::azure::graph::{eval::Node, source::BLOCK_COLUMNS};
+use crate::cloud::azure::graph::{
+    eval::{Node, Run},
+    source::BLOCK_COLUMNS,
+    value::Cell,
+};
 
 /// How a plan is answered page by page.
 #[derive(Debug)]
 pub(in super::super) struct Shape<'p> {
-    /// Filters that look at nothing but what all rows of a block share.
-    pub(in super::super) of_block: Vec<&'p Node>,
-    /// Whether rows must be looked at to know which are in the answer, and in which order.
-    pub(in super::super) looks: bool,
+    /// What the filters ask.
+    pub(in super::super) filters: Filter<'p>,
     /// Whether they are put in an order.
     pub(in super::super) sorts: bool,
     /// The most rows that it answers with.
     pub(in super::super) most: usize,
 }
 
+/// What is asked of rows, by what must be known of them to tell.
+#[derive(Debug)]
+pub(in super::super) enum Filter<'p> {
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    /// What all rows of a block have in common tells.
+    OfBlock(&'p Node),
+    /// The row of the table tells.
+    OfRow(&'p Node),
+    /// What steps made of the row tells.
+    OfMade,
+}
+
+impl<'p> Filter<'p> {
+    fn of(test: &'p Node, is_made: &dyn Fn(usize) -> bool) -> Self {
+        let all = |sides: &'p [Node]| sides.iter().map(|it| Self::of(it, is_made)).collect();
+        match test {
+            Node::All(sides) => return Self::All(all(sides)),
+            Node::Any(sides) => return Self::Any(all(sides)),
+            _ => {}
+        }
+        let slots: Vec<usize> = Uses::of([test]).slots().collect();
+        let is_of_block =
+            |slot: &usize| COLUMNS.get(*slot).is_some_and(|(name, _)| BLOCK_COLUMNS.contains(name));
+        if slots.iter().any(|slot| is_made(*slot)) {
+            Self::OfMade
+        } else if slots.iter().all(is_of_block) {
+            Self::OfBlock(test)
+        } else {
+            Self::OfRow(test)
+        }
+    }
+
+    /// Whether they are kept: all rows of a block of which a row has what they have in common, or a row of the
+    /// table as it is. None where that does not tell.
+    pub(in super::super) fn keeps<'a>(
+        &'a self,
+        row: &[Cell<'a>],
+        run: &'a Run,
+        is_whole: bool,
+    ) -> Option<bool> {
+        match self {
+            Self::All(sides) => unless(false, sides.iter().map(|it| it.keeps(row, run, is_whole))),
+            Self::Any(sides) => unless(true, sides.iter().map(|it| it.keeps(row, run, is_whole))),
+            Self::OfBlock(test) => Some(test.test(row, run) == Some(true)),
+            Self::OfRow(test) => is_whole.then(|| test.test(row, run) == Some(true)),
+            Self::OfMade => None,
+        }
+    }
+
+    /// Whether blocks tell all that it asks.
+    fn is_of_blocks(&self) -> bool {
+        match self {
+            Self::All(sides) | Self::Any(sides) => sides.iter().all(Self::is_of_blocks),
+            Self::OfBlock(_) => true,
+            Self::OfRow(_) | Self::OfMade => false,
+        }
+    }
+
+    /// The slots of the table that it looks at, where that is what tells.
+    pub(in super::super) fn slots(&self) -> BTreeSet<usize> {
+        match self {
+            Self::All(sides) | Self::Any(sides) => sides.iter().flat_map(Self::slots).collect(),
+            Self::OfBlock(test) | Self::OfRow(test) => Uses::of([*test]).slots().collect(),
+            Self::OfMade => BTreeSet::new(),
+        }
+    }
+}
+
+/// What one side decides by itself, or else all of them together.
+fn unless(decides: bool, sides: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let mut known = true;
+    for side in sides {
+        match side {
+            Some(side) if side == decides => return Some(decides),
+            Some(_) => {}
+            None => known = false,
+        }
+    }
+    known.then_some(!decides)
+}
+
 impl<'p> Shape<'p> {
     /// The shape of steps behind a table. None where a row behind them is made of other than one
     /// row before them.
     pub(super) fn of(steps: &'p [Step]) -> Option<Self> {
-        let mut shape = Self { of_block: Vec::new(), looks: false, sorts: false, most: usize::MAX };
+        let mut filters = Vec::new();
+        let (mut sorts, mut most) = (false, usize::MAX);
         // Whether the slots are the table's own; those of them that were set anew.
         let (mut open, mut set) = (true, Vec::new());
         for step in steps {
             match step {
                 // What is taken before is taken of rows that this leaves out, or puts elsewhere.
-                Step::Where(_) | Step::Sort { .. } if shape.most < usize::MAX => return None,
+                Step::Where(_) | Step::Sort { .. } if most < usize::MAX => return None,
                 Step::Where(test) => {
-                    for part in test.conjuncts() {
-                        let is_of_block = Uses::of([part]).slots().all(|slot| {
-                            let name = COLUMNS.get(slot).map_or("", |(name, _)| name);
-                            BLOCK_COLUMNS.contains(&name) && !set.contains(&slot)
-                        });
-                        if open && is_of_block {
-                            shape.of_block.push(part);
-                        } else {
-                            shape.looks = true;
-                        }
-                    }
+                    filters.push(Filter::of(test, &|slot| !open || set.contains(&slot)));
                 }
-                Step::Sort { take, .. } => {
-                    if shape.sorts {
-                        return None;
-                    }
-                    (shape.sorts, shape.looks) = (true, true);
-                    shape.most = take.unwrap_or(shape.most);
-                }
+                Step::Sort { .. } if sorts => return None,
+                Step::Sort { take, .. } => (sorts, most) = (true, take.unwrap_or(most)),
                 Step::Extend(values) => set.extend(values.iter().map(|(slot, _)| *slot)),
                 Step::Parse { columns, .. } => set.extend(columns.iter().map(|(slot, _)| *slot)),
                 Step::Select(_) | Step::Project(_) => open = false,
-                Step::Take(count) => shape.most = shape.most.min(*count),
+                Step::Take(count) => most = most.min(*count),
                 Step::Summarize { .. }
                 | Step::Count
                 | Step::Expand { .. }
@@ -63,7 +133,12 @@ impl<'p> Shape<'p> {
                 | Step::Union { .. } => return None,
             }
         }
-        Some(shape)
+        Some(Self { filters: Filter::All(filters), sorts, most })
+    }
+
+    /// Whether rows must be looked at to know which are in the answer, and in which order.
+    pub(in super::super) fn looks(&self) -> bool {
+        self.sorts || !self.filters.is_of_blocks()
     }
 }
 

@@ -13,7 +13,7 @@ use fixedbitset::FixedBitSet;
 use self::written::Written;
 use super::{
     super::{
-        Owns,
+        Owns, Singles,
         ast::JoinKind,
         eval::Run,
         plan::{
@@ -84,20 +84,10 @@ impl Pairs {
     /// The pairs of rows on the left with their partners, or with those of them that are wanted.
     pub(in super::super) fn of_partners(
         kind: JoinKind,
-        left: Vec<u32>,
+        left: &[u32],
         partners: &[Range<u32>],
         wanted: Option<&FixedBitSet>,
     ) -> Option<Self> {
-        if kind == JoinKind::LeftOuter
-            && wanted.is_none()
-            && partners.iter().all(|it| it.len() <= 1)
-        {
-            let partner = |row: &u32| {
-                let mut own = partners.get(*row as usize).into_iter().cloned().flatten();
-                own.next().unwrap_or(NONE)
-            };
-            return Some(Self { right: left.iter().map(partner).collect(), left });
-        }
         let mut met = FixedBitSet::new();
         let mut pairs = Self::with_capacity(left.len());
         for (read, row) in left.iter().enumerate() {
@@ -121,6 +111,12 @@ impl Pairs {
             }
         }
         Some(pairs)
+    }
+
+    /// Rows on the left, each with its one partner if it has one.
+    pub(in super::super) fn of_singles(left: Vec<u32>, singles: &Singles) -> Self {
+        let right = singles.of(&left).map(|it| it.unwrap_or(NONE)).collect();
+        Self { left, right }
     }
 
     fn with_capacity(count: usize) -> Self {

@@ -6,6 +6,7 @@ use fixedbitset::FixedBitSet;
 
 use super::{
     super::{
+        Numbers,
         ast::Sense,
         eval::{Node, Run},
         plan::{COLUMNS, Key, Plan, Step},
@@ -17,11 +18,24 @@ use super::{
 
 /// The numbers of the rows that a plan answers with, in the order of its answer. Each is made of
 /// one row of the table, and nothing is read that is only shown.
-pub(in super::super) fn survey<'a>(plan: &'a Plan, env: Env<'a>, blocks: &'a [usize]) -> Vec<u32> {
+pub(in super::super) fn survey<'a>(plan: &'a Plan, env: Env<'a>, blocks: &'a [usize]) -> Numbers {
     let part = Part { blocks: Some(blocks), ..Part::default() };
-    if let Some(found) = by_kind(plan, env, part).or_else(|| by_text(plan, env, blocks)) {
+    if let Some(found) = by_kind(plan, env, part) {
         return found;
     }
+    Numbers::Each(by_text(plan, env, blocks).unwrap_or_else(|| by_row(plan, env, part)))
+}
+
+/// The same where all rows of the blocks are in the answer, if their order is at hand.
+pub(in super::super) fn sorted(plan: &Plan, env: Env<'_>, blocks: &[usize]) -> Option<Numbers> {
+    let [key] = sort_keys(&plan.steps) else { return None };
+    let column = plan.gist().keys.first().copied().flatten()?;
+    let part = Part { blocks: Some(blocks), ..Part::default() };
+    let rows = env.rows.sorted(part.scan(plan), column)?;
+    Some(if key.is_descending() { rows.reversed() } else { rows })
+}
+
+fn by_row<'a>(plan: &'a Plan, env: Env<'a>, part: Part<'a>) -> Vec<u32> {
     let mut found = look(plan, env, part);
     let keys = sort_keys(&plan.steps);
     if !keys.is_empty() {
@@ -49,7 +63,7 @@ pub(in super::super) fn gather(plan: &Plan, env: Env<'_>, each: &mut dyn FnMut(&
 
 /// The rows of a plan as [`survey`] has them, by a look at the first of each kind. None where it is
 /// not known which are alike.
-fn by_kind(plan: &Plan, env: Env<'_>, part: Part<'_>) -> Option<Vec<u32>> {
+fn by_kind(plan: &Plan, env: Env<'_>, part: Part<'_>) -> Option<Numbers> {
     let gist = plan.gist();
     let alike = env.rows.alike(part.scan(plan), &gist.looks)?;
     let keys = sort_keys(&plan.steps);
@@ -71,12 +85,11 @@ fn by_kind(plan: &Plan, env: Env<'_>, part: Part<'_>) -> Option<Vec<u32>> {
     let is_in = |kind: &u16| passes.get(usize::from(*kind)).copied().unwrap_or(false);
     if let Some(mut rows) = sorted {
         if !passes.iter().all(|it| *it) {
-            rows.retain(|row| alike.kinds.get(*row as usize).is_some_and(is_in));
+            let mut each = rows.into_each();
+            each.retain(|row| alike.kinds.get(*row as usize).is_some_and(is_in));
+            rows = Numbers::Each(each);
         }
-        if keys.iter().any(Key::is_descending) {
-            rows.reverse();
-        }
-        return Some(rows);
+        return Some(if keys.iter().any(Key::is_descending) { rows.reversed() } else { rows });
     }
     let mut rows = all_that(&alike.kinds, is_in);
     // What is put in order by the last key first, and stays so where the others are equal.
@@ -94,7 +107,7 @@ fn by_kind(plan: &Plan, env: Env<'_>, part: Part<'_>) -> Option<Vec<u32>> {
             rows = in_order(&rows, most, of);
         }
     }
-    Some(rows)
+    Some(Numbers::Each(rows))
 }
 
 /// The numbers of the rows whose kind is in. That is guessed wrong so often that it costs more than
@@ -149,12 +162,12 @@ fn by_text_in(
     if !told {
         return None;
     }
-    if !others.shape()?.looks {
+    if !others.shape()?.looks() {
         return Some(found);
     }
     let mut passes = FixedBitSet::with_capacity(rows as usize);
     passes.extend(found.into_iter().map(|row| row as usize));
-    let mut found = by_kind(&others, env, part)?;
+    let mut found = by_kind(&others, env, part)?.into_each();
     found.retain(|row| passes.contains(*row as usize));
     Some(found)
 }

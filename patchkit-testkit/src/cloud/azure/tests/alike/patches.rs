@@ -454,7 +454,7 @@ fn the_order_of_patches_by_id_is_that_of_their_texts() {
             }
             if *column == "id" {
                 assert!(texts.iter().any(|it| it.contains("/web1-a/")));
-                let sorted = world.sorted(scan, column).unwrap();
+                let sorted = world.sorted(scan, column).unwrap().into_each();
                 assert!(sorted.iter().map(|it| *it as usize).eq(order));
             } else {
                 assert_eq!(world.sorted(scan, column), None);
