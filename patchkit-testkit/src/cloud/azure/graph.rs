@@ -62,6 +62,7 @@ mod page;
 mod parse;
 mod partners;
 mod plan;
+mod route;
 mod run;
 mod source;
 mod stencil;
@@ -257,7 +258,7 @@ impl Query {
     /// Names and types of the columns it answers with.
     pub fn columns(&self) -> Vec<(String, ColumnType)> {
         let columns = self.plan.columns.iter();
-        columns.map(|column| (column.name.clone(), column.kind.into())).collect()
+        columns.map(|column| (column.name.to_string(), column.kind.into())).collect()
     }
 
     /// Whether its answer depends on the rows alone and not on the time.
@@ -268,7 +269,7 @@ impl Query {
 
     /// Whether its answer can be paged: the service needs the column `id` for that.
     fn has_id(&self) -> bool {
-        self.plan.columns.iter().any(|column| column.name == "id")
+        self.plan.columns.iter().any(|column| column.is("id"))
     }
 
     /// Whether it limits its rows itself; `$skip` is then ignored (work-with-data.md).

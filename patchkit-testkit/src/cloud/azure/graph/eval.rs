@@ -1,6 +1,6 @@
 //! Expressions made ready: names are places in a row, types are known, patterns are compiled.
 
-use std::{borrow::Cow, cell::Cell as Flag, cmp::Ordering, collections::HashSet, ops::ControlFlow};
+use std::{cell::Cell as Flag, cmp::Ordering, collections::HashSet, ops::ControlFlow};
 
 use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     ast::{Compare, Math, Quantity, Sense},
     function::{Call, lower, piece},
+    route::{Route, Step, walk},
     text::{self, Needle},
     time::{self, Unit},
     value::{Cell, Type},
@@ -132,27 +133,11 @@ fn fits(value: &Value, room: &mut usize, depth: usize) -> bool {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Step {
-    Key(String),
-    At(i64),
-}
-
-impl Step {
-    /// The keys that a path begins with.
-    pub(super) fn keys(path: &[Self]) -> impl Iterator<Item = &String> {
-        path.iter().map_while(|step| match step {
-            Self::Key(key) => Some(key),
-            Self::At(_) => None,
-        })
-    }
-}
-
-#[derive(Clone, Debug)]
 pub(super) enum Node {
     Const(Cell<'static>),
     Slot(usize),
     Let(usize),
-    Path(Box<Self>, Vec<Step>),
+    Path(Box<Self>, Route),
     Index(Box<Self>, Box<Self>),
     All(Vec<Self>),
     Any(Vec<Self>),
@@ -215,10 +200,12 @@ impl Node {
             Self::Const(value) => value.lend(),
             Self::Slot(slot) => row.get(*slot).cloned().unwrap_or_default(),
             Self::Let(index) => run.lets.get(*index).map(Cell::lend).unwrap_or_default(),
-            Self::Path(base, steps) => match base.as_ref() {
+            Self::Path(base, Route { path, rest }) => match base.as_ref() {
                 // The common path is into a column, which need not be copied for it.
-                Self::Slot(slot) => row.get(*slot).map_or(Cell::Null, |cell| walk(cell, steps)),
-                base => walk(&base.eval(row, run), steps),
+                Self::Slot(slot) => {
+                    row.get(*slot).map_or(Cell::Null, |cell| walk(cell, path, rest))
+                }
+                base => walk(&base.eval(row, run), path, rest),
             },
             Self::Index(base, index) => {
                 let step = match index.eval(row, run) {
@@ -231,7 +218,7 @@ impl Node {
                         None => return Cell::Null,
                     },
                 };
-                walk(&base.eval(row, run), &[step])
+                walk(&base.eval(row, run), &[], &[step])
             }
             Self::All(_)
             | Self::Any(_)
@@ -422,43 +409,6 @@ fn all(sides: impl Iterator<Item = Option<bool>>) -> Option<bool> {
         }
     }
     known.then_some(true)
-}
-
-pub(super) fn walk<'a>(cell: &Cell<'a>, steps: &[Step]) -> Cell<'a> {
-    match cell {
-        Cell::Dynamic(Cow::Borrowed(value)) => {
-            find(value, steps).map_or(Cell::Null, Cell::borrowed)
-        }
-        Cell::Dynamic(Cow::Owned(value)) => {
-            find(value, steps).cloned().map_or(Cell::Null, Cell::owned)
-        }
-        Cell::Members(members) => {
-            let (keys, rest) = steps.split_at(Step::keys(steps).count());
-            let found = members.iter().find(|(path, _)| Step::keys(keys).eq(path.iter()));
-            match found {
-                Some((_, member)) if rest.is_empty() => member.clone(),
-                Some((_, member)) => walk(member, rest),
-                None => Cell::Null,
-            }
-        }
-        _ => Cell::Null,
-    }
-}
-
-fn find<'v>(mut value: &'v Value, steps: &[Step]) -> Option<&'v Value> {
-    for step in steps {
-        value = match step {
-            Step::Key(key) => value.get(key)?,
-            Step::At(at) => {
-                let items = value.as_array()?;
-                // A negative index counts from the end.
-                let at =
-                    if *at < 0 { i64::try_from(items.len()).ok()?.checked_add(*at)? } else { *at };
-                items.get(usize::try_from(at).ok()?)?
-            }
-        };
-    }
-    Some(value)
 }
 
 /// Compares as Kusto does with nulls: two of them are neither equal nor unequal, and one of them

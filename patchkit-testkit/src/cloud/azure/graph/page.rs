@@ -1,7 +1,7 @@
 //! Answers in pages.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{
         Arc,
@@ -321,6 +321,8 @@ pub struct Pager {
     answers: BTreeMap<u64, Kept>,
     /// Numbers of the answers, oldest first.
     order: VecDeque<u64>,
+    /// The newest answer that can be given again, by what it answers.
+    reusable: HashMap<u64, u64>,
     bytes: usize,
     max_answers: usize,
     max_bytes: usize,
@@ -344,6 +346,7 @@ impl Pager {
             made: 0,
             answers: BTreeMap::new(),
             order: VecDeque::new(),
+            reusable: HashMap::new(),
             bytes: 0,
             max_answers: 256,
             max_bytes: 256 << 20,
@@ -407,13 +410,12 @@ impl Pager {
         now: Timestamp,
     ) -> Option<Page> {
         self.forget(now);
-        let newest = self.order.iter().rev();
-        let number = *newest.clone().find(|number| {
-            self.answers
-                .get(number)
-                .is_some_and(|kept| kept.version == Some(version) && kept.is_for(request))
-        })?;
-        let answer = Arc::clone(&self.answers.get(&number)?.answer);
+        let number = *self.reusable.get(&Self::asked(request, version))?;
+        let kept = self.answers.get(&number)?;
+        if kept.version != Some(version) || !kept.is_for(request) {
+            return None;
+        }
+        let answer = Arc::clone(&kept.answer);
         let from = answer.first(request.options);
         Some(self.page(number, answer, from, request.options))
     }
@@ -451,6 +453,9 @@ impl Pager {
     ) {
         self.bytes += answer.size();
         self.order.push_back(number);
+        if let Some(version) = version {
+            self.reusable.insert(Self::asked(request, version), number);
+        }
         let kept = Kept {
             answer,
             query: request.query.to_owned(),
@@ -504,7 +509,19 @@ impl Pager {
             let number = *number;
             self.answers.remove(&number);
             self.order.pop_front();
+            // One that is gone stands in nobody's way: of those there are no more than answers.
+            if self.reusable.len() > 2 * self.order.len() {
+                self.reusable.retain(|_, number| self.answers.contains_key(number));
+            }
         }
+    }
+
+    /// A number that hardly any other question has over the same rows.
+    fn asked(request: PageRequest<'_>, version: u64) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let PageRequest { query, scope, options } = request;
+        (query, scope, options.format, version).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn page(&self, number: u64, answer: Arc<Rendered>, from: usize, options: &Options) -> Page {

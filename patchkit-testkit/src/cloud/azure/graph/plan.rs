@@ -20,7 +20,10 @@ pub(super) mod reads;
 pub(super) mod shape;
 pub(super) mod show;
 
-use std::cell::{Cell as Flag, RefCell};
+use std::{
+    cell::{Cell as Flag, RefCell},
+    sync::Arc,
+};
 
 use regex::Regex;
 
@@ -71,13 +74,18 @@ const MAX_COLUMNS: usize = 500;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Column {
-    pub(super) name: String,
+    /// A copy shares it.
+    pub(super) name: Arc<str>,
     pub(super) kind: Type,
 }
 
 impl Column {
-    fn new(name: impl Into<String>, kind: Type) -> Self {
+    fn new(name: impl Into<Arc<str>>, kind: Type) -> Self {
         Self { name: name.into(), kind }
+    }
+
+    pub(super) fn is(&self, name: &str) -> bool {
+        &*self.name == name
     }
 }
 
@@ -173,7 +181,7 @@ pub(super) struct Scope<'s> {
 
 impl Scope<'_> {
     fn slot(&self, name: &str) -> Option<usize> {
-        let slot = self.columns.iter().position(|column| column.name == name)?;
+        let slot = self.columns.iter().position(|column| column.is(name))?;
         self.touch(slot);
         Some(slot)
     }
@@ -296,7 +304,7 @@ impl Planner<'_> {
                     let slot = self.scope(draft, "project-rename").slot(old);
                     let slot = slot.ok_or_else(|| QueryError::column("project-rename", old))?;
                     new_name(&draft.columns, new)?;
-                    draft.columns[slot].name.clone_from(new);
+                    draft.columns[slot].name = new.as_str().into();
                 }
             }
             Operator::Summarize { values, by } => self.summarize(draft, values, by)?,
@@ -363,7 +371,7 @@ impl Planner<'_> {
             let (node, kind) = scope.expr(&value.expr)?;
             let name = value.name.clone().or_else(|| given_name(&value.expr));
             let name = name.unwrap_or_else(|| numbered(&columns, "Column"));
-            let slot = columns.iter().position(|column| column.name == name);
+            let slot = columns.iter().position(|column| column.is(&name));
             let slot = slot.unwrap_or(columns.len());
             if slot == columns.len() {
                 columns.push(Column::new(name, kind));
@@ -543,22 +551,22 @@ fn grouped(columns: &[Column]) -> Result<(), QueryError> {
 
 /// A name that no column has yet, or a refusal.
 fn new_name<'n>(columns: &[Column], name: &'n str) -> Result<&'n str, QueryError> {
-    let taken = columns.iter().any(|column| column.name == name);
+    let taken = columns.iter().any(|column| column.is(name));
     require!(!taken, format!("A column named '{name}' already exists."));
     Ok(name)
 }
 
 fn column_name(columns: &[Column], value: &Named) -> Result<String, QueryError> {
-    match (&value.name, given_name(&value.expr)) {
-        (Some(name), _) => new_name(columns, name).map(str::to_owned),
-        (None, Some(name)) => Ok(unique(columns, &name)),
-        (None, None) => Ok(numbered(columns, "Column")),
+    if let Some(name) = &value.name {
+        return new_name(columns, name).map(str::to_owned);
     }
+    let given = given_name(&value.expr);
+    Ok(given.map_or_else(|| numbered(columns, "Column"), |name| unique(columns, &name)))
 }
 
 /// The name itself, or with the first number that makes it new.
 fn unique(columns: &[Column], name: &str) -> String {
-    if columns.iter().any(|column| column.name == name) {
+    if columns.iter().any(|column| column.is(name)) {
         numbered(columns, name)
     } else {
         name.to_owned()
@@ -566,7 +574,7 @@ fn unique(columns: &[Column], name: &str) -> String {
 }
 
 fn numbered(columns: &[Column], name: &str) -> String {
-    let taken = |name: &String| columns.iter().any(|column| column.name == *name);
+    let taken = |name: &String| columns.iter().any(|column| column.is(name));
     let mut names = (1..).map(|number| format!("{name}{number}"));
     names.find(|name| !taken(name)).unwrap_or_default()
 }

@@ -74,19 +74,23 @@ impl<'a> Scan<'a> {
 }
 
 /// The keys that lead to a member of a document; none for the document itself.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Path {
-    keys: Vec<String>,
+    /// Some of them; a copy shares them.
+    keys: Option<Arc<[String]>>,
     number: u64,
 }
 
 impl Path {
     /// A path of these keys.
     pub fn new(keys: impl IntoIterator<Item = String>) -> Self {
-        let keys: Vec<String> = keys.into_iter().collect();
+        let keys: Arc<[String]> = keys.into_iter().collect();
+        if keys.is_empty() {
+            return Self::default();
+        }
         let mut hasher = DefaultHasher::new();
         keys.hash(&mut hasher);
-        Self { keys, number: hasher.finish() }
+        Self { keys: Some(keys), number: hasher.finish() }
     }
 
     /// A number that other paths hardly ever have: the same for equal ones.
@@ -95,17 +99,11 @@ impl Path {
     }
 }
 
-impl Default for Path {
-    fn default() -> Self {
-        Self::new([])
-    }
-}
-
 impl Deref for Path {
     type Target = [String];
 
     fn deref(&self) -> &[String] {
-        &self.keys
+        self.keys.as_deref().unwrap_or_default()
     }
 }
 
@@ -172,7 +170,7 @@ pub trait Record<'a> {
     }
 
     /// The row's own values.
-    fn owns(&self) -> Owns<'_> {
+    fn owns(&self) -> Owns<'a> {
         Owns::default()
     }
 

@@ -36,12 +36,14 @@ impl Stencils {
         if self.0.len() >= MOST && !self.0.contains_key(&kind) {
             self.0.clear();
         }
-        self.0.entry(kind).or_insert_with(|| Stencil::of(form, row)).write(row, out);
+        let stencil = self.0.entry(kind).or_insert_with(|| Stencil::of(form, row));
+        stencil.write(row.owns(), out, |column, out| row.write(column, out));
     }
 }
 
-/// How rows of one kind are written.
-struct Stencil {
+/// How rows of one kind are written, or one of their columns.
+#[derive(Default)]
+pub(super) struct Stencil {
     text: Vec<u8>,
     /// Where in the text something is missing, and what.
     gaps: Vec<(usize, Gap)>,
@@ -57,29 +59,46 @@ enum Gap {
 
 impl Stencil {
     fn of(form: &Form, row: &dyn Columns) -> Self {
-        let (mut text, mut gaps) = (Vec::new(), Vec::new());
-        form.write_each(&mut text, |column, text| {
-            let told = row.pieces(column, &mut |piece| match piece {
-                Piece::Text(piece) => text.extend_from_slice(piece),
-                Piece::Own(number) => gaps.push((text.len(), Gap::Own(number))),
-            });
-            if !told {
+        let mut own = Self::default();
+        let Self { text, gaps } = &mut own;
+        form.write_each(text, |column, text| {
+            if !row.pieces(column, &mut |piece| add(piece, text, gaps)) {
                 gaps.push((text.len(), Gap::Column(column)));
             }
         });
-        Self { text, gaps }
+        own
     }
 
-    fn write(&self, row: &dyn Columns, out: &mut Vec<u8>) {
-        let (owns, mut from) = (row.owns(), 0);
+    /// That of pieces alone; none where none are told.
+    pub(super) fn of_pieces(tell: impl FnOnce(&mut dyn FnMut(Piece<'_>)) -> bool) -> Option<Self> {
+        let mut own = Self::default();
+        let Self { text, gaps } = &mut own;
+        tell(&mut |piece| add(piece, text, gaps)).then_some(own)
+    }
+
+    /// Writes a row with these values of its own, of which each column that is missing writes itself.
+    pub(super) fn write(
+        &self,
+        owns: Owns<'_>,
+        out: &mut Vec<u8>,
+        column: impl Fn(usize, &mut Vec<u8>),
+    ) {
+        let mut from = 0;
         for (to, gap) in &self.gaps {
             out.extend_from_slice(self.text.get(from..*to).unwrap_or_default());
             match *gap {
                 Gap::Own(number) => out.extend_from_slice(owns.get(number)),
-                Gap::Column(column) => row.write(column, out),
+                Gap::Column(number) => column(number, out),
             }
             from = *to;
         }
         out.extend_from_slice(self.text.get(from..).unwrap_or_default());
+    }
+}
+
+fn add(piece: Piece<'_>, text: &mut Vec<u8>, gaps: &mut Vec<(usize, Gap)>) {
+    match piece {
+        Piece::Text(piece) => text.extend_from_slice(piece),
+        Piece::Own(number) => gaps.push((text.len(), Gap::Own(number))),
     }
 }

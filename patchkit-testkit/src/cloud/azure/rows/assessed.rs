@@ -120,7 +120,7 @@ impl<'a> Record<'a> for Assessed<'a> {
         true
     }
 
-    fn owns(&self) -> Owns<'_> {
+    fn owns(&self) -> Owns<'a> {
         self.report.owns()
     }
 

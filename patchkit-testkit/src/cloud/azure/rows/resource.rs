@@ -162,7 +162,7 @@ impl<'a> Record<'a> for ResourceRow<'a> {
         true
     }
 
-    fn owns(&self) -> Owns<'_> {
+    fn owns(&self) -> Owns<'a> {
         self.written().map(Filled::owns).unwrap_or_default()
     }
 

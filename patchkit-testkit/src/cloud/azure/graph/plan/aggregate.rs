@@ -170,7 +170,7 @@ impl Scope<'_> {
                 let code = if base.ends_with("max") { Kind::ArgMax } else { Kind::ArgMin };
                 let first =
                     Column::new(given_name(value).unwrap_or_else(|| after(name, value)), kind);
-                let (row, mut columns) = self.row(rest, Some(first.name.as_str()))?;
+                let (row, mut columns) = self.row(rest, Some(&*first.name))?;
                 columns.insert(0, first);
                 (Aggregate { row, ..plain(code, Some(node), kind) }, columns)
             }
@@ -179,7 +179,7 @@ impl Scope<'_> {
                 if base == "any" && !matches!(rest, [Expr::Star]) {
                     // The older name of take_any shows in its columns.
                     for column in &mut columns {
-                        column.name = format!("any_{}", column.name);
+                        column.name = format!("any_{}", column.name).into();
                     }
                 }
                 (Aggregate { row, ..plain(Kind::Any, None, Type::Dynamic) }, columns)
@@ -201,7 +201,7 @@ impl Scope<'_> {
             if matches!(expr, Expr::Star) {
                 self.touch_all();
                 for (slot, column) in self.columns.iter().enumerate() {
-                    if Some(column.name.as_str()) != besides {
+                    if Some(&*column.name) != besides {
                         row.push(Node::Slot(slot));
                         columns.push(column.clone());
                     }

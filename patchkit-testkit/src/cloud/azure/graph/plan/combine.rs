@@ -26,7 +26,7 @@ impl Planner<'_> {
         let (mut left_keys, mut right_keys) = (Vec::new(), Vec::new());
         for (left_name, right_name) in on {
             let find = |columns: &[Column], name: &str| {
-                let slot = columns.iter().position(|column| column.name == name);
+                let slot = columns.iter().position(|column| column.is(name));
                 slot.ok_or_else(|| QueryError::column("join", name))
             };
             let left_slot = find(&draft.columns, left_name)?;

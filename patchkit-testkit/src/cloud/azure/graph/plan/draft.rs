@@ -15,7 +15,7 @@ impl Draft {
 
     /// The slot of a column that is set anew.
     pub(super) fn place(&mut self, name: &str, kind: Type) -> usize {
-        if let Some(slot) = self.columns.iter().position(|column| column.name == name) {
+        if let Some(slot) = self.columns.iter().position(|column| column.is(name)) {
             self.columns[slot].kind = kind;
             return slot;
         }
@@ -27,7 +27,7 @@ impl Draft {
     pub(super) fn has_all(&self, operator: &str, patterns: &[Wildcard]) -> Result<(), QueryError> {
         let mut names =
             patterns.iter().map(|pattern| &pattern.0).filter(|name| !name.contains('*'));
-        let missing = names.find(|name| !self.columns.iter().any(|column| column.name == **name));
+        let missing = names.find(|name| !self.columns.iter().any(|column| column.is(name)));
         missing.map_or(Ok(()), |name| Err(QueryError::column(operator, name)))
     }
 

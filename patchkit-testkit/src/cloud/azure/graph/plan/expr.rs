@@ -7,8 +7,9 @@ use super::{
     super::{
         QueryError,
         ast::{Case, Compare, Expr, Literal, Math, Named, Place, Quantity, Sense, TextTest},
-        eval::{Node, Operands, Set, Step},
+        eval::{Node, Operands, Set},
         function::{self, Naming, Returns},
+        route::{Route, Step},
         text::Needle,
         time::{self, Unit},
         value::{Cell, Type},
@@ -25,11 +26,9 @@ impl Scope<'_> {
         match expr {
             Expr::Literal(literal) => Ok(constant(literal)),
             Expr::Name(name) => self.name(name),
-            Expr::Member(base, key) => self.path(base, Step::Key(key.clone())),
+            Expr::Member(..) => self.path(expr),
+            Expr::Index(_, index) if step(index).is_some() => self.path(expr),
             Expr::Index(base, index) => {
-                if let Expr::Literal(Literal::Long(at)) = index.as_ref() {
-                    return self.path(base, Step::At(*at));
-                }
                 let (base, kind) = self.expr(base)?;
                 require!(kind == Type::Dynamic, "Path expressions need a dynamic value.");
                 let (index, kind) = self.expr(index)?;
@@ -88,23 +87,34 @@ impl Scope<'_> {
         Ok((Node::Let(index), self.lets[index].1))
     }
 
-    fn path(&self, base: &Expr, step: Step) -> Result<(Node, Type), QueryError> {
+    /// The code of members of members, and so on.
+    fn path(&self, expr: &Expr) -> Result<(Node, Type), QueryError> {
+        let (mut base, mut steps) = (expr, Vec::new());
+        loop {
+            let (inner, step) = match base {
+                Expr::Member(inner, key) => (inner, Some(Step::Key(key.clone()))),
+                Expr::Index(inner, index) => (inner, step(index)),
+                _ => break,
+            };
+            let Some(step) = step else { break };
+            steps.push(step);
+            base = inner;
+        }
         let splits = matches!(base, Expr::Call(name, _) if name == "split");
-        let (base, kind) = self.expr(base)?;
+        let (mut base, kind) = self.expr(base)?;
         require!(kind == Type::Dynamic, "Path expressions need a dynamic value.");
-        let node = match base {
-            // Of a text that is split mostly one piece is wanted: the others are not made.
-            Node::Call(call, mut nodes) if splits => match piece(&mut nodes, &step) {
-                Some(piece) => piece,
-                None => Node::Path(Box::new(Node::Call(call, nodes)), vec![step]),
-            },
-            Node::Path(base, mut steps) => {
-                steps.push(step);
-                Node::Path(base, steps)
-            }
-            base => Node::Path(Box::new(base), vec![step]),
-        };
-        Ok((node, Type::Dynamic))
+        // Of a text that is split mostly one piece is wanted: the others are not made.
+        if let Node::Call(_, nodes) = &mut base
+            && let Some(piece) = steps.last().filter(|_| splits).and_then(|it| piece(nodes, it))
+        {
+            steps.pop();
+            base = piece;
+        }
+        if steps.is_empty() {
+            return Ok((base, Type::Dynamic));
+        }
+        let route = Route::new(steps.into_iter().rev());
+        Ok((Node::Path(Box::new(base), route), Type::Dynamic))
     }
 
     /// The code of an expression that is true or false.
@@ -427,6 +437,14 @@ pub(super) fn given_name(expr: &Expr) -> Option<String> {
 fn path_name(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Name(_) | Expr::Member(..) | Expr::Index(..) => given_name(expr),
+        _ => None,
+    }
+}
+
+/// The step that an index is, where it is always the same.
+fn step(index: &Expr) -> Option<Step> {
+    match index {
+        Expr::Literal(Literal::Long(at)) => Some(Step::At(*at)),
         _ => None,
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{super::eval, COLUMNS, Plan, Step};
-use crate::cloud::azure::graph::{Path, eval::Node};
+use super::{COLUMNS, Plan, Step};
+use crate::cloud::azure::graph::{Path, eval::Node, route::Route};
 
 /// A column that is read of a row.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -55,15 +55,12 @@ impl Uses {
     pub(super) fn add(&mut self, node: &Node) {
         match node {
             Node::Slot(slot) => drop(self.0.insert(*slot, Want::Whole)),
-            Node::Path(base, steps) => {
-                let path = Path::new(eval::Step::keys(steps).cloned());
-                match base.as_ref() {
-                    Node::Slot(slot) if !path.is_empty() => {
-                        self.need(*slot, Want::Members(vec![path]));
-                    }
-                    base => self.add(base),
+            Node::Path(base, Route { path, .. }) => match base.as_ref() {
+                Node::Slot(slot) if !path.is_empty() => {
+                    self.need(*slot, Want::Members(vec![path.clone()]));
                 }
-            }
+                base => self.add(base),
+            },
             other => other.each_part(&mut |part| self.add(part)),
         }
     }

@@ -6,8 +6,8 @@ use super::{
     reads::{Load, Uses, Want},
 };
 use crate::cloud::azure::graph::{
-    Path,
-    eval::{self, Node},
+    eval::Node,
+    route::Route,
     value::{Cell, Type},
 };
 
@@ -45,14 +45,13 @@ pub(in super::super) enum Whose {
 pub(in super::super) struct Origin {
     pub(in super::super) whose: Whose,
     pub(in super::super) slot: usize,
-    pub(in super::super) path: Path,
-    pub(in super::super) rest: Vec<eval::Step>,
+    pub(in super::super) route: Route,
 }
 
 impl Origin {
     /// Those of the columns of a table.
     pub(super) fn of_table(whose: Whose) -> Vec<Option<Self>> {
-        let of_slot = |slot| Self { whose, slot, path: Path::default(), rest: Vec::new() };
+        let of_slot = |slot| Self { whose, slot, route: Route::new([]) };
         (0..COLUMNS.len()).map(|slot| Some(of_slot(slot))).collect()
     }
 
@@ -90,23 +89,19 @@ impl Origin {
     /// What stands for it where there is no row.
     pub(in super::super) fn none(&self) -> Cell<'static> {
         let kind = COLUMNS.get(self.slot).map(|(_, kind)| *kind);
-        match kind.filter(|_| self.path.is_empty() && self.rest.is_empty()) {
+        match kind.filter(|_| self.route.is_empty()) {
             Some(kind) => Cell::none(kind),
             None => Cell::Null,
         }
     }
 
     /// A member of what it is; none where that has no members.
-    fn at(mut self, steps: &[eval::Step]) -> Option<Self> {
+    fn at(mut self, route: &Route) -> Option<Self> {
         let is_document = COLUMNS.get(self.slot).is_some_and(|it| it.1 == Type::Dynamic);
         if !is_document {
             return None;
         }
-        let keys = if self.rest.is_empty() { eval::Step::keys(steps).count() } else { 0 };
-        let (before, behind) = steps.split_at(keys);
-        let own = self.path.iter().chain(eval::Step::keys(before));
-        self.path = Path::new(own.cloned());
-        self.rest.extend_from_slice(behind);
+        self.route = self.route.then(route);
         Some(self)
     }
 }
@@ -159,7 +154,7 @@ pub(super) fn columns(origins: &[Option<Origin>], whose: Whose) -> Vec<&'static 
 fn origin(node: &Node, origins: &[Option<Origin>]) -> Option<Origin> {
     match node {
         Node::Slot(slot) => origins.get(*slot).cloned()?,
-        Node::Path(base, steps) => origin(base, origins)?.at(steps),
+        Node::Path(base, route) => origin(base, origins)?.at(route),
         _ => None,
     }
 }

@@ -409,9 +409,8 @@ impl Columns for ShownPair<'_, '_> {
                 show::write(self.record, origin, out);
             }
             Some(Output::Read(origin)) => {
-                match self.right.and_then(|row| self.written.column(row, column)) {
-                    Some(json) => out.extend_from_slice(json),
-                    None => origin.none().write(out),
+                if !self.right.is_some_and(|row| self.written.write(row, column, out)) {
+                    origin.none().write(out);
                 }
             }
             _ => self.made.get(column).unwrap_or(&Cell::Null).write(out),

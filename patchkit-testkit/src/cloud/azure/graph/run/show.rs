@@ -4,11 +4,12 @@ use std::{cell::RefCell, ops::ControlFlow};
 
 use super::{
     super::{
-        Owns, eval,
+        Owns,
         plan::{
             COLUMNS, Plan,
             show::{Origin, Output},
         },
+        route::{Route, walk},
         source::{Piece, Record},
         stencil::Columns,
         value::Cell,
@@ -53,24 +54,25 @@ pub(super) fn pieces(
     origin: &Origin,
     each: &mut dyn FnMut(Piece<'_>),
 ) -> bool {
-    let column = COLUMNS.get(origin.slot).filter(|_| origin.rest.is_empty());
-    column.is_some_and(|(name, _)| record.pieces(name, &origin.path, each))
+    let column = COLUMNS.get(origin.slot).filter(|_| origin.route.rest.is_empty());
+    column.is_some_and(|(name, _)| record.pieces(name, &origin.route.path, each))
 }
 
 /// Writes what a row of a table has.
 pub(super) fn write(record: &dyn Record<'_>, origin: &Origin, out: &mut Vec<u8>) {
     let Some((name, _)) = COLUMNS.get(origin.slot) else { return Cell::Null.write(out) };
-    if !origin.rest.is_empty() {
-        let cell = cell_of(record.member(name, &origin.path));
-        return eval::walk(&cell, &origin.rest).write(out);
+    let Route { path, rest } = &origin.route;
+    if !rest.is_empty() {
+        let cell = cell_of(record.member(name, path));
+        return walk(&cell, &[], rest).write(out);
     }
-    if record.write(name, &origin.path, out) {
+    if record.write(name, path, out) {
         return;
     }
-    if origin.path.is_empty() {
+    if path.is_empty() {
         whole(record, origin.slot).write(out);
     } else {
-        cell_of(record.member(name, &origin.path)).write(out);
+        cell_of(record.member(name, path)).write(out);
     }
 }
 

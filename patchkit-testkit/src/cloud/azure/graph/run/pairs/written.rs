@@ -1,64 +1,50 @@
-//! What is shown of the rows on the right of a join, written before the left ones come.
+//! What is shown of the rows on the right of a join, at hand when the left ones come.
 
-use std::{collections::HashMap, ops::ControlFlow};
+use std::{cell::Cell as Flag, collections::HashMap, ops::ControlFlow};
 
 use super::super::{
     super::{
+        Owns,
         plan::{
             lean::Showing,
             show::{Origin, Output, Whose},
         },
-        source::{Piece, Record},
+        stencil::Stencil,
     },
     Env, Part, show,
 };
 
-/// The columns of rows on the right, as JSON.
-pub(super) struct Written<'s> {
-    rights: &'s [u32],
+/// The columns of rows on the right.
+pub(super) struct Written<'a> {
+    rights: &'a [u32],
+    /// The row that is looked for next, where they are in the order of the left ones.
+    next: Flag<usize>,
     /// Of each column of the answer its place among those that are from the right.
     places: Vec<Option<usize>>,
-    width: usize,
+    /// How the columns of rows that are alike are written, and where what else they have is found.
+    alike: Vec<Vec<Option<Stencil>>>,
+    rows: Vec<Right<'a>>,
+    /// The columns of rows that are like no others, and those without a stencil, as JSON.
     bytes: Vec<u8>,
-    /// Where each column of each row ends.
     ends: Vec<usize>,
 }
 
-/// How a column is written in all rows that are alike.
-enum Way {
-    /// Of these pieces: text, and one of the row's own values behind it.
-    Pieces(Vec<(Vec<u8>, Option<usize>)>),
-    /// As each row does it.
-    Own,
+/// A row on the right.
+struct Right<'a> {
+    alike: Option<usize>,
+    owns: Owns<'a>,
+    /// Where its columns are that have been written.
+    begin: usize,
 }
 
-impl Way {
-    fn of(record: &dyn Record<'_>, origin: &Origin) -> Self {
-        let mut pieces = vec![(Vec::new(), None)];
-        let told = show::pieces(record, origin, &mut |piece| match (piece, pieces.last_mut()) {
-            (Piece::Text(text), Some((last, None))) => last.extend_from_slice(text),
-            (Piece::Text(text), _) => pieces.push((text.to_vec(), None)),
-            (Piece::Own(number), Some((_, last @ None))) => *last = Some(number),
-            (Piece::Own(number), _) => pieces.push((Vec::new(), Some(number))),
-        });
-        if told { Self::Pieces(pieces) } else { Self::Own }
-    }
-
-    fn write(&self, record: &dyn Record<'_>, origin: &Origin, out: &mut Vec<u8>) {
-        let Self::Pieces(pieces) = self else { return show::write(record, origin, out) };
-        let owns = record.owns();
-        for (text, own) in pieces {
-            out.extend_from_slice(text);
-            if let Some(number) = own {
-                out.extend_from_slice(owns.get(*number));
-            }
-        }
-    }
-}
-
-impl<'s> Written<'s> {
-    pub(super) fn of(showing: &Showing, env: Env<'_>, part: Part<'_>, rights: &'s [u32]) -> Self {
-        let mut origins = Vec::new();
+impl<'a> Written<'a> {
+    pub(super) fn of(
+        showing: &'a Showing,
+        env: Env<'a>,
+        part: Part<'a>,
+        rights: &'a [u32],
+    ) -> Self {
+        let mut origins: Vec<&Origin> = Vec::new();
         let places = showing.show.outputs.iter().map(|output| match output {
             Output::Read(origin) if origin.whose == Whose::Joined => {
                 origins.push(origin);
@@ -67,34 +53,65 @@ impl<'s> Written<'s> {
             _ => None,
         });
         let places: Vec<_> = places.collect();
-        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-        let mut known: HashMap<[usize; 3], Vec<Way>> = HashMap::new();
-        if !origins.is_empty() && !rights.is_empty() {
-            env.rows.scan(part.scan(&showing.making.right), &mut |record| {
-                let ways = || origins.iter().map(|origin| Way::of(record, origin)).collect();
-                let ways = record.stencil().map(|it| &*known.entry(it).or_insert_with(ways));
-                for (column, origin) in origins.iter().enumerate() {
-                    match ways.and_then(|it| it.get(column)) {
-                        Some(way) => way.write(record, origin, &mut bytes),
-                        None => show::write(record, origin, &mut bytes),
-                    }
-                    ends.push(bytes.len());
-                }
-                ControlFlow::Continue(())
-            });
+        let (alike, rows, bytes, ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let next = Flag::new(0);
+        let mut written = Self { rights, next, places, alike, rows, bytes, ends };
+        if origins.is_empty() || rights.is_empty() {
+            return written;
         }
-        Self { rights, places, width: origins.len(), bytes, ends }
+        written.rows.reserve(rights.len());
+        let mut known: HashMap<[usize; 3], usize> = HashMap::new();
+        env.rows.scan(part.scan(&showing.making.right), &mut |record| {
+            let Self { alike, rows, bytes, ends, .. } = &mut written;
+            let own = record.stencil().map(|kind| {
+                *known.entry(kind).or_insert_with(|| {
+                    let stencils = origins.iter().map(|origin| {
+                        Stencil::of_pieces(|each| show::pieces(record, origin, each))
+                    });
+                    alike.push(stencils.collect());
+                    alike.len() - 1
+                })
+            });
+            rows.push(Right { alike: own, owns: record.owns(), begin: ends.len() });
+            let stencils = own.and_then(|own| alike.get(own));
+            if stencils.is_some_and(|it| it.iter().all(Option::is_some)) {
+                return ControlFlow::Continue(());
+            }
+            for (column, origin) in origins.iter().enumerate() {
+                if stencils.is_none_or(|it| it.get(column).is_none_or(Option::is_none)) {
+                    show::write(record, origin, bytes);
+                }
+                ends.push(bytes.len());
+            }
+            ControlFlow::Continue(())
+        });
+        written
     }
 
     /// The place of a row on the right.
     pub(super) fn row(&self, number: u32) -> Option<usize> {
-        self.rights.binary_search(&number).ok()
+        let next = self.next.get();
+        let at = match self.rights.get(next) {
+            Some(known) if *known == number => next,
+            _ => self.rights.binary_search(&number).ok()?,
+        };
+        self.next.set(at + 1);
+        Some(at)
     }
 
-    /// A column of the answer, of the row at a place.
-    pub(super) fn column(&self, row: usize, column: usize) -> Option<&[u8]> {
-        let place = row * self.width + self.places.get(column).copied()??;
-        let start = if place == 0 { 0 } else { *self.ends.get(place - 1)? };
-        self.bytes.get(start..*self.ends.get(place)?)
+    /// Writes a column of the answer, of the row at a place. False where there is no such row.
+    pub(super) fn write(&self, row: usize, column: usize, out: &mut Vec<u8>) -> bool {
+        let Some(Some(column)) = self.places.get(column) else { return false };
+        let Some(right) = self.rows.get(row) else { return false };
+        let stencils = right.alike.and_then(|it| self.alike.get(it));
+        if let Some(Some(stencil)) = stencils.and_then(|it| it.get(*column)) {
+            stencil.write(right.owns, out, |_, _| {});
+            return true;
+        }
+        let place = right.begin + column;
+        let start = place.checked_sub(1).and_then(|it| self.ends.get(it)).copied();
+        let range = start.unwrap_or(0)..self.ends.get(place).copied().unwrap_or(0);
+        out.extend_from_slice(self.bytes.get(range).unwrap_or_default());
+        true
     }
 }
