@@ -118,7 +118,9 @@ pub struct Rendered {
 pub(super) struct Form {
     format: Format,
     /// What stands before each value: `{"id":` and `,"name":`, or `[` and `,`.
-    heads: Vec<Vec<u8>>,
+    heads: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
 }
 
 impl std::fmt::Debug for Form {
@@ -129,14 +131,21 @@ impl std::fmt::Debug for Form {
 
 impl Form {
     fn new(columns: &[(String, ColumnType)], format: Format) -> Self {
-        let head = |(at, (name, _)): (usize, &(String, _))| match format {
-            Format::ObjectArray => {
-                let open = if at == 0 { "{" } else { "," };
-                format!("{open}{}:", Value::from(name.as_str())).into_bytes()
+        let mut heads = Vec::new();
+        let ends = columns.iter().map(|(name, _)| {
+            heads.push(match format {
+                _ if !heads.is_empty() => b',',
+                Format::ObjectArray => b'{',
+                Format::Table => b'[',
+            });
+            if format == Format::ObjectArray {
+                Cell::Text(name.as_str().into()).write(&mut heads);
+                heads.push(b':');
             }
-            Format::Table => vec![if at == 0 { b'[' } else { b',' }],
-        };
-        Self { format, heads: columns.iter().enumerate().map(head).collect() }
+            heads.len()
+        });
+        let ends = ends.collect();
+        Self { format, heads, ends }
     }
 
     pub(super) fn write(&self, row: &[Cell<'_>], out: &mut Vec<u8>) {
@@ -148,15 +157,17 @@ impl Form {
 
     /// Writes a row of which each column writes itself.
     pub(super) fn write_each(&self, out: &mut Vec<u8>, mut write: impl FnMut(usize, &mut Vec<u8>)) {
-        for (column, head) in self.heads.iter().enumerate() {
-            out.extend_from_slice(head);
+        let mut begin = 0;
+        for (column, end) in self.ends.iter().enumerate() {
+            out.extend_from_slice(self.heads.get(begin..*end).unwrap_or_default());
             write(column, out);
+            begin = *end;
         }
         let (open, close): (&[u8], _) = match self.format {
             Format::ObjectArray => (b"{", b'}'),
             Format::Table => (b"[", b']'),
         };
-        if self.heads.is_empty() {
+        if self.ends.is_empty() {
             out.extend_from_slice(open);
         }
         out.push(close);

@@ -22,7 +22,7 @@ pub(super) mod show;
 
 use std::{
     cell::{Cell as Flag, RefCell},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use regex::Regex;
@@ -64,6 +64,10 @@ pub(super) const COLUMNS: [(&str, Type); 16] = [
     ("zones", Type::Dynamic),
     ("extendedLocation", Type::Dynamic),
 ];
+
+/// The same as the columns of a plan.
+static OF_TABLES: LazyLock<Vec<Column>> =
+    LazyLock::new(|| COLUMNS.iter().map(|(name, kind)| Column::new(*name, *kind)).collect());
 
 /// Joins and unions of a query, and expansions of it (query-language.md: "limit of three").
 const MAX_TABLES: usize = 3;
@@ -242,7 +246,7 @@ impl Planner<'_> {
             Table::named(&pipeline.table).ok_or_else(|| QueryError::table(&pipeline.table))?;
         let mut draft = Draft {
             table,
-            columns: COLUMNS.iter().map(|(name, kind)| Column::new(*name, *kind)).collect(),
+            columns: OF_TABLES.clone(),
             steps: Vec::new(),
             touched: RefCell::default(),
             open: true,

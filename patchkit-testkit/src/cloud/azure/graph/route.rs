@@ -13,7 +13,7 @@ pub(super) enum Step {
 }
 
 /// The way from a document to something in it: keys, and what is not keys alone behind them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Route {
     pub(super) path: Path,
     pub(super) rest: Vec<Step>,
@@ -21,13 +21,14 @@ pub(super) struct Route {
 
 impl Route {
     pub(super) fn new(steps: impl IntoIterator<Item = Step>) -> Self {
-        let (mut keys, mut rest) = (Vec::new(), Vec::new());
-        for step in steps {
-            match step {
-                Step::Key(key) if rest.is_empty() => keys.push(key),
-                step => rest.push(step),
+        let mut rest = Vec::new();
+        let keys = steps.into_iter().filter_map(|step| match step {
+            Step::Key(key) if rest.is_empty() => Some(key),
+            step => {
+                rest.push(step);
+                None
             }
-        }
+        });
         Self { path: Path::new(keys), rest }
     }
 

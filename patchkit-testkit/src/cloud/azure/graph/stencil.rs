@@ -1,7 +1,5 @@
 //! Rows that are written alike: what they share is one text, with gaps for what each has of its own.
 
-use std::collections::HashMap;
-
 use super::{Owns, page::Form, source::Piece};
 
 /// Stencils that an answer keeps: about what the rows of one resource group need. Others begin anew.
@@ -23,9 +21,9 @@ pub(super) trait Columns {
     fn write(&self, column: usize, out: &mut Vec<u8>);
 }
 
-/// The stencils of an answer.
+/// The stencils of an answer: so few that a look at all of them, the newest first, finds one.
 #[derive(Default)]
-pub(super) struct Stencils(HashMap<[usize; 3], Stencil>);
+pub(super) struct Stencils(Vec<([usize; 3], Stencil)>);
 
 impl Stencils {
     /// Writes a row.
@@ -33,11 +31,17 @@ impl Stencils {
         let Some(kind) = row.stencil() else {
             return form.write_each(out, |column, out| row.write(column, out));
         };
-        if self.0.len() >= MOST && !self.0.contains_key(&kind) {
-            self.0.clear();
+        let known = self.0.iter().rposition(|(known, _)| *known == kind);
+        let at = known.unwrap_or_else(|| {
+            if self.0.len() >= MOST {
+                self.0.clear();
+            }
+            self.0.push((kind, Stencil::of(form, row)));
+            self.0.len() - 1
+        });
+        if let Some((_, stencil)) = self.0.get(at) {
+            stencil.write(row.owns(), out, |column, out| row.write(column, out));
         }
-        let stencil = self.0.entry(kind).or_insert_with(|| Stencil::of(form, row));
-        stencil.write(row.owns(), out, |column, out| row.write(column, out));
     }
 }
 

@@ -66,7 +66,11 @@ impl Others {
 #[derive(Debug)]
 pub(super) struct Other {
     pub(super) row: Value,
+    /// The subscription that it is in, and its type, if that is known.
+    at: Option<SubIx>,
+    kind: Option<&'static str>,
     places: OnceLock<[Place; 2]>,
+    is_twin: OnceLock<bool>,
 }
 
 /// Where a text is among those of all machines.
@@ -79,8 +83,21 @@ pub(super) struct Place {
 }
 
 impl Other {
-    fn new(row: Value) -> Self {
-        Self { row, places: OnceLock::new() }
+    fn new(state: &State, row: Value) -> Self {
+        let text = |column: &str| row[column].as_str().unwrap_or_default();
+        let subscription = text("id").split('/').nth(2).unwrap_or_default();
+        let mut all = (0u16..).map(SubIx).zip(state.subscriptions.iter());
+        let at = all.find(|(_, it)| it.id.eq_ignore_ascii_case(subscription)).map(|(at, _)| at);
+        let kind = KINDS.into_iter().find(|it| *it == text("type"));
+        Self { row, at, kind, places: OnceLock::new(), is_twin: OnceLock::new() }
+    }
+
+    /// Whether a machine has its id, whatever the case.
+    pub(super) fn is_twin(&self, state: &State) -> bool {
+        *self.is_twin.get_or_init(|| {
+            let id = self.text("id").to_lowercase();
+            state.azure.by_id.contains_key(&*id)
+        })
     }
 
     pub(super) fn text(&self, column: &str) -> &str {
@@ -189,7 +206,8 @@ impl World {
                     (it, if arc { ARC_EXTENSION } else { VM_EXTENSION })
                 });
                 let all = sets.chain(schedules.map(|it| (it, CONFIGURATION))).chain(extensions);
-                all.map(|(document, kind)| Other::new(self.whole(document, kind))).collect()
+                all.map(|(document, kind)| Other::new(&self.state, self.whole(document, kind)))
+                    .collect()
             })
         });
         // Of these there are as many as machines: they are made for who names their type.
@@ -197,11 +215,14 @@ impl World {
         let interfaces = (table == Table::Resources && named).then(|| {
             self.interfaces.get_or_init(|| {
                 let all = interface::documents(&self.state).into_iter();
-                all.map(|it| Other::new(self.whole(it, interface::KIND))).collect()
+                all.map(|it| Other::new(&self.state, self.whole(it, interface::KIND))).collect()
             })
         });
         let all = all.into_iter().chain(interfaces).flatten();
-        all.filter(move |it| self.holds(it.text("id"), it.text("type"), hints))
+        all.filter(move |it| {
+            let here = it.at.filter(|at| self.here(hints).any(|it| it == at));
+            here.is_some_and(|at| it.kind.is_none_or(|kind| self.shows(at, kind)))
+        })
     }
 
     pub(super) fn containers<'a>(&'a self, hints: &Hints, each: Each<'_, 'a>) -> ControlFlow<()> {

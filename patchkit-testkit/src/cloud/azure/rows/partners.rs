@@ -187,10 +187,9 @@ impl World {
             ABOVE.get(place).is_some_and(|it| *it == text)
         };
         let is_id = match (scan.table, text) {
-            (Table::Resources, IdText::Lower) => self.wanted_others(scan).all(|other| {
-                let id = other.text("id").to_lowercase();
-                !self.state.azure.by_id.contains_key(&*id)
-            }),
+            (Table::Resources, IdText::Lower) => {
+                !self.wanted_others(scan).any(|other| other.is_twin(&self.state))
+            }
             (Table::PatchAssessmentResources, IdText::LowerBefore(text)) => is_above(0, text),
             (Table::PatchInstallationResources, IdText::LowerBefore(text)) => is_above(1, text),
             _ => false,

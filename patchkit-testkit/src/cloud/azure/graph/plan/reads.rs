@@ -1,7 +1,5 @@
 //! What a plan reads of its table: columns, of a document the members, and when.
 
-use std::collections::BTreeMap;
-
 use super::{COLUMNS, Plan, Step};
 use crate::cloud::azure::graph::{Path, eval::Node, route::Route};
 
@@ -37,9 +35,9 @@ impl Load {
     }
 }
 
-/// Slots that nodes look at, with what of the documents in them.
+/// Slots that nodes look at, in their order, with what of the documents in them.
 #[derive(Debug, Default)]
-pub(in super::super) struct Uses(BTreeMap<usize, Want>);
+pub(in super::super) struct Uses(Vec<(usize, Want)>);
 
 impl Uses {
     pub(in super::super) fn of<'n>(nodes: impl IntoIterator<Item = &'n Node>) -> Self {
@@ -49,12 +47,12 @@ impl Uses {
     }
 
     pub(in super::super) fn slots(self) -> impl Iterator<Item = usize> {
-        self.0.into_keys()
+        self.0.into_iter().map(|(slot, _)| slot)
     }
 
     pub(super) fn add(&mut self, node: &Node) {
         match node {
-            Node::Slot(slot) => drop(self.0.insert(*slot, Want::Whole)),
+            Node::Slot(slot) => *self.of_slot(*slot) = Want::Whole,
             Node::Path(base, Route { path, .. }) => match base.as_ref() {
                 Node::Slot(slot) if !path.is_empty() => {
                     self.need(*slot, Want::Members(vec![path.clone()]));
@@ -65,9 +63,23 @@ impl Uses {
         }
     }
 
+    /// Where a slot is among those that are looked at, or would be.
+    fn place(&self, slot: usize) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&slot, |(known, _)| *known)
+    }
+
+    /// What of a slot is looked at; no members of it where it was not looked at before.
+    fn of_slot(&mut self, slot: usize) -> &mut Want {
+        let at = self.place(slot).unwrap_or_else(|at| {
+            self.0.insert(at, (slot, Want::Members(Vec::new())));
+            at
+        });
+        &mut self.0[at].1
+    }
+
     /// Adds what is looked at in a slot to what is known of it.
     pub(super) fn need(&mut self, slot: usize, want: Want) {
-        match (self.0.entry(slot).or_insert_with(|| Want::Members(Vec::new())), want) {
+        match (self.of_slot(slot), want) {
             (Want::Members(paths), Want::Members(more)) => {
                 for path in more {
                     if !paths.contains(&path) {
@@ -76,23 +88,23 @@ impl Uses {
                 }
             }
             // What is looked at as a whole stays so.
-            (Want::Members(_), whole) => drop(self.0.insert(slot, whole)),
+            (known @ Want::Members(_), whole) => *known = whole,
             _ => {}
         }
     }
 
     pub(super) fn get(&self, slot: usize) -> Option<&Want> {
-        self.0.get(&slot)
+        self.0.get(self.place(slot).ok()?).map(|(_, want)| want)
     }
 
     /// Takes out what is looked at in a slot.
     pub(super) fn take(&mut self, slot: usize) -> Option<Want> {
-        self.0.remove(&slot)
+        Some(self.0.remove(self.place(slot).ok()?).1)
     }
 
     /// What of the slots from one on is looked at, which become slots of their own.
     pub(super) fn split_off(&mut self, slot: usize) -> Self {
-        let behind = self.0.split_off(&slot);
+        let behind = self.0.split_off(self.0.partition_point(|(known, _)| *known < slot));
         Self(behind.into_iter().map(|(at, want)| (at - slot, want)).collect())
     }
 
@@ -118,7 +130,7 @@ impl Uses {
             match step {
                 Step::Join { .. } | Step::Union { .. } => return Self::all(),
                 Step::Select(slots) => {
-                    uses.0.extend(slots.iter().map(|slot| (*slot, Want::Whole)));
+                    slots.iter().for_each(|slot| *uses.of_slot(*slot) = Want::Whole);
                 }
                 _ => {}
             }
@@ -130,12 +142,12 @@ impl Uses {
     }
 
     fn loads(&self, touched: &[usize]) -> Vec<Load> {
-        let slots = touched.iter().filter(|slot| self.0.contains_key(slot));
+        let slots = touched.iter().filter(|slot| self.get(**slot).is_some());
         slots.map(|slot| self.load(*slot)).collect()
     }
 
     fn load(&self, slot: usize) -> Load {
-        Load { slot, want: self.0.get(&slot).cloned().unwrap_or(Want::Whole) }
+        Load { slot, want: self.get(slot).cloned().unwrap_or(Want::Whole) }
     }
 }
 
@@ -164,7 +176,7 @@ impl Plan {
         self.leading = self.steps.iter().take_while(|it| matches!(it, Step::Where(_))).count();
         let (leading, rest) = self.steps.split_at(self.leading);
         let tests = Uses::of(leading.iter().flat_map(Step::nodes));
-        let of_tests = touched.iter().filter(|slot| tests.0.contains_key(slot));
+        let of_tests = touched.iter().filter(|slot| tests.get(**slot).is_some());
         self.tests = of_tests.map(|slot| tests.load(*slot)).collect();
         self.loads = Uses::of_steps(rest).loads(touched);
         self.loads.retain(|it| !self.tests.iter().any(|test| test.covers(it)));

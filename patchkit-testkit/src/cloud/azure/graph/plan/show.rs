@@ -51,7 +51,7 @@ pub(in super::super) struct Origin {
 impl Origin {
     /// Those of the columns of a table.
     pub(super) fn of_table(whose: Whose) -> Vec<Option<Self>> {
-        let of_slot = |slot| Self { whose, slot, route: Route::new([]) };
+        let of_slot = |slot| Self { whose, slot, route: Route::default() };
         (0..COLUMNS.len()).map(|slot| Some(of_slot(slot))).collect()
     }
 

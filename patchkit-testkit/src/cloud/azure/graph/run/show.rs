@@ -54,8 +54,24 @@ pub(super) fn pieces(
     origin: &Origin,
     each: &mut dyn FnMut(Piece<'_>),
 ) -> bool {
-    let column = COLUMNS.get(origin.slot).filter(|_| origin.route.rest.is_empty());
-    column.is_some_and(|(name, _)| record.pieces(name, &origin.route.path, each))
+    let (Some((name, _)), Route { path, rest }) = (COLUMNS.get(origin.slot), &origin.route) else {
+        return false;
+    };
+    if rest.is_empty() {
+        return record.pieces(name, path, each);
+    }
+    // What is in a document that all of these rows have is the same in all of them, too.
+    let (mut document, mut is_shared) = (Vec::new(), true);
+    let told = record.pieces(name, path, &mut |piece| match piece {
+        Piece::Text(text) => document.extend_from_slice(text),
+        Piece::Own(_) => is_shared = false,
+    });
+    let document = if told && is_shared { serde_json::from_slice(&document).ok() } else { None };
+    let Some(document) = document else { return false };
+    let mut shown = Vec::new();
+    walk(&Cell::owned(document), &[], rest).write(&mut shown);
+    each(Piece::Text(&shown));
+    true
 }
 
 /// Writes what a row of a table has.

@@ -1,6 +1,6 @@
 //! What is shown of the rows on the right of a join, at hand when the left ones come.
 
-use std::{cell::Cell as Flag, collections::HashMap, ops::ControlFlow};
+use std::{cell::Cell as Flag, ops::ControlFlow};
 
 use super::super::{
     super::{
@@ -22,7 +22,7 @@ pub(super) struct Written<'a> {
     /// Of each column of the answer its place among those that are from the right.
     places: Vec<Option<usize>>,
     /// How the columns of rows that are alike are written, and where what else they have is found.
-    alike: Vec<Vec<Option<Stencil>>>,
+    alike: Vec<([usize; 3], Vec<Option<Stencil>>)>,
     rows: Vec<Right<'a>>,
     /// The columns of rows that are like no others, and those without a stencil, as JSON.
     bytes: Vec<u8>,
@@ -60,20 +60,21 @@ impl<'a> Written<'a> {
             return written;
         }
         written.rows.reserve(rights.len());
-        let mut known: HashMap<[usize; 3], usize> = HashMap::new();
         env.rows.scan(part.scan(&showing.making.right), &mut |record| {
             let Self { alike, rows, bytes, ends, .. } = &mut written;
             let own = record.stencil().map(|kind| {
-                *known.entry(kind).or_insert_with(|| {
+                // There are few on a page, and most rows are like one that came just before.
+                let known = alike.iter().rposition(|(known, _)| *known == kind);
+                known.unwrap_or_else(|| {
                     let stencils = origins.iter().map(|origin| {
                         Stencil::of_pieces(|each| show::pieces(record, origin, each))
                     });
-                    alike.push(stencils.collect());
+                    alike.push((kind, stencils.collect()));
                     alike.len() - 1
                 })
             });
             rows.push(Right { alike: own, owns: record.owns(), begin: ends.len() });
-            let stencils = own.and_then(|own| alike.get(own));
+            let stencils = own.and_then(|own| Some(&alike.get(own)?.1));
             if stencils.is_some_and(|it| it.iter().all(Option::is_some)) {
                 return ControlFlow::Continue(());
             }
@@ -103,7 +104,7 @@ impl<'a> Written<'a> {
     pub(super) fn write(&self, row: usize, column: usize, out: &mut Vec<u8>) -> bool {
         let Some(Some(column)) = self.places.get(column) else { return false };
         let Some(right) = self.rows.get(row) else { return false };
-        let stencils = right.alike.and_then(|it| self.alike.get(it));
+        let stencils = right.alike.and_then(|it| Some(&self.alike.get(it)?.1));
         if let Some(Some(stencil)) = stencils.and_then(|it| it.get(*column)) {
             stencil.write(right.owns, out, |_, _| {});
             return true;
