@@ -1,5 +1,7 @@
 //! A request, taken apart: its path in any case, its query, and the address it was sent to.
 
+use std::cell::OnceCell;
+
 use http::{Method, header::HOST};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -19,6 +21,8 @@ pub(crate) struct Ask<'r> {
     pub(crate) query: Vec<(String, String)>,
     /// The scheme, host and port that were asked.
     pub(crate) base: String,
+    /// The body as JSON, once someone asks.
+    document: OnceCell<Result<Value, String>>,
 }
 
 impl<'r> Ask<'r> {
@@ -32,7 +36,7 @@ impl<'r> Ask<'r> {
         let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let host = request.headers().get(HOST).and_then(|it| it.to_str().ok());
         let base = format!("http://{}", host.unwrap_or("localhost"));
-        Self { request, segments, lower, query, base }
+        Self { request, segments, lower, query, base, document: OnceCell::new() }
     }
 
     pub(crate) fn method(&self) -> &Method {
@@ -76,16 +80,23 @@ impl<'r> Ask<'r> {
     }
 
     /// The body as an object.
-    pub(crate) fn object(&self) -> Result<Value, ArmError> {
+    pub(crate) fn object(&self) -> Result<&Value, ArmError> {
         let invalid = |why: String| {
             let what = "The request content was invalid and could not be deserialized";
             ArmError::bad("InvalidRequestContent", format!("{what}: '{why}'."))
         };
-        match serde_json::from_slice(self.request.body()) {
+        match self.document() {
             Ok(value @ Value::Object(_)) => Ok(value),
             Ok(_) => Err(invalid("the body is no object".to_owned())),
-            Err(error) => Err(invalid(error.to_string())),
+            Err(error) => Err(invalid(error.clone())),
         }
+    }
+
+    /// The body as JSON.
+    pub(crate) fn document(&self) -> &Result<Value, String> {
+        self.document.get_or_init(|| {
+            serde_json::from_slice(self.request.body()).map_err(|error| error.to_string())
+        })
     }
 
     /// The same address with another page's token.

@@ -132,7 +132,7 @@ fn patch(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     let key = key(call);
     let known = call.state.azure.schedules.configurations.get(&key);
     let mut whole = known.ok_or_else(|| missing(call))?.body();
-    merge(&mut whole, body);
+    merge(&mut whole, body.clone());
     store(call, &key, &whole, StatusCode::OK)
 }
 

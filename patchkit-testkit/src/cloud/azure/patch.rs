@@ -25,7 +25,7 @@ pub(super) fn install(call: &mut Call<'_>) -> Result<Reply, ArmError> {
         AzureKind::Arc => NeedsDuration::Yes,
         _ => NeedsDuration::No,
     };
-    let order = Order::of_request(&call.ask.object()?, needs_duration)?;
+    let order = Order::of_request(call.ask.object()?, needs_duration)?;
     ready(call, at)?;
     let id = call.state.new_uuid();
     call.state.begin_installation(at, &id, &order);

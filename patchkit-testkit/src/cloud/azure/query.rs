@@ -133,15 +133,16 @@ impl Place {
 
 /// The subscriptions that a query names, as the record has them: a query of one is in its scope.
 pub(super) fn scope(ask: &Ask<'_>) -> String {
-    let body = serde_json::from_slice::<Value>(ask.request.body()).unwrap_or_default();
-    let named = body["subscriptions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let body = ask.document().as_ref().ok();
+    let named =
+        body.and_then(|it| it["subscriptions"].as_array()).map(Vec::as_slice).unwrap_or_default();
     named.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
 }
 
 /// The token of the page that a listing is asked for, empty for the first; none where it is none.
 pub(super) fn asked_page(ask: &Ask<'_>, operation: &str, limit: Limit) -> Option<String> {
     if limit == Limit::Graph {
-        let body = serde_json::from_slice::<Value>(ask.request.body()).ok()?;
+        let body = ask.document().as_ref().ok()?;
         return Some(body["options"]["$skipToken"].as_str().unwrap_or_default().to_owned());
     }
     let is_listing = operation.contains("_List");

@@ -13,8 +13,8 @@ pub struct Owns<'r> {
 /// Where each of them ends among all.
 #[derive(Clone, Copy, Debug)]
 enum Ends<'r> {
-    Narrow(&'r [u8]),
-    Wide(&'r [u8]),
+    Narrow(&'r [[u8; size_of::<u16>()]]),
+    Wide(&'r [[u8; size_of::<u32>()]]),
 }
 
 /// How many bytes stand before the ends: whether they are wide, and how many there are.
@@ -31,7 +31,12 @@ impl<'r> Owns<'r> {
         let Some((ends, values)) = rest.split_at_checked(count * width) else {
             return Self::default();
         };
-        Self { ends: if *is_wide == 1 { Ends::Wide(ends) } else { Ends::Narrow(ends) }, values }
+        let ends = if *is_wide == 1 {
+            Ends::Wide(ends.as_chunks().0)
+        } else {
+            Ends::Narrow(ends.as_chunks().0)
+        };
+        Self { ends, values }
     }
 
     /// Puts values into one piece of memory: all of them, one behind the other, by where each ends.
@@ -68,14 +73,8 @@ impl Default for Owns<'_> {
 impl Ends<'_> {
     fn get(self, number: usize) -> Option<usize> {
         match self {
-            Self::Narrow(ends) => {
-                let end = ends.get(number * size_of::<u16>()..)?.first_chunk()?;
-                Some(usize::from(u16::from_le_bytes(*end)))
-            }
-            Self::Wide(ends) => {
-                let end = ends.get(number * size_of::<u32>()..)?.first_chunk()?;
-                usize::try_from(u32::from_le_bytes(*end)).ok()
-            }
+            Self::Narrow(ends) => ends.get(number).map(|end| usize::from(u16::from_le_bytes(*end))),
+            Self::Wide(ends) => usize::try_from(u32::from_le_bytes(*ends.get(number)?)).ok(),
         }
     }
 }

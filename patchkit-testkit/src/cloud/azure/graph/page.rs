@@ -12,7 +12,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{ColumnType, Query, QueryError, stream::Stream, value::Cell};
+use super::{Query, QueryError, plan::Column, stream::Stream, value::Cell};
 
 /// Rows of a page, at most and when nothing is said (work-with-data.md).
 const MAX_TOP: usize = 1_000;
@@ -130,16 +130,16 @@ impl std::fmt::Debug for Form {
 }
 
 impl Form {
-    fn new(columns: &[(String, ColumnType)], format: Format) -> Self {
+    fn new(columns: &[Column], format: Format) -> Self {
         let mut heads = Vec::new();
-        let ends = columns.iter().map(|(name, _)| {
+        let ends = columns.iter().map(|Column { name, .. }| {
             heads.push(match format {
                 _ if !heads.is_empty() => b',',
                 Format::ObjectArray => b'{',
                 Format::Table => b'[',
             });
             if format == Format::ObjectArray {
-                Cell::Text(name.as_str().into()).write(&mut heads);
+                Cell::Text((&**name).into()).write(&mut heads);
                 heads.push(b':');
             }
             heads.len()
@@ -176,13 +176,13 @@ impl Form {
 
 impl Rendered {
     pub(super) fn new(query: &Query, format: Format) -> Self {
-        let columns = query.columns();
-        let form = Form::new(&columns, format);
-        let told = columns.iter().filter(|_| format == Format::Table);
-        let columns = told.map(|(name, kind)| json!({"name": name, "type": kind.name()})).collect();
+        let form = Form::new(&query.plan.columns, format);
+        let told = if format == Format::Table { query.columns() } else { Vec::new() };
+        let columns =
+            told.into_iter().map(|(name, kind)| json!({"name": name, "type": kind.name()}));
         Self {
             form,
-            columns: Value::Array(columns),
+            columns: columns.collect(),
             bytes: Vec::new(),
             starts: Vec::new(),
             stream: None,

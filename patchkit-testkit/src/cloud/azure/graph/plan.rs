@@ -560,12 +560,13 @@ fn new_name<'n>(columns: &[Column], name: &'n str) -> Result<&'n str, QueryError
     Ok(name)
 }
 
-fn column_name(columns: &[Column], value: &Named) -> Result<String, QueryError> {
+fn column_name(columns: &[Column], value: &Named) -> Result<Arc<str>, QueryError> {
     if let Some(name) = &value.name {
-        return new_name(columns, name).map(str::to_owned);
+        return new_name(columns, name).map(Arc::from);
     }
     let given = given_name(&value.expr);
-    Ok(given.map_or_else(|| numbered(columns, "Column"), |name| unique(columns, &name)))
+    let name = given.map_or_else(|| numbered(columns, "Column"), |name| unique(columns, &name));
+    Ok(name.into())
 }
 
 /// The name itself, or with the first number that makes it new.

@@ -84,10 +84,11 @@ pub struct Path {
 impl Path {
     /// A path of these keys.
     pub fn new(keys: impl IntoIterator<Item = String>) -> Self {
-        let keys: Arc<[String]> = keys.into_iter().collect();
-        if keys.is_empty() {
+        let mut keys = keys.into_iter().peekable();
+        if keys.peek().is_none() {
             return Self::default();
         }
+        let keys: Arc<[String]> = keys.collect();
         let mut hasher = DefaultHasher::new();
         keys.hash(&mut hasher);
         Self { keys: Some(keys), number: hasher.finish() }
