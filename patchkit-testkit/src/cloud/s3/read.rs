@@ -26,11 +26,16 @@ impl Store {
         let conditions = request.input.take_conditions();
         for _ in 0..MOST_LOOKS {
             let (bucket, key) = request.input.object();
-            let file = self.object_file(bucket, key)?;
-            let mut there = request.clone();
-            there.input.set_key(file.clone());
-            let response = I::carry_out(&self.files, there).await;
-            // It may have become the folder of others while it was read.
+            let file = self.root.file_of(bucket, key);
+            let response = match self.check_object(bucket, key, &file) {
+                Ok(()) => {
+                    let mut there = request.clone();
+                    there.input.set_key(file.clone());
+                    I::carry_out(&self.files, there).await
+                }
+                Err(error) => Err(error),
+            };
+            // It may have become the folder of others while it was looked for, or read.
             if self.root.file_of(bucket, key) == file {
                 let response = response?;
                 let (tag, modified) = I::seen(&response.output);

@@ -63,10 +63,16 @@ impl Store {
     /// The path of an object's file. Refuses to read what is no object: s3s-fs takes folders for
     /// objects, and an unknown bucket for an unknown key.
     pub(super) fn object_file(&self, bucket: &str, key: &str) -> S3Result<String> {
-        self.check_bucket(bucket)?;
         let file = self.root.file_of(bucket, key);
-        match fs::metadata(self.root.path().join(bucket).join(&file)) {
-            Ok(found) if found.is_dir() == key.ends_with('/') => Ok(file),
+        self.check_object(bucket, key, &file)?;
+        Ok(file)
+    }
+
+    /// Refuses what is no object, where its file would be this one.
+    pub(super) fn check_object(&self, bucket: &str, key: &str, file: &str) -> S3Result<()> {
+        self.check_bucket(bucket)?;
+        match fs::metadata(self.root.path().join(bucket).join(file)) {
+            Ok(found) if found.is_dir() == key.ends_with('/') => Ok(()),
             _ => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
         }
     }
