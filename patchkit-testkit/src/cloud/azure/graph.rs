@@ -95,7 +95,7 @@ use self::{
     eval::{Node, Run},
     plan::{Plan, Step},
     run::Env,
-    stream::Stream,
+    stream::{Made, Stream},
     value::{Cell, Type},
 };
 
@@ -204,8 +204,23 @@ type Way = fn(&Plan, Env<'_>, &mut dyn FnMut(&[Cell<'_>]));
 /// A query that was understood.
 pub struct Query {
     text: String,
-    lets: Vec<Node>,
+    lets: Lets,
     plan: Plan,
+}
+
+/// The values of a query's `let`s, in their order.
+struct Lets(Vec<Node>);
+
+impl Lets {
+    /// What a run knows before its first row.
+    fn begin(&self, now: Timestamp) -> Run {
+        let mut run = Run::new(now);
+        for node in &self.0 {
+            let value = node.eval(&[], &run).detach();
+            run.lets.push(value);
+        }
+        run
+    }
 }
 
 impl fmt::Debug for Query {
@@ -221,7 +236,7 @@ impl Query {
     /// Whatever the service refuses; see the [module](self).
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         let (lets, plan) = plan::plan(&parse::parse(text)?)?;
-        Ok(Self { text: text.to_owned(), lets, plan })
+        Ok(Self { text: text.to_owned(), lets: Lets(lets), plan })
     }
 
     /// Its text, as it was given.
@@ -321,15 +336,16 @@ impl Query {
     /// # Errors
     /// Those of [`run`](Self::run); a page that is made later may fail with them, too.
     pub fn open(
-        self: &Arc<Self>,
+        self,
         rows: &Arc<dyn Rows + Send + Sync>,
         now: Timestamp,
         format: Format,
     ) -> Result<Rendered, QueryError> {
-        match Stream::open(self, rows, now) {
-            Some(stream) => Ok(Rendered::new(self, format).with_stream(stream)),
-            None => self.render_by(run::gather, rows.as_ref(), now, format),
-        }
+        let Some(made) = Made::of(&self, rows.as_ref(), now) else {
+            return self.render_by(run::gather, rows.as_ref(), now, format);
+        };
+        let rendered = Rendered::new(&self, format);
+        Ok(rendered.with_stream(Stream::new(self, Arc::clone(rows), now, made)))
     }
 
     fn each(
@@ -339,19 +355,9 @@ impl Query {
         now: Timestamp,
         each: &mut dyn FnMut(&[Cell<'_>]),
     ) -> Result<(), QueryError> {
-        let run = self.begin(now);
+        let run = self.lets.begin(now);
         way(&self.plan, Env { rows, run: &run }, each);
         if run.gave_up() { Err(QueryError::too_large()) } else { Ok(()) }
-    }
-
-    /// What a run knows before its first row.
-    fn begin(&self, now: Timestamp) -> Run {
-        let mut run = Run::new(now);
-        for node in &self.lets {
-            let value = node.eval(&[], &run).detach();
-            run.lets.push(value);
-        }
-        run
     }
 }
 

@@ -87,14 +87,15 @@ impl Asked {
             let world = world.ok_or_else(|| {
                 ArmError::bad("InvalidSkipToken", "The request has no skip token.")
             })?;
-            let parsed = Arc::new(Query::parse(&query).map_err(refused)?);
+            let parsed = Query::parse(&query).map_err(refused)?;
+            let is_timeless = parsed.is_timeless();
             let known = lock(&shared.pager).reuse(request, version, now);
             if let Some(page) = known {
                 page
             } else {
                 let rows: Arc<dyn Rows + Send + Sync> = Arc::new(world);
                 let answer = parsed.open(&rows, now, options.format).map_err(refused)?;
-                let version = parsed.is_timeless().then_some(version);
+                let version = is_timeless.then_some(version);
                 lock(&shared.pager).open(request, answer, version, now)
             }
         };

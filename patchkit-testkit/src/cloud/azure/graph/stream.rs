@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use self::joined::Joined;
 use super::{
-    Numbers, Query, QueryError, Rows,
+    Lets, Numbers, Query, QueryError, Rows,
     eval::Run,
     page::Form,
     plan::{COLUMNS, Plan},
@@ -26,9 +26,11 @@ use crate::cloud::shared::lock;
 /// Bytes that a page has room for before its rows are written: twice what most take.
 const MOST_ROOM: usize = 4 << 20;
 
-/// A query over rows that stay as they are, of which it is known how many it answers with.
+/// An answer over rows that stay as they are, of which it is known how many it has. Of its query there
+/// is no more than what shows them.
 pub(super) struct Stream {
-    query: Arc<Query>,
+    lets: Lets,
+    plan: Plan,
     rows: Arc<dyn Rows + Send + Sync>,
     now: Timestamp,
     made: Made,
@@ -36,46 +38,46 @@ pub(super) struct Stream {
 }
 
 /// Of what the rows of an answer are made.
-enum Made {
+pub(super) enum Made {
     /// Each of one row of the table.
     Rows(Chosen),
     /// Each of a pair of rows.
     Pairs(Box<Joined>),
 }
 
+impl Made {
+    /// None where a row of the answer is made of other than one row of the table, and of one that is
+    /// joined to it.
+    pub(super) fn of(query: &Query, rows: &dyn Rows, now: Timestamp) -> Option<Self> {
+        let Some(shape) = query.plan.shape() else {
+            return Some(Self::Pairs(Box::new(Joined::open(query, rows, now)?)));
+        };
+        let run = query.lets.begin(now);
+        let env = Env { rows, run: &run };
+        let chosen = if shape.looks() {
+            Chosen::of(&query.plan.choosing(), env)
+        } else {
+            Chosen::of(&query.plan, env)
+        };
+        chosen.map(Self::Rows)
+    }
+}
+
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (query, total) = (&self.query, self.total());
-        f.debug_struct("Stream")
-            .field("query", query)
-            .field("total", &total)
-            .finish_non_exhaustive()
+        f.debug_struct("Stream").field("total", &self.total()).finish_non_exhaustive()
     }
 }
 
 impl Stream {
-    /// None where a row of the answer is made of other than one row of the table, and of one that is
-    /// joined to it.
-    pub(super) fn open(
-        query: &Arc<Query>,
-        rows: &Arc<dyn Rows + Send + Sync>,
+    pub(super) fn new(
+        query: Query,
+        rows: Arc<dyn Rows + Send + Sync>,
         now: Timestamp,
-    ) -> Option<Self> {
-        let made = match query.plan.shape() {
-            Some(shape) => {
-                let run = query.begin(now);
-                let env = Env { rows: rows.as_ref(), run: &run };
-                let chosen = if shape.looks() {
-                    Chosen::of(&query.plan.choosing(), env)
-                } else {
-                    Chosen::of(&query.plan, env)
-                };
-                Made::Rows(chosen?)
-            }
-            None => Made::Pairs(Box::new(Joined::open(query, rows.as_ref(), now)?)),
-        };
-        let (query, rows) = (Arc::clone(query), Arc::clone(rows));
-        Some(Self { query, rows, now, made, stencils: Mutex::default() })
+        made: Made,
+    ) -> Self {
+        let Query { lets, plan, .. } = query;
+        Self { lets, plan: plan.into_shown(), rows, now, made, stencils: Mutex::default() }
     }
 
     pub(super) fn total(&self) -> usize {
@@ -150,7 +152,7 @@ impl Stream {
         out: &mut Vec<u8>,
         mut ends: impl FnMut(usize),
     ) -> Result<(), QueryError> {
-        let run: Run = self.query.begin(self.now);
+        let run: Run = self.lets.begin(self.now);
         let env = Env { rows: self.rows.as_ref(), run: &run };
         let (begin, count) = (out.len(), picked.rows().len());
         // Whoever writes another page at this time begins with none.
@@ -171,7 +173,7 @@ impl Stream {
         };
         match (&self.made, picked) {
             (Made::Rows(chosen), Picked::Rows(rows)) => {
-                chosen.show(&self.query.plan, env, rows, &mut each);
+                chosen.show(&self.plan, env, rows, &mut each);
             }
             (Made::Pairs(joined), Picked::Pairs(pairs)) => joined.show(env, pairs, &mut each),
             _ => {}
@@ -209,7 +211,7 @@ impl Picked {
 }
 
 /// The rows of a plan's table that pass its filters.
-struct Chosen {
+pub(super) struct Chosen {
     /// How many rows the filters leave of the blocks of the table: all of one, or none.
     blocks: Vec<usize>,
     /// Which rows in these blocks, in the order of the answer.

@@ -98,7 +98,6 @@ pub(super) fn stir(cloud: &Cloud, rng: &mut Rng) {
 
 /// The rows of an answer page by page, as it is opened.
 fn opened(rows: &Arc<dyn Rows + Send + Sync>, now: jiff::Timestamp, text: &str) -> Vec<Value> {
-    let query = Arc::new(Query::parse(text).unwrap());
     let mut pager = Pager::new(7);
     let options = json!({"$top": 90, "resultFormat": "table"});
     let mut options = Options::from_json(&options).unwrap();
@@ -106,7 +105,7 @@ fn opened(rows: &Arc<dyn Rows + Send + Sync>, now: jiff::Timestamp, text: &str) 
     loop {
         let request = PageRequest { query: text, scope: "", options: &options };
         let page = pager.resume(request, now).unwrap().unwrap_or_else(|| {
-            let answer = query.open(rows, now, Format::Table).unwrap();
+            let answer = Query::parse(text).unwrap().open(rows, now, Format::Table).unwrap();
             pager.open(request, answer, None, now)
         });
         let body: Value = serde_json::from_slice(&page.body().unwrap()).unwrap();

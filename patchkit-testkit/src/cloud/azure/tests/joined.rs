@@ -170,7 +170,7 @@ fn joined_rows_are_made_page_by_page_as_if_at_once() {
             stir(&cloud, &mut rng);
             work(&cloud, &mut rng);
             for text in &queries {
-                let query = Arc::new(Query::parse(text).unwrap());
+                let query = Query::parse(text).unwrap();
                 let whole = query.render(rows.as_ref(), now, Format::ObjectArray).unwrap();
                 let opened = query.open(&rows, now, Format::ObjectArray).unwrap();
                 assert!(opened.is_stream(), "{text}");
@@ -212,10 +212,10 @@ fn what_is_not_two_rows_each_is_answered_at_once() {
              | join ({MACHINES} | project name) on name"
         ),
     ] {
-        let query = Arc::new(Query::parse(&text).unwrap());
+        let query = Query::parse(&text).unwrap();
+        let whole = query.render(rows.as_ref(), now, Format::ObjectArray).unwrap();
         let opened = query.open(&rows, now, Format::ObjectArray).unwrap();
         assert!(!opened.is_stream(), "{text}");
-        let whole = query.render(rows.as_ref(), now, Format::ObjectArray).unwrap();
         assert_eq!(pages(&text, 90, whole, now), pages(&text, 90, opened, now), "{text}");
     }
 }
@@ -228,7 +228,7 @@ fn a_join_of_too_many_rows_is_refused_as_ever() {
     let rows: Arc<dyn Rows + Send + Sync> = Arc::new(world);
     let text = "resources | project id, key = strlen('a') | join kind=inner \
                 (resources | project other = id, key = strlen('b')) on key";
-    let query = Arc::new(Query::parse(text).unwrap());
+    let query = Query::parse(text).unwrap();
     let whole = query.render(rows.as_ref(), now, Format::ObjectArray).unwrap_err();
     let opened = query.open(&rows, now, Format::ObjectArray).unwrap_err();
     assert_eq!(format!("{whole:?}"), format!("{opened:?}"));

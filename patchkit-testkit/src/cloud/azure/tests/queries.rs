@@ -109,6 +109,14 @@ fn pages_made_one_by_one_are_the_answer_made_at_once() {
         "resources | parse id with * '/resourceGroups/' group '/' * | where group has '1' \
          | project id, group, name",
         "patchassessmentresources | where properties.rebootPending == true | project id, properties",
+        "resources | where type =~ 'microsoft.compute/virtualmachines' or (type =~ \
+         'microsoft.compute/virtualmachinescalesets' and tostring(properties.orchestrationMode) !~ \
+         'Flexible') | project id, zone = zones[0], properties.networkProfile.networkInterfaces[0].id, \
+         sku | order by id asc",
+        "resources | where type endswith 'machines' or name == 'a' | project id | order by id desc",
+        "resources | extend zones = tags | where type == 'x' or isnotempty(zones) | project id, zones",
+        "resources | where not(type =~ 'microsoft.compute/virtualmachines' and location != 'x') \
+         | project id, name",
         "patchassessmentresources | where properties.classifications[0] =~ 'security' \
          | project id, properties | order by id asc",
         "patchinstallationresources | where properties.status =~ 'failed' | project id",
@@ -116,7 +124,7 @@ fn pages_made_one_by_one_are_the_answer_made_at_once() {
     for text in queries {
         let world = world(&cloud);
         let now = world.now();
-        let query = Arc::new(Query::parse(text).unwrap());
+        let query = Query::parse(text).unwrap();
         let rows: Arc<dyn Rows + Send + Sync> = Arc::new(world);
         let whole = query.run(rows.as_ref(), now).unwrap();
         let mut pager = Pager::new(7);
@@ -125,6 +133,7 @@ fn pages_made_one_by_one_are_the_answer_made_at_once() {
         loop {
             let request = PageRequest { query: text, scope: "", options: &options };
             let page = pager.resume(request, now).unwrap().unwrap_or_else(|| {
+                let query = Query::parse(text).unwrap();
                 let answer = query.open(&rows, now, graph::Format::Table).unwrap();
                 pager.open(request, answer, None, now)
             });
@@ -146,7 +155,7 @@ fn a_page_is_made_when_it_is_asked_for_where_each_row_is_made_of_one() {
     let cloud = patched();
     let rows: Arc<dyn Rows + Send + Sync> = Arc::new(world(&cloud));
     let is_stream = |text: &str| {
-        let query = Arc::new(Query::parse(text).unwrap());
+        let query = Query::parse(text).unwrap();
         let answer = query.open(&rows, cloud.0.now(), graph::Format::Table).unwrap();
         answer.is_stream()
     };

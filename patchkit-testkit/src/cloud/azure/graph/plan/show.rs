@@ -107,6 +107,16 @@ impl Origin {
 }
 
 impl Plan {
+    /// What of it shows rows, and nothing else.
+    pub(in super::super) fn into_shown(self) -> Self {
+        let Self { table, hints, shows, mut steps, .. } = self;
+        let makes = shows.makes();
+        steps.retain(|step| makes && step.makes());
+        steps.shrink_to_fit();
+        let (leading, tests, loads, columns) = (0, Vec::new(), Vec::new(), Vec::new());
+        Self { table, hints, leading, tests, loads, shows, steps, columns }
+    }
+
     /// What rows are made of that are shown; only for a plan of which each row of the answer is made
     /// of one row of the table.
     pub(super) fn show(&self) -> Show {

@@ -17,7 +17,7 @@ use crate::cloud::azure::graph::{
 };
 
 /// Which rows of two tables make the rows of an answer, and how.
-pub(super) struct Joined {
+pub(in super::super) struct Joined {
     pub(super) pairs: Kept,
     /// How many rows there are of the blocks of both tables.
     blocks: [Vec<usize>; 2],
@@ -80,7 +80,7 @@ impl Joined {
     pub(super) fn open(query: &Query, rows: &dyn Rows, now: Timestamp) -> Option<Self> {
         let paired = query.plan.paired()?;
         let choose = |plan: &Plan| {
-            let run = query.begin(now);
+            let run = query.lets.begin(now);
             Chosen::of(plan, Env { rows, run: &run })
         };
         let plans = paired.choosing();
@@ -103,7 +103,7 @@ impl Joined {
             None => {
                 let sides = [left.into_each(), right.rows.into_each()];
                 let sides = [sides[0].as_slice(), &sides[1]];
-                let run = query.begin(now);
+                let run = query.lets.begin(now);
                 let keys = run::keys(&paired, Env { rows, run: &run }, blocks, sides);
                 if run.gave_up() {
                     return None;
@@ -112,7 +112,7 @@ impl Joined {
             }
         };
         if paired.order().is_none() {
-            let run = query.begin(now);
+            let run = query.lets.begin(now);
             let decided = pairs.into_pairs();
             let decided = decided.decided(&paired.deciding(), Env { rows, run: &run }, blocks);
             if run.gave_up() {

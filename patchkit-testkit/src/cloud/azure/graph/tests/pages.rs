@@ -175,6 +175,24 @@ fn an_answer_over_the_same_rows_is_reused() {
     let again = pager.reuse(request, 5, at).unwrap();
     assert_eq!(again.body().unwrap(), first.body().unwrap());
     assert!(pager.reuse(request, 6, at).is_none());
+    let other = PageRequest { scope: "t", ..request };
+    assert!(pager.reuse(other, 5, at).is_none());
+}
+
+#[test]
+fn an_answer_that_was_let_go_is_not_reused() {
+    let query = "resources | project id";
+    let options = options(json!({"$top": 2}));
+    let mut pager = Pager::new(1).with_max_answers(2);
+    let at = Timestamp::UNIX_EPOCH;
+    let scopes = ["a", "b", "c", "d", "e", "f"];
+    let request = |scope| PageRequest { query, scope, options: &options };
+    for scope in scopes {
+        let rendered = Query::parse(query).unwrap().render(&rows(3), at, Format::ObjectArray);
+        pager.open(request(scope), rendered.unwrap(), Some(5), at);
+    }
+    let reused = scopes.map(|scope| pager.reuse(request(scope), 5, at).is_some());
+    assert_eq!(reused, [false, false, false, false, true, true]);
 }
 
 #[test]
