@@ -124,7 +124,7 @@ fn put(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     let key = key(call);
     let known = call.state.azure.schedules.configurations.contains_key(&key);
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
-    store(call, &key, &body, status)
+    store(call, &key, body, status)
 }
 
 fn patch(call: &mut Call<'_>) -> Result<Reply, ArmError> {

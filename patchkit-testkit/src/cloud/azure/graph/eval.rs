@@ -399,7 +399,7 @@ fn with_text<'a, T>(
 }
 
 /// Three-valued: a false wins, then an unknown.
-fn all(sides: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+pub(super) fn all(sides: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     let mut known = true;
     for side in sides {
         match side {

@@ -14,7 +14,7 @@ pub enum Numbers {
 impl Numbers {
     /// The first rows of a table, so many, in its order.
     pub fn first(count: usize) -> Self {
-        Self::Runs(Vec::from([0..u32::try_from(count).unwrap_or(u32::MAX)]))
+        std::iter::once(0..u32::try_from(count).unwrap_or(u32::MAX)).collect()
     }
 
     /// How many there are.

@@ -15,7 +15,7 @@ use super::{
     Lets, Numbers, Query, QueryError, Rows,
     eval::Run,
     page::Form,
-    plan::{COLUMNS, Plan},
+    plan::{COLUMNS, Plan, shape::Known},
     run::{self, Env, Pairs, Part, Row},
     source::{Block, Pick},
     stencil::{Columns, Stencils},
@@ -212,7 +212,8 @@ impl Picked {
 
 /// The rows of a plan's table that pass its filters.
 pub(super) struct Chosen {
-    /// How many rows the filters leave of the blocks of the table: all of one, or none.
+    /// How many rows there are of each block of the table, and none of those whose rows all fail the
+    /// filters.
     blocks: Vec<usize>,
     /// Which rows in these blocks, in the order of the answer.
     rows: Numbers,
@@ -228,9 +229,9 @@ impl Chosen {
         // Of most blocks the filters keep all rows or none; where they do not, each row is looked at.
         let (mut blocks, mut are_told) = (Vec::new(), true);
         let told = env.rows.blocks(plan.table, &plan.hints, &mut |block| {
-            let (record, count, is_whole) = match block {
-                Block::Rows(record, count) if count > 0 => (record, count, false),
-                Block::Row(record) => (record, 1, true),
+            let (record, count, known) = match block {
+                Block::Rows(record, count) if count > 0 => (record, count, Known::Block),
+                Block::Row(record) => (record, 1, Known::Row),
                 _ => return blocks.push(0),
             };
             for slot in &slots {
@@ -238,7 +239,7 @@ impl Chosen {
                     *cell = run::whole(record, *slot);
                 }
             }
-            let keeps = shape.filters.keeps(&row, run, is_whole);
+            let keeps = shape.filters.keeps(&row, known, run);
             are_told &= keeps.is_some();
             blocks.push(if keeps == Some(false) { 0 } else { count });
         });

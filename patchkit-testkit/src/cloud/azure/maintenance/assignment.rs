@@ -143,7 +143,7 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     let key = id(call).to_lowercase();
     let known = call.state.azure.schedules.assignments.contains_key(&key);
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
-    store(call, key, &body, status)
+    store(call, key, body, status)
 }
 
 pub(super) fn patch(call: &mut Call<'_>) -> Result<Reply, ArmError> {

@@ -76,13 +76,14 @@ impl World {
         self.singles(scan).or_else(|| self.each_start(scan))
     }
 
-    /// The same where it is known without a look at each machine that none has more than one.
+    /// The same where no machine has more than one.
     fn singles(&self, scan: Scan<'_>) -> Option<Starts> {
         let (oldest, census) = (self.oldest(scan.table), &self.state.azure.census);
         let folders = self.state.subscriptions.iter();
         let folders = folders.map(|it| vec![Marks::default(); it.machines.len().div_ceil(CHUNK)]);
         let (mut all, mut rows): (Vec<Vec<Marks>>, _) = (folders.collect(), 0_u32);
-        for Stretch { shelf, wanted, places, .. } in self.stretches(scan) {
+        for stretch in self.stretches(scan) {
+            let Stretch { shelf, wanted, places, .. } = &stretch;
             let own = all.get_mut(usize::from(shelf.at.0))?;
             let tallies = if scan.table == Table::Resources {
                 None
@@ -91,9 +92,11 @@ impl World {
                     &census.outcomes(scan.table, shelf.at).filter(|_| wanted[1].is_none())?.tallies,
                 )
             };
-            for piece in Tallies::pieces(places) {
+            for piece in Tallies::pieces(places.clone()) {
                 let have = match tallies {
-                    Some(tallies) => tallies.singles(&piece, oldest)?,
+                    Some(tallies) => tallies
+                        .singles(&piece, oldest)
+                        .or_else(|| self.looked_up(tallies, &stretch, &piece, oldest))?,
                     None => low(piece.len()),
                 };
                 let marks = own.get_mut(piece.start / CHUNK)?;
@@ -105,6 +108,26 @@ impl World {
             }
         }
         Some(Starts::Singles(all))
+    }
+
+    /// Which machines of a piece have a row, by a look at each. None where one has more.
+    fn looked_up(
+        &self,
+        tallies: &Tallies,
+        stretch: &Stretch<'_>,
+        piece: &Range<usize>,
+        oldest: i64,
+    ) -> Option<u64> {
+        let machines = &self.state.subscription(stretch.shelf.at).machines;
+        let all = piece.clone().zip(tallies.starting_at(piece.start)).enumerate();
+        all.map(|(bit, (place, tally))| {
+            let counts = self.counts(tally, || machines.get(place).copied(), oldest);
+            match stretch.rows(counts) {
+                rows @ (0 | 1) => Some(u64::from(rows == 1) << bit),
+                _ => None,
+            }
+        })
+        .try_fold(0, |have, bit| Some(have | bit?))
     }
 
     fn each_start(&self, scan: Scan<'_>) -> Option<Starts> {

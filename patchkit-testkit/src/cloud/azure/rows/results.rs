@@ -108,21 +108,22 @@ impl World {
             let [result, patch] = [0, 1].map(|it| is_wanted(2 * kind + it));
             let Some(outcomes) = outcomes.filter(|_| result || patch) else { continue };
             for piece in Tallies::pieces(places) {
-                let own = self.counts_of(&outcomes.tallies, shelf.at, &piece, oldest, patch);
+                let own =
+                    self.counts_of(&outcomes.tallies, shelf.at, &piece, oldest, [result, patch]);
                 counts.iter_mut().skip(2 * kind).zip(own).for_each(|(sum, it)| *sum += it);
             }
         }
         counts
     }
 
-    /// How many rows of each class neighbours have; of patches only where these are asked for.
+    /// How many rows of each class neighbours have; of one that is not wanted it may say none.
     fn counts_of(
         &self,
         tallies: &Tallies,
         at: SubIx,
         piece: &Range<usize>,
         oldest: i64,
-        has_patches: bool,
+        [_, has_patches]: [bool; 2],
     ) -> [usize; 2] {
         let singles = || tallies.singles(piece, oldest).filter(|_| !has_patches);
         let told = tallies.told(piece, oldest);
@@ -158,11 +159,10 @@ impl World {
             {
                 continue;
             }
-            let has_patches = stretch.wanted[1].is_some();
+            let wanted = stretch.wanted.map(|it| it.is_some());
             let places = few.as_ref().map(|few| few.among(shelf.at, &stretch.places));
             for piece in Tallies::pieces(places.unwrap_or_else(|| stretch.places.clone())) {
-                let counts =
-                    self.counts_of(&outcomes.tallies, shelf.at, &piece, oldest, has_patches);
+                let counts = self.counts_of(&outcomes.tallies, shelf.at, &piece, oldest, wanted);
                 if choice.skips(stretch.rows(counts)) {
                     continue;
                 }

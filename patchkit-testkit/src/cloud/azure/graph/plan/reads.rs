@@ -130,7 +130,9 @@ impl Uses {
             match step {
                 Step::Join { .. } | Step::Union { .. } => return Self::all(),
                 Step::Select(slots) => {
-                    slots.iter().for_each(|slot| *uses.of_slot(*slot) = Want::Whole);
+                    for slot in slots {
+                        *uses.of_slot(*slot) = Want::Whole;
+                    }
                 }
                 _ => {}
             }

@@ -7,7 +7,7 @@ use super::{
     reads::{Uses, Want},
 };
 use crate::cloud::azure::graph::{
-    eval::{Node, Run},
+    eval::{Node, Run, all},
     source::BLOCK_COLUMNS,
     value::Cell,
 };
@@ -36,6 +36,15 @@ pub(in super::super) enum Filter<'p> {
     OfMade,
 }
 
+/// What is known of rows of a table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in super::super) enum Known {
+    /// What all rows of a block have in common.
+    Block,
+    /// All of it, of one row.
+    Row,
+}
+
 impl<'p> Filter<'p> {
     fn of(test: &'p Node, is_made: &dyn Fn(usize) -> bool) -> Self {
         let all = |sides: &'p [Node]| sides.iter().map(|it| Self::of(it, is_made)).collect();
@@ -56,19 +65,21 @@ impl<'p> Filter<'p> {
         }
     }
 
-    /// Whether they are kept: all rows of a block of which a row has what they have in common, or a row of the
-    /// table as it is. None where that does not tell.
+    /// Whether rows are kept of which so much is known. None where that does not tell.
     pub(in super::super) fn keeps<'a>(
         &'a self,
         row: &[Cell<'a>],
+        known: Known,
         run: &'a Run,
-        is_whole: bool,
     ) -> Option<bool> {
         match self {
-            Self::All(sides) => unless(false, sides.iter().map(|it| it.keeps(row, run, is_whole))),
-            Self::Any(sides) => unless(true, sides.iter().map(|it| it.keeps(row, run, is_whole))),
-            Self::OfBlock(test) => Some(test.test(row, run) == Some(true)),
-            Self::OfRow(test) => is_whole.then(|| test.test(row, run) == Some(true)),
+            Self::All(sides) => all(sides.iter().map(|it| it.keeps(row, known, run))),
+            Self::Any(sides) => {
+                let none_is = all(sides.iter().map(|it| it.keeps(row, known, run).map(|is| !is)));
+                none_is.map(|none_is| !none_is)
+            }
+            Self::OfRow(_) if known == Known::Block => None,
+            Self::OfBlock(test) | Self::OfRow(test) => Some(test.test(row, run) == Some(true)),
             Self::OfMade => None,
         }
     }
@@ -90,19 +101,6 @@ impl<'p> Filter<'p> {
             Self::OfMade => BTreeSet::new(),
         }
     }
-}
-
-/// What one side decides by itself, or else all of them together.
-fn unless(decides: bool, sides: impl Iterator<Item = Option<bool>>) -> Option<bool> {
-    let mut known = true;
-    for side in sides {
-        match side {
-            Some(side) if side == decides => return Some(decides),
-            Some(_) => {}
-            None => known = false,
-        }
-    }
-    known.then_some(!decides)
 }
 
 impl<'p> Shape<'p> {
