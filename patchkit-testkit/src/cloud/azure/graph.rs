@@ -85,7 +85,7 @@ pub use self::{
     numbers::Numbers,
     owns::Owns,
     page::{Format, Options, Page, PageRequest, Pager, Rendered},
-    partners::{Partners, Singles},
+    partners::{Marks, Partners, Singles},
     source::{
         Alike, BLOCK_COLUMNS, Block, Field, Hints, IdText, Look, ORDERED_COLUMNS, Path, Pick,
         Piece, Record, RowSet, Rows, Scan, Texts,

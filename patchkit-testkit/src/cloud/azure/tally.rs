@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{facets::nanoseconds, findings::Finding, patch_result, rows::Prints};
+use super::{facets::nanoseconds, findings::Finding, graph::Marks, patch_result, rows::Prints};
 use crate::cloud::world::{
     State,
     catalogue::SystemIx,
@@ -190,13 +190,8 @@ impl Tallies {
     pub(super) fn singles(&self, piece: &Range<usize>, oldest: i64) -> Option<u64> {
         let sum = self.sums.get(piece.start / CHUNK)?;
         let is_known = sum.since >= oldest && !sum.is_many;
-        is_known.then_some(sum.have >> (piece.start % CHUNK) & low(piece.len()))
+        is_known.then_some(sum.have >> (piece.start % CHUNK) & Marks::low(piece.len()))
     }
-}
-
-/// So many bits from the lowest on.
-pub(super) fn low(bits: usize) -> u64 {
-    u32::try_from(bits).ok().and_then(|bits| 1_u64.checked_shl(bits)).map_or(u64::MAX, |it| it - 1)
 }
 
 #[cfg(test)]

@@ -28,36 +28,72 @@ pub struct Singles {
     rows: u32,
 }
 
-/// Neighbours whose partners are neighbours, too.
+/// Neighbours, and the partners of those that have one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Piece {
     begin: u32,
-    /// Which of them have one, from the lowest bit on.
-    have: u64,
-    /// The partner of the first that has one.
-    first: u32,
+    marks: Marks,
 }
 
 impl Piece {
     fn of(&self, row: u32) -> Option<u32> {
-        let place = row.checked_sub(self.begin).filter(|it| *it < u64::BITS)?;
-        let is_before = (1_u64 << place) - 1;
-        let has_one = self.have >> place & 1 == 1;
-        has_one.then(|| self.first + (self.have & is_before).count_ones())
+        self.marks.of(usize::try_from(row.checked_sub(self.begin)?).ok()?)
+    }
+}
+
+/// Which of some neighbours have a number, from the lowest bit on: numbers one after the other.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Marks {
+    have: u64,
+    first: u32,
+}
+
+impl Marks {
+    /// How many neighbours there are at most.
+    pub const MOST: usize = 64;
+
+    /// Neighbours of which some have one, from a first number on.
+    pub fn new(have: u64, first: u32) -> Self {
+        Self { have, first }
+    }
+
+    /// Adds such neighbours at a place, whose first number is behind those of all that are there.
+    pub fn add(&mut self, place: usize, have: u64, first: u32) {
+        if self.have == 0 {
+            self.first = first;
+        }
+        self.have |= have << place;
+    }
+
+    /// The number of the neighbour at a place.
+    pub fn of(self, place: usize) -> Option<u32> {
+        let has_one = place < Self::MOST && self.have >> place & 1 == 1;
+        has_one.then(|| self.before(place))
+    }
+
+    /// Those at some places alone.
+    #[must_use]
+    pub fn among(self, places: Range<usize>) -> Self {
+        let have = self.have >> places.start & Self::low(places.len());
+        Self { have, first: self.before(places.start) }
+    }
+
+    /// So many neighbours of which each has one.
+    pub fn low(places: usize) -> u64 {
+        if places < Self::MOST { (1 << places) - 1 } else { u64::MAX }
+    }
+
+    /// How many numbers are before that of a place, or would be.
+    fn before(self, place: usize) -> u32 {
+        self.first + (self.have & Self::low(place)).count_ones()
     }
 }
 
 impl Singles {
-    /// Adds the next rows, no more than there are bits, with which of them have a partner, from the lowest
-    /// bit on, and the first of these partners. No bits are behind them.
-    pub fn push(&mut self, rows: u32, have: u64, first: u32) {
-        self.pieces.push(Piece { begin: self.rows, have, first });
+    /// Adds the next rows with their partners: no more rows than there may be neighbours, if any has one.
+    pub fn push(&mut self, rows: u32, marks: Marks) {
+        self.pieces.push(Piece { begin: self.rows, marks });
         self.rows += rows;
-    }
-
-    /// Adds rows that have none.
-    pub fn push_none(&mut self, rows: u32) {
-        self.push(rows, 0, 0);
     }
 
     /// The partners of some rows: found fastest where these are neighbours.
@@ -101,13 +137,13 @@ mod tests {
             for (count, bits, gap) in pieces {
                 let bits = if count < u64::BITS { bits & ((1 << count) - 1) } else { bits };
                 next += gap;
-                singles.push(count, bits, next);
+                singles.push(count, Marks::new(bits, next));
                 for bit in 0..count {
                     let has_one = bits >> bit & 1 == 1;
                     each.push(if has_one { next..next + 1 } else { 0..0 });
                     next += u32::from(has_one);
                 }
-                singles.push_none(gap * 9);
+                singles.push(gap * 9, Marks::default());
                 each.extend(std::iter::repeat_n(0..0, gap as usize * 9));
             }
             let one = |row: &u32| each.get(*row as usize).and_then(|it| it.clone().next());

@@ -6,8 +6,8 @@ use super::{Stretch, World};
 use crate::cloud::{
     azure::{
         census::ABOVE,
-        graph::{IdText, Partners, Scan, Singles, Table},
-        tally::{Tallies, low},
+        graph::{IdText, Marks, Partners, Scan, Singles, Table},
+        tally::Tallies,
     },
     world::machines::CHUNK,
 };
@@ -22,39 +22,13 @@ pub(super) enum Starts {
     Each(Vec<Vec<u32>>),
 }
 
-/// Which of some neighbours have a row, from the lowest bit on, and the number of the first.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Marks {
-    have: u64,
-    first: u32,
-}
-
-impl Marks {
-    /// How many rows are before that of a place.
-    fn before(self, place: usize) -> u32 {
-        self.first + (self.have & low(place % CHUNK)).count_ones()
-    }
-
-    fn of(self, place: usize) -> Range<u32> {
-        let has_one = self.have >> (place % CHUNK) & 1 == 1;
-        let start = self.before(place);
-        start..start + u32::from(has_one)
-    }
-
-    /// Those of a piece alone.
-    fn piece(self, piece: &Range<usize>) -> Self {
-        let have = self.have >> (piece.start % CHUNK) & low(piece.len());
-        Self { have, first: self.before(piece.start) }
-    }
-}
-
 impl Starts {
     /// The rows of a machine.
     pub(super) fn of(&self, folder: usize, place: usize) -> Range<u32> {
         match self {
             Self::Singles(all) => {
                 let marks = all.get(folder).and_then(|it| it.get(place / CHUNK));
-                marks.copied().unwrap_or_default().of(place)
+                marks.and_then(|it| it.of(place % CHUNK)).map_or(0..0, |row| row..row + 1)
             }
             Self::Each(all) => {
                 let own = all.get(folder).and_then(|it| it.get(place..=place + 1));
@@ -97,13 +71,9 @@ impl World {
                     Some(tallies) => tallies
                         .singles(&piece, oldest)
                         .or_else(|| self.looked_up(tallies, &stretch, &piece, oldest))?,
-                    None => low(piece.len()),
+                    None => Marks::low(piece.len()),
                 };
-                let marks = own.get_mut(piece.start / CHUNK)?;
-                if marks.have == 0 {
-                    marks.first = rows;
-                }
-                marks.have |= have << (piece.start % CHUNK);
+                own.get_mut(piece.start / CHUNK)?.add(piece.start % CHUNK, have, rows);
                 rows = rows.checked_add(have.count_ones())?;
             }
         }
@@ -176,11 +146,13 @@ impl World {
                     for Stretch { shelf, places, .. } in self.stretches(left) {
                         let own = marks.get(usize::from(shelf.at.0))?;
                         for piece in Tallies::pieces(places) {
-                            let Marks { have, first } = own.get(piece.start / CHUNK)?.piece(&piece);
-                            singles.push(u32::try_from(piece.len()).ok()?, have, first);
+                            let (marks, begin) =
+                                (own.get(piece.start / CHUNK)?, piece.start % CHUNK);
+                            let own = marks.among(begin..begin + piece.len());
+                            singles.push(u32::try_from(piece.len()).ok()?, own);
                         }
                     }
-                    singles.push_none(u32::try_from(others).ok()?);
+                    singles.push(u32::try_from(others).ok()?, Marks::default());
                     Partners::Singles(singles)
                 }
                 Starts::Each(_) => {
