@@ -7,6 +7,11 @@ use jiff::Timestamp;
 use patchkit_testkit::cloud::{Throttles, World, s3::SignatureChecks};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// An answer is hundreds of small pieces of memory, of which the oldest go when it comes.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Serves simulated AWS and Azure control planes until SIGTERM.
 ///
 /// Prints one line of JSON when it is ready: where it listens, and which accounts, Regions,
