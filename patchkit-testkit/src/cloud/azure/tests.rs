@@ -1,4 +1,5 @@
 mod alike;
+mod behaviors;
 mod joined;
 mod listed;
 mod queries;

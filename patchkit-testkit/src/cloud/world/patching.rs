@@ -161,7 +161,7 @@ impl State {
         self.machine_mut(at).job = Some(job);
         end.rebooted = true;
         if behavior == Behavior::RebootsForever {
-            self.in_job(at, job, up, move |state| state.boot_for_ever(at, job));
+            self.boot_once_more(at, up);
             return;
         }
         // The end is told by an agent, once it answers again; who asks is not known here.
@@ -173,16 +173,31 @@ impl State {
         self.in_job(at, job, resumed, move |state| state.end_job(at, end, done));
     }
 
-    fn boot_for_ever(&mut self, at: MachineIx, job: u64) {
-        let up = self.boot_again(at);
-        self.machine_mut(at).job = Some(job);
-        if let Some(aws) = &mut self.machine_mut(at).aws {
+    /// Boots anew as soon as it is up, until it is turned off. Once no one waits for the operation any
+    /// more it is only known to be silent: an endless row of boots would be nothing but work.
+    fn boot_once_more(&mut self, at: MachineIx, up: Timestamp) {
+        let change = self.machine(at).power_changes;
+        self.at(up, move |state| {
+            if state.machine(at).power_changes != change {
+                return;
+            }
+            let Some(job) = state.machine(at).job else { return state.silence(at) };
+            let up = state.boot_again(at);
+            // A boot forgets the operation, which only who gave it can end.
+            state.machine_mut(at).job = Some(job);
+            state.boot_once_more(at, up);
+        });
+    }
+
+    /// No agent answers any more, though they are there.
+    fn silence(&mut self, at: MachineIx) {
+        let machine = self.machine_mut(at);
+        if let Some(aws) = &mut machine.aws {
             aws.answers_from = Timestamp::MAX;
         }
-        if let Some(azure) = &mut self.machine_mut(at).azure {
+        if let Some(azure) = &mut machine.azure {
             azure.answers_from = Timestamp::MAX;
         }
-        self.in_job(at, job, up, move |state| state.boot_for_ever(at, job));
     }
 
     /// The agent stops answering, and no boot brings it back.
