@@ -1,5 +1,8 @@
 //! Machines are started, stopped, deallocated and restarted.
 
+use std::time::Duration;
+
+use http::StatusCode;
 use jiff::Timestamp;
 
 use super::{
@@ -10,9 +13,13 @@ use super::{
     scale_set, vm,
 };
 use crate::cloud::world::{
+    State,
     machine::{MachineIx, Power},
     power::Off,
 };
+
+/// How often it is looked whether a machine has arrived.
+const LOOK: Duration = Duration::from_secs(5);
 
 pub(super) fn start(call: &mut Call<'_>) -> Result<Reply, ArmError> {
     let at = target(call)?;
@@ -89,18 +96,24 @@ fn turn_off(call: &mut Call<'_>, at: MachineIx, how: Off, goal: Power) -> Result
     finish(call, at, ready, goal)
 }
 
-/// Accepts the operation; it ends when the machine is where it was to go.
+/// Accepts the operation; it ends when the machine is where it was to go. One that is there already
+/// has nothing to be accepted for: the Compute API has 200 beside 202 for each of them.
 fn finish(
     call: &mut Call<'_>,
     at: MachineIx,
     ready: Timestamp,
     goal: Power,
 ) -> Result<Reply, ArmError> {
+    let now = call.state.now;
+    if ready <= now && call.state.machine(at).power == goal {
+        return Ok(Reply::empty(StatusCode::OK));
+    }
     let id = call.state.new_uuid();
     call.state.begin_operation(&id, at);
     let reply = operation::accepted(call, &id, at)?;
-    if ready <= call.state.now {
-        call.state.end_operation(&id, End::Succeeded(None));
+    if ready <= now {
+        // Someone else has it on its way there.
+        await_power(call.state, id, at, goal);
         return Ok(reply);
     }
     call.state.at(ready, move |state| {
@@ -109,4 +122,16 @@ fn finish(
         state.end_operation(&id, end);
     });
     Ok(reply)
+}
+
+/// Ends an operation as soon as the machine is where another one brings it.
+fn await_power(state: &mut State, id: String, at: MachineIx, goal: Power) {
+    let power = state.machine(at).power;
+    if power == goal {
+        return state.end_operation(&id, End::Succeeded(None));
+    }
+    if !matches!(power, Power::Starting | Power::Stopping | Power::Deallocating) {
+        return state.end_operation(&id, End::Preempted);
+    }
+    state.after(LOOK, move |state| await_power(state, id, at, goal));
 }

@@ -2,6 +2,7 @@ mod alike;
 mod behaviors;
 mod joined;
 mod listed;
+mod power;
 mod queries;
 mod within;
 
