@@ -179,10 +179,17 @@ fn store(
     let Value::Object(given) = &body["properties"] else {
         return Err(ArmError::parameter("properties", "Required parameter 'properties'."));
     };
-    let properties =
-        given.iter().filter(|(key, value)| KEYS.contains(&key.as_str()) && !value.is_null());
-    let properties: Map<_, _> =
-        properties.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let properties: Map<_, _> = given
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    if let Some(key) = properties.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        return Err(ArmError::parameter(
+            format!("properties.{key}"),
+            format!("The simulator does not model the property '{key}' of a configuration."),
+        ));
+    }
     if !body["location"].is_string() {
         return Err(ArmError::parameter("location", "Required parameter 'location'."));
     }

@@ -4,6 +4,7 @@ mod joined;
 mod listed;
 mod power;
 mod queries;
+mod settings;
 mod within;
 
 use std::time::Duration;

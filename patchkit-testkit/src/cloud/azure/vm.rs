@@ -508,6 +508,17 @@ fn change_settings(
     patching: &mut GuestPatching,
 ) -> Result<(), ArmError> {
     let place = format!("{place}.patchSettings");
+    for (key, value) in settings.as_object().into_iter().flatten() {
+        let is_known = match key.as_str() {
+            "patchMode" | "assessmentMode" | "automaticByPlatformSettings" => true,
+            // What these machines have anyway.
+            "enableHotpatching" => os == "Windows" && *value == json!(false),
+            _ => false,
+        };
+        if !is_known && !value.is_null() {
+            return Err(not_modelled(&format!("osProfile.{place}.{key}")));
+        }
+    }
     let modes: &[&str] = match os {
         "Windows" => &["Manual", "AutomaticByOS", PLATFORM],
         _ => &["ImageDefault", PLATFORM],
@@ -533,6 +544,11 @@ fn change_settings(
             target,
             "automaticByPlatformSettings can be set only where patchMode is AutomaticByPlatform.",
         ));
+    }
+    let known = ["rebootSetting", "bypassPlatformSafetyChecksOnUserSchedule"];
+    let mut keys = platform.as_object().into_iter().flatten();
+    if let Some((key, _)) = keys.find(|(key, it)| !known.contains(&key.as_str()) && !it.is_null()) {
+        return Err(not_modelled(&format!("osProfile.{target}.{key}")));
     }
     let modes = ["Unknown", "IfRequired", "Never", "Always"];
     let reboot = format!("{target}.rebootSetting");
