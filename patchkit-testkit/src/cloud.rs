@@ -39,15 +39,17 @@
 //! | `GET /endpoints` | where everything listens, and the keys |
 //! | `GET /clock` | the world's time and speed |
 //! | `POST /clock` | `{"advance_seconds": 90}` lets time pass; `{"speed": 60}` changes the speed |
-//! | `GET /calls` | every request so far; `?operation=SendCommand&service=ssm&from=17`: those of one operation, one service, from a place in the record on |
-//! | `DELETE /calls` | forgets them |
+//! | `GET /calls` | every request so far; `?operation=SendCommand&service=ssm&from=17`: those of one operation, one service, of `number` 17 and later. Who asks each time from the last number and one on misses none, and gets none twice |
+//! | `DELETE /calls` | forgets them; numbers go on |
+//! | `GET /record` | the number of the request that comes next, how many are kept, and how many there was no room for |
 //! | `GET /faults` | the faults that are set, and how often each was met |
 //! | `POST /faults` | sets one: a [`Fault`], such as `{"kind": "fail", "status": 503, "operation": "SendCommand", "times": 1}` |
 //! | `DELETE /faults`, `DELETE /faults/3` | takes all of them back, or one |
 //! | `GET /denials` | who may not do what |
 //! | `POST /denials` | adds one: a [`Denial`], such as `{"action": "ssm:SendCommand", "caller": "*reader*"}` |
+//! | `GET /allowances` | who may do these things alone |
 //! | `POST /allowances` | allows someone these actions and nothing else: an [`Allowance`], such as `{"actions": ["ssm:Describe*"]}` |
-//! | `DELETE /denials` | lets everyone do everything |
+//! | `DELETE /denials` | lets everyone do everything: takes denials and allowances back |
 //! | `GET /limits` | the rates that were set |
 //! | `POST /limits` | sets one: a [`RateLimit`], such as `{"operation": "SendCommand", "per_second": 3, "burst": 5}` |
 //! | `DELETE /limits` | takes them back; the documented ones stay |
@@ -141,7 +143,7 @@ pub use self::{
     fault::{Fault, FaultKind, FaultStatus, InvalidFault},
     limit::RateLimit,
     policy::{Allowance, Denial},
-    record::{Calls, RecordedCall},
+    record::{Calls, Dropped, RecordedCall},
     seed::{ExtensionSpec, NodePlace, NodeSpec, PatchSpec},
     truth::{NodeChange, NodeTruth},
     world::machine::{Agent, Behavior, Power},

@@ -137,14 +137,15 @@ impl World {
         lock(&self.shared.clock).set_speed(speed);
     }
 
-    /// Every request so far, the last 200,000 of them.
+    /// Every request so far. 200,000 are kept, of which the oldest reads go first:
+    /// [`Calls::dropped`] tells how many went.
     pub fn calls(&self) -> Calls {
         self.shared.calls()
     }
 
     /// Forgets the requests so far.
     pub fn forget_calls(&self) {
-        lock(&self.shared.record).clear();
+        lock(&self.shared.record).forget();
     }
 
     /// Sets a fault; its number takes it back.

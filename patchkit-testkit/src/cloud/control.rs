@@ -46,18 +46,20 @@ struct NewCaller {
 /// How far time is moved at once: everything that is due in it happens before the answer.
 const LONGEST: Duration = Duration::from_hours(24 * 366);
 
-const ROUTES: [&str; 22] = [
+const ROUTES: [&str; 24] = [
     "GET /endpoints",
     "GET /clock",
     "POST /clock",
     "GET /calls",
     "DELETE /calls",
+    "GET /record",
     "GET /faults",
     "POST /faults",
     "DELETE /faults[/NUMBER]",
     "GET /denials",
     "POST /denials",
     "DELETE /denials",
+    "GET /allowances",
     "POST /allowances",
     "GET /limits",
     "POST /limits",
@@ -108,9 +110,10 @@ impl Control {
             }
             (&Method::GET, "calls", "") => self.calls(request.uri().query().unwrap_or_default()),
             (&Method::DELETE, "calls", "") => {
-                lock(&shared.record).clear();
+                lock(&shared.record).forget();
                 Ok(json!({}))
             }
+            (&Method::GET, "record", "") => shown(&lock(&shared.record).status()),
             (&Method::GET, "faults", "") => shown(&lock(&shared.faults).status()),
             (&Method::POST, "faults", "") => {
                 let fault: Fault = body(request)?;
@@ -135,6 +138,7 @@ impl Control {
                 lock(&shared.policy).deny(denial).map_err(|it| bad(&it))?;
                 Ok(json!({}))
             }
+            (&Method::GET, "allowances", "") => shown(&lock(&shared.policy).allowances()),
             (&Method::POST, "allowances", "") => {
                 let allowance: Allowance = body(request)?;
                 lock(&shared.policy).allow_only(&allowance).map_err(|it| bad(&it))?;
@@ -193,7 +197,7 @@ impl Control {
     }
 
     fn calls(&self, query: &str) -> Result<Value, Refused> {
-        let (mut operation, mut service, mut from) = (None, None, 0);
+        let (mut operation, mut service, mut from) = (None, None, 0_u64);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "operation" => operation = Some(value),
@@ -203,11 +207,12 @@ impl Control {
             }
         }
         let record = lock(&self.shared.record);
-        let asked = record.iter().filter(|it| {
-            operation.as_ref().is_none_or(|asked| it.operation == **asked)
+        let asked = record.such(|it| {
+            it.number >= from
+                && operation.as_ref().is_none_or(|asked| it.operation == **asked)
                 && service.as_ref().is_none_or(|asked| *it.service == **asked)
         });
-        shown(&asked.skip(from).collect::<Vec<_>>())
+        shown(&asked)
     }
 
     fn node(&self, request: &Request<Bytes>, id: &str) -> Result<Value, Refused> {

@@ -95,7 +95,7 @@ impl Allowance {
 #[derive(Debug, Default)]
 pub(crate) struct Policy {
     denials: Vec<(Denial, [GlobMatcher; 3])>,
-    allowances: Vec<(GlobMatcher, Vec<GlobMatcher>)>,
+    allowances: Vec<(Allowance, GlobMatcher, Vec<GlobMatcher>)>,
 }
 
 impl Policy {
@@ -110,7 +110,7 @@ impl Policy {
         let caller = Glob::new(&allowance.caller)?.compile_matcher();
         let actions = allowance.actions.iter().map(|it| action_glob(it));
         let actions = actions.collect::<Result<_, _>>()?;
-        self.allowances.push((caller, actions));
+        self.allowances.push((allowance.clone(), caller, actions));
         Ok(())
     }
 
@@ -121,6 +121,10 @@ impl Policy {
 
     pub(crate) fn denials(&self) -> Vec<Denial> {
         self.denials.iter().map(|(denial, _)| denial.clone()).collect()
+    }
+
+    pub(crate) fn allowances(&self) -> Vec<Allowance> {
+        self.allowances.iter().map(|(allowance, ..)| allowance.clone()).collect()
     }
 
     pub(crate) fn denies(&self, subject: &Subject<'_>) -> bool {
@@ -155,8 +159,8 @@ impl Policy {
     }
 
     fn is_allowed(&self, action: &str, caller: &str) -> bool {
-        let mut bound = self.allowances.iter().filter(|(to, _)| to.is_match(caller));
-        bound.all(|(_, allowed)| allowed.iter().any(|it| it.is_match(action)))
+        let mut bound = self.allowances.iter().filter(|(_, to, _)| to.is_match(caller));
+        bound.all(|(.., allowed)| allowed.iter().any(|it| it.is_match(action)))
     }
 }
 

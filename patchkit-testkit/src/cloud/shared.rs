@@ -1,7 +1,6 @@
 //! What all endpoints share: the state behind a lock, the clock, the keys and the record.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -20,7 +19,7 @@ use super::{
     limit::Limits,
     pages::Pages,
     policy::Policy,
-    record::{Calls, RecordedCall},
+    record::{Calls, Record, RecordedCall},
     s3::SignatureChecks,
     throttle::Buckets,
     world::{
@@ -31,16 +30,13 @@ use super::{
 };
 use crate::rng::mix;
 
-/// How many requests are remembered: some hundred megabytes. The oldest go first.
-const MOST_CALLS: usize = 200_000;
-
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) clock: Mutex<WorldClock>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) checks: SignatureChecks,
-    pub(crate) record: Mutex<VecDeque<RecordedCall>>,
+    pub(crate) record: Mutex<Record>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) policy: Mutex<Policy>,
     pub(crate) pages: Mutex<Pages>,
@@ -186,15 +182,11 @@ impl Shared {
     }
 
     pub(crate) fn calls(&self) -> Calls {
-        Calls(lock(&self.record).iter().cloned().collect())
+        lock(&self.record).calls()
     }
 
     pub(crate) fn note(&self, outcome: RecordedCall) {
-        let mut record = lock(&self.record);
-        if record.len() >= MOST_CALLS {
-            record.pop_front();
-        }
-        record.push_back(outcome);
+        lock(&self.record).note(outcome);
     }
 }
 

@@ -225,6 +225,47 @@ async fn the_control_endpoint_does_what_the_methods_do() {
     assert!(body.contains("operatoin"), "{body}");
 }
 
+/// What the control endpoint shows.
+fn control(world: &World, path: &str) -> Value {
+    let (status, body) = ask(&world.endpoints().control_endpoint, &[], "GET", path, "").unwrap();
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_calls_from_the_last_number_on_misses_none_and_gets_none_twice() {
+    let world = small().await;
+    let (mut from, mut seen) = (0, Vec::new());
+    for round in 0..3 {
+        for operation in ["ListCommands", "DescribeInstanceInformation", "ListCommands"] {
+            assert_eq!(ssm(&world, operation, &json!({})).unwrap().0, 200);
+        }
+        let calls = control(&world, &format!("/calls?operation=ListCommands&from={from}"));
+        let numbers = calls.as_array().unwrap().iter().map(|it| it["number"].as_u64().unwrap());
+        seen.extend(numbers);
+        from = seen.last().unwrap() + 1;
+        if round == 1 {
+            world.forget_calls();
+        }
+    }
+    assert_eq!(seen, [0, 2, 3, 5, 6, 8]);
+    let status = json!({"next": 9, "kept": 3, "dropped": {"reads": 0, "writes": 0}});
+    assert_eq!(control(&world, "/record"), status);
+    assert_eq!(world.calls().dropped(), patchkit_testkit::cloud::Dropped::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_bound_by_an_allowance_can_be_read_back() {
+    let world = small().await;
+    assert_eq!(control(&world, "/allowances"), json!([]));
+    let allowance = json!({"actions": ["ssm:Describe*"], "caller": "*:user/reader"});
+    let endpoint = &world.endpoints().control_endpoint;
+    assert_eq!(ask(endpoint, &[], "POST", "/allowances", &allowance.to_string()).unwrap().0, 200);
+    assert_eq!(control(&world, "/allowances"), json!([allowance]));
+    assert_eq!(ask(endpoint, &[], "DELETE", "/denials", "").unwrap().0, 200);
+    assert_eq!(control(&world, "/allowances"), json!([]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_seed_and_start_give_the_same_answers() {
     let start = "2026-11-02T00:00:00Z".parse().unwrap();
