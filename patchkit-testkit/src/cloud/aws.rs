@@ -312,7 +312,7 @@ fn serve<'s>(
     let spoil = match shared.meet(outcome) {
         Met::Pass(spoil) => spoil,
         Met::Denied => return Err(service.denied(outcome).into()),
-        Met::Throttled => return Err(service.throttled().into()),
+        Met::Throttled(_) => return Err(service.throttled().into()),
         Met::Failed(status) => return Err(service.failed(status).into()),
         Met::Cut => return Err(Refusal::Cut),
     };

@@ -12,7 +12,7 @@
 //! | network interfaces | those of virtual machines with their private address, in Resource Graph where a query names their type | list, get, changes |
 //! | tags at a scope | get, put, merge, replace, delete | tags of other resources than machines, scale sets, groups, subscriptions |
 //! | maintenance | configurations, assignments, dynamic scopes, runs in guests | other scopes than `InGuestPatch` (kept, never run), limits of counts, events before and after a run |
-//! | Resource Graph | five tables, see [`graph`] | facets, management groups, changes |
+//! | Resource Graph | five tables, see [`graph`] | facets, management groups, scope filters that leave out what is below; each is refused; changes |
 //! | tokens | client credentials, managed identity, discovery | other grants, signatures |
 //!
 //! Everything else answers with an error in ARM's form. Any API version that looks like one is
@@ -22,7 +22,8 @@
 //! - Operations that take time answer 202 and are followed at `Azure-AsyncOperation` and
 //!   `Location`; they are forgotten a day after their end.
 //! - Buckets of tokens limit requests by the documented rates: those of the front door, of the
-//!   compute provider, and of Resource Graph.
+//!   compute provider, and of Resource Graph. A refusal tells how long it takes until there is a
+//!   token again; so it does for rates that a test sets.
 //! - Resource Graph shows of each type of resources what its caller may read, and says nothing of the
 //!   rest; so does the list of subscriptions.
 //! - A schedule patches a virtual machine only where its owner manages the schedules (patch mode
@@ -85,6 +86,7 @@ use super::{
     policy,
     record::RecordedCall,
     shared::{Met, Shared, lock},
+    throttle::RetryAfter,
     world::{
         State,
         machine::{AzureSide, MachineIx, SubIx},
@@ -110,6 +112,8 @@ struct Call<'a> {
     reached: Vec<String>,
     /// The place of the last item of the page that was asked for.
     last: Cell<Option<usize>>,
+    /// The subscriptions of a query that are away.
+    gone: Vec<SubIx>,
     /// A query that is still to be answered: it does not need the world for that.
     query: Option<query::Asked>,
 }
@@ -226,17 +230,24 @@ fn meet(
             );
             Err(ArmError::new(StatusCode::FORBIDDEN, "AuthorizationFailed", message).into())
         }
-        Met::Throttled if limit == Limit::Graph => Err(limits::over_quota(1).into()),
-        Met::Throttled => {
+        Met::Throttled(wait) if limit == Limit::Graph => {
+            Err(limits::over_quota(seconds(wait)).into())
+        }
+        Met::Throttled(wait) => {
             let message = "The request is being throttled.";
             let status = StatusCode::TOO_MANY_REQUESTS;
             let mut error = ArmError::new(status, "TooManyRequests", message);
-            error.headers.push(("retry-after", "1".to_owned()));
+            error.headers.push(("retry-after", seconds(wait).to_string()));
             Err(error.into())
         }
         Met::Failed(status) => Err(failed(status).into()),
         Met::Cut => Err(Refusal::Cut),
     }
+}
+
+/// What `Retry-After` says; of a throttle on purpose a second.
+fn seconds(wait: Option<RetryAfter>) -> u64 {
+    wait.unwrap_or(RetryAfter::SECOND).seconds()
 }
 
 fn failed(status: u16) -> ArmError {
@@ -249,8 +260,8 @@ fn failed(status: u16) -> ArmError {
 }
 
 fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut RecordedCall) -> Result<Reply, Refusal> {
-    if let Some(reply) = token::answer(shared, ask, outcome) {
-        return Ok(reply);
+    if let Some(answered) = token::answer(shared, ask, outcome) {
+        return answered;
     }
     let mut state = shared.settled();
     outcome.at = state.now;
@@ -263,6 +274,7 @@ fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut RecordedCall) -> Result<R
     outcome.scope = scope.subscription(&state);
     if limit == Limit::Graph {
         outcome.scope = query::scope(ask);
+        outcome.scopes = query::scopes(&state, ask);
     }
     outcome.ids = router::named(&state, &scope, &ask.segments);
     let asked = query::asked_page(ask, operation, limit);
@@ -270,6 +282,7 @@ fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut RecordedCall) -> Result<R
     let spoil = meet(shared, limit, outcome)?;
     let throttle = Throttle { shared, state: &state, ask, caller: &caller, scope: &scope };
     let told = throttle.take(limit)?;
+    let gone = query::gone(shared, &state, outcome);
     let mut call = Call {
         state: &mut state,
         shared,
@@ -279,6 +292,7 @@ fn serve(shared: &Shared, ask: &Ask<'_>, outcome: &mut RecordedCall) -> Result<R
         tail,
         reached: Vec::new(),
         last: Cell::new(None),
+        gone,
         query: None,
     };
     let result = handler(&mut call);

@@ -1,6 +1,6 @@
 //! What goes wrong on purpose: which requests are met, and how they are spoiled.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use globset::{Glob, GlobMatcher};
 use jiff::Timestamp;
@@ -26,7 +26,8 @@ pub struct Fault {
     pub operation: Option<String>,
     /// Only this service: `ssm`, `ec2`, `arm`. None: all.
     pub service: Option<String>,
-    /// Only in this account's Region (`111122223333/eu-west-1`) or subscription; a glob. None: all.
+    /// Only in this account's Region (`111122223333/eu-west-1`) or subscription; a glob. A query of
+    /// Resource Graph is in each subscription that it names, and in all where it names none. None: all.
     pub scope: Option<String>,
     /// Only requests that name this node, by its id or a resource's whole id; faults that lose or
     /// spoil an answer also meet those that reached it otherwise, by a tag. None: all.
@@ -118,7 +119,9 @@ pub enum FaultKind {
         /// In seconds of the caller.
         seconds: u32,
     },
-    /// Whole scopes are away: connections are cut, nothing acts.
+    /// Whole scopes are away: connections are cut, nothing acts. Resource Graph answers from an index
+    /// of its own, without a word on what it leaves out: rows of a subscription that is away are
+    /// missing, and a query over none but such is refused with 403.
     Away,
     /// The answer's page token is the one that was asked with.
     RepeatToken,
@@ -292,6 +295,13 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// Whether it takes away some of the scopes that a request is about, and not the request.
+    fn takes_a_part_of(&self, subject: &Subject<'_>) -> bool {
+        self.kind == FaultKind::Away && self.scope.is_some() && !subject.scopes.is_empty()
+    }
+}
+
 /// A request as faults and policies see it.
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {
@@ -299,6 +309,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) operation: &'a str,
     pub(crate) caller: &'a str,
     pub(crate) scope: &'a str,
+    /// The scopes that a request over several is about; none where it has one.
+    pub(crate) scopes: &'a [Arc<str>],
     pub(crate) ids: &'a [String],
     /// The page that is asked for, where it is a listing.
     pub(crate) page: Option<u32>,
@@ -382,7 +394,19 @@ impl Faults {
 
     /// The fault that meets a request: the first that fits. It counts as met.
     pub(crate) fn meet(&mut self, subject: &Subject<'_>) -> Option<FaultKind> {
-        self.meet_such(subject, |_| true)
+        self.meet_such(subject, |fault| !fault.takes_a_part_of(subject))
+    }
+
+    /// The scopes of a request over several that are away. What took one away has met it.
+    pub(crate) fn gone(&mut self, subject: &Subject<'_>) -> Vec<Arc<str>> {
+        let mut gone = Vec::new();
+        for entry in &mut self.set {
+            if entry.fault.takes_a_part_of(subject) && entry.fits(subject) && entry.counts() {
+                let lost = subject.scopes.iter().filter(|it| entry.is_in(it));
+                gone.extend(lost.map(Arc::clone));
+            }
+        }
+        gone
     }
 
     /// The fault that meets a request that has been carried out: what it reached is known only then.
@@ -406,28 +430,36 @@ impl Faults {
         such: impl Fn(&Fault) -> bool,
     ) -> Option<FaultKind> {
         for entry in &mut self.set {
-            if !such(&entry.fault) || !entry.fits(subject) {
-                continue;
+            if such(&entry.fault) && entry.fits(subject) && entry.counts() {
+                return Some(entry.fault.kind);
             }
-            entry.seen += 1;
-            let met = entry.seen.saturating_sub(u64::from(entry.fault.skip));
-            if met == 0 || entry.fault.times.is_some_and(|times| met > u64::from(times)) {
-                continue;
-            }
-            entry.met += 1;
-            return Some(entry.fault.kind);
         }
         None
     }
 }
 
 impl Entry {
+    /// Counts a request that fits; whether it is one of those that are met.
+    fn counts(&mut self) -> bool {
+        self.seen += 1;
+        let met = self.seen.saturating_sub(u64::from(self.fault.skip));
+        if met == 0 || self.fault.times.is_some_and(|times| met > u64::from(times)) {
+            return false;
+        }
+        self.met += 1;
+        true
+    }
+
+    fn is_in(&self, scope: &str) -> bool {
+        self.scope.as_ref().is_none_or(|it| it.is_match(scope))
+    }
+
     fn fits(&self, subject: &Subject<'_>) -> bool {
         let Fault { service, node, page, from, until, .. } = &self.fault;
         service.as_ref().is_none_or(|it| it == subject.service)
             && self.fault.kind.can_meet(subject.service)
             && self.operation.as_ref().is_none_or(|it| it.is_match(subject.operation))
-            && self.scope.as_ref().is_none_or(|it| it.is_match(subject.scope))
+            && (self.is_in(subject.scope) || subject.scopes.iter().any(|it| self.is_in(it)))
             && self.caller.as_ref().is_none_or(|it| it.is_match(subject.caller))
             && page.is_none_or(|it| subject.page == Some(it))
             && node
@@ -483,6 +515,7 @@ mod tests {
             operation,
             caller: "arn:aws:iam::111122223333:user/patchkit",
             scope: "111122223333/us-east-1",
+            scopes: &[],
             ids,
             page: None,
             passes_role: false,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     fault::Subject,
-    throttle::{Buckets, Rate},
+    throttle::{Buckets, Rate, RetryAfter},
 };
 
 /// Limits how often an operation is called in each account's Region or subscription.
@@ -58,18 +58,18 @@ impl Limits {
         self.set.iter().map(|(limit, _)| limit.clone()).collect()
     }
 
-    /// Whether a request is one too many for one of them.
-    pub(crate) fn refuse(&mut self, subject: &Subject<'_>, now: Timestamp) -> bool {
+    /// Where a request is one too many for one of them: how long it is to wait.
+    pub(crate) fn refuse(&mut self, subject: &Subject<'_>, now: Timestamp) -> Option<RetryAfter> {
         let Self { set, buckets } = self;
         let fitting = set.iter().filter(|(_, glob)| glob.is_match(subject.operation));
         for (limit, _) in fitting {
             let key = format!("{}:{}:{}", limit.operation, subject.operation, subject.scope);
             let rate = Rate::per_second(limit.per_second.max(0.0), limit.burst);
-            if buckets.take(&key, rate, now).is_err() {
-                return true;
+            if let Err(wait) = buckets.take(&key, rate, now) {
+                return Some(wait);
             }
         }
-        false
+        None
     }
 }
 
@@ -89,6 +89,7 @@ mod tests {
             operation,
             caller: "any",
             scope,
+            scopes: &[],
             ids: &[],
             page: None,
             passes_role: false,
@@ -96,10 +97,14 @@ mod tests {
         };
         let now = Timestamp::UNIX_EPOCH;
         let here = subject("DescribeInstancePatches", "1/us-east-1");
-        let refused: Vec<_> = (0..3).map(|_| limits.refuse(&here, now)).collect();
+        let refused: Vec<_> = (0..3).map(|_| limits.refuse(&here, now).is_some()).collect();
         assert_eq!(refused, [false, false, true]);
-        assert!(!limits.refuse(&subject("DescribeInstancePatches", "1/eu-west-1"), now));
-        assert!(!limits.refuse(&subject("SendCommand", "1/us-east-1"), now));
-        assert!(!limits.refuse(&here, later(now, Duration::from_secs(1))));
+        assert_eq!(limits.refuse(&subject("DescribeInstancePatches", "1/eu-west-1"), now), None);
+        assert_eq!(limits.refuse(&subject("SendCommand", "1/us-east-1"), now), None);
+        assert_eq!(limits.refuse(&here, later(now, Duration::from_secs(1))), None);
+        limits.add(RateLimit::of("List*", 0.0, 1)).unwrap();
+        let list = subject("ListCommands", "1/us-east-1");
+        let refused = [(); 2].map(|()| limits.refuse(&list, now).map(RetryAfter::seconds));
+        assert_eq!(refused, [None, Some(86_400)], "what never refills tells a day");
     }
 }

@@ -250,6 +250,7 @@ mod tests {
             operation,
             caller: "arn:aws:iam::111122223333:user/patchkit",
             scope: "111122223333/eu-west-1",
+            scopes: &[],
             ids: &[],
             page: None,
             passes_role: false,

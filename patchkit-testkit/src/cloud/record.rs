@@ -1,6 +1,6 @@
 //! Every request that came, so that a test can prove what was sent, how often, and to whom.
 
-use std::{borrow::Cow, collections::VecDeque};
+use std::{borrow::Cow, collections::VecDeque, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -47,6 +47,9 @@ pub struct RecordedCall {
     /// Whether it hands a role to a service, which is an action of its own.
     #[serde(skip)]
     pub(crate) passes_role: bool,
+    /// The subscriptions that a query is about; not kept.
+    #[serde(skip)]
+    pub(crate) scopes: Vec<Arc<str>>,
 }
 
 impl RecordedCall {
@@ -57,6 +60,7 @@ impl RecordedCall {
             operation: &self.operation,
             caller: &self.caller,
             scope: &self.scope,
+            scopes: &self.scopes,
             ids: &self.ids,
             page: self.page,
             passes_role: self.passes_role,
@@ -81,6 +85,7 @@ impl RecordedCall {
             fault: None,
             request_id: request_id.to_owned(),
             passes_role: false,
+            scopes: Vec::new(),
         }
     }
 }

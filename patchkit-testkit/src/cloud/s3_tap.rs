@@ -63,7 +63,7 @@ impl S3Tap {
         }
         let verdict = match self.0.meet(record) {
             Met::Denied => Verdict::Refuse(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied"),
-            Met::Throttled => Verdict::SLOW_DOWN,
+            Met::Throttled(_) => Verdict::SLOW_DOWN,
             Met::Failed(503) => Verdict::Refuse(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "ServiceUnavailable",

@@ -21,12 +21,8 @@ use super::{
     policy::Policy,
     record::{Calls, Record, RecordedCall},
     s3::SignatureChecks,
-    throttle::Buckets,
-    world::{
-        State,
-        clock::{WorldClock, later},
-        uuid,
-    },
+    throttle::{Buckets, RetryAfter},
+    world::{State, clock::WorldClock, uuid},
 };
 use crate::rng::mix;
 
@@ -135,11 +131,9 @@ impl Shared {
         self.start.max(real_start).checked_add(passed).unwrap_or(Timestamp::MAX)
     }
 
-    /// The time by which buckets refill: the world's, and where that stands still, ours on top.
+    /// The time by which buckets refill.
     pub(crate) fn bucket_time(&self) -> Timestamp {
-        let clock = lock(&self.clock);
-        let now = clock.now();
-        if clock.speed() > 0.0 { now } else { later(now, self.began.elapsed()) }
+        lock(&self.clock).bucket_time()
     }
 
     pub(crate) fn next_request_id(&self) -> String {
@@ -152,14 +146,20 @@ impl Shared {
         if lock(&self.policy).denies(&outcome.subject()) {
             return Met::Denied;
         }
-        if lock(&self.limits).refuse(&outcome.subject(), self.bucket_time()) {
-            return Met::Throttled;
+        self.meet_anyone(outcome)
+    }
+
+    /// The same of a request that no policy can be about.
+    pub(crate) fn meet_anyone(&self, outcome: &mut RecordedCall) -> Met {
+        let now = self.bucket_time();
+        if let Some(wait) = lock(&self.limits).refuse(&outcome.subject(), now) {
+            return Met::Throttled(Some(wait));
         }
         let fault = lock(&self.faults).meet(&outcome.subject());
         outcome.fault = fault;
         match fault {
             None => Met::Pass(None),
-            Some(FaultKind::Throttle) => Met::Throttled,
+            Some(FaultKind::Throttle) => Met::Throttled(None),
             Some(FaultKind::Deny) => Met::Denied,
             Some(FaultKind::Fail { status }) => Met::Failed(status.clamp(400, 599)),
             Some(FaultKind::CutBefore | FaultKind::Away) => Met::Cut,
@@ -185,7 +185,8 @@ impl Shared {
         lock(&self.record).calls()
     }
 
-    pub(crate) fn note(&self, outcome: RecordedCall) {
+    pub(crate) fn note(&self, mut outcome: RecordedCall) {
+        outcome.scopes = Vec::new();
         lock(&self.record).note(outcome);
     }
 }
@@ -196,7 +197,8 @@ pub(crate) enum Met {
     /// The service acts; its answer may be spoiled.
     Pass(Option<FaultKind>),
     Denied,
-    Throttled,
+    /// There are too many; how long it is to wait, where a rate tells.
+    Throttled(Option<RetryAfter>),
     /// It fails with this status.
     Failed(u16),
     /// The connection is cut.

@@ -34,9 +34,13 @@ pub(crate) struct Remaining(pub(crate) u32);
 pub(crate) struct RetryAfter(pub(crate) Duration);
 
 impl RetryAfter {
-    /// In whole seconds, and at least one: what the header can say.
+    pub(crate) const SECOND: Self = Self(Duration::from_secs(1));
+
+    /// In whole seconds, from one to those of a day: what the header can say. A bucket that never
+    /// refills has no time that it could tell.
     pub(crate) fn seconds(self) -> u64 {
-        (self.0.as_secs() + u64::from(self.0.subsec_nanos() > 0)).max(1)
+        let whole = self.0.as_secs().saturating_add(u64::from(self.0.subsec_nanos() > 0));
+        whole.clamp(1, 86_400)
     }
 }
 

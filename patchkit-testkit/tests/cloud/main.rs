@@ -2,6 +2,7 @@
 #![cfg(feature = "cloud")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot ask has failed")]
 
+mod azure;
 mod seeds;
 
 use std::{

@@ -1,11 +1,14 @@
 //! Queries of Resource Graph over the rows of the world.
 
+mod body;
+
 use std::{fmt::Write as _, sync::Arc};
 
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use self::body::Body;
 use super::{
     Call,
     ask::Ask,
@@ -17,8 +20,10 @@ use super::{
 };
 use crate::{
     cloud::{
+        fault::FaultKind,
+        record::RecordedCall,
         shared::{Shared, lock},
-        world::machine::SubIx,
+        world::{State, machine::SubIx},
     },
     rng::mix,
 };
@@ -41,16 +46,10 @@ pub(super) struct Asked {
 /// Reads a query under the lock of the world, and takes a picture for it: the work on it needs
 /// the world no more.
 pub(super) fn resources(call: &mut Call<'_>) -> Result<Reply, ArmError> {
-    let body = call.ask.object()?;
-    let query = body["query"].as_str().map(str::trim).filter(|it| !it.is_empty());
-    let query = query.ok_or_else(|| {
-        ArmError::bad("BadRequest", "The request has no query, or it is no text.")
-    })?;
-    if body["facets"].as_array().is_some_and(|it| !it.is_empty()) {
-        return Err(ArmError::bad("BadRequest", "The simulator does not model facets."));
-    }
-    let subscriptions = asked(call, &body["subscriptions"])?;
-    let options = Options::from_json(&body["options"]);
+    let Body { query, subscriptions, options } = Body::read(call.ask)?;
+    let mut subscriptions = asked(call, &subscriptions)?;
+    subscriptions.retain(|it| !call.gone.contains(it));
+    let options = Options::from_json(options);
     let options = options.map_err(|error| refusal(call.shared, call.ask, &error))?;
     let numbers: Vec<_> = subscriptions.iter().map(|it| it.0.to_string()).collect();
     let hidden = hidden(call, &subscriptions);
@@ -132,12 +131,34 @@ impl Place {
     }
 }
 
-/// The subscriptions that a query names, as the record has them: a query of one is in its scope.
+/// The subscriptions that a query names, as the record has them.
 pub(super) fn scope(ask: &Ask<'_>) -> String {
+    named(ask).collect::<Vec<_>>().join(",")
+}
+
+fn named<'a>(ask: &'a Ask<'_>) -> impl Iterator<Item = &'a str> {
     let body = ask.document().as_ref().ok();
-    let named =
-        body.and_then(|it| it["subscriptions"].as_array()).map(Vec::as_slice).unwrap_or_default();
-    named.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
+    let named = body.and_then(|it| it["subscriptions"].as_array());
+    named.map(Vec::as_slice).unwrap_or_default().iter().filter_map(Value::as_str)
+}
+
+/// The subscriptions that a query is about: those that it names, or all of them.
+pub(super) fn scopes(state: &State, ask: &Ask<'_>) -> Vec<Arc<str>> {
+    let named: Vec<&str> = named(ask).collect();
+    let here = |id: &str| named.is_empty() || named.iter().any(|it| it.eq_ignore_ascii_case(id));
+    let all = state.subscriptions.iter().map(|it| &it.id);
+    all.filter(|id| here(id)).map(Arc::clone).collect()
+}
+
+/// The subscriptions of a query that are away: the service leaves out what its caller cannot reach.
+pub(super) fn gone(shared: &Shared, state: &State, outcome: &mut RecordedCall) -> Vec<SubIx> {
+    let gone = lock(&shared.faults).gone(&outcome.subject());
+    if gone.is_empty() {
+        return Vec::new();
+    }
+    outcome.fault = outcome.fault.or(Some(FaultKind::Away));
+    let all = (0u16..).map(SubIx).zip(state.subscriptions.iter());
+    all.filter(|(_, it)| gone.contains(&it.id)).map(|(at, _)| at).collect()
 }
 
 /// The token of the page that a listing is asked for, empty for the first; none where it is none.
@@ -151,15 +172,8 @@ pub(super) fn asked_page(ask: &Ask<'_>, operation: &str, limit: Limit) -> Option
 }
 
 /// The subscriptions that a request asks for; all where it names none.
-fn asked(call: &Call<'_>, given: &Value) -> Result<Vec<SubIx>, ArmError> {
+fn asked(call: &Call<'_>, named: &[&str]) -> Result<Vec<SubIx>, ArmError> {
     let all = (0u16..).map(SubIx).zip(call.state.subscriptions.iter());
-    let named: Vec<&str> = match given {
-        Value::Null => Vec::new(),
-        Value::Array(many) if many.iter().all(Value::is_string) => {
-            many.iter().filter_map(Value::as_str).collect()
-        }
-        _ => return Err(ArmError::bad("BadRequest", "The subscriptions are no list of texts.")),
-    };
     let here = |id: &str| named.is_empty() || named.iter().any(|it| it.eq_ignore_ascii_case(id));
     let found: Vec<_> = all.filter(|(_, it)| here(&it.id)).map(|(at, _)| at).collect();
     if found.is_empty() {
@@ -196,5 +210,12 @@ fn refusal(shared: &Shared, ask: &Ask<'_>, error: &QueryError) -> ArmError {
         Value::Array(details) => details.clone(),
         _ => vec![json!({"code": text("code"), "message": text("message")})],
     };
+    refusal
+}
+
+/// A refusal of what stands around the query, in the same form.
+fn refused(code: &str, message: &str) -> ArmError {
+    let mut refusal = ArmError::bad("BadRequest", "The request is not valid.");
+    refusal.details = vec![json!({"code": code, "message": message})];
     refusal
 }

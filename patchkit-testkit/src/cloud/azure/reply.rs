@@ -76,7 +76,8 @@ impl Envelope<'_> {
                 headers.append(HeaderName::from_static(name), value);
             }
         };
-        if !reply.body.is_empty() {
+        let has_type = reply.headers.iter().any(|(name, _)| *name == "content-type");
+        if !reply.body.is_empty() && !has_type {
             set(header::CONTENT_TYPE.as_str(), "application/json; charset=utf-8");
         }
         set("cache-control", "no-cache");

@@ -1,10 +1,13 @@
 mod alike;
+mod asked;
 mod behaviors;
 mod joined;
 mod listed;
 mod power;
 mod queries;
+mod rates;
 mod settings;
+mod tokens;
 mod within;
 
 use std::time::Duration;

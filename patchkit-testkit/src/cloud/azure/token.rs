@@ -3,14 +3,21 @@
 //! They have the form of a JWT, whose claims can be read; their third part is no signature that
 //! anyone could check elsewhere.
 
+mod refusal;
+
 use base64_simd::URL_SAFE_NO_PAD;
 use http::{Method, StatusCode};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{ask::Ask, error::ArmError, reply::Reply, tenant};
+use self::refusal::{Issuer, entra, of_machine};
+use super::{Refusal, ask::Ask, error::ArmError, reply::Reply, tenant};
 use crate::{
-    cloud::{record::RecordedCall, shared::Shared, world::uuid},
+    cloud::{
+        fault::FaultKind,
+        record::RecordedCall,
+        shared::{Met, Shared},
+        world::uuid,
+    },
     rng::mix,
 };
 
@@ -121,32 +128,73 @@ fn sum(seed: u64, text: &str) -> u64 {
     text.bytes().fold(mix(seed), |sum, byte| mix(sum ^ u64::from(byte)))
 }
 
+type Act = fn(&Shared, &Ask<'_>) -> Reply;
+
 /// Answers what is asked of Microsoft Entra ID or of the metadata service; none for all else.
-pub(super) fn answer(shared: &Shared, ask: &Ask<'_>, outcome: &mut RecordedCall) -> Option<Reply> {
+pub(super) fn answer(
+    shared: &Shared,
+    ask: &Ask<'_>,
+    outcome: &mut RecordedCall,
+) -> Option<Result<Reply, Refusal>> {
     let lower: Vec<&str> = ask.lower.iter().map(String::as_str).collect();
-    let (operation, reply) = match (ask.method(), lower.as_slice()) {
+    let (operation, act): (_, Act) = match (ask.method(), lower.as_slice()) {
         (&Method::POST, [_, "oauth2", "v2.0", "token"]) => {
-            ("Token", by_secret(shared, ask, "scope"))
+            ("Token", |shared, ask| by_secret(shared, ask, "scope"))
         }
-        (&Method::POST, [_, "oauth2", "token"]) => ("Token", by_secret(shared, ask, "resource")),
-        (&Method::GET, ["metadata", "identity", "oauth2", "token"]) => {
-            ("IdentityToken", by_machine(shared, ask))
+        (&Method::POST, [_, "oauth2", "token"]) => {
+            ("Token", |shared, ask| by_secret(shared, ask, "resource"))
         }
+        (&Method::GET, ["metadata", "identity", "oauth2", "token"]) => (MACHINES, by_machine),
         (
             &Method::GET,
-            [tenant, "v2.0", ".well-known", "openid-configuration"]
-            | [tenant, ".well-known", "openid-configuration"],
-        ) => ("OpenIdConfiguration", discovery(&ask.base, tenant)),
-        (&Method::GET, [_, "discovery", "instance"]) => ("InstanceDiscovery", instance(ask)),
+            [_, "v2.0", ".well-known", "openid-configuration"]
+            | [_, ".well-known", "openid-configuration"],
+        ) => ("OpenIdConfiguration", discovery),
+        (&Method::GET, [_, "discovery", "instance"]) => ("InstanceDiscovery", instance),
         (&Method::GET, [_, "discovery", "v2.0", "keys"] | [_, "discovery", "keys"]) => {
-            ("SigningKeys", Reply::ok(&json!({"keys": []})))
+            ("SigningKeys", |_, _| Reply::ok(&json!({"keys": []})))
         }
         _ => return None,
     };
     operation.clone_into(&mut outcome.operation);
-    outcome.at = shared.credential_time();
+    outcome.at = shared.now();
+    let issuer = if operation == MACHINES { Issuer::Machine } else { Issuer::Entra };
+    let answered = issue(shared, ask, outcome, issuer, act);
+    if let Ok(reply) = &answered
+        && !reply.status.is_success()
+    {
+        outcome.error = refusal::code(reply);
+    }
+    Some(answered)
+}
+
+/// The operation of the metadata service.
+const MACHINES: &str = "IdentityToken";
+
+/// Answers, unless a fault or a rate is in the way. Who asks for a token has no name yet, and no role
+/// that could bind him.
+fn issue(
+    shared: &Shared,
+    ask: &Ask<'_>,
+    outcome: &mut RecordedCall,
+    issuer: Issuer,
+    act: Act,
+) -> Result<Reply, Refusal> {
+    let spoil = match shared.meet_anyone(outcome) {
+        Met::Pass(spoil) => spoil,
+        Met::Cut => return Err(Refusal::Cut),
+        met => return Ok(issuer.refuse(shared, met)),
+    };
+    // There are no pages here, and no lists.
+    if let Some(kind) = spoil.filter(|it| it.is_of_content()) {
+        shared.take_back(kind, outcome);
+    }
+    let reply = act(shared, ask);
     outcome.acted = reply.status.is_success();
-    Some(reply)
+    if outcome.acted && spoil == Some(FaultKind::FailAfter) {
+        return Ok(issuer.fail(shared, StatusCode::INTERNAL_SERVER_ERROR));
+    }
+    Ok(reply)
 }
 
 fn by_secret(shared: &Shared, ask: &Ask<'_>, audience: &str) -> Reply {
@@ -160,25 +208,25 @@ fn by_secret(shared: &Shared, ask: &Ask<'_>, audience: &str) -> Reply {
         let what = format!(
             "AADSTS900144: The request body must contain the following parameter: '{name}'."
         );
-        refusal(shared, StatusCode::BAD_REQUEST, "invalid_request", 900_144, &what)
+        entra(shared, StatusCode::BAD_REQUEST, "invalid_request", 900_144, &what)
     };
     let Some(grant) = field("grant_type") else { return missing("grant_type") };
     if grant != "client_credentials" {
         let what = format!("AADSTS70003: The app requested an unsupported grant type '{grant}'.");
         let status = StatusCode::BAD_REQUEST;
-        return refusal(shared, status, "unsupported_grant_type", 70_003, &what);
+        return entra(shared, status, "unsupported_grant_type", 70_003, &what);
     }
     let Some(application) = field("client_id") else { return missing("client_id") };
     let Some(wanted) = field(audience) else { return missing(audience) };
     if field("client_secret").or_else(|| field("client_assertion")).is_none() {
         let what = "AADSTS7000218: The request body must contain the following parameter: \
                     'client_assertion' or 'client_secret'.";
-        return refusal(shared, StatusCode::UNAUTHORIZED, "invalid_client", 7_000_218, what);
+        return entra(shared, StatusCode::UNAUTHORIZED, "invalid_client", 7_000_218, what);
     }
     if audience == "scope" && !wanted.ends_with("/.default") {
         let what = format!("AADSTS1002012: The provided value for scope {wanted} is not valid.");
         let status = StatusCode::BAD_REQUEST;
-        return refusal(shared, status, "invalid_scope", 1_002_012, &what);
+        return entra(shared, status, "invalid_scope", 1_002_012, &what);
     }
     let now = shared.credential_time().as_second();
     let audience = wanted.trim_end_matches(".default");
@@ -207,10 +255,7 @@ fn by_secret(shared: &Shared, ask: &Ask<'_>, audience: &str) -> Reply {
 
 /// Azure's Instance Metadata Service.
 fn by_machine(shared: &Shared, ask: &Ask<'_>) -> Reply {
-    let refused = |what: &str| {
-        let body = json!({"error": "invalid_request", "error_description": what});
-        Reply::json(StatusCode::BAD_REQUEST, &body)
-    };
+    let refused = |what| of_machine(StatusCode::BAD_REQUEST, "invalid_request", what);
     if !ask.header("metadata").is_some_and(|it| it.eq_ignore_ascii_case("true")) {
         return refused("Required metadata header not specified");
     }
@@ -231,7 +276,8 @@ fn by_machine(shared: &Shared, ask: &Ask<'_>) -> Reply {
     }))
 }
 
-fn discovery(base: &str, tenant: &str) -> Reply {
+fn discovery(_: &Shared, ask: &Ask<'_>) -> Reply {
+    let (base, tenant) = (&ask.base, ask.lower.first().map_or("common", String::as_str));
     Reply::ok(&json!({
         "token_endpoint": format!("{base}/{tenant}/oauth2/v2.0/token"),
         "token_endpoint_auth_methods_supported":
@@ -251,7 +297,7 @@ fn discovery(base: &str, tenant: &str) -> Reply {
     }))
 }
 
-fn instance(ask: &Ask<'_>) -> Reply {
+fn instance(_: &Shared, ask: &Ask<'_>) -> Reply {
     let host = ask.base.trim_start_matches("http://");
     let asked = ask.parameter("authorization_endpoint").unwrap_or_default();
     let tenant = asked.split('/').nth(3).unwrap_or("common");
@@ -265,24 +311,6 @@ fn instance(ask: &Ask<'_>) -> Reply {
             "aliases": [host],
         }],
     }))
-}
-
-/// A refusal in the form of OAuth (RFC 6749, 5.2), with what Entra ID adds.
-fn refusal(shared: &Shared, status: StatusCode, error: &str, number: u32, what: &str) -> Reply {
-    let (trace, correlation) = (shared.next_request_id(), shared.next_request_id());
-    let now: Timestamp = shared.credential_time();
-    let at = now.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
-    let description =
-        format!("{what} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {at}");
-    let body = json!({
-        "error": error,
-        "error_description": description,
-        "error_codes": [number],
-        "timestamp": at,
-        "trace_id": trace,
-        "correlation_id": correlation,
-    });
-    Reply::json(status, &body)
 }
 
 #[cfg(test)]

@@ -10,13 +10,15 @@ pub(crate) struct WorldClock {
     base: Timestamp,
     since: Instant,
     speed: f64,
+    /// How long it stood still before `since`, in real time.
+    stood: Duration,
 }
 
 impl WorldClock {
     /// Starts at `base`; `speed` is how many seconds pass in a real one, zero for a clock that only
     /// [`advance`](Self::advance) moves.
     pub(crate) fn new(base: Timestamp, speed: f64) -> Self {
-        Self { base, since: Instant::now(), speed: sane(speed) }
+        Self { base, since: Instant::now(), speed: sane(speed), stood: Duration::ZERO }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -31,9 +33,21 @@ impl WorldClock {
         self.speed
     }
 
+    /// The world's time, and on top of it ours for as long as the world's stood still: who waits
+    /// for a token gets one in either. It never goes back, whatever becomes of the speed.
+    pub(crate) fn bucket_time(&self) -> Timestamp {
+        later(self.now(), self.stood + self.standing())
+    }
+
+    /// How long it has been standing still, in real time.
+    fn standing(&self) -> Duration {
+        if self.speed > 0.0 { Duration::ZERO } else { self.since.elapsed() }
+    }
+
     /// Goes on from now at another speed.
     pub(crate) fn set_speed(&mut self, speed: f64) {
         self.base = self.now();
+        self.stood += self.standing();
         self.since = Instant::now();
         self.speed = sane(speed);
     }
@@ -72,6 +86,20 @@ mod tests {
         assert_eq!(clock.now(), base);
         clock.advance(Duration::from_secs(90));
         assert_eq!(clock.now(), later(base, Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn the_time_of_buckets_never_goes_back() {
+        let mut clock = WorldClock::new(Timestamp::UNIX_EPOCH, 0.0);
+        let mut last = clock.bucket_time();
+        for speed in [1.0, 0.0, 0.0, 60.0, 0.0] {
+            std::thread::sleep(Duration::from_millis(2));
+            let before = clock.bucket_time();
+            assert!(before > last);
+            clock.set_speed(speed);
+            last = clock.bucket_time();
+            assert!(last >= before);
+        }
     }
 
     #[test]

@@ -1,0 +1,110 @@
+//! What goes wrong on purpose where tokens are given.
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use serde_json::Value;
+
+use super::{super::answer, Cloud};
+use crate::cloud::{
+    Denial, Fault, FaultKind, RateLimit,
+    fault::{Delivery, Reply},
+    shared::lock,
+};
+
+const ENTRA: &str = "Token";
+const MACHINE: &str = "IdentityToken";
+
+fn ask(cloud: &Cloud, operation: &str) -> Reply {
+    let request = if operation == ENTRA {
+        let form = "grant_type=client_credentials&client_id=app&client_secret=s\
+                    &scope=https%3A%2F%2Fmanagement.azure.com%2F.default";
+        Request::post("/tenant/oauth2/v2.0/token").body(Bytes::from(form))
+    } else {
+        let resource = "resource=https%3A%2F%2Fmanagement.azure.com%2F";
+        Request::get(format!("/metadata/identity/oauth2/token?api-version=2018-02-01&{resource}"))
+            .header("metadata", "true")
+            .body(Bytes::new())
+    };
+    answer(&cloud.0, &request.unwrap())
+}
+
+/// The answer to a request that meets a fault, and how it comes.
+fn met(operation: &str, kind: FaultKind) -> (StatusCode, Value, Delivery) {
+    let cloud = Cloud::well();
+    lock(&cloud.0.faults).add(Fault::new(kind).on(operation).times(1)).unwrap();
+    let reply = ask(&cloud, operation);
+    let status = lock(&cloud.0.faults).status();
+    assert_eq!(status[0].met, 1, "{kind:?}");
+    assert_eq!(ask(&cloud, operation).response.status(), 200, "the next one passes");
+    let body = serde_json::from_slice(reply.response.body()).unwrap_or_default();
+    (reply.response.status(), body, reply.delivery)
+}
+
+#[test]
+fn a_failure_is_told_in_the_words_of_who_gives_the_token() {
+    for (operation, status, error, words) in [
+        (ENTRA, 503, "temporarily_unavailable", "AADSTS90033: "),
+        (ENTRA, 500, "server_error", "AADSTS50000: "),
+        (MACHINE, 500, "unknown", "Failed to retrieve token from the Active directory."),
+    ] {
+        let (answered, body, _) = met(operation, FaultKind::Fail { status });
+        assert_eq!((answered.as_u16(), &body["error"]), (status, &error.into()));
+        assert!(body["error_description"].as_str().unwrap().starts_with(words), "{body}");
+    }
+    let (status, body, _) = met(ENTRA, FaultKind::FailAfter);
+    assert_eq!((status.as_u16(), &body["error"]), (500, &"server_error".into()));
+    let (status, body, _) = met(ENTRA, FaultKind::Deny);
+    assert_eq!((status.as_u16(), &body["error"]), (400, &"unauthorized_client".into()));
+    let (status, body, _) = met(MACHINE, FaultKind::Deny);
+    assert_eq!((status.as_u16(), &body["error"]), (403, &"access_denied".into()));
+    let (status, body, _) = met(MACHINE, FaultKind::Throttle);
+    assert_eq!((status.as_u16(), &body["error"]), (429, &"invalid_request".into()));
+}
+
+#[test]
+fn entra_throttles_in_plain_text_and_for_a_minute() {
+    let cloud = Cloud::well();
+    lock(&cloud.0.faults).add(Fault::new(FaultKind::Throttle).on(ENTRA)).unwrap();
+    let response = ask(&cloud, ENTRA).response;
+    assert_eq!(response.status(), 429);
+    assert_eq!(response.headers()["retry-after"], "60");
+    let types: Vec<_> = response.headers().get_all("content-type").iter().collect();
+    assert_eq!(types, ["text/plain; charset=utf-8"]);
+    assert_eq!(&response.body()[..], b"Too Many Requests");
+    let call = cloud.0.calls().iter().last().cloned().unwrap();
+    assert_eq!((&*call.operation, &*call.caller, call.acted), (ENTRA, "", false));
+    assert_eq!((call.fault, call.status), (Some(FaultKind::Throttle), Some(429)));
+}
+
+#[test]
+fn an_answer_of_a_token_is_cut_slow_or_half() {
+    for operation in [ENTRA, MACHINE] {
+        for (kind, delivery) in [
+            (FaultKind::CutBefore, Delivery::Cut),
+            (FaultKind::CutAfter, Delivery::Cut),
+            (FaultKind::Away, Delivery::Cut),
+            (FaultKind::Truncate, Delivery::Truncated),
+            (FaultKind::Slow { seconds: 7 }, Delivery::Slow(std::time::Duration::from_secs(7))),
+        ] {
+            assert_eq!(met(operation, kind).2, delivery, "{kind:?}");
+        }
+    }
+}
+
+#[test]
+fn a_fault_of_pages_waits_and_a_denial_is_about_what_the_token_is_for() {
+    let cloud = Cloud::well();
+    lock(&cloud.0.faults).add(Fault::new(FaultKind::EmptyPage).times(1)).unwrap();
+    lock(&cloud.0.policy).deny(Denial::of("arm:*")).unwrap();
+    assert_eq!(ask(&cloud, ENTRA).response.status(), 200);
+    assert_eq!(lock(&cloud.0.faults).status()[0].met, 0);
+}
+
+#[test]
+fn a_rate_of_tokens_tells_the_wait() {
+    let cloud = Cloud::well();
+    lock(&cloud.0.limits).add(RateLimit::of("*Token", 0.1, 1)).unwrap();
+    let [first, second] = [(); 2].map(|()| ask(&cloud, ENTRA).response);
+    assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 429));
+    assert_eq!(second.headers()["retry-after"], "10");
+}
