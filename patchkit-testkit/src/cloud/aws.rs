@@ -30,7 +30,7 @@ pub(crate) mod ssm;
 mod sts;
 mod tagging;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod unserved;
 mod validate;
 mod wire;

@@ -44,6 +44,8 @@ pub(crate) enum Part {
     Tags,
     /// A patch operation has uploaded what it found.
     Scan,
+    /// AWS-GatherSoftwareInventory has run.
+    Software,
     /// PutComplianceItems.
     Compliance,
     /// PutInventory: the types of the account itself.
@@ -61,6 +63,14 @@ impl Part {
                 Kind::PatchCompliance,
                 Kind::ComplianceItem,
                 Kind::ComplianceSummary,
+            ],
+            Self::Software => &[
+                Kind::Application,
+                Kind::AwsComponent,
+                Kind::Network,
+                Kind::WindowsUpdate,
+                Kind::InstanceDetailedInformation,
+                Kind::Service,
             ],
             Self::Compliance => &[Kind::ComplianceItem, Kind::ComplianceSummary],
             Self::Custom => &[],

@@ -7,6 +7,7 @@ pub(crate) mod agenda;
 pub(crate) mod catalogue;
 pub(crate) mod clock;
 pub(crate) mod findings;
+pub(crate) mod gathering;
 pub(crate) mod identity;
 mod index;
 pub(crate) mod inventory;

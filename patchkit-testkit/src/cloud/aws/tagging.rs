@@ -17,7 +17,7 @@ use super::{
     resource::{self, Kind, Resource, TagFilter},
     texts,
 };
-use crate::cloud::world::machine::Tags;
+use crate::cloud::{lake::Part, world::machine::Tags};
 
 pub(super) const OPERATIONS: &[Operations] = &[&[
     ("GetResources", get_resources),
@@ -190,7 +190,12 @@ fn each(
             None => Err("The resource does not exist, or is not of this account and Region"),
             Some((at, id)) => {
                 call.reached.push(id);
-                call.state.machine_mut(at).aws.as_mut().map_or(Ok(()), |aws| change(&mut aws.tags))
+                let aws = call.state.machine_mut(at).aws.as_mut();
+                let changed = aws.map_or(Ok(()), |aws| change(&mut aws.tags));
+                if changed.is_ok() {
+                    call.state.sync_node(at, Part::Tags);
+                }
+                changed
             }
         };
         if let Err(message) = changed {

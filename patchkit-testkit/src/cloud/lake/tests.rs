@@ -8,12 +8,17 @@ use patchkit_core::{Error, Result};
 use serde_json::{Value, json};
 
 use crate::cloud::{
+    aws::{
+        resource::{self, Resource},
+        testing::TestCloud,
+    },
     shared::lock,
     sink::ObjectSink,
     testing::{HERE, TestWorld, is_hybrid, is_scanned},
     world::{
         State,
-        machine::{AwsKind, Power},
+        clock::later,
+        machine::{Agent, AwsKind, Behavior, MachineIx, Power},
     },
 };
 
@@ -201,4 +206,161 @@ fn the_folder_holds_all_accounts_from_the_start() {
         assert_eq!(kept.keys().iter().filter(|key| key.starts_with(&place)).count(), managed);
     }
     assert!(state.scope(HERE).ssm.syncs.names().is_empty());
+}
+
+const GATHERED: [&str; 6] = [
+    "AWS:Application",
+    "AWS:AWSComponent",
+    "AWS:Network",
+    "AWS:WindowsUpdate",
+    "AWS:InstanceDetailedInformation",
+    "AWS:Service",
+];
+
+/// What ListInventoryEntries shows of a node, in the form of the lake's rows.
+fn shown(world: &TestWorld, kind: &str, id: &str) -> Vec<Value> {
+    let input = json!({"InstanceId": id, "TypeName": kind});
+    let mut rows = world.all("ListInventoryEntries", "Entries", &input);
+    let page = world.ssm("ListInventoryEntries", &input).unwrap();
+    for row in &mut rows {
+        row["captureTime"] = page["CaptureTime"].clone();
+        row["schemaVersion"] = page["SchemaVersion"].clone();
+        row["resourceId"] = json!(id);
+    }
+    rows
+}
+
+fn send(world: &TestWorld, id: &str, document: &str, parameters: &Value) {
+    let command = json!({
+        "DocumentName": document, "InstanceIds": [id], "Parameters": parameters,
+    });
+    world.ssm("SendCommand", &command).unwrap();
+    world.advance(Duration::from_mins(60));
+}
+
+/// A node that behaves well and lacks patches that are approved for it.
+fn behind(world: &TestWorld, such: impl Fn(&State, MachineIx) -> bool) -> String {
+    let found = world.ids(|state, at| {
+        let machine = state.machine(at);
+        state.answers(at)
+            && machine.behavior == Behavior::Well
+            // Nothing is gathered while it is patched.
+            && state.next_gathering(at) > later(state.now, Duration::from_hours(3))
+            && machine.aws.as_ref().is_some_and(|aws| {
+                matches!(aws.agent, Agent::Online)
+                    && aws.scan.as_ref().is_some_and(|it| it.verdict.counts.missing > 0)
+            })
+            && such(state, at)
+    });
+    found.into_iter().next().unwrap()
+}
+
+/// An agent gathers what is on its node every twelve hours, and when it is told to; a patch
+/// operation gathers nothing.
+#[test]
+fn software_changes_in_the_inventory_and_in_the_lake_when_it_is_gathered() {
+    let install = json!({"Operation": ["Install"]});
+    for (kind, windows) in [("AWS:Application", false), ("AWS:WindowsUpdate", true)] {
+        let (world, kept) = synced(200);
+        let id = behind(&world, |state, at| state.system_of(at).is_windows() == windows);
+        let before = kept.rows(kind, &id);
+        assert_eq!(shown(&world, kind, &id), before);
+        send(&world, &id, "AWS-RunPatchBaseline", &install);
+        assert_eq!(kept.rows("AWS:PatchSummary", &id)[0]["OperationType"], "Install");
+        for kind in ["AWS:PatchSummary", "AWS:ComplianceItem", "AWS:ComplianceSummary"] {
+            assert_eq!(shown(&world, kind, &id), kept.rows(kind, &id), "{kind}");
+        }
+        assert_eq!(kept.rows(kind, &id), before, "nothing was gathered");
+        assert_eq!(shown(&world, kind, &id), before);
+
+        send(&world, &id, "AWS-GatherSoftwareInventory", &json!({}));
+        let after = kept.rows(kind, &id);
+        assert_ne!(after, before);
+        for kind in GATHERED {
+            assert_eq!(shown(&world, kind, &id), kept.rows(kind, &id), "{kind}");
+        }
+    }
+}
+
+#[test]
+fn what_was_installed_is_gathered_within_twelve_hours() {
+    let (world, kept) = synced(200);
+    let id = behind(&world, |state, at| !state.system_of(at).is_windows());
+    let without_times = |mut rows: Vec<Value>| {
+        for row in &mut rows {
+            row["captureTime"].take();
+        }
+        rows
+    };
+    let kind = "AWS:Application";
+    let before = kept.rows(kind, &id);
+    send(&world, &id, "AWS-RunPatchBaseline", &json!({"Operation": ["Install"]}));
+    assert_eq!(kept.rows(kind, &id), before);
+    world.advance(Duration::from_hours(12));
+    let after = kept.rows(kind, &id);
+    assert_ne!(without_times(after.clone()), without_times(before));
+    assert_eq!(shown(&world, kind, &id), after);
+}
+
+#[test]
+fn a_node_that_does_not_answer_when_it_is_due_is_gathered_from_the_next_time() {
+    let (world, kept) = synced(200);
+    let id = behind(&world, |state, at| !state.system_of(at).is_windows());
+    let kind = "AWS:Application";
+    let before = kept.rows(kind, &id);
+    send(&world, &id, "AWS-RunPatchBaseline", &json!({"Operation": ["Install"]}));
+    let at = world.at(&id);
+    world.state().set_agent(at, Agent::ConnectionLost);
+    world.advance(Duration::from_hours(30));
+    assert_eq!(kept.rows(kind, &id), before);
+    assert_eq!(shown(&world, kind, &id), before);
+    world.state().set_agent(at, Agent::Online);
+    world.advance(Duration::from_hours(12));
+    let after = kept.rows(kind, &id);
+    assert_ne!(after, before);
+    assert_eq!(shown(&world, kind, &id), after);
+}
+
+#[test]
+fn an_agent_tells_its_new_version_at_once() {
+    let (world, kept) = synced(600);
+    let id = world
+        .ids(|state, at| {
+            let agent = state.machine(at).aws.as_ref().map(|aws| aws.agent);
+            state.answers(at) && state.is_permitted(at) && agent == Some(Agent::OldVersion)
+        })
+        .remove(0);
+    let version = || kept.rows("AWS:InstanceInformation", &id)[0]["AgentVersion"].clone();
+    let (before, component) = (version(), kept.rows("AWS:AWSComponent", &id));
+    send(&world, &id, "AWS-UpdateSSMAgent", &json!({}));
+    assert_ne!(version(), before);
+    let known = shown(&world, "AWS:InstanceInformation", &id);
+    assert_eq!(known[0]["AgentVersion"], version());
+    // As a component it is software like any other.
+    assert_eq!(kept.rows("AWS:AWSComponent", &id), component);
+    assert_eq!(shown(&world, "AWS:AWSComponent", &id), component);
+    send(&world, &id, "AWS-GatherSoftwareInventory", &json!({}));
+    assert_eq!(kept.rows("AWS:AWSComponent", &id)[0]["Version"], version());
+}
+
+#[test]
+fn tags_that_the_tagging_api_changes_are_written() {
+    let cloud = TestCloud::new(100);
+    let kept = Arc::new(Kept::default());
+    let (arn, id) = {
+        let mut state = cloud.state();
+        state.keep_lake(Arc::clone(&kept) as Arc<dyn ObjectSink>).unwrap();
+        while state.write_some(64) {}
+        let registered = |it: &Resource<'_>| it.aws.registered.is_some();
+        let node = resource::all(&state, HERE).find(registered).unwrap();
+        (node.arn(&state), node.aws.id.to_string())
+    };
+    let call = |operation: &str, input: Value| {
+        cloud.json(&format!("ResourceGroupsTaggingAPI_20170126.{operation}"), &input).unwrap()
+    };
+    let has = || kept.rows("AWS:Tag", &id).iter().any(|row| row["Key"] == "wave");
+    call("TagResources", json!({"ResourceARNList": [arn], "Tags": {"wave": "1"}}));
+    assert!(has());
+    call("UntagResources", json!({"ResourceARNList": [arn], "TagKeys": ["wave"]}));
+    assert!(!has());
 }

@@ -67,6 +67,7 @@ impl State {
             power: spec.power,
             power_changes: 0,
             booted,
+            first_booted: booted,
             created: earlier(booted, DAY),
             address: [10, a, b, c],
             behavior: spec.behavior,
@@ -186,6 +187,7 @@ impl State {
             last_heard: earlier(now, Duration::from_hours(1)),
             side,
             scan: None,
+            gathered: None,
         }
     }
 

@@ -124,7 +124,7 @@ impl State {
         let when = released.unwrap_or(machine.created).max(machine.created);
         let when = later(when, between(bits, 3_600, 9 * 86_400));
         // Nothing is installed in the future, nor after a boot that made it take effect.
-        let when = when.min(machine.booted.max(begun.unwrap_or(machine.created)));
+        let when = when.min(machine.first_booted.max(begun.unwrap_or(machine.created)));
         Timestamp::from_second(when.as_second()).unwrap_or(when)
     }
 }

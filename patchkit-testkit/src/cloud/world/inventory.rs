@@ -6,7 +6,7 @@
 
 pub(crate) mod compliance;
 
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use patchkit_core::OperationKind;
@@ -14,7 +14,6 @@ use serde_json::{Map, Value};
 
 use super::{
     State,
-    clock::earlier,
     machine::{AwsKind, AwsSide, MachineIx, Power},
 };
 
@@ -183,22 +182,6 @@ impl State {
         let Some(aws) = &machine.aws else { return self.now };
         let heard = if self.answers(at) { self.grid(at, 300) } else { aws.last_heard };
         heard.max(aws.registered.unwrap_or(heard))
-    }
-
-    /// When software was last gathered: every twelve hours, while the agent answers. None before
-    /// the first time.
-    fn gathered(&self, at: MachineIx) -> Option<Timestamp> {
-        let aws = self.machine(at).aws.as_ref()?;
-        let last = self.grid(at, 43_200);
-        Some(if self.answers(at) { last } else { last.min(aws.last_heard) }.max(aws.registered?))
-    }
-
-    /// The last time that is due every `seconds`, at an offset of the node's own.
-    fn grid(&self, at: MachineIx, seconds: u32) -> Timestamp {
-        let offset = self.draw(at, 0x6A7) % u64::from(seconds);
-        let since = (self.now.as_second() - offset.cast_signed()).rem_euclid(i64::from(seconds));
-        let whole = Timestamp::from_second(self.now.as_second()).unwrap_or(self.now);
-        earlier(whole, Duration::from_secs(since.unsigned_abs()))
     }
 
     fn patch_summary(&self, at: MachineIx) -> Option<Row> {

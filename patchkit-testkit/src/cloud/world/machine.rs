@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use patchkit_core::{ComplianceLevel, PatchState};
 use serde::{Deserialize, Serialize};
 
-use super::{catalogue::SystemIx, judge::PatchScan};
+use super::{catalogue::SystemIx, gathering::Gathered, judge::PatchScan};
 
 /// The place of a machine in the world.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -33,6 +33,8 @@ pub(crate) struct Machine {
     pub(crate) power_changes: u32,
     /// When it last booted.
     pub(crate) booted: Timestamp,
+    /// When it had last booted as the world began.
+    pub(crate) first_booted: Timestamp,
     pub(crate) created: Timestamp,
     pub(crate) address: [u8; 4],
     pub(crate) behavior: Behavior,
@@ -279,6 +281,8 @@ pub(crate) struct AwsSide {
     pub(crate) side: AwsKind,
     /// What the last patch operation reported.
     pub(crate) scan: Option<Arc<PatchScan>>,
+    /// What gathering software last saw, where that is no longer what is there.
+    pub(crate) gathered: Option<Box<Gathered>>,
 }
 
 #[derive(Clone, Debug)]

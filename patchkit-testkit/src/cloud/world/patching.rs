@@ -128,6 +128,7 @@ impl State {
             return;
         };
         let waited = self.machine(at).reboot_pending();
+        self.keep_gathered(at);
         let second = self.now.as_second();
         self.machine_mut(at).patches.put_in(&share, second);
         end.installed = share;

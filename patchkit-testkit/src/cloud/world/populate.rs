@@ -249,6 +249,7 @@ impl<'a> Population<'a> {
             power,
             power_changes: 0,
             booted: booted.max(created),
+            first_booted: booted.max(created),
             created,
             address: [10, (n >> 16) as u8, (n >> 8) as u8, n as u8],
             behavior,
@@ -397,6 +398,7 @@ impl<'a> Population<'a> {
             last_heard: earlier(self.plan.now, silent),
             side,
             scan: None,
+            gathered: None,
         }
     }
 

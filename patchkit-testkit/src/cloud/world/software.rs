@@ -1,6 +1,7 @@
 //! What is on a node besides its patches: packages, programs, services and hardware, all of which
 //! follow from the machine.
 
+use fixedbitset::FixedBitSet;
 use patchkit_core::{Classification, OperatingSystem, Package};
 
 use super::{
@@ -43,11 +44,11 @@ impl State {
             return self.programs(at);
         }
         let (machine, system) = (self.machine(at), self.system_of(at));
-        let patches = &machine.patches;
+        let (patches, installed) = (&machine.patches, self.installed_when_gathered(at));
         let publisher = publisher(&system.os);
         let packages = patches.relevant.ones().filter_map(|place| {
             let package = system.patches.get(place)?.package.as_ref()?;
-            let (version, when) = if patches.installed.contains(place) {
+            let (version, when) = if installed.contains(place) {
                 (package.version.clone(), self.installed_on(at, place))
             } else {
                 (version_before(&package.version), stamp(machine.created))
@@ -87,11 +88,12 @@ impl State {
         let Some(aws) = &machine.aws else { return Vec::new() };
         let windows = self.system_of(at).is_windows();
         let installed = stamp(aws.registered.unwrap_or(machine.created));
+        let version = aws.gathered.as_ref().map_or(&aws.agent_version, |it| &it.agent_version);
         vec![row([
             ("Name", if windows { "Amazon SSM Agent" } else { "amazon-ssm-agent" }),
             ("ApplicationType", if windows { "" } else { "Amazon/Tools" }),
             ("Publisher", if windows { "Amazon Web Services" } else { "Amazon.com" }),
-            ("Version", &aws.agent_version),
+            ("Version", version),
             ("InstalledTime", &installed),
             ("Architecture", "x86_64"),
             ("URL", "https://docs.aws.amazon.com/systems-manager/"),
@@ -99,11 +101,11 @@ impl State {
     }
 
     pub(super) fn windows_updates(&self, at: MachineIx) -> Vec<Row> {
-        let (machine, system) = (self.machine(at), self.system_of(at));
+        let system = self.system_of(at);
         if !system.is_windows() {
             return Vec::new();
         }
-        let updates = machine.patches.installed.ones().filter_map(|place| {
+        let updates = self.installed_when_gathered(at).ones().filter_map(|place| {
             let patch = system.patches.get(place)?;
             let security = patch.classification.as_ref().is_some_and(Classification::is_security);
             Some(row([
@@ -172,6 +174,12 @@ impl State {
             ("OSServicePack", if *os == OperatingSystem::Windows { "0" } else { "" }),
             ("KernelVersion", kernel(os)),
         ])
+    }
+
+    fn installed_when_gathered(&self, at: MachineIx) -> &FixedBitSet {
+        let machine = self.machine(at);
+        let gathered = machine.aws.as_ref().and_then(|aws| aws.gathered.as_ref());
+        gathered.map_or(&machine.patches.installed, |it| &it.installed)
     }
 
     fn installed_on(&self, at: MachineIx, place: usize) -> String {

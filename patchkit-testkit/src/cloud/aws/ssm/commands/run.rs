@@ -8,9 +8,12 @@ use super::{
     documents::{Document, Does, Platform, Step},
     patch::Order,
 };
-use crate::cloud::world::{
-    machine::{Agent, Power},
-    populate::CURRENT_AGENT,
+use crate::cloud::{
+    lake::Part,
+    world::{
+        machine::{Agent, Power},
+        populate::CURRENT_AGENT,
+    },
 };
 
 /// How a step ended.
@@ -102,6 +105,9 @@ impl State {
             Does::Inventory => {
                 let wait = self.takes(&at, 33, 5, 20);
                 self.work(at, wait, |state, at| {
+                    if let Some(machine) = state.invocation(at).map(|it| it.machine) {
+                        state.gather(machine);
+                    }
                     let text = "Inventory policy has been successfully applied and collected \
                                 inventory data has been uploaded to SSM";
                     state.end_step(at, StepEnd::success(text));
@@ -231,7 +237,7 @@ impl State {
         let Some(machine) = self.invocation(at).map(|it| it.machine) else {
             return StepEnd::default();
         };
-        let Some(aws) = &mut self.machine_mut(machine).aws else { return StepEnd::default() };
+        let Some(aws) = &self.machine(machine).aws else { return StepEnd::default() };
         let (new, old) = (version(wanted), version(&aws.agent_version));
         if new > version(CURRENT_AGENT) {
             let message = format!("amazon-ssm-agent {wanted} is not in the manifest");
@@ -254,6 +260,8 @@ impl State {
              to {wanted}",
             aws.agent_version
         );
+        self.keep_gathered(machine);
+        let Some(aws) = &mut self.machine_mut(machine).aws else { return StepEnd::default() };
         aws.agent_version = Arc::from(wanted);
         let current = new == version(CURRENT_AGENT);
         aws.agent = match aws.agent {
@@ -261,6 +269,7 @@ impl State {
             Agent::Online if !current => Agent::OldVersion,
             other => other,
         };
+        self.sync_node(machine, Part::Node);
         StepEnd::success(text)
     }
 }
