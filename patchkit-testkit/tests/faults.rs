@@ -195,7 +195,7 @@ async fn each_fault_does_on_each_endpoint_what_the_table_says() {
         .filter(|line| line.starts_with("| `"))
         .map(|line| line.split('|').map(str::trim).collect())
         .collect();
-    assert_eq!(rows.len(), 14);
+    assert_eq!(rows.len(), 15);
     for row in rows {
         let kind = kind(row[1]);
         for (service, cell) in ENDPOINTS.into_iter().zip(&row[3..]) {

@@ -200,8 +200,9 @@ impl fmt::Display for InvalidFault {
 impl std::error::Error for InvalidFault {}
 
 /// The faults of every service.
-const OF_ALL: [&str; 9] = [
+const OF_ALL: [&str; 10] = [
     "throttle",
+    "deny",
     "fail",
     "fail_after",
     "cut_before",
@@ -551,7 +552,7 @@ mod tests {
         let error = faults.add(Fault::new(FaultKind::EmptyPage).of_service("s3")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "s3 has no fault empty_page; it has throttle, fail, fail_after, cut_before, cut_after, \
+            "s3 has no fault empty_page; it has throttle, deny, fail, fail_after, cut_before, cut_after, \
              truncate, slow, away, clock_skew"
         );
         faults.add(Fault::new(FaultKind::EmptyPage).on("List*")).unwrap();
@@ -571,6 +572,16 @@ mod tests {
         let met: Vec<_> = asked.iter().map(|it| faults.meet(it)).collect();
         assert_eq!(met, [None, None, None, None, Some(FaultKind::Deny)]);
         assert_eq!(faults.meet(&page(Some(2))), None);
+    }
+
+    #[test]
+    fn the_faults_of_all_are_those_that_the_table_has_for_s3() {
+        let rows = include_str!("faults.md").lines().filter(|line| line.starts_with("| `"));
+        let of_s3 = rows.filter(|row| row.split('|').nth(4).map(str::trim) != Some("not possible"));
+        let named: Vec<&str> = of_s3.filter_map(|row| row.split('`').nth(1)).collect();
+        let mut all = OF_ALL.to_vec();
+        all.sort_unstable_by_key(|it| named.iter().position(|name| name == it));
+        assert_eq!(named, all);
     }
 
     #[test]
