@@ -89,3 +89,40 @@ fn others_of_the_service_send_watch_and_cancel_without_a_request() {
     assert_eq!(commands::status(&lab.state(), HERE, &id).as_deref(), Some("Cancelled"));
     assert_eq!(commands::status(&lab.state(), HERE, "none"), None);
 }
+
+/// The names of documents in a cell of the row on Run Command.
+fn told(cell: usize) -> Vec<&'static str> {
+    let table = include_str!("../../../served.md");
+    let row = table.lines().find(|it| it.starts_with("| Run Command |")).unwrap();
+    let cell = row.split('|').nth(cell).unwrap();
+    cell.split('`').skip(1).step_by(2).filter(|it| it.starts_with("AWS-")).collect()
+}
+
+#[test]
+fn the_documents_that_the_table_names_run_and_the_others_fail_by_name() {
+    let lab = Lab::new(Behavior::Well);
+    let (modelled, not_modelled) = (told(3), told(4));
+    assert_eq!((modelled.len(), not_modelled.len()), (9, 1));
+    for name in modelled.iter().chain(&not_modelled) {
+        let described = lab.good("DescribeDocument", &json!({"Name": name}));
+        let required = described["Document"]["Parameters"].as_array().unwrap().iter();
+        let required = required.filter(|it| it["DefaultValue"].is_null());
+        let given = required.map(|it| {
+            let parameter = it["Name"].as_str().unwrap();
+            let value = match parameter {
+                "Operation" => "Scan",
+                "commands" => "echo",
+                "AssociationId" => "12345678-1234-1234-1234-123456789012",
+                "action" => "Install",
+                _ => "AmazonCloudWatchAgent",
+            };
+            (parameter.to_owned(), json!([value]))
+        });
+        let given = Value::Object(given.collect());
+        let nodes = if *name == "AWS-RunPowerShellScript" { lab.windows() } else { lab.linux() };
+        let id = lab.send(name, &nodes[..1], given);
+        lab.advance(300);
+        let stage = if modelled.contains(name) { "Success" } else { "Failed" };
+        assert_eq!(lab.stages(&id), [stage], "{name}");
+    }
+}
