@@ -552,8 +552,8 @@ mod tests {
         let error = faults.add(Fault::new(FaultKind::EmptyPage).of_service("s3")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "s3 has no fault empty_page; it has throttle, deny, fail, fail_after, cut_before, cut_after, \
-             truncate, slow, away, clock_skew"
+            "s3 has no fault empty_page; it has throttle, deny, fail, fail_after, cut_before, \
+             cut_after, truncate, slow, away, clock_skew"
         );
         faults.add(Fault::new(FaultKind::EmptyPage).on("List*")).unwrap();
         let list = Subject { service: "s3", ..subject("ListObjectsV2", &[]) };

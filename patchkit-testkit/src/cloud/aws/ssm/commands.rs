@@ -3,6 +3,7 @@
 mod cancel;
 pub(crate) mod documents;
 mod flow;
+mod hooks;
 mod notices;
 mod output;
 mod overrides;
@@ -28,6 +29,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::Value;
 
+use self::hooks::Hook;
 pub(crate) use self::{
     send::{Origin, SendRequest, Target, check_parameters, send},
     stage::Stage,
@@ -167,6 +169,8 @@ pub(crate) struct Invocation {
     job: Option<u64>,
     /// Where in its document it is.
     step: usize,
+    /// What the step runs, where it is a hook.
+    hook: Option<Hook>,
     /// The power changes of its machine when the step began: work does not survive others.
     power_changes: u32,
 }

@@ -30,9 +30,8 @@ impl Order {
     /// What AWS-RunPatchBaseline and its like are told.
     pub(super) fn of_document(state: &State, at: &At) -> Self {
         let first = |name| state.parameter(at, name).into_iter().next().filter(|it| !it.is_empty());
-        let for_association = state
-            .command_at(at)
-            .is_some_and(|it| it.document.name == "AWS-RunPatchBaselineAssociation");
+        let for_association =
+            state.document_at(at).is_some_and(|it| it.name == "AWS-RunPatchBaselineAssociation");
         Self {
             operation: operation(first("Operation").as_deref()),
             reboot: reboot(first("RebootOption").as_deref()),
@@ -44,7 +43,13 @@ impl Order {
         }
     }
 
-    pub(super) fn scan(snapshot: Option<Arc<str>>) -> Self {
+    /// The scan of RunPatchBaselineWithHooks.
+    pub(super) fn scan_of_hooks(state: &State, at: &At) -> Self {
+        let snapshot = state.parameter(at, "SnapshotId").into_iter().next();
+        Self::scan(snapshot.filter(|it| !it.is_empty()).map(Arc::from))
+    }
+
+    fn scan(snapshot: Option<Arc<str>>) -> Self {
         Self {
             operation: OperationKind::Scan,
             reboot: Reboot::Never,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     super::associations,
     At, Stage, State,
-    documents::{Document, Does, Platform, Step},
+    documents::{Does, Platform, Step},
     patch::Order,
 };
 use crate::cloud::{
@@ -71,13 +71,16 @@ impl State {
         }
     }
 
-    fn run_step(&mut self, at: At, step: &Step) {
+    pub(super) fn run_step(&mut self, at: At, step: &Step) {
         match &step.does {
             Does::Patch => {
                 let order = Order::of_document(self, &at);
                 self.patch(at, order);
             }
-            Does::HookedScan => self.patch(at, Order::scan(None)),
+            Does::HookedScan => {
+                let order = Order::scan_of_hooks(self, &at);
+                self.patch(at, order);
+            }
             Does::InstallNoReboot | Does::Reboot => match Order::of_hooks(self, &at, &step.does) {
                 Some(order) => self.patch(at, order),
                 None => self.end_step(&at, StepEnd::success("The step was not asked for.")),
@@ -162,6 +165,11 @@ impl State {
             return;
         }
         invocation.job = None;
+        if let Some(hook) = &mut invocation.hook {
+            hook.note(end);
+            self.run_next_hook_step(at.clone());
+            return;
+        }
         let n = invocation.step;
         invocation.step += 1;
         let Some(plugin) = invocation.plugins.get_mut(n) else { return };
@@ -184,28 +192,11 @@ impl State {
         self.run_next_step(at.clone());
     }
 
-    fn run_hook(&mut self, at: At, parameter: &'static str) {
-        let only_scan = self.parameter(&at, "Operation").iter().any(|it| it == "Scan");
-        if only_scan && parameter != "OnExitHookDocName" {
-            self.end_step(&at, StepEnd::success("The step was not asked for."));
-            return;
-        }
-        let name = self.parameter(&at, parameter).into_iter().next().unwrap_or_default();
-        let wait = self.takes(&at, 35, 2, 8);
-        self.work(at, wait, move |state, at| {
-            let end = match Document::find(state, at.scope, &name) {
-                Ok(_) => StepEnd::success(format!("Ran the document {name}.")),
-                Err(fault) => StepEnd::failure(1, fault),
-            };
-            state.end_step(at, end);
-        });
-    }
-
     /// A line with the values of parameters in the place of their names.
     fn filled(&self, at: &At, line: &str) -> String {
-        let Some(command) = self.command_at(at) else { return line.to_owned() };
+        let Some(document) = self.document_at(at) else { return line.to_owned() };
         let mut line = line.to_owned();
-        for parameter in &*command.document.parameters {
+        for parameter in &*document.parameters {
             let values = self.parameter(at, &parameter.name).join("\n");
             for name in
                 [format!("{{{{ {} }}}}", parameter.name), format!("{{{{{}}}}}", parameter.name)]
@@ -285,7 +276,7 @@ impl Step {
 }
 
 /// A step that is for other platforms reports too.
-fn skipped(step: &Step) -> String {
+pub(super) fn skipped(step: &Step) -> String {
     let platform = match step.on {
         Some(Platform::Windows) => "Windows",
         Some(Platform::MacOs) => "MacOS",

@@ -179,6 +179,7 @@ fn new_command(
                 .collect(),
             job: None,
             step: 0,
+            hook: None,
             power_changes: 0,
         }
     });
@@ -335,11 +336,15 @@ impl State {
 
     /// The values of a parameter of a command: what was given, else the document's default.
     pub(super) fn parameter(&self, at: &At, name: &str) -> Vec<String> {
-        let Some(command) = self.command_at(at) else { return Vec::new() };
-        if let Some(values) = command.request.parameters.get(name) {
+        let (Some(command), Some(document)) = (self.command_at(at), self.document_at(at)) else {
+            return Vec::new();
+        };
+        // A hook is given none.
+        let hooked = self.invocation(at).is_some_and(|it| it.hook.is_some());
+        if !hooked && let Some(values) = command.request.parameters.get(name) {
             return values.clone();
         }
-        let usual = command.document.parameters.iter().find(|it| it.name == name);
+        let usual = document.parameters.iter().find(|it| it.name == name);
         let usual = usual.and_then(|it| it.usual.as_deref()).filter(|it| !it.is_empty());
         usual.map(ToOwned::to_owned).into_iter().collect()
     }

@@ -1,3 +1,4 @@
+mod hooks;
 mod own;
 mod patching;
 mod reading;

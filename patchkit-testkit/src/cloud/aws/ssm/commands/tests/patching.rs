@@ -33,7 +33,7 @@ fn run(lab: &Lab, node: &str, parameters: Value, seconds: u64) -> (String, Value
 }
 
 /// A Linux node that lacks approved patches, and was scanned.
-fn behind(lab: &Lab) -> String {
+pub(super) fn behind(lab: &Lab) -> String {
     let lacks = |node: &String| {
         let at = lab.at(node);
         let mut state = lab.state();
