@@ -31,6 +31,7 @@ mod sts;
 mod tagging;
 #[cfg(test)]
 pub(crate) mod testing;
+mod unmodelled;
 mod unserved;
 mod validate;
 mod wire;
@@ -329,6 +330,9 @@ fn serve<'s>(
         .operations
         .get(&*operation.name)
         .ok_or_else(|| service.unserved(&operation.name))?;
+    if let Some(member) = unmodelled::given(service.name, &operation.name, &value) {
+        return Err(service.unmodelled(&operation.name, member).into());
+    }
     let asked = spoil.filter(|it| it.is_of_content()).map(|_| value.clone());
     let mut call = Call {
         state: &mut state,

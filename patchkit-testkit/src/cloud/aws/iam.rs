@@ -5,6 +5,8 @@
 mod policies;
 mod profiles;
 mod roles;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -38,6 +40,21 @@ fn document(text: &Value) -> Result<Value, AwsError> {
         Value::Array(_) | Value::Object(_) => Ok(read),
         _ => Err(malformed("Syntax errors in policy.")),
     }
+}
+
+/// What an input tells of what it makes, as that is told again.
+fn told(input: &Value, members: &[&str]) -> Map<String, Value> {
+    let given = members.iter().filter(|it| !input[**it].is_null());
+    given.map(|it| ((*it).to_owned(), input[*it].clone())).collect()
+}
+
+/// An answer with what is told by the operations that make or get one thing, and by no listing (API
+/// reference, ListRoles and its like).
+fn in_full(mut shown: Value, told: &Map<String, Value>) -> Value {
+    if let Value::Object(members) = &mut shown {
+        members.extend(told.clone());
+    }
+    shown
 }
 
 fn none(what: &str, name: &str) -> AwsError {

@@ -42,6 +42,18 @@ impl Service {
         }
     }
 
+    /// A member of an input that would do what this simulator does not.
+    pub(super) fn unmodelled(&self, operation: &str, member: &str) -> AwsError {
+        let message = format!("The simulator does not model {member} of {operation}.");
+        let name = match self.name {
+            // EC2 API reference, "Client error codes".
+            "ec2" => "UnsupportedOperation",
+            "sns" => "InvalidParameterException",
+            _ => return self.invalid(AwsError::validation(message)),
+        };
+        AwsError::new(name, message)
+    }
+
     /// Too many requests, in the service's own words.
     pub(super) fn throttled(&self) -> AwsError {
         match self.name {

@@ -52,10 +52,12 @@ struct AssumeRole {
     role_session_name: String,
     duration_seconds: Option<u64>,
     external_id: Option<String>,
+    source_identity: Option<String>,
 }
 
 fn assume_role(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
-    let AssumeRole { role_arn, role_session_name, duration_seconds, external_id } = input(value)?;
+    let asked: AssumeRole = input(value)?;
+    let AssumeRole { role_arn, role_session_name, duration_seconds, external_id, .. } = asked;
     let denied = || {
         let message = format!(
             "User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}",
@@ -79,7 +81,9 @@ fn assume_role(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
         return Err(AwsError::validation(message));
     }
     target.check_duration(call, duration_seconds)?;
-    Ok(target.session(call, &role_session_name, seconds))
+    let mut answer = target.session(call, &role_session_name, seconds);
+    answer["SourceIdentity"] = json!(asked.source_identity);
+    Ok(answer)
 }
 
 #[derive(Deserialize)]

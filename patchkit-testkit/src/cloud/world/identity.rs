@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use globset::GlobBuilder;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::clock::earlier;
 use crate::rng::mix;
@@ -42,6 +42,10 @@ pub(crate) struct Role {
     pub(crate) attached: Vec<Arc<str>>,
     pub(crate) inline: BTreeMap<Box<str>, Value>,
     pub(crate) max_session: u32,
+    /// The policy that bounds what its policies allow, by ARN.
+    pub(crate) boundary: Option<Arc<str>>,
+    /// What is told of it and has no effect: tags and the like.
+    pub(crate) told: Map<String, Value>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +56,8 @@ pub(crate) struct InstanceProfile {
     pub(crate) created: Timestamp,
     /// A profile holds one role at most.
     pub(crate) role: Option<Arc<str>>,
+    /// As of a role.
+    pub(crate) told: Map<String, Value>,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +69,8 @@ pub(crate) struct Policy {
     pub(crate) version: &'static str,
     pub(crate) created: Timestamp,
     pub(crate) document: Value,
+    /// As of a role.
+    pub(crate) told: Map<String, Value>,
 }
 
 impl Identity {
@@ -85,6 +93,7 @@ impl Identity {
                 version: "v2",
                 created,
                 document: allow(&actions),
+                told: Map::new(),
             };
             identity.policies.insert(arn.into(), policy);
         }
@@ -107,32 +116,40 @@ impl Identity {
                 attached: policy.into_iter().map(Arc::from).collect(),
                 inline: BTreeMap::new(),
                 max_session: 3_600,
+                boundary: None,
+                told: Map::new(),
             };
             identity.roles.insert(name.into(), role);
             if service.starts_with("ec2") {
                 let role = Some(Arc::from(name));
+                let told = Map::new();
                 let profile =
-                    InstanceProfile { id: id("AIPA", n), path: "/".into(), created, role };
+                    InstanceProfile { id: id("AIPA", n), path: "/".into(), created, role, told };
                 identity.profiles.insert(name.into(), profile);
             }
         }
         identity
     }
 
-    /// Whether a role's policies allow an action on everything: an explicit deny wins.
+    /// Whether a role's policies allow an action on everything: an explicit deny wins, and what its
+    /// boundary does not allow is not allowed.
     pub(crate) fn allows(&self, role: &str, action: &str) -> bool {
         let Some(role) = self.roles.get(role) else { return false };
+        let bounded = self
+            .boundary(role)
+            .is_none_or(|boundary| decides(boundary, action) == Some(Effect::Allow));
+        bounded && all_decide(self.documents(role), action) == Some(Effect::Allow)
+    }
+
+    /// What a role's policies say.
+    pub(crate) fn documents<'a>(&'a self, role: &'a Role) -> impl Iterator<Item = &'a Value> {
         let attached = role.attached.iter().filter_map(|arn| self.policies.get(arn));
-        let documents = attached.map(|policy| &policy.document).chain(role.inline.values());
-        let mut allowed = false;
-        for document in documents {
-            match decides(document, action) {
-                Some(Effect::Deny) => return false,
-                Some(Effect::Allow) => allowed = true,
-                None => {}
-            }
-        }
-        allowed
+        attached.map(|policy| &policy.document).chain(role.inline.values())
+    }
+
+    /// What a role's permissions boundary says.
+    pub(crate) fn boundary(&self, role: &Role) -> Option<&Value> {
+        self.policies.get(role.boundary.as_ref()?).map(|policy| &policy.document)
     }
 
     /// Whether a node with this role can be managed and patched.
@@ -217,6 +234,22 @@ fn is_caller(principal: &str, account: &str, arn: &str) -> bool {
 pub(crate) enum Effect {
     Allow,
     Deny,
+}
+
+/// What several policy documents say of an action: an explicit deny wins.
+pub(crate) fn all_decide<'a>(
+    documents: impl IntoIterator<Item = &'a Value>,
+    action: &str,
+) -> Option<Effect> {
+    let mut decided = None;
+    for document in documents {
+        match decides(document, action) {
+            Some(Effect::Deny) => return Some(Effect::Deny),
+            Some(Effect::Allow) => decided = Some(Effect::Allow),
+            None => {}
+        }
+    }
+    decided
 }
 
 /// What a policy document says of an action; conditions and resources are taken as met.
@@ -360,6 +393,8 @@ mod tests {
             attached: Vec::new(),
             inline: BTreeMap::new(),
             max_session: 3_600,
+            boundary: None,
+            told: Map::new(),
         };
         let arn = "arn:aws:sts::111122223333:assumed-role/patcher/one";
         let caller = |external_id| Asking::Caller { account: "111122223333", arn, external_id };

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::{
     super::{AwsError, Call, Operations, seconds, texts},
-    document, encoded, exists, identity, identity_mut, listed, none, recheck, role, role_mut, text,
+    document, encoded, exists, identity, identity_mut, in_full, listed, none, recheck, role,
+    role_mut, text, told,
 };
-use crate::cloud::world::identity::{Effect, Policy, decides};
+use crate::cloud::world::identity::{Effect, Policy, all_decide};
 
 pub(super) const OPERATIONS: Operations = &[
     ("AttachRolePolicy", attach),
@@ -39,10 +40,11 @@ fn create(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
         version: "v1",
         created: call.state.now,
         document: document(&input["PolicyDocument"])?,
+        told: told(&input, &["Description", "Tags"]),
     };
     identity_mut(call).policies.insert(Arc::clone(&arn), policy);
     let (arn, policy) = find(call, &arn)?;
-    Ok(json!({"Policy": shown(call, arn, policy)}))
+    Ok(json!({"Policy": in_full(shown(call, arn, policy), &policy.told)}))
 }
 
 fn delete(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
@@ -52,7 +54,7 @@ fn delete(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
         let message = format!("User is not authorized to perform: iam:DeletePolicy on {arn}");
         return Err(AwsError::new("AccessDenied", message).with_status(403));
     }
-    if attachments(call, &arn) > 0 {
+    if attachments(call, &arn) + boundaries(call, &arn) > 0 {
         let message = "Cannot delete a policy attached to entities.";
         return Err(AwsError::new("DeleteConflictException", message));
     }
@@ -62,7 +64,7 @@ fn delete(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
 
 fn get(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let (arn, policy) = find(call, text(&input, "PolicyArn"))?;
-    Ok(json!({"Policy": shown(call, arn, policy)}))
+    Ok(json!({"Policy": in_full(shown(call, arn, policy), &policy.told)}))
 }
 
 fn get_version(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
@@ -84,6 +86,7 @@ fn get_version(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
 fn list(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let prefix = input["PathPrefix"].as_str().unwrap_or("/");
     let scope = input["Scope"].as_str().unwrap_or("All");
+    let usage = input["PolicyUsageFilter"].as_str();
     let only_attached = input["OnlyAttached"] == true;
     let policies = identity(call).policies.iter().filter(|(arn, policy)| {
         let of_aws = arn.starts_with("arn:aws:iam::aws:");
@@ -94,6 +97,11 @@ fn list(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
                 _ => true,
             }
             && (!only_attached || attachments(call, arn) > 0)
+            && match usage {
+                Some("PermissionsBoundary") => boundaries(call, arn) > 0,
+                Some("PermissionsPolicy") => attachments(call, arn) > 0,
+                _ => true,
+            }
     });
     listed(call, &input, "Policies", policies.map(|(arn, policy)| shown(call, arn, policy)))
 }
@@ -135,8 +143,8 @@ fn list_attached(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     listed(call, &input, "AttachedPolicies", policies)
 }
 
-/// What a role's policies come to. Conditions and resources are taken as met, permissions
-/// boundaries and organizations are not modelled.
+/// What a role's policies come to, within its boundary. Conditions and resources are taken as met,
+/// organizations are not modelled.
 fn simulate(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let source = text(&input, "PolicySourceArn");
     let name = source.rsplit('/').next().unwrap_or_default();
@@ -146,26 +154,30 @@ fn simulate(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
         return Err(AwsError::new("InvalidInputException", message));
     }
     let role = identity(call).roles.get(name).ok_or_else(|| none("role", name))?;
-    let given: Vec<Value> = input["PolicyInputList"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default()
-        .iter()
-        .map(document)
-        .collect::<Result<_, _>>()?;
-    let attached = role.attached.iter().filter_map(|arn| identity(call).policies.get(arn));
-    let documents: Vec<&Value> =
-        attached.map(|policy| &policy.document).chain(role.inline.values()).chain(&given).collect();
+    let listed_in = |name: &str| -> Result<Vec<Value>, AwsError> {
+        input[name].as_array().map(Vec::as_slice).unwrap_or_default().iter().map(document).collect()
+    };
+    let given = listed_in("PolicyInputList")?;
+    let documents: Vec<&Value> = identity(call).documents(role).chain(&given).collect();
+    // One that is given takes the place of the role's own (API reference, SimulatePrincipalPolicy).
+    let bounds = listed_in("PermissionsBoundaryPolicyInputList")?;
+    let own = identity(call).boundary(role).filter(|_| bounds.is_empty());
+    let bounds: Vec<&Value> = own.into_iter().chain(&bounds).collect();
     let resources = texts(&input["ResourceArns"]);
     let resource = resources.first().map_or("*", String::as_str);
     let actions = texts(&input["ActionNames"]);
     let results = actions.iter().map(|action| {
-        let effects = documents.iter().filter_map(|it| decides(it, action));
-        let decision = effects.fold("implicitDeny", |so_far, effect| match (so_far, effect) {
-            ("explicitDeny", _) | (_, Effect::Deny) => "explicitDeny",
-            (_, Effect::Allow) => "allowed",
-        });
+        let within = all_decide(bounds.iter().copied(), action);
+        let lets = bounds.is_empty() || within == Some(Effect::Allow);
+        let decision = match all_decide(documents.iter().copied(), action) {
+            _ if within == Some(Effect::Deny) => "explicitDeny",
+            Some(Effect::Deny) => "explicitDeny",
+            Some(Effect::Allow) if lets => "allowed",
+            _ => "implicitDeny",
+        };
+        let detail = json!({"AllowedByPermissionsBoundary": lets});
         json!({
+            "PermissionsBoundaryDecisionDetail": (!bounds.is_empty()).then_some(detail),
             "EvalActionName": action,
             "EvalResourceName": resource,
             "EvalDecision": decision,
@@ -187,6 +199,11 @@ fn attachments(call: &Call<'_>, arn: &Arc<str>) -> usize {
     identity(call).roles.values().filter(|role| role.attached.contains(arn)).count()
 }
 
+fn boundaries(call: &Call<'_>, arn: &Arc<str>) -> usize {
+    let roles = identity(call).roles.values();
+    roles.filter(|role| role.boundary.as_ref() == Some(arn)).count()
+}
+
 fn shown(call: &Call<'_>, arn: &Arc<str>, policy: &Policy) -> Value {
     json!({
         "PolicyName": policy.name,
@@ -195,7 +212,7 @@ fn shown(call: &Call<'_>, arn: &Arc<str>, policy: &Policy) -> Value {
         "Path": policy.path,
         "DefaultVersionId": policy.version,
         "AttachmentCount": attachments(call, arn),
-        "PermissionsBoundaryUsageCount": 0,
+        "PermissionsBoundaryUsageCount": boundaries(call, arn),
         "IsAttachable": true,
         "CreateDate": seconds(policy.created),
         "UpdateDate": seconds(policy.created),

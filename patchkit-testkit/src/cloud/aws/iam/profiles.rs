@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{AwsError, Call, Operations, seconds},
-    exists, identity, identity_mut, listed, none, recheck, role, roles, text,
+    exists, identity, identity_mut, in_full, listed, none, recheck, role, roles, text, told,
 };
 use crate::cloud::world::identity::InstanceProfile;
 
@@ -30,15 +30,17 @@ fn create(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
         path: input["Path"].as_str().unwrap_or("/").into(),
         created: call.state.now,
         role: None,
+        told: told(&input, &["Tags"]),
     };
-    let answer = shown(call, &name, &profile);
+    let answer = in_full(shown(call, &name, &profile), &profile.told);
     identity_mut(call).profiles.insert(name, profile);
     Ok(json!({"InstanceProfile": answer}))
 }
 
 fn get(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let (name, profile) = profile(call, &input)?;
-    Ok(json!({"InstanceProfile": shown(call, name, profile)}))
+    let answer = in_full(shown(call, name, profile), &profile.told);
+    Ok(json!({"InstanceProfile": answer}))
 }
 
 fn list(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {

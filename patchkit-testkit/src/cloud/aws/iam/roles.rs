@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::{AwsError, Call, Operations, seconds},
-    document, encoded, exists, identity, identity_mut, listed, none, recheck, role, role_mut, text,
+    document, encoded, exists, identity, identity_mut, in_full, listed, none, recheck, role,
+    role_mut, text, told,
 };
 use crate::cloud::world::identity::Role;
 
@@ -28,6 +29,11 @@ fn create_role(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
         return Err(exists("Role", &name));
     }
     let trust = document(&input["AssumeRolePolicyDocument"])?;
+    let boundary = input["PermissionsBoundary"].as_str();
+    if let Some(arn) = boundary.filter(|it| !identity(call).policies.contains_key(*it)) {
+        let message = format!("Scope ARN: {arn} does not exist or is not attachable.");
+        return Err(AwsError::new("NoSuchEntityException", message));
+    }
     let role = Role {
         id: format!("AROA{}", call.state.new_hex()[..16].to_uppercase()).into(),
         path: input["Path"].as_str().unwrap_or("/").into(),
@@ -40,15 +46,17 @@ fn create_role(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
             .as_u64()
             .and_then(|it| u32::try_from(it).ok())
             .unwrap_or(3_600),
+        boundary: boundary.map(Arc::from),
+        told: told(&input, &["MaxSigninSessionDuration", "Tags"]),
     };
-    let answer = shown(call, &name, &role);
+    let answer = all_of(call, &name, &role);
     identity_mut(call).roles.insert(name, role);
     Ok(json!({"Role": answer}))
 }
 
 fn get_role(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let (name, role) = role(call, &input)?;
-    Ok(json!({"Role": shown(call, name, role)}))
+    Ok(json!({"Role": all_of(call, name, role)}))
 }
 
 fn update_trust(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
@@ -115,6 +123,17 @@ fn delete_role_policy(call: &mut Call<'_>, input: Value) -> Result<Value, AwsErr
         Some(_) => Ok(json!({})),
         None => Err(none("role policy", name)),
     }
+}
+
+fn all_of(call: &Call<'_>, name: &str, role: &Role) -> Value {
+    let mut all = in_full(shown(call, name, role), &role.told);
+    if let Some(arn) = &role.boundary {
+        all["PermissionsBoundary"] = json!({
+            "PermissionsBoundaryType": "PermissionsBoundaryPolicy",
+            "PermissionsBoundaryArn": &**arn,
+        });
+    }
+    all
 }
 
 pub(super) fn shown(call: &Call<'_>, name: &str, role: &Role) -> Value {

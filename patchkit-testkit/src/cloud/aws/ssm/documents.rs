@@ -44,7 +44,8 @@ pub(crate) struct DocumentInfo {
     pub(crate) kind: String,
     pub(crate) created: Timestamp,
     pub(crate) content: Content,
-    /// `DisplayName`, `TargetType`, `VersionName` and `Requires`, where they were given.
+    /// `CloudProviders`, `DisplayName`, `Requires`, `TargetType` and `VersionName`, where they were
+    /// given.
     given: Map<String, Value>,
 }
 
@@ -125,7 +126,7 @@ fn create(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     };
     let content = Content::read(content.to_owned(), format, kind)?;
     let tags = given(&input);
-    let given = ["DisplayName", "Requires", "TargetType", "VersionName"];
+    let given = ["CloudProviders", "DisplayName", "Requires", "TargetType", "VersionName"];
     let given = given.into_iter().filter(|name| !input[*name].is_null());
     let document = DocumentInfo {
         name: name.to_owned(),

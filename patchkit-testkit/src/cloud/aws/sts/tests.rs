@@ -141,3 +141,18 @@ fn a_web_identity_is_read_from_its_token_and_may_not_be_expired() {
         assert_eq!(between(&body, "Code"), "InvalidIdentityToken", "{wrong}");
     }
 }
+
+#[test]
+fn a_source_identity_is_told_again_and_tags_are_taken() {
+    let cloud = TestCloud::new(8);
+    let members = [
+        ("RoleArn", ROLE),
+        ("RoleSessionName", "patching"),
+        ("SourceIdentity", "someone"),
+        ("Tags.member.1.Key", "team"),
+        ("Tags.member.1.Value", "web"),
+    ];
+    let (status, body) = call(&cloud, "any", "AssumeRole", &members);
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(between(&body, "SourceIdentity"), "someone");
+}

@@ -109,6 +109,9 @@ fn create_vpc_endpoint(call: &mut Call<'_>, input: Value) -> Result<Value, AwsEr
     let mut endpoint = shape(call, &id, service, kind);
     endpoint["Tags"] = json!(tags);
     endpoint["ClientToken"] = json!(token);
+    for told in ["DnsOptions", "IpAddressType", "PolicyDocument"] {
+        endpoint[told] = input[told].clone();
+    }
     if gateway {
         let tables = known(&input, "RouteTableIds", "RouteTableId", &[table_id(call)])?;
         let taken = all(call).into_iter().any(|it| {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use patchkit_core::ComplianceStatus;
@@ -129,6 +130,12 @@ fn run_on(
         if association.executions.len() > KEPT {
             association.executions.remove(0);
         }
+    }
+    // It is for associations that run at their times alone (API reference, CreateAssociation).
+    if let Some(hours) = definition.duration.filter(|_| definition.apply_only_at_cron_interval) {
+        let command = Arc::clone(&command);
+        let longest = Duration::from_hours(hours.into());
+        state.after(longest, move |state| commands::cancel(state, scope, &command));
     }
     let nodes = reached(state, scope, &command);
     commands::on_end(state, scope, &command, {

@@ -331,3 +331,22 @@ fn old_versions_are_described_and_listed_the_latest_first() {
     let refused = lab.refused("ListAssociationVersions", &unknown);
     assert_eq!(refused, "AssociationDoesNotExist");
 }
+
+#[test]
+fn a_scheduled_run_is_cancelled_after_its_duration() {
+    let lab = Lab::new(Behavior::Well);
+    let script = json!({"commands": ["sleep 20000"], "executionTimeout": ["36000"]});
+    let status = |duration: Value| {
+        let mut input = noop(&lab);
+        input["Name"] = json!("AWS-RunShellScript");
+        input["Parameters"] = script.clone();
+        input["ScheduleExpression"] = json!("rate(12 hours)");
+        input["ApplyOnlyAtCronInterval"] = json!(true);
+        input["Duration"] = duration;
+        let id = create(&lab, &input);
+        lab.advance(14 * 3_600);
+        runs(&lab, &id)[0]["Status"].clone()
+    };
+    assert_eq!(status(json!(1)), "Failed");
+    assert_eq!(status(Value::Null), "InProgress");
+}

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{
     super::super::{Call, input},
+    super::documents as contents,
     At, AwsError, Command, Invocation, Plugin, Stage, State,
     documents::{Document, Parameter, Platform, Rule},
     output, targets,
@@ -35,6 +36,8 @@ pub(crate) struct SendRequest {
     pub(crate) targets: Vec<Target>,
     pub(crate) document_name: String,
     pub(crate) document_version: Option<String>,
+    pub(crate) document_hash: Option<String>,
+    pub(crate) document_hash_type: Option<String>,
     pub(crate) timeout_seconds: Option<u32>,
     pub(crate) comment: Option<String>,
     pub(crate) parameters: BTreeMap<String, Vec<String>>,
@@ -232,6 +235,7 @@ fn check_document(
     let name = &request.document_name;
     let document = Document::find(state, scope, name)
         .map_err(|fault| AwsError::new("InvalidDocument", fault))?;
+    check_hash(state, scope, request)?;
     match request.document_version.as_deref() {
         None | Some("" | "$DEFAULT" | "$LATEST" | "1") => Ok(document),
         Some(version) => Err(AwsError::new(
@@ -239,6 +243,22 @@ fn check_document(
             format!("Document {name} has no version {version}."),
         )),
     }
+}
+
+/// A hash that is given must be that of the document's content; the words are the service's
+/// (aws-samples/aws-security-reference-architecture-examples issue 301).
+fn check_hash(state: &State, scope: ScopeIx, request: &SendRequest) -> Result<(), AwsError> {
+    let Some(hash) = &request.document_hash else { return Ok(()) };
+    // "Sha1 hashes have been deprecated" (API reference, SendCommand).
+    if request.document_hash_type.as_deref() == Some("Sha1") {
+        return Err(AwsError::validation("The simulator does not model DocumentHashType Sha1."));
+    }
+    let found = contents::find(state, scope, &request.document_name, None);
+    if found.is_some_and(|it| it.content.hash.eq_ignore_ascii_case(hash)) {
+        return Ok(());
+    }
+    let message = format!("document hash {hash} does not match Sha256.");
+    Err(AwsError::new("InvalidDocument", message))
 }
 
 /// Every parameter must be the document's, hold what it may, and be there where it has no default.

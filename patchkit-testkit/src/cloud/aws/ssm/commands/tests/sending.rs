@@ -324,3 +324,20 @@ fn a_topic_is_told_of_the_events_it_asks_for() {
     without_role.as_object_mut().unwrap().remove("ServiceRoleArn");
     assert_eq!(lab.refused("SendCommand", &without_role), "InvalidRole");
 }
+
+#[test]
+fn a_hash_that_is_given_must_be_the_documents() {
+    let lab = Lab::new(Behavior::Well);
+    let described = lab.good("DescribeDocument", &json!({"Name": "AWS-Noop"}));
+    let hash = described["Document"]["Hash"].clone();
+    let mut input = json!({
+        "DocumentName": "AWS-Noop", "InstanceIds": lab.linux()[..1],
+        "DocumentHash": hash, "DocumentHashType": "Sha256",
+    });
+    lab.good("SendCommand", &input);
+    input["DocumentHashType"] = json!("Sha1");
+    assert_eq!(lab.refused("SendCommand", &input), "ValidationException");
+    input["DocumentHashType"] = json!("Sha256");
+    input["DocumentHash"] = json!("0".repeat(64));
+    assert_eq!(lab.refused("SendCommand", &input), "InvalidDocument");
+}
