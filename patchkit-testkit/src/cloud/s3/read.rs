@@ -3,10 +3,10 @@
 use std::future::Future;
 
 use s3s::{
-    S3, S3Request, S3Response, S3Result,
+    S3, S3Error, S3Request, S3Response, S3Result,
     dto::{
-        ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
-        Timestamp, TimestampFormat,
+        CopySource, ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput,
+        HeadObjectOutput, Timestamp, TimestampFormat,
     },
     s3_error,
 };
@@ -43,8 +43,43 @@ impl Store {
                 return Ok(response);
             }
         }
-        Err(s3_error!(InternalError, "We encountered an internal error. Please try again."))
+        Err(moved())
     }
+
+    /// Copies an object from the file that it is in.
+    pub(super) async fn copy<T, F>(
+        &self,
+        source: CopySource,
+        carry_out: impl Fn(CopySource) -> F + Send + Sync,
+    ) -> S3Result<T>
+    where
+        T: Send,
+        F: Future<Output = S3Result<T>> + Send,
+    {
+        let CopySource::Bucket { bucket, key, version_id } = source else {
+            return carry_out(source).await;
+        };
+        for _ in 0..MOST_LOOKS {
+            let file = self.root.file_of(&bucket, &key);
+            let copied = match self.check_object(&bucket, &key, &file) {
+                Ok(()) => {
+                    let (bucket, version_id) = (bucket.clone(), version_id.clone());
+                    let key = file.as_str().into();
+                    carry_out(CopySource::Bucket { bucket, key, version_id }).await
+                }
+                Err(error) => Err(error),
+            };
+            // As a read may find it moved.
+            if self.root.file_of(&bucket, &key) == file {
+                return copied;
+            }
+        }
+        Err(moved())
+    }
+}
+
+fn moved() -> S3Error {
+    s3_error!(InternalError, "We encountered an internal error. Please try again.")
 }
 
 /// GetObject or HeadObject.

@@ -15,17 +15,17 @@ use s3s::{
     dto::{
         AbortMultipartUploadInput, AbortMultipartUploadOutput, CommonPrefix,
         CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput,
-        CopyObjectOutput, CopySource, CreateBucketInput, CreateBucketOutput,
-        CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteBucketInput,
-        DeleteBucketOutput, DeleteBucketPolicyInput, DeleteBucketPolicyOutput, DeleteObjectInput,
-        DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, ETag, EncodingType,
-        GetBucketLocationInput, GetBucketLocationOutput, GetBucketPolicyInput,
-        GetBucketPolicyOutput, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput,
-        HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListObjectsInput,
-        ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput,
-        ListPartsOutput, Object, ObjectStorageClass, PutBucketPolicyInput, PutBucketPolicyOutput,
-        PutObjectInput, PutObjectOutput, StreamingBlob, UploadPartCopyInput, UploadPartCopyOutput,
-        UploadPartInput, UploadPartOutput,
+        CopyObjectOutput, CreateBucketInput, CreateBucketOutput, CreateMultipartUploadInput,
+        CreateMultipartUploadOutput, DeleteBucketInput, DeleteBucketOutput,
+        DeleteBucketPolicyInput, DeleteBucketPolicyOutput, DeleteObjectInput, DeleteObjectOutput,
+        DeleteObjectsInput, DeleteObjectsOutput, ETag, EncodingType, GetBucketLocationInput,
+        GetBucketLocationOutput, GetBucketPolicyInput, GetBucketPolicyOutput, GetObjectInput,
+        GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
+        ListBucketsInput, ListBucketsOutput, ListObjectsInput, ListObjectsOutput,
+        ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput, Object,
+        ObjectStorageClass, PutBucketPolicyInput, PutBucketPolicyOutput, PutObjectInput,
+        PutObjectOutput, StreamingBlob, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+        UploadPartOutput,
     },
     s3_error,
 };
@@ -60,15 +60,8 @@ impl Store {
         self.root.sidecar(bucket, "", "policy")
     }
 
-    /// The path of an object's file. Refuses to read what is no object: s3s-fs takes folders for
+    /// Refuses to read what is no object, where its file would be this one: s3s-fs takes folders for
     /// objects, and an unknown bucket for an unknown key.
-    pub(super) fn object_file(&self, bucket: &str, key: &str) -> S3Result<String> {
-        let file = self.root.file_of(bucket, key);
-        self.check_object(bucket, key, &file)?;
-        Ok(file)
-    }
-
-    /// Refuses what is no object, where its file would be this one.
     pub(super) fn check_object(&self, bucket: &str, key: &str, file: &str) -> S3Result<()> {
         self.check_bucket(bucket)?;
         match fs::metadata(self.root.path().join(bucket).join(file)) {
@@ -88,14 +81,6 @@ impl Store {
             return Ok(());
         }
         Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"))
-    }
-
-    /// Has a copy read the file that its source is in.
-    fn find_source(&self, source: &mut CopySource) -> S3Result<()> {
-        if let CopySource::Bucket { bucket, key, .. } = source {
-            *key = self.object_file(bucket, key)?.into();
-        }
-        Ok(())
     }
 }
 
@@ -172,8 +157,13 @@ impl S3 for Store {
     ) -> S3Result<S3Response<CopyObjectOutput>> {
         let input = &mut request.input;
         input.key = self.new_file(&input.bucket, &input.key)?;
-        self.find_source(&mut input.copy_source)?;
-        self.files.copy_object(request).await
+        let source = input.copy_source.clone();
+        self.copy(source, |source| {
+            let mut there = request.clone();
+            there.input.copy_source = source;
+            self.files.copy_object(there)
+        })
+        .await
     }
 
     async fn create_bucket(
@@ -423,10 +413,15 @@ impl S3 for Store {
 
     async fn upload_part_copy(
         &self,
-        mut request: S3Request<UploadPartCopyInput>,
+        request: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-        self.find_source(&mut request.input.copy_source)?;
-        self.files.upload_part_copy(request).await
+        let source = request.input.copy_source.clone();
+        self.copy(source, |source| {
+            let mut there = request.clone();
+            there.input.copy_source = source;
+            self.files.upload_part_copy(there)
+        })
+        .await
     }
 }
 

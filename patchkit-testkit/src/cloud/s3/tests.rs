@@ -482,6 +482,34 @@ async fn an_object_that_becomes_a_folder_is_read_all_the_while() {
     writing.join().unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_becomes_a_folder_is_copied_all_the_while() {
+    let server = start(options()).await;
+    let writer = server.writer();
+    let names: Vec<String> = (0..300).map(|number| format!("a{number}")).collect();
+    for name in &names {
+        raw(&server, "PUT", &format!("/{BUCKET}/{name}"), name).await;
+    }
+    let writing = std::thread::spawn({
+        let names = names.clone();
+        move || {
+            for name in &names {
+                writer.put(BUCKET, &format!("{name}/b"), b"x").unwrap();
+            }
+        }
+    });
+    while !writing.is_finished() {
+        for name in &names {
+            let source = format!("x-amz-copy-source: {BUCKET}/{name}\r\n");
+            let copied =
+                with_headers(&server, "PUT", &format!("/{BUCKET}/copy"), &source, "").await;
+            assert_eq!(status(&copied), "200", "{copied}");
+            assert_eq!(body(&get(&server, "copy").await), *name);
+        }
+    }
+    writing.join().unwrap();
+}
+
 #[tokio::test]
 async fn a_folder_is_no_object() {
     let server = start(options()).await;
