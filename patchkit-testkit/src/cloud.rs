@@ -122,6 +122,7 @@ pub mod keys;
 mod lake;
 mod limit;
 mod pages;
+mod places;
 mod policy;
 mod record;
 pub mod s3;

@@ -28,6 +28,7 @@ use super::{
     keeper::Keeper,
     keys::Keys,
     limit::RateLimit,
+    places,
     policy::{Allowance, Denial},
     record::Calls,
     s3::{S3Options, S3Server, SignatureChecks},
@@ -463,8 +464,10 @@ impl WorldBuilder {
     /// Makes the world and serves it.
     ///
     /// # Errors
-    /// Where the address cannot be listened on, or the lake not be written.
+    /// Where an account, a Region or a subscription is none or is there twice, the address cannot be
+    /// listened on, or the lake not be written.
     pub async fn start(self) -> io::Result<World> {
+        places::check(&self.accounts, &self.regions, &self.subscriptions)?;
         let plan = self.plan();
         let mut state = State::new(&plan);
         if let Some(folder) = &self.lake {

@@ -327,3 +327,39 @@ async fn a_world_that_is_dropped_listens_no_more() {
     }
     panic!("it still listens");
 }
+
+#[tokio::test]
+async fn places_that_no_cloud_has_are_refused_by_their_name() {
+    let world = || World::builder().nodes(0);
+    let (account, subscription) = ("111122223333", "5b1c0ffe-0000-4000-8000-00000000000a");
+    let twice = world().azure_subscription(subscription);
+    for (world, message) in [
+        (world().aws_account("abc"), "the AWS account \"abc\" is not twelve digits"),
+        (
+            world().aws_account(account).aws_account(account),
+            "the AWS account \"111122223333\" is given twice",
+        ),
+        (
+            world().aws_region("Ireland"),
+            "the AWS Region \"Ireland\" is not a name such as eu-west-1",
+        ),
+        (
+            world().aws_region("eu-west-1").aws_region("eu-west-1"),
+            "the AWS Region \"eu-west-1\" is given twice",
+        ),
+        (
+            world().azure_subscription("production"),
+            "the Azure subscription \"production\" is not a UUID with hyphens",
+        ),
+        (
+            twice.azure_subscription(subscription.to_uppercase()),
+            "the Azure subscription \"5B1C0FFE-0000-4000-8000-00000000000A\" is given twice",
+        ),
+    ] {
+        let error = world.start().await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        assert_eq!(error.to_string(), message);
+    }
+    let gov = world().aws_account(account).aws_region("us-gov-east-1");
+    assert!(gov.start().await.is_ok());
+}

@@ -1,0 +1,49 @@
+//! Which accounts, Regions and subscriptions a world is asked to have.
+
+use std::{collections::BTreeSet, io};
+
+use uuid::Uuid;
+
+/// Refuses what no cloud would name so, and what is there twice.
+pub(super) fn check(
+    accounts: &[String],
+    regions: &[String],
+    subscriptions: &[String],
+) -> io::Result<()> {
+    let account = |it: &str| it.len() == 12 && it.bytes().all(|byte| byte.is_ascii_digit());
+    check_all("AWS account", accounts, "twelve digits", account)?;
+    check_all("AWS Region", regions, "a name such as eu-west-1", is_region)?;
+    let subscription = |it: &str| it.len() == 36 && Uuid::try_parse(it).is_ok();
+    check_all("Azure subscription", subscriptions, "a UUID with hyphens", subscription)
+}
+
+fn check_all(
+    what: &str,
+    given: &[String],
+    expected: &str,
+    is_such: impl Fn(&str) -> bool,
+) -> io::Result<()> {
+    let invalid = |message| Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    let mut seen = BTreeSet::new();
+    for value in given {
+        if !is_such(value) {
+            return invalid(format!("the {what} {value:?} is not {expected}"));
+        }
+        // Ids of Azure are the same in any case.
+        if !seen.insert(value.to_lowercase()) {
+            return invalid(format!("the {what} {value:?} is given twice"));
+        }
+    }
+    Ok(())
+}
+
+/// `eu-west-1`, `us-gov-east-1`, `eusc-de-east-1`: words, and a number.
+fn is_region(text: &str) -> bool {
+    let mut parts: Vec<&str> = text.split('-').collect();
+    let number = parts.pop().unwrap_or_default();
+    let is_word = |it: &&str| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_lowercase());
+    parts.len() >= 2
+        && parts.iter().all(is_word)
+        && !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+}
