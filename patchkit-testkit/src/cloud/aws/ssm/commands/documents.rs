@@ -17,7 +17,7 @@ pub(crate) struct Document {
     pub(crate) steps: Cow<'static, [Step]>,
 }
 
-/// `PlatformType`
+/// `PlatformType`. No node of a world is a Mac: what is for Macs alone is skipped, and reports that.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Platform {
     Linux,

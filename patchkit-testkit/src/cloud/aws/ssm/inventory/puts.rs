@@ -122,7 +122,11 @@ fn check(call: &Call<'_>, id: &str, items: &[Item]) -> Result<(), AwsError> {
     for item in items {
         let name = &*item.type_name;
         let of_item = |error: AwsError| error.with_member("TypeName", name);
-        // AWS's own types come from the simulated agents.
+        // AWS's own types come from the simulated agents alone; the service takes them.
+        if name.starts_with("AWS:") {
+            let message = format!("The simulator does not model PutInventory of {name}.");
+            return Err(AwsError::new("InvalidTypeNameException", message));
+        }
         if name.strip_prefix("Custom:").is_none_or(str::is_empty) {
             return Err(no_such_type(name));
         }

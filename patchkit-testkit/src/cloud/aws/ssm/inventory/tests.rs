@@ -230,5 +230,7 @@ fn what_is_unknown_is_refused() {
     let mut other = rack("7");
     other["TypeName"] = json!("AWS:Application");
     let put = json!({"InstanceId": id, "Items": [other]});
-    assert_eq!(world.refused(PUT, &put), "InvalidTypeNameException");
+    let (name, message) = world.ssm(PUT, &put).unwrap_err();
+    assert_eq!(name, "InvalidTypeNameException");
+    assert_eq!(message, "The simulator does not model PutInventory of AWS:Application.");
 }

@@ -59,6 +59,19 @@ fn a_scan_overwrites_what_was_known_and_changes_nothing() {
 }
 
 #[test]
+fn the_steps_of_other_platforms_are_skipped_and_report_that() {
+    let lab = Lab::new(Behavior::Well);
+    let node = lab.linux().remove(0);
+    let (id, _) = run(&lab, &node, json!({"Operation": ["Scan"]}), 120);
+    for (step, platform) in [("PatchWindows", "Windows"), ("PatchMacOS", "MacOS")] {
+        let got = lab.plugin(&id, &node, step);
+        assert_eq!(got["Status"], "Success", "{got}");
+        let told = format!("[platformType, {platform}]'. Step name: {step}");
+        assert!(got["StandardOutputContent"].as_str().unwrap().contains(&told), "{got}");
+    }
+}
+
+#[test]
 fn an_install_with_a_reboot_resumes_the_same_command_and_leaves_nothing_missing() {
     let lab = Lab::new(Behavior::Well);
     let node = behind(&lab);
