@@ -235,7 +235,7 @@ fn send(world: &TestWorld, id: &str, document: &str, parameters: &Value) {
         "DocumentName": document, "InstanceIds": [id], "Parameters": parameters,
     });
     world.ssm("SendCommand", &command).unwrap();
-    world.advance(Duration::from_mins(60));
+    world.advance(Duration::from_hours(1));
 }
 
 /// A node that behaves well and lacks patches that are approved for it.
