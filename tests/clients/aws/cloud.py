@@ -59,8 +59,10 @@ class Cloud:
                 s3={"addressing_style": "path"},
             ),
         )
-        if self.journal is not None and service != "s3":
-            strict.watch(client, self.journal)
+        if self.journal is not None:
+            strict.note_loops(client, self.journal)
+            if service != "s3":
+                strict.watch(client, self.journal)
         return client
 
     def scopes(self):

@@ -102,3 +102,6 @@ OPERATIONS = {
         "sts": STS,
     }.items()
 }
+
+# The operations of S3 that clients wait on or page through; its replies are not held to a model.
+LOOPED_S3 = "HeadBucket HeadObject ListBuckets ListObjects ListObjectsV2 ListParts".split()

@@ -124,6 +124,9 @@ class Journal:
     def __init__(self):
         self.asked = set()
         self.answered = set()
+        # The waiters that saw what they waited for, and the paginators that were run.
+        self.waited = set()
+        self.paged = set()
         self.untrue = []
 
 
@@ -149,6 +152,37 @@ def watch(client, journal):
 
     client.meta.events.register("response-received", received)
     WATCHED.add(client)
+    return client
+
+
+def note_loops(client, journal):
+    """Notes the client's waiters and paginators in the journal."""
+    service = client.meta.service_model.service_name
+    waiter_of, paginator_of = client.get_waiter, client.get_paginator
+
+    def get_waiter(name):
+        waiter = waiter_of(name)
+        wait = waiter.wait
+
+        def waited(**arguments):
+            wait(**arguments)
+            journal.waited.add((service, name))
+
+        waiter.wait = waited
+        return waiter
+
+    def get_paginator(name):
+        paginator = paginator_of(name)
+        paginate = paginator.paginate
+
+        def paged(**arguments):
+            journal.paged.add((service, name))
+            return paginate(**arguments)
+
+        paginator.paginate = paged
+        return paginator
+
+    client.get_waiter, client.get_paginator = get_waiter, get_paginator
     return client
 
 

@@ -378,7 +378,27 @@ impl S3 for Store {
         &self,
         request: S3Request<ListPartsInput>,
     ) -> S3Result<S3Response<ListPartsOutput>> {
-        self.files.list_parts(request).await
+        let (limit, marker) = (request.input.max_parts, request.input.part_number_marker);
+        let whole = self.files.list_parts(request).await?;
+        // By number, and a thousand at most: S3 API reference, `ListParts`. s3s-fs gives all of
+        // them as the folder has them.
+        let limit = limit.unwrap_or(1000).min(1000);
+        let most = usize::try_from(limit).map_err(|_| s3_error!(InvalidArgument))?;
+        Ok(whole.map_output(|whole| {
+            let mut parts = whole.parts.unwrap_or_default();
+            parts.retain(|it| it.part_number > marker);
+            parts.sort_by_key(|it| it.part_number);
+            let is_truncated = parts.len() > most;
+            parts.truncate(most);
+            ListPartsOutput {
+                is_truncated: Some(is_truncated),
+                max_parts: Some(limit),
+                next_part_number_marker: parts.last().and_then(|it| it.part_number),
+                part_number_marker: Some(marker.unwrap_or_default()),
+                parts: Some(parts),
+                ..whole
+            }
+        }))
     }
 
     async fn put_object(
