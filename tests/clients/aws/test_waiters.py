@@ -11,7 +11,7 @@ from aws.cloud import every
 from aws.fleet import fresh, online
 
 QUICK = {"Delay": 1, "MaxAttempts": 60}
-BRIEF = {"Delay": 1, "MaxAttempts": 2}
+BRIEF = {"Delay": 0, "MaxAttempts": 2}
 TRUST = {"Version": "2012-10-17", "Statement": []}
 ABSENT = "0fffffffffffffff0"
 

@@ -136,7 +136,7 @@ class Clients:
     def raw(
         self, method: str, path: str, *, version: str | None = COMPUTE_VERSION, **more: Any
     ) -> Exchange:
-        """Sends one plain request, checked as strictly as the clients' own.
+        """Sends one plain request, checked as strictly as the clients' own, but no proof of them.
 
         `path` is a path or a whole address, which is then followed as it stands.
         """

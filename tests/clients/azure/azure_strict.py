@@ -69,7 +69,24 @@ class Route:
         """Tells whether the status of the operation carries the result too: recorded of compute."""
         return self.result is not None and self.name.startswith("virtual machines")
 
+    @property
+    def has_power(self) -> bool:
+        """Tells whether it changes the power of a machine, and answers nothing but its end."""
+        return self.name.partition(": ")[2] in _POWER.values()
 
+    def takes(self, exchange: Exchange) -> bool:
+        """Tells whether a request is of this operation."""
+        return exchange.method in self.method.split("|") and bool(
+            self.path.fullmatch(exchange.path)
+        )
+
+
+_POWER = {
+    "start": "start",
+    "poweroff": "power off",
+    "restart": "restart",
+    "deallocate": "deallocate",
+}
 _NAME = r"[^/]+"
 _SUBSCRIPTION = rf"/subscriptions/{_NAME}"
 _GROUP = rf"{_SUBSCRIPTION}/resourcegroups/{_NAME}"
@@ -182,7 +199,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     _route(
         "tags: get or change",
-        "GET|PUT|PATCH",
+        "GET|PUT|PATCH|DELETE",
         r"/.+/providers/microsoft\.resources/tags/default",
         resources.TagsResource,
         result=resources.TagsResource,
@@ -193,6 +210,14 @@ ROUTES: tuple[Route, ...] = (
         rf"{_SUBSCRIPTION}/resourcegroups",
         None,
         listed=resources.ResourceGroup,
+    ),
+    _route("resource groups: get", "GET", _GROUP, resources.ResourceGroup),
+    _route(
+        "providers: list",
+        "GET",
+        rf"{_SUBSCRIPTION}/providers",
+        None,
+        listed=resources.Provider,
     ),
     _route(
         "resource graph: query",
@@ -226,6 +251,28 @@ ROUTES: tuple[Route, ...] = (
         rf"{_SUBSCRIPTION}/(.+/)?providers/microsoft\.maintenance/configurationassignments/{_NAME}",
         maintenance.ConfigurationAssignment,
     ),
+    _route(
+        "public maintenance configurations: list",
+        "GET",
+        rf"{_SUBSCRIPTION}{_MAINTENANCE}/publicmaintenanceconfigurations",
+        None,
+        listed=maintenance.MaintenanceConfiguration,
+    ),
+    _route(
+        "apply updates: list",
+        "GET",
+        rf"{_SUBSCRIPTION}(/resourcegroups/{_NAME})?{_MAINTENANCE}/applyupdates",
+        None,
+        listed=maintenance.ApplyUpdate,
+    ),
+    *(
+        _route(f"{of}: {name}", "POST", f"{machine}/{action}", None)
+        for of, machine in (
+            ("virtual machines", _VM),
+            ("scale set machines", rf"{_SET}/virtualmachines/{_NAME}"),
+        )
+        for action, name in _POWER.items()
+    ),
 )
 
 _OPERATION_STATES = {"inprogress", "succeeded", "failed", "canceled"}
@@ -236,17 +283,24 @@ class Strict:
 
     def __init__(self) -> None:
         self._monitors: dict[str, Route] = {}
-        # How many answers of each operation were held against its model.
+        # How many answers of each operation to Microsoft's clients were held against its model.
         self.checked: dict[str, int] = {}
 
-    def check(self, exchange: Exchange) -> None:
-        """Raises `StrictFault` with every difference, or returns without a word."""
-        faults = [*self._envelope(exchange), *self._body(exchange)]
+    def check_client(self, exchange: Exchange) -> None:
+        """Checks an exchange of one of Microsoft's clients, and counts what it has proven."""
+        for name in self.check(exchange):
+            self.checked[name] = self.checked.get(name, 0) + 1
+
+    def check(self, exchange: Exchange) -> list[str]:
+        """Raises `StrictFault` with every difference, or returns what was held against a model."""
+        seen: list[str] = []
+        faults = [*self._envelope(exchange), *self._body(exchange, seen)]
         if faults:
             listed = "\n  ".join(str(fault) for fault in faults)
             raise StrictFault(
                 f"{exchange.method} {exchange.url} -> {exchange.status}\n  {listed}"
             )
+        return seen
 
     def _envelope(self, exchange: Exchange) -> Iterable[Fault]:
         for name in ("x-ms-request-id", "x-ms-correlation-request-id", "date"):
@@ -267,9 +321,9 @@ class Strict:
         if exchange.status == 429 and not (wait or "").isdigit():
             yield Fault("retry-after", "missing on 429")
 
-    def _body(self, exchange: Exchange) -> Iterable[Fault]:
+    def _body(self, exchange: Exchange, seen: list[str]) -> Iterable[Fault]:
         if not exchange.body:
-            yield from self._empty(exchange)
+            yield from self._empty(exchange, seen)
             return
         try:
             body = exchange.json()
@@ -283,31 +337,29 @@ class Strict:
             yield from _next_link_faults(exchange.url, body["nextLink"])
         monitored = self._monitors.get(_monitor_key(exchange.url))
         if monitored:
-            yield from self._monitor(exchange, monitored, body)
+            yield from self._monitor(monitored, body, seen)
             return
-        for route in ROUTES:
-            if exchange.method in route.method.split("|") and route.path.fullmatch(exchange.path):
-                self._remember(exchange, route)
-                if route.answer:
-                    self.checked[route.name] = self.checked.get(route.name, 0) + 1
-                    yield from route.answer.faults(body)
-                return
+        route = next((it for it in ROUTES if it.takes(exchange)), None)
+        if route is not None:
+            self._remember(exchange, route)
+            seen.append(f"{exchange.method} {route.name}")
+            if route.answer:
+                yield from route.answer.faults(body)
 
-    def _empty(self, exchange: Exchange) -> Iterable[Fault]:
+    def _empty(self, exchange: Exchange, seen: list[str]) -> Iterable[Fault]:
         if exchange.status >= 400 and exchange.method != "HEAD":
             yield Fault("body", "an error without a body")
         if exchange.status == 202:
             if not (exchange.header("location") or exchange.header("azure-asyncoperation")):
                 if _monitor_key(exchange.url) not in self._monitors:
                     yield Fault("headers", "202 without Location or Azure-AsyncOperation")
-            for route in ROUTES:
-                if exchange.method in route.method.split("|") and route.path.fullmatch(
-                    exchange.path
-                ):
-                    self._remember(exchange, route)
-                    return
-            # Power operations answer nothing, so no route is theirs.
-            self._remember(exchange, Route("operation", exchange.method, re.compile(""), None))
+        route = next((it for it in ROUTES if it.takes(exchange)), None)
+        if route is not None and exchange.status < 400:
+            seen.append(f"{exchange.method} {route.name}")
+        if exchange.status == 202:
+            # What is of no route has no result that could be held against a model.
+            unknown = Route("operation", exchange.method, re.compile(""), None)
+            self._remember(exchange, route or unknown)
 
     def _remember(self, exchange: Exchange, route: Route) -> None:
         if exchange.method == "GET":
@@ -317,7 +369,7 @@ class Strict:
             if link:
                 self._monitors[_monitor_key(link)] = route
 
-    def _monitor(self, exchange: Exchange, route: Route, body: Any) -> Iterable[Fault]:
+    def _monitor(self, route: Route, body: Any, seen: list[str]) -> Iterable[Fault]:
         if not isinstance(body, dict):
             yield Fault("$", "the status of an operation is no object")
             return
@@ -325,7 +377,7 @@ class Strict:
         # of a patch operation holds the plain result, which has a `status` too.
         if "name" not in body or "startTime" not in body:
             if route.result is not None:
-                self._count(f"{route.name}, result")
+                seen.append(f"{route.name}, result")
                 yield from route.result.faults(body)
             return
         state = str(body.get("status"))
@@ -339,13 +391,12 @@ class Strict:
             yield Fault("$.endTime", f"{'present' if running else 'missing'} while {state}")
         if state.lower() == "failed":
             yield from arm_error_faults(body)
+        if state.lower() == "succeeded":
+            seen.append(f"{route.name}, end")
         if state.lower() == "succeeded" and route.has_output:
-            self._count(f"{route.name}, output")
+            seen.append(f"{route.name}, output")
             output = (body.get("properties") or {}).get("output")
             yield from route.result.faults(output, "$.properties.output")
-
-    def _count(self, name: str) -> None:
-        self.checked[name] = self.checked.get(name, 0) + 1
 
 
 def arm_error_faults(body: Any) -> Iterable[Fault]:
@@ -412,7 +463,7 @@ class StrictPolicy(HTTPPolicy):
             body,
         )
         self.exchanges.append(exchange)
-        self._strict.check(exchange)
+        self._strict.check_client(exchange)
         return answer
 
     def since(self, mark: int, method: str, contains: str = "") -> list[Exchange]:

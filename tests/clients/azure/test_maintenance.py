@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Iterator
 
 import pytest
+import requests
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.maintenance.models import (
     ConfigurationAssignment,
@@ -18,7 +20,8 @@ from azure.mgmt.maintenance.models import (
 
 from azure_graph import maintenance_runs, page, rows
 from azure_settings import customer_managed
-from azure_sim import Clients, Machines, eventually, group_of
+from azure_sim import Clients, Machines, SimCredential, eventually, group_of
+from azure_strict import Strict
 
 
 def schedule(location: str, **changes) -> MaintenanceConfiguration:
@@ -299,3 +302,42 @@ def test_a_dynamic_scope_of_a_group(place: Place, configuration) -> None:
     operations.delete(place.group, "dynamic")
     with pytest.raises(ResourceNotFoundError):
         operations.get(place.group, "dynamic")
+
+
+def test_no_configuration_is_public(place: Place) -> None:
+    # Public ones are of scopes that the platform itself serves, which are not simulated.
+    assert list(place.clients.maintenance.public_maintenance_configurations.list()) == []
+
+
+def test_a_run_of_a_configuration_is_listed_and_shows_in_the_graph(
+    another_sim, strict: Strict
+) -> None:
+    sim = another_sim(nodes=60)
+    endpoint = sim.azure_endpoint.rstrip("/")
+    credential = SimCredential(endpoint)
+    clients = Clients(endpoint, sim.subscriptions[0], strict, credential)
+    place, vm = Place(clients), Machines([clients]).vm()
+    vm.clients.compute.virtual_machines.begin_update(
+        vm.group, vm.name, customer_managed(vm)
+    ).result()
+    daily = place.create("daily", recur_every="Day", start_date_time="2020-01-01 02:00")
+    vm.clients.maintenance.configuration_assignments.create_or_update(
+        vm.group,
+        "Microsoft.Compute",
+        "virtualMachines",
+        vm.name,
+        "daily",
+        assignment(daily, resource_id=vm.id),
+    )
+    assert list(clients.maintenance.apply_updates.list()) == []
+
+    # A day holds one window at least.
+    body = json.dumps({"advance_seconds": 86_400}).encode()
+    requests.post(f"{sim.control_endpoint}/clock", body, timeout=60).raise_for_status()
+    runs = list(clients.maintenance.apply_updates.list())
+    assert runs
+    assert {run.resource_id.lower() for run in runs} == {vm.id.lower()}
+    of_group = clients.maintenance.apply_update_for_resource_group.list(vm.group)
+    assert {run.id for run in of_group} == {run.id for run in runs}
+    shown = page(clients, maintenance_runs(vm.id.lower())).data
+    assert {row["name"] for row in shown} == {run.name for run in runs}

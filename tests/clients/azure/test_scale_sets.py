@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 from azure.mgmt.compute.models import VirtualMachineScaleSet
 
 from azure_sim import COMPUTE_VERSION, Clients, group_of, power_of
@@ -77,6 +78,37 @@ def test_a_uniform_machine_is_stopped_and_started(sets) -> None:
     assert power() == "deallocated"
     operations.begin_start(group, one.name, number).result()
     assert power() == "running"
+
+
+def test_a_uniform_machine_is_powered_off_and_restarted(sets) -> None:
+    clients, one = of_mode(sets, "Uniform")
+    group = group_of(one.id)
+    operations = clients.compute.virtual_machine_scale_set_vms
+    number = next(operations.list(group, one.name)).instance_id
+
+    def power() -> str:
+        return power_of(operations.get_instance_view(group, one.name, number))
+
+    for skip in (False, True):
+        operations.begin_power_off(group, one.name, number, skip_shutdown=skip).result()
+        assert power() == "stopped"
+        operations.begin_start(group, one.name, number).result()
+        assert power() == "running"
+    operations.begin_restart(group, one.name, number).result()
+    assert power() == "running"
+
+
+def test_a_uniform_machine_that_is_deallocated_is_not_restarted(sets) -> None:
+    # As an ordinary machine: Microsoft's list of VM error codes, OperationNotAllowed.
+    clients, one = of_mode(sets, "Uniform")
+    group = group_of(one.id)
+    operations = clients.compute.virtual_machine_scale_set_vms
+    number = next(operations.list(group, one.name)).instance_id
+    operations.begin_deallocate(group, one.name, number).result()
+    with pytest.raises(HttpResponseError) as caught:
+        operations.begin_restart(group, one.name, number)
+    assert (caught.value.status_code, caught.value.error.code) == (409, "OperationNotAllowed")
+    operations.begin_start(group, one.name, number).result()
 
 
 def test_a_uniform_machine_has_no_patch_operations(sets) -> None:

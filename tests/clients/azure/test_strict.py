@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from typing import Any, Callable
@@ -282,6 +283,19 @@ def test_the_recorded_protocol_takes_the_client_to_its_result() -> None:
     checked = clients.strict.checked
     assert checked["virtual machines: install patches, output"] == 1
     assert checked["virtual machines: install patches, result"] == 1
+
+
+def test_only_what_a_client_of_microsoft_called_is_proven() -> None:
+    strict = Strict()
+    answer = Exchange("GET", f"{HOST}/subscriptions/{SUBSCRIPTION}/resourceGroups", 200, JSON, b"{}")
+    listed = dataclasses.replace(answer, body=b'{"value": []}')
+    assert strict.check(listed) == ["GET resource groups: list"]
+    assert strict.checked == {}
+    strict.check_client(listed)
+    assert strict.checked == {"GET resource groups: list": 1}
+    with pytest.raises(StrictFault):
+        strict.check_client(answer)
+    assert strict.checked == {"GET resource groups: list": 1}
 
 
 def test_a_misspelt_count_in_the_output_is_caught_though_the_client_takes_it() -> None:
