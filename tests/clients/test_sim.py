@@ -17,7 +17,7 @@ def stand_in(tmp_path, monkeypatch):
 
     def make(*lines):
         program = tmp_path / "sim-cloud"
-        program.write_text("\n".join([f"#!{sys.executable}", "import sys, time", *lines]))
+        program.write_text("\n".join([f"#!{sys.executable}", "import signal, sys, time", *lines]))
         program.chmod(0o755)
         monkeypatch.setenv("SIM_CLOUD", str(program))
 
@@ -25,7 +25,8 @@ def stand_in(tmp_path, monkeypatch):
 
 
 def test_the_line_of_a_ready_simulator_is_read_and_it_ends_on_sigterm(stand_in):
-    stand_in(f"print({READY!r}, flush=True)", "time.sleep(60)")
+    handler = "signal.signal(signal.SIGTERM, lambda *_: sys.exit())"
+    stand_in(handler, f"print({READY!r}, flush=True)", "time.sleep(60)")
     running = simulator.start(seed=1, nodes=2, speed=3)
     assert running.process.args[1:] == ["--seed", "1", "--nodes", "2", "--speed", "3"]
     assert (running.aws_endpoint, running.accounts) == ("a", ["1"])
@@ -40,6 +41,13 @@ def test_a_simulator_that_does_not_get_ready_is_told_with_what_it_said(stand_in,
     stand_in(line)
     with pytest.raises(AssertionError, match="not ready"):
         simulator.start()
+
+
+def test_a_simulator_that_does_not_know_sigterm_is_told(stand_in):
+    stand_in(f"print({READY!r}, flush=True)", "time.sleep(60)")
+    running = simulator.start()
+    with pytest.raises(AssertionError, match="ended with -15"):
+        running.stop()
 
 
 def test_a_simulator_that_ends_badly_is_told(stand_in):

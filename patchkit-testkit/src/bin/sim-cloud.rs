@@ -20,17 +20,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(version)]
 struct Args {
     /// The seed that everything follows from.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 7, allow_negative_numbers = true)]
     seed: u64,
     /// How many machines there are; 0: none, but those that the control endpoint is told to add.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 300, value_parser = at_most::<1_000_000>, allow_negative_numbers = true)]
     nodes: usize,
     /// About how many patches there are for all operating systems together.
-    #[arg(long, default_value_t = 400)]
+    #[arg(long, default_value_t = 400, value_parser = at_most::<100_000>, allow_negative_numbers = true)]
     patches: usize,
     /// How many seconds of the world pass in a real one; 0: only the control endpoint moves it.
     /// Then commands reach no node, and nothing is ever done, until it is told that time has passed.
-    #[arg(long, default_value_t = 60.0, value_parser = speed)]
+    #[arg(long, default_value_t = 60.0, value_parser = speed, allow_negative_numbers = true)]
     speed: f64,
     /// When the world begins, as in 2026-11-02T00:00:00Z; without it, now. With it, temporary
     /// credentials end by the world's time, whatever the clock of a client says.
@@ -38,7 +38,8 @@ struct Args {
     start_at: Option<Timestamp>,
     /// Writes the lake of all accounts here, as Resource Data Sync does, from the start and whenever a
     /// node changes; and the output of commands that name a bucket, under the same key. It is what
-    /// `fleet-report DIR` reports on.
+    /// `fleet-report DIR` reports on. It is whole when the process has ended on SIGTERM; a second SIGTERM
+    /// does not wait for that. Of what cannot be written, each cause is told once on standard error.
     #[arg(long, value_name = "DIR")]
     lake: Option<PathBuf>,
     /// Serves only requests that are signed by one of the printed keys, or carry a token given out.
@@ -77,6 +78,14 @@ fn speed(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Reads how many there are to be: more than anyone has would be a typo, and no memory holds them.
+fn at_most<const MOST: usize>(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(number) if number <= MOST => Ok(number),
+        _ => Err(format!("it is a whole number from 0 to {MOST}")),
+    }
+}
+
 async fn serve(args: Args) -> std::io::Result<()> {
     let mut builder = World::builder()
         .seed(args.seed)
@@ -91,6 +100,7 @@ async fn serve(args: Args) -> std::io::Result<()> {
     if let Some(at) = args.start_at {
         builder = builder.start_at(at);
     }
+    let has_lake = args.lake.is_some();
     if let Some(lake) = args.lake {
         builder = builder.lake(lake);
     }
@@ -107,6 +117,17 @@ async fn serve(args: Args) -> std::io::Result<()> {
     tokio::select! {
         _ = terminated.recv() => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    if has_lake {
+        // Who reads the lake after us cannot know what it lacks.
+        let write = tokio::task::spawn_blocking(move || world.advance(Duration::ZERO));
+        tokio::select! {
+            written = write => written?,
+            _ = terminated.recv() => {
+                eprintln!("sim-cloud: ended before all of the lake was written");
+                std::process::exit(1);
+            }
+        }
     }
     // A request under way is finished, but not waited for longer than this.
     std::thread::spawn(|| {

@@ -34,7 +34,7 @@ use super::{
     s3::{S3Options, S3Server, SignatureChecks},
     s3_tap::{S3Tap, SessionClock},
     seed::{NodeSpec, PatchSpec},
-    server::{Answer, Listening},
+    server::{Answer, Listening, bind},
     shared::{Shared, lock},
     sink::FolderSink,
     truth::{NodeChange, NodeTruth},
@@ -454,7 +454,7 @@ impl WorldBuilder {
     /// Without it, only syncs that clients make are written, to S3.
     ///
     /// The first objects are written in the background: [`World::advance`], be it by nothing, waits
-    /// for the last of them.
+    /// for the last of them. Of what cannot be written, each cause is told once on standard error.
     #[must_use]
     pub fn lake(mut self, folder: impl Into<PathBuf>) -> Self {
         self.lake = Some(folder.into());
@@ -471,8 +471,11 @@ impl WorldBuilder {
         let plan = self.plan();
         let mut state = State::new(&plan);
         if let Some(folder) = &self.lake {
-            let sink = FolderSink::open(folder)?;
-            state.keep_lake(Arc::new(sink)).map_err(io::Error::other)?;
+            let sink = FolderSink::open(folder).map_err(|error| {
+                io::Error::new(error.kind(), format!("no lake in {}: {error}", folder.display()))
+            })?;
+            let kept = state.keep_lake(Arc::new(sink));
+            kept.map_err(|error| io::Error::other(error.report()))?;
         }
         azure::write_rows(&mut state);
         let clock = WorldClock::new(plan.now, self.speed);
@@ -488,31 +491,23 @@ impl WorldBuilder {
         shared.bearer.checked = self.checks == SignatureChecks::On;
         shared.azure_page = self.azure_page;
         let shared = Arc::new(shared);
-        let aws = Listening::start(self.port(0), Arc::new(Aws(Arc::clone(&shared)))).await?;
-        let s3 = s3(&shared, TcpListener::bind(self.port(1)).await?)?;
+        let aws = Listening::on(bind(self.listen, 0).await?, Arc::new(Aws(Arc::clone(&shared))))?;
+        let s3 = s3(&shared, bind(self.listen, 1).await?)?;
         {
             let mut state = shared.settled();
             state.objects = Some(Arc::new(s3.writer()));
             state.files = Some(Arc::new(s3.writer()));
         }
-        let azure = Listening::start(self.port(2), Arc::new(Azure(Arc::clone(&shared)))).await?;
+        let azure =
+            Listening::on(bind(self.listen, 2).await?, Arc::new(Azure(Arc::clone(&shared))))?;
         // The control endpoint tells where everything is, itself too: it must listen to know.
-        let control = TcpListener::bind(self.port(3)).await?;
+        let control = bind(self.listen, 3).await?;
         let endpoints =
             Endpoints::new(&plan, &shared.keys, [&aws, &azure], &s3, control.local_addr()?);
         let answer = Control { shared: Arc::clone(&shared), endpoints: endpoints.clone() };
         let control = Listening::on(control, Arc::new(answer))?;
         let keeper = Keeper::start(&shared)?;
         Ok(World { shared, endpoints, s3, _listening: [aws, azure, control], _keeper: keeper })
-    }
-
-    /// Where the endpoint of this number listens.
-    fn port(&self, number: u16) -> SocketAddr {
-        let mut at = self.listen;
-        if at.port() != 0 {
-            at.set_port(at.port().saturating_add(number));
-        }
-        at
     }
 
     pub(super) fn plan(&self) -> Plan {

@@ -7,12 +7,17 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    error::Error as _,
+    sync::{Arc, Mutex},
+};
 
-use patchkit_core::Result;
+use patchkit_core::{Error, Result};
 use serde_json::Value;
 
 use super::{
+    shared::lock,
     sink::ObjectSink,
     world::{
         State,
@@ -87,6 +92,27 @@ pub(crate) struct Target {
     pub(crate) prefix: Box<str>,
 }
 
+/// What was said of a folder that cannot be written to: each cause once.
+#[derive(Debug, Default)]
+pub(crate) struct Complaints(Mutex<BTreeSet<String>>);
+
+impl Complaints {
+    /// What there is to say of an error, where nothing was said of its cause.
+    fn about(&self, error: &Error) -> Option<String> {
+        let cause =
+            error.source().map_or_else(|| format!("{:?}", error.kind()), ToString::to_string);
+        lock(&self.0).insert(cause).then(|| error.report())
+    }
+
+    /// Tells on standard error of what was not written to the folder: no request waits for it that
+    /// could be answered so.
+    pub(crate) fn tell(&self, written: &Result<()>) {
+        if let Some(text) = written.as_ref().err().and_then(|error| self.about(error)) {
+            eprintln!("{text}; this cause is not told again");
+        }
+    }
+}
+
 impl State {
     /// Keeps a folder as the lake of all accounts and Regions, from now on.
     pub(crate) fn keep_lake(&mut self, sink: Arc<dyn ObjectSink>) -> Result<()> {
@@ -104,8 +130,7 @@ impl State {
     pub(crate) fn sync_node(&mut self, at: MachineIx, part: Part) {
         let Some(scope) = self.machine(at).aws.as_ref().map(|aws| aws.scope) else { return };
         if let Some(lake) = &self.lake {
-            // A folder that can no longer be written to has no one here to tell.
-            let _ = self.write_node(at, part, lake);
+            self.complaints.tell(&self.write_node(at, part, lake));
         }
         for name in self.scope(scope).ssm.syncs.names() {
             self.sync_into(at, scope, part, &name);
@@ -123,8 +148,7 @@ impl State {
         let id = self.machine(at).aws.as_ref().map(|aws| aws.id.clone()).unwrap_or_default();
         let kind = Kind::InstanceInformation.name();
         if let Some(lake) = &self.lake {
-            // As in `sync_node`.
-            let _ = self.write(scope, &id, kind, &content, lake);
+            self.complaints.tell(&self.write(scope, &id, kind, &content, lake));
         }
         for name in self.scope(scope).ssm.syncs.names() {
             let Some(target) = self.target_of(scope, &name) else { continue };
@@ -180,8 +204,7 @@ impl State {
             match (&of.sync, &self.lake) {
                 (Some(sync), _) => self.sync_into(at, of.scope, Part::All, sync),
                 (None, Some(lake)) => {
-                    // As in `sync_node`.
-                    let _ = self.write_node(at, Part::All, lake);
+                    self.complaints.tell(&self.write_node(at, Part::All, lake));
                 }
                 (None, None) => {}
             }

@@ -48,10 +48,6 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    pub(crate) async fn start(at: SocketAddr, answer: Arc<impl Answer>) -> io::Result<Self> {
-        Self::on(TcpListener::bind(at).await?, answer)
-    }
-
     pub(crate) fn on(listener: TcpListener, answer: Arc<impl Answer>) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let accepting = tokio::spawn(accept(listener, answer));
@@ -67,6 +63,19 @@ impl Drop for Listening {
     fn drop(&mut self) {
         self.accepting.abort();
     }
+}
+
+/// Listens for the endpoint of this number: on a port that follows the first one, or on a free one
+/// where the first is 0.
+pub(crate) async fn bind(first: SocketAddr, number: u16) -> io::Result<TcpListener> {
+    let mut at = first;
+    if first.port() != 0 {
+        let port = first.port().checked_add(number);
+        let missing = || io::Error::other(format!("cannot listen on four ports from {first} on"));
+        at.set_port(port.ok_or_else(missing)?);
+    }
+    let bound = TcpListener::bind(at).await;
+    bound.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {at}: {error}")))
 }
 
 async fn accept(listener: TcpListener, answer: Arc<impl Answer>) {

@@ -58,12 +58,15 @@ impl FolderSink {
         Ok(Self { beside: beside.unwrap_or_else(|| root.clone()), root })
     }
 
-    fn write(&self, key: &str, bytes: &[u8]) -> io::Result<()> {
-        let path = key.split('/').fold(self.root.clone(), |path, part| path.join(part));
+    fn path(&self, key: &str) -> PathBuf {
+        key.split('/').fold(self.root.clone(), |path, part| path.join(part))
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        match grown(&self.beside, &path, bytes) {
+        match grown(&self.beside, path, bytes) {
             // What is beside it may be of another disk, or not ours.
             Err(e)
                 if matches!(
@@ -73,7 +76,7 @@ impl FolderSink {
                         | io::ErrorKind::ReadOnlyFilesystem
                 ) =>
             {
-                grown(&self.root, &path, bytes)
+                grown(&self.root, path, bytes)
             }
             done => done,
         }
@@ -97,8 +100,9 @@ impl ObjectSink for FolderSink {
         if !key.split('/').all(is_name) {
             return Err(Error::invalid("lake", "put", format!("{key:?} cannot be a file")));
         }
-        self.write(key, &bytes).map_err(|error| {
-            let message = format!("{key} cannot be written");
+        let path = self.path(key);
+        self.write(&path, &bytes).map_err(|error| {
+            let message = format!("{} cannot be written", path.display());
             Error::new(ErrorKind::Unexpected, "lake", "put", message).with_source(error)
         })
     }

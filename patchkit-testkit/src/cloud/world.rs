@@ -43,7 +43,7 @@ use self::{
     shelf::Shelf,
 };
 use super::{
-    lake::{Backlog, Part, Target},
+    lake::{Backlog, Complaints, Part, Target},
     sink::{ObjectSink, ObjectSource},
 };
 use crate::{
@@ -67,6 +67,7 @@ pub(crate) struct State {
     pub(crate) objects: Option<Arc<dyn ObjectSink>>,
     /// The folder that holds the lake of all accounts.
     pub(crate) lake: Option<Target>,
+    pub(crate) complaints: Complaints,
     pub(crate) backlog: VecDeque<Backlog>,
     pub(crate) azure: crate::cloud::azure::Store,
     by_id: HashMap<(ScopeIx, Box<str>), MachineIx>,
@@ -209,6 +210,7 @@ impl State {
             subscriptions: Arc::clone(&self.subscriptions),
             objects: None,
             lake: None,
+            complaints: Complaints::default(),
             backlog: VecDeque::new(),
             azure: self.azure.picture(),
             by_id: HashMap::new(),

@@ -4,9 +4,10 @@ use std::{
     time::Duration,
 };
 
-use patchkit_core::{Error, Result};
+use patchkit_core::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
+use super::Complaints;
 use crate::cloud::{
     aws::{
         resource::{self, Resource},
@@ -363,4 +364,19 @@ fn tags_that_the_tagging_api_changes_are_written() {
     assert!(has());
     call("UntagResources", json!({"ResourceARNList": [arn], "TagKeys": ["wave"]}));
     assert!(!has());
+}
+
+#[test]
+fn each_cause_for_which_a_folder_cannot_be_written_is_told_once_with_its_place() {
+    let complaints = Complaints::default();
+    let full = |path: &str| {
+        let error = Error::new(ErrorKind::Unexpected, "lake", "put", format!("{path} stays"));
+        error.with_source(std::io::Error::from(std::io::ErrorKind::StorageFull))
+    };
+    let told = complaints.about(&full("/lake/a")).unwrap();
+    assert!(told.contains("/lake/a stays: ") && told.ends_with("no storage space"), "{told}");
+    assert_eq!(complaints.about(&full("/lake/b")), None);
+    let other = Error::invalid("lake", "put", "/lake/.c cannot be a file");
+    assert!(complaints.about(&other).unwrap().contains("/lake/.c"));
+    assert_eq!(complaints.about(&other), None);
 }

@@ -31,7 +31,10 @@ use super::{
     uuid,
 };
 use crate::{
-    cloud::aws::{config, ec2, resource_groups, sns, ssm},
+    cloud::{
+        aws::{config, ec2, resource_groups, sns, ssm},
+        lake::Complaints,
+    },
     rng::{Rng, mix},
 };
 
@@ -122,6 +125,7 @@ impl State {
             scopes,
             objects: None,
             lake: None,
+            complaints: Complaints::default(),
             backlog: VecDeque::new(),
             azure: crate::cloud::azure::Store::default(),
             by_id: HashMap::with_capacity(plan.nodes),

@@ -94,11 +94,13 @@ pub(super) fn store(state: &State, at: &At) {
         for (name, text) in [("stdout", &plugin.stdout), ("stderr", &plugin.stderr)] {
             if !text.is_empty() {
                 let key = key(command, invocation, plugin, name);
-                let lake = state.lake.as_ref().map(|it| &it.sink);
-                for sink in state.objects.iter().chain(lake) {
+                if let Some(objects) = &state.objects {
                     // An upload that fails does not fail the command: the agent notes it in its own
                     // log.
-                    let _ = sink.put(bucket, &key, text.clone().into_bytes());
+                    let _ = objects.put(bucket, &key, text.clone().into_bytes());
+                }
+                if let Some(lake) = &state.lake {
+                    state.complaints.tell(&lake.sink.put(bucket, &key, text.clone().into_bytes()));
                 }
             }
         }
