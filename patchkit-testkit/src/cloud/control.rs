@@ -161,7 +161,7 @@ impl Control {
             (&Method::GET, "messages", "") => shown(&shared.settled().messages()),
             (&Method::GET, "nodes", "") => shown(&shared.settled().all_ids()),
             (&Method::POST, "nodes", "") => self.add_node(&body(request)?),
-            (&Method::PUT, "patches", id) => self.set_patches(request, id),
+            (&Method::PUT, "patches", id) if !id.is_empty() => self.set_patches(request, id),
             (&Method::POST, "callers", "") => self.add_caller(&body(request)?),
             (&Method::GET | &Method::POST, "nodes", id) => self.node(request, id),
             (method, ..) => Err(missing(&format!(

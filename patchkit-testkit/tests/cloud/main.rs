@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot ask has failed")]
 
 mod azure;
+mod control;
 mod seeds;
 
 use std::{
