@@ -34,6 +34,7 @@
 #![expect(clippy::unnecessary_wraps, reason = "all operations have one form")]
 
 mod ask;
+pub(crate) mod buffers;
 mod census;
 mod error;
 mod extension;
@@ -195,6 +196,7 @@ fn answer_by(serve: Serve, shared: &Shared, request: &Request) -> fault::Reply {
         correlation_id: ask.header("x-ms-correlation-request-id").unwrap_or(&request_id),
         client_id: ask.header("x-ms-client-request-id").filter(|_| asked),
         now: now.checked_add(skew).unwrap_or(now),
+        buffers: &shared.buffers,
     };
     outcome.status = (delivery != Delivery::Cut).then(|| reply.status.as_u16());
     shared.note(outcome);

@@ -13,7 +13,7 @@ use patchkit_core::{Clock as _, SystemClock};
 
 use super::{
     aws::ring::KeyRing,
-    azure::{Bearer, graph::Pager},
+    azure::{Bearer, buffers::Buffers, graph::Pager},
     clock::Sleepers,
     fault::{FaultKind, Faults},
     limit::Limits,
@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) bearer: Bearer,
     /// The answers of Resource Graph whose pages are still asked for.
     pub(crate) pager: Mutex<Pager>,
+    /// What their pages are written in.
+    pub(crate) buffers: Buffers,
     /// How many items a page of Azure's lists holds.
     pub(crate) azure_page: usize,
 }
@@ -69,6 +71,7 @@ impl Shared {
             real_start: Some(SystemClock.now()),
             buckets: None,
             pager: Mutex::new(Pager::new(state.seed)),
+            buffers: Buffers::default(),
             bearer: Bearer { seed: state.seed, checked: false },
             azure_page: 50,
             state: Mutex::new(state),

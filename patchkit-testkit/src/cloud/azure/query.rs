@@ -98,7 +98,7 @@ impl Asked {
                 lock(&shared.pager).open(request, answer, version, now)
             }
         };
-        let body = page.body().map_err(refused)?;
+        let body = page.body_in(shared.buffers.take()).map_err(refused)?;
         let next = page.token.clone();
         let reply = Reply { body, next, ..Reply::ok(&Value::Null) }
             .with("x-ms-resource-graph-request-duration", "0:00:00:00.0210000")

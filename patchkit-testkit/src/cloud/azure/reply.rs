@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::error::ArmError;
+use super::{buffers::Buffers, error::ArmError};
 
 /// An answer before its common headers.
 #[derive(Clone, Debug)]
@@ -63,6 +63,7 @@ pub(crate) struct Envelope<'a> {
     /// Sent back only to a caller that wants it.
     pub(crate) client_id: Option<&'a str>,
     pub(crate) now: Timestamp,
+    pub(crate) buffers: &'a Buffers,
 }
 
 impl Envelope<'_> {
@@ -95,7 +96,7 @@ impl Envelope<'_> {
         for (name, value) in &reply.headers {
             set(name, value);
         }
-        *response.body_mut() = reply.body.into();
+        *response.body_mut() = self.buffers.lend(reply.body);
         response
     }
 }

@@ -279,9 +279,17 @@ impl Page {
     /// # Errors
     /// A value of a row that is made only now, and is too large.
     pub fn body(&self) -> Result<Vec<u8>, QueryError> {
+        self.body_in(Vec::new())
+    }
+
+    /// The same, in a buffer that is empty.
+    ///
+    /// # Errors
+    /// As [`body`](Self::body).
+    pub fn body_in(&self, mut body: Vec<u8>) -> Result<Vec<u8>, QueryError> {
         let (total, count) = (self.total_records(), self.count());
         let width = self.answer.width.load(Ordering::Relaxed);
-        let mut body = Vec::with_capacity(width * count + width * count / 8 + 1_024);
+        body.reserve(width * count + width * count / 8 + 1_024);
         body.extend_from_slice(
             format!("{{\"totalRecords\":{total},\"count\":{count},\"data\":").as_bytes(),
         );
