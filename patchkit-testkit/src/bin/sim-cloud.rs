@@ -5,7 +5,7 @@ use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, tim
 use clap::{Parser, ValueEnum};
 use jiff::Timestamp;
 use patchkit_testkit::cloud::{Throttles, World, s3::SignatureChecks};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// An answer is hundreds of small pieces of memory, of which the oldest go when it comes.
 #[cfg(feature = "mimalloc")]
@@ -38,8 +38,9 @@ struct Args {
     start_at: Option<Timestamp>,
     /// Writes the lake of all accounts here, as Resource Data Sync does, from the start and whenever a
     /// node changes; and the output of commands that name a bucket, under the same key. It is what
-    /// `fleet-report DIR` reports on. It is whole when the process has ended on SIGTERM; a second SIGTERM
-    /// does not wait for that. Of what cannot be written, each cause is told once on standard error.
+    /// `fleet-report DIR` reports on. All of it is written when the process has ended on SIGTERM or
+    /// Ctrl-C; a second one does not wait for that. Of what cannot be written, each cause is told once on
+    /// standard error.
     #[arg(long, value_name = "DIR")]
     lake: Option<PathBuf>,
     /// Serves only requests that are signed by one of the printed keys, or carry a token given out.
@@ -114,16 +115,14 @@ async fn serve(args: Args) -> std::io::Result<()> {
     serde_json::to_writer(&mut out, &world.endpoints())?;
     writeln!(out)?;
     out.flush()?;
-    tokio::select! {
-        _ = terminated.recv() => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-    }
+    told_to_end(&mut terminated).await?;
     if has_lake {
         // Who reads the lake after us cannot know what it lacks.
         let write = tokio::task::spawn_blocking(move || world.advance(Duration::ZERO));
         tokio::select! {
             written = write => written?,
-            _ = terminated.recv() => {
+            told = told_to_end(&mut terminated) => {
+                told?;
                 eprintln!("sim-cloud: ended before all of the lake was written");
                 std::process::exit(1);
             }
@@ -135,4 +134,11 @@ async fn serve(args: Args) -> std::io::Result<()> {
         std::process::exit(0);
     });
     Ok(())
+}
+
+async fn told_to_end(terminated: &mut Signal) -> std::io::Result<()> {
+    tokio::select! {
+        _ = terminated.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
 }

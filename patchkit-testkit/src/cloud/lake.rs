@@ -10,6 +10,7 @@ mod tests;
 use std::{
     collections::BTreeSet,
     error::Error as _,
+    io::{self, Write as _},
     sync::{Arc, Mutex},
 };
 
@@ -108,7 +109,8 @@ impl Complaints {
     /// could be answered so.
     pub(crate) fn tell(&self, written: &Result<()>) {
         if let Some(text) = written.as_ref().err().and_then(|error| self.about(error)) {
-            eprintln!("{text}; this cause is not told again");
+            // Who closed standard error does not want to know.
+            let _ = writeln!(io::stderr(), "{text}; this cause is not told again");
         }
     }
 }
@@ -220,28 +222,32 @@ impl State {
 
     fn write_node(&self, at: MachineIx, part: Part, target: &Target) -> Result<()> {
         let Some(aws) = &self.machine(at).aws else { return Ok(()) };
+        // One type that cannot be written keeps none of the others back.
+        let mut written = Ok(());
         for kind in part.kinds() {
             if let Some(content) = self.inventory(at, *kind) {
-                self.write(aws.scope, &aws.id, kind.name(), &content, target)?;
+                written =
+                    written.and(self.write(aws.scope, &aws.id, kind.name(), &content, target));
             } else if part == Part::Tags && aws.registered.is_some() {
                 // The last tag is gone: what was there is not left standing.
                 let content = Content { schema: "1.0", captured: self.now, rows: Vec::new() };
-                self.write(aws.scope, &aws.id, kind.name(), &content, target)?;
+                written =
+                    written.and(self.write(aws.scope, &aws.id, kind.name(), &content, target));
             }
         }
         if matches!(part, Part::All | Part::Custom) {
             for put in self.scope(aws.scope).ssm.inventory.of(&aws.id) {
-                self.write_rows(
+                written = written.and(self.write_rows(
                     aws.scope,
                     &aws.id,
                     &put.kind,
                     [&put.schema, &put.captured],
                     put.rows(),
                     target,
-                )?;
+                ));
             }
         }
-        Ok(())
+        written
     }
 
     fn write(

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Complaints;
 use crate::cloud::{
+    PatchSpec,
     aws::{
         resource::{self, Resource},
         testing::TestCloud,
@@ -323,6 +324,27 @@ fn a_node_that_does_not_answer_when_it_is_due_is_gathered_from_the_next_time() {
 }
 
 #[test]
+fn patches_that_a_test_sets_are_gathered_at_once() {
+    let (world, kept) = synced(200);
+    let install = json!({"Operation": ["Install"]});
+    for is_patched in [false, true] {
+        let id = behind(&world, |state, at| state.system_of(at).is_windows());
+        if is_patched {
+            send(&world, &id, "AWS-RunPatchBaseline", &install);
+        }
+        let spec =
+            |id: &str, state: &str| PatchSpec::new(id.parse().unwrap(), state.parse().unwrap());
+        let patches = [spec("KB1", "Missing"), spec("KB2", "Installed")];
+        world.state().set_patches(&id, &patches).unwrap();
+        let rows = kept.rows("AWS:WindowsUpdate", &id);
+        assert_eq!(rows.iter().map(|row| &row["HotFixId"]).collect::<Vec<_>>(), ["KB2"]);
+        for kind in GATHERED {
+            assert_eq!(shown(&world, kind, &id), kept.rows(kind, &id), "{kind}");
+        }
+    }
+}
+
+#[test]
 fn an_agent_tells_its_new_version_at_once() {
     let (world, kept) = synced(600);
     let id = world
@@ -364,6 +386,32 @@ fn tags_that_the_tagging_api_changes_are_written() {
     assert!(has());
     call("UntagResources", json!({"ResourceARNList": [arn], "TagKeys": ["wave"]}));
     assert!(!has());
+}
+
+/// Keeps what is not of one type.
+#[derive(Debug)]
+struct WithoutTags(Kept);
+
+impl ObjectSink for WithoutTags {
+    fn put(&self, bucket: &str, key: &str, bytes: Vec<u8>) -> Result<()> {
+        if key.contains("AWS:Tag/") {
+            return Err(Error::new(ErrorKind::Unexpected, "lake", "put", "no place for tags"));
+        }
+        self.0.put(bucket, key, bytes)
+    }
+}
+
+#[test]
+fn a_type_that_cannot_be_written_keeps_no_other_back() {
+    let world = TestWorld::new(60);
+    let sink = Arc::new(WithoutTags(Kept::default()));
+    world.state().keep_lake(Arc::clone(&sink) as Arc<dyn ObjectSink>).unwrap();
+    world.advance(Duration::ZERO);
+    let id = world.ids(|state, at| state.is_managed(at) && is_scanned(state, at)).remove(0);
+    assert!(sink.0.rows("AWS:Tag", &id).is_empty());
+    for kind in ["AWS:InstanceInformation", "AWS:PatchSummary", "AWS:Application"] {
+        assert!(!sink.0.rows(kind, &id).is_empty(), "{kind}");
+    }
 }
 
 #[test]

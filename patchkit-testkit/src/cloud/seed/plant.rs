@@ -106,6 +106,9 @@ impl State {
             // They name patches by their places, which are others now.
             azure.installations.clear();
         }
+        if self.machine(at).aws.as_ref().is_some_and(|aws| aws.registered.is_some()) {
+            self.gather(at);
+        }
         self.report(at);
         Ok(())
     }
