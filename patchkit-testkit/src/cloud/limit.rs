@@ -9,7 +9,8 @@ use super::{
     throttle::{Buckets, Rate, RetryAfter},
 };
 
-/// Limits how often an operation is called in each account's Region or subscription.
+/// Limits how often an operation is called in each account's Region or subscription. A query over several
+/// subscriptions is a call in each of them.
 ///
 /// ```
 /// use patchkit_testkit::cloud::RateLimit;
@@ -61,12 +62,20 @@ impl Limits {
     /// Where a request is one too many for one of them: how long it is to wait.
     pub(crate) fn refuse(&mut self, subject: &Subject<'_>, now: Timestamp) -> Option<RetryAfter> {
         let Self { set, buckets } = self;
+        if set.is_empty() {
+            return None;
+        }
         let fitting = set.iter().filter(|(_, glob)| glob.is_match(subject.operation));
+        let own = [subject.scope];
+        let several: Vec<&str> = subject.scopes.iter().map(|it| &**it).collect();
+        let scopes = if several.is_empty() { &own[..] } else { &several };
         for (limit, _) in fitting {
-            let key = format!("{}:{}:{}", limit.operation, subject.operation, subject.scope);
             let rate = Rate::per_second(limit.per_second.max(0.0), limit.burst);
-            if let Err(wait) = buckets.take(&key, rate, now) {
-                return Some(wait);
+            for scope in scopes {
+                let key = format!("{}:{}:{scope}", limit.operation, subject.operation);
+                if let Err(wait) = buckets.take(&key, rate, now) {
+                    return Some(wait);
+                }
             }
         }
         None

@@ -135,8 +135,12 @@ impl Policy {
         let needed = actions(subject);
         let named: Vec<&str> =
             std::iter::once(action.as_str()).chain(needed.iter().map(String::as_str)).collect();
-        self.is_denied(&named, subject.caller, subject.scope)
-            || needed.iter().any(|action| !self.is_allowed(action, subject.caller))
+        // Of a request over several scopes those are left out that its caller is denied.
+        let is_denied = match subject.scopes {
+            [] => self.is_denied(&named, subject.caller, subject.scope),
+            all => all.iter().all(|it| self.is_denied(&named, subject.caller, it)),
+        };
+        is_denied || needed.iter().any(|action| !self.is_allowed(action, subject.caller))
     }
 
     /// Whether Resource Graph shows a caller nothing of a type of resources in a subscription.

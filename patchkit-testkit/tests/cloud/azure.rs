@@ -1,7 +1,7 @@
 //! A subscription in which something goes wrong, beside one in which nothing does.
 
 use patchkit_core::OperatingSystem;
-use patchkit_testkit::cloud::{Fault, FaultKind, NodeSpec, Throttles, World};
+use patchkit_testkit::cloud::{Denial, Fault, FaultKind, NodeSpec, RateLimit, Throttles, World};
 use serde_json::{Value, json};
 
 use super::ask;
@@ -106,4 +106,26 @@ async fn a_query_is_in_the_scope_of_each_subscription_that_it_is_about() {
     assert_eq!(seen(&world, &[LEFT, LOST]), refused);
     assert_eq!(seen(&world, &[]), refused);
     assert_eq!(seen(&world, &[LEFT]), Some(Ok(vec![LEFT.to_owned()])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_denied_one_subscription_queries_the_other() {
+    let world = two().await;
+    world.deny(Denial::of("arm:Resources").in_scope("1111*")).unwrap();
+    let rest = Some(Ok(vec![LEFT.to_owned()]));
+    assert_eq!(seen(&world, &[LOST]).unwrap().unwrap_err(), "AuthorizationFailed");
+    for asked in [&[LEFT][..], &[LOST, LEFT], &[LEFT, LOST], &[]] {
+        assert_eq!(seen(&world, asked), rest, "{asked:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_over_several_subscriptions_is_a_call_in_each_of_them() {
+    let world = two().await;
+    world.limit(RateLimit::of("Resources", 0.001, 1)).unwrap();
+    assert!(seen(&world, &[LOST]).unwrap().is_ok());
+    let refused = Some(Err("RateLimiting".to_owned()));
+    for asked in [&[LOST, LEFT][..], &[LEFT, LOST], &[]] {
+        assert_eq!(seen(&world, asked), refused, "{asked:?}");
+    }
 }
