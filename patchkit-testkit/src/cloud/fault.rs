@@ -461,7 +461,10 @@ impl Entry {
             && self.fault.kind.can_meet(subject.service)
             && self.operation.as_ref().is_none_or(|it| it.is_match(subject.operation))
             && (self.is_in(subject.scope) || subject.scopes.iter().any(|it| self.is_in(it)))
-            && self.caller.as_ref().is_none_or(|it| it.is_match(subject.caller))
+            // Who asks for a token has no name yet.
+            && self.caller.as_ref().is_none_or(|it| {
+                !subject.caller.is_empty() && it.is_match(subject.caller)
+            })
             && page.is_none_or(|it| subject.page == Some(it))
             && node
                 .as_ref()

@@ -218,7 +218,7 @@ async fn denials_and_allowances_hold_until_everyone_may_do_everything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rate_is_set_listed_and_taken_back() {
     let world = small().await;
-    let limit = json!({"operation": "ListC*", "per_second": 1.0, "burst": 2});
+    let limit = json!({"operation": "ListC*", "per_second": 0.001, "burst": 2});
     good(&world, "POST", "/limits", &limit);
     assert_eq!(good(&world, "GET", "/limits", &Value::Null), json!([limit]));
     let status = || ssm(&world, "ListCommands", &json!({})).unwrap().0;

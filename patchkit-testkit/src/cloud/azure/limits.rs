@@ -135,12 +135,16 @@ const HEADERS: [[&str; 2]; 3] = [
 
 /// Fifteen queries in five seconds ("Guidance for throttled requests in Azure Resource Graph").
 const GRAPH: Rate = Rate::per_second(3.0, 15);
+/// In seconds.
+const WINDOW: u64 = 5;
 
 /// What every answer of Resource Graph tells of its caller's quota.
-fn quota(left: u32) -> Headers {
+fn quota(left: u32, resets_after: u64) -> Headers {
+    let (minutes, seconds) = (resets_after / 60, resets_after % 60);
+    let resets_after = format!("{:02}:{:02}:{seconds:02}", minutes / 60, minutes % 60);
     vec![
         ("x-ms-user-quota-remaining", left.to_string()),
-        ("x-ms-user-quota-resets-after", "00:00:05".to_owned()),
+        ("x-ms-user-quota-resets-after", resets_after),
     ]
 }
 
@@ -153,7 +157,7 @@ pub(super) fn over_quota(seconds: u64) -> ArmError {
          until an amount of time has elapsed.",
     );
     error.headers.push(("retry-after", seconds.to_string()));
-    error.headers.extend(quota(0));
+    error.headers.extend(quota(0, seconds.max(WINDOW)));
     error
 }
 
@@ -239,7 +243,7 @@ impl Throttle<'_> {
         let key = format!("graph:{}", self.caller.name);
         let taken = self.one(&key, GRAPH);
         let left = taken.map_err(|wait| over_quota(wait.seconds()))?;
-        told.extend(quota(left));
+        told.extend(quota(left, WINDOW));
         Ok(())
     }
 

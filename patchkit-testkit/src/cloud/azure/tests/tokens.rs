@@ -92,12 +92,13 @@ fn an_answer_of_a_token_is_cut_slow_or_half() {
 }
 
 #[test]
-fn a_fault_of_pages_waits_and_a_denial_is_about_what_the_token_is_for() {
+fn faults_of_pages_and_of_callers_wait_and_a_denial_is_about_what_the_token_is_for() {
     let cloud = Cloud::well();
+    lock(&cloud.0.faults).add(Fault::new(FaultKind::Throttle).of_caller("*")).unwrap();
     lock(&cloud.0.faults).add(Fault::new(FaultKind::EmptyPage).times(1)).unwrap();
     lock(&cloud.0.policy).deny(Denial::of("arm:*")).unwrap();
     assert_eq!(ask(&cloud, ENTRA).response.status(), 200);
-    assert_eq!(lock(&cloud.0.faults).status()[0].met, 0);
+    assert!(lock(&cloud.0.faults).status().iter().all(|it| it.met == 0));
 }
 
 #[test]
@@ -106,5 +107,7 @@ fn a_rate_of_tokens_tells_the_wait() {
     lock(&cloud.0.limits).add(RateLimit::of("*Token", 0.1, 1)).unwrap();
     let [first, second] = [(); 2].map(|()| ask(&cloud, ENTRA).response);
     assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 429));
-    assert_eq!(second.headers()["retry-after"], "10");
+    let seconds: u64 = second.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    // Time of ours passes, too, while this runs.
+    assert!((6..=10).contains(&seconds), "{seconds}");
 }
