@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{At, Plugin, Stage, State, notices, send::execution_timeout, text};
 use crate::cloud::world::{
     clock::later,
-    machine::{Power, ScopeIx},
+    machine::{Behavior, Power, ScopeIx},
 };
 
 /// How long a message takes to an agent that listens.
@@ -130,12 +130,13 @@ impl State {
         }
     }
 
-    /// Ends what runs on a node, where the agent is there to end it.
+    /// Ends what runs on a node, where the agent is there to end it; of what does nothing but boot there
+    /// is nothing to go on.
     pub(super) fn stop_work(&mut self, at: &At) {
         let Some(invocation) = self.invocation_mut(at) else { return };
         let (machine, job) = (invocation.machine, invocation.job.take());
         if let Some(job) = job
-            && self.answers(machine)
+            && (self.answers(machine) || self.machine(machine).behavior == Behavior::RebootsForever)
         {
             self.cancel_job(machine, job);
         }

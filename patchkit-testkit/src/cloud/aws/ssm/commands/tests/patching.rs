@@ -133,6 +133,23 @@ fn what_never_comes_back_times_out() {
 }
 
 #[test]
+fn a_node_that_boots_for_ever_is_left_silent_once_its_command_is_over() {
+    let lab = Lab::new(Behavior::RebootsForever);
+    let node = behind(&lab);
+    let at = lab.at(&node);
+    let boots = || lab.state().machine(at).power_changes;
+    let (id, _) = run(&lab, &node, json!({"Operation": ["Install"]}), 3_000);
+    let while_it_ran = boots();
+    assert!(while_it_ran > 4, "{while_it_ran}");
+    lab.advance(1_200);
+    assert_eq!(lab.stages(&id), ["ExecutionTimedOut"]);
+    let after = boots();
+    lab.advance(86_400);
+    assert_eq!(boots(), after);
+    assert!(!lab.state().answers(at));
+}
+
+#[test]
 fn the_step_s_timeout_is_the_parameter_s() {
     let lab = Lab::new(Behavior::Hangs);
     let node = behind(&lab);
