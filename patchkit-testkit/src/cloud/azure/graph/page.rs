@@ -289,7 +289,7 @@ impl Page {
     pub fn body_in(&self, mut body: Vec<u8>) -> Result<Vec<u8>, QueryError> {
         let (total, count) = (self.total_records(), self.count());
         let width = self.answer.width.load(Ordering::Relaxed);
-        body.reserve(width * count + width * count / 8 + 1_024);
+        body.reserve_exact(width * count + width * count / 8 + 1_024);
         body.extend_from_slice(
             format!("{{\"totalRecords\":{total},\"count\":{count},\"data\":").as_bytes(),
         );

@@ -167,7 +167,7 @@ impl Stream {
                 // The others will hardly take much more.
                 let width = out.len() - begin;
                 let room = (width + width / 8).saturating_mul(count.saturating_sub(1));
-                out.reserve(room.min(MOST_ROOM));
+                out.reserve_exact(room.min(MOST_ROOM));
             }
             ends(out.len());
         };
