@@ -39,7 +39,7 @@
 //! | `GET /endpoints` | where everything listens, and the keys |
 //! | `GET /clock` | the world's time and speed |
 //! | `POST /clock` | `{"advance_seconds": 90}` lets time pass; `{"speed": 60}` changes the speed |
-//! | `GET /calls` | every request so far; `?operation=SendCommand&service=ssm&from=17`: those of one operation, one service, of `number` 17 and later. Who asks each time from the last number and one on misses none, and gets none twice |
+//! | `GET /calls` | every request so far; `?operation=SendCommand&service=ssm&from=17`: those of one operation, one service, of `number` 17 and later. Who asks each time from the last number and one on gets none twice, and misses none but those that `GET /record` tells of as dropped |
 //! | `DELETE /calls` | forgets them; numbers go on |
 //! | `GET /record` | the number of the request that comes next, how many are kept, and how many there was no room for |
 //! | `GET /faults` | the faults that are set, and how often each was met |

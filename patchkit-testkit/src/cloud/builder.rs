@@ -411,9 +411,9 @@ impl WorldBuilder {
     /// When the world begins; without it, now.
     ///
     /// With it nothing that is answered depends on the machine's clock: one seed, one start and the
-    /// same requests give the same bytes, but for the header `Date`. Temporary credentials and tokens
-    /// then end by the world's time: to a client that looks at its own clock, those of a world in the
-    /// past have ended when it gets them.
+    /// same requests give the same bytes, but for the header `Date` and, where rates are limited, what is
+    /// left of them. Temporary credentials and tokens then end by the world's time: to a client that looks
+    /// at its own clock, those of a world in the past have ended when it gets them.
     #[must_use]
     pub fn start_at(mut self, at: Timestamp) -> Self {
         self.start_at = Some(at);

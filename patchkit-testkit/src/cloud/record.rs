@@ -99,22 +99,30 @@ impl RecordedCall {
     /// Whether it is one of those that only look, by the name that its service gave it.
     fn is_read(&self) -> bool {
         let name = self.operation.rsplit_once('_').map_or(&*self.operation, |(_, name)| name);
+        // What no service has a name for is told by its method and path.
+        let name = if self.operation.contains(' ') { &*self.operation } else { name };
         READS.iter().any(|it| name.starts_with(it))
     }
 }
 
 /// What the operations are called that change nothing. One that is not known is named by its method.
-const READS: [&str; 10] = [
+const READS: [&str; 16] = [
     "BatchGet",
     "Describe",
     "GET ",
     "Get",
+    "HEAD ",
     "Head",
+    "InstanceDiscovery",
     "InstanceView",
     "List",
     "Lookup",
+    "OpenIdConfiguration",
     "Resources",
     "Search",
+    "Select",
+    "SigningKeys",
+    "Simulate",
 ];
 
 /// How many requests are remembered: some hundred megabytes.
@@ -290,6 +298,27 @@ mod tests {
         let calls = record.calls();
         assert_eq!(calls.of("SendCommand").dropped(), Dropped { reads: 2, writes: 2 });
         assert_eq!(numbers(&calls), [4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn what_only_looks_goes_first_under_each_name_that_it_has() {
+        let reads = [
+            "HEAD /nowhere",
+            "InstanceDiscovery",
+            "OpenIdConfiguration",
+            "SelectResourceConfig",
+            "SigningKeys",
+            "SimulatePrincipalPolicy",
+        ];
+        let mut record = Record::of(4);
+        for write in ["SendCommand", "PUT /groups/x_GetUp", "CancelCommand"] {
+            note(&mut record, write);
+        }
+        for read in reads {
+            note(&mut record, read);
+            let calls = record.calls();
+            assert_eq!((calls.dropped().writes, calls.len()), (0, 4), "{read}");
+        }
     }
 
     #[test]

@@ -68,6 +68,14 @@ def test_a_batch_answers_for_each_entry(sns, topic):
     assert reply.get("Failed", []) == []
 
 
+def test_an_entry_that_only_a_queue_would_take_fails_alone(sns, topic):
+    entries = [{"Id": "queued", "Message": "x", "MessageDeduplicationId": "1"}]
+    entries.append({"Id": "plain", "Message": "x"})
+    reply = sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=entries)
+    assert once(reply["Successful"], "Id") == {"plain"}
+    assert [(it["Id"], it["SenderFault"]) for it in reply["Failed"]] == [("queued", True)]
+
+
 def test_a_batch_has_ten_entries_at_most(sns, topic):
     entries = [{"Id": f"e{at}", "Message": "x"} for at in range(11)]
     call = sns.publish_batch

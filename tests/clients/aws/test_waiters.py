@@ -173,4 +173,6 @@ def test_the_listings_of_s3_go_through_their_paginators(aws):
     for at in (1, 2, 3):
         s3.upload_part(**upload, PartNumber=at, Body=b"x")
     assert [it["PartNumber"] for it in every(s3, "list_parts", "Parts", 2, **upload)] == [1, 2, 3]
+    none = s3.list_parts(**upload, MaxParts=0)
+    assert (none["IsTruncated"], none.get("Parts", [])) == (False, [])
     s3.abort_multipart_upload(**upload)

@@ -271,8 +271,14 @@ fn publish_batch(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let (mut sent, mut failed) = (Vec::new(), Vec::new());
     for entry in &entries {
         let message = entry["Message"].as_str().unwrap_or_default();
-        let refused = message.is_empty() || message.len() > LONGEST;
-        let id = (!refused)
+        let invalid = if message.is_empty() || message.len() > LONGEST {
+            Some("Message")
+        } else {
+            // Topics are no queues here.
+            entry["MessageDeduplicationId"].is_string().then_some("MessageDeduplicationId")
+        };
+        let id = invalid
+            .is_none()
             .then(|| call.state.publish(call.scope, &arn, entry["Subject"].as_str(), message))
             .flatten();
         match id {
@@ -280,7 +286,7 @@ fn publish_batch(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
             None => failed.push(json!({
                 "Id": entry["Id"],
                 "Code": "InvalidParameter",
-                "Message": "Invalid parameter: Message",
+                "Message": format!("Invalid parameter: {}", invalid.unwrap_or("Message")),
                 "SenderFault": true,
             })),
         }

@@ -388,7 +388,7 @@ impl S3 for Store {
             let mut parts = whole.parts.unwrap_or_default();
             parts.retain(|it| it.part_number > marker);
             parts.sort_by_key(|it| it.part_number);
-            let is_truncated = parts.len() > most;
+            let is_truncated = most > 0 && parts.len() > most;
             parts.truncate(most);
             ListPartsOutput {
                 is_truncated: Some(is_truncated),
