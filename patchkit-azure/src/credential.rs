@@ -19,9 +19,10 @@ use azure_identity::{
 };
 use patchkit_core::Result;
 
-use crate::error::invalid;
+use crate::error::{invalid, is_busy};
 
-/// Asks one source after the other until one answers, and that one from then on.
+/// Asks one source after the other until one answers, and that one from then on. One that is there, but busy,
+/// is waited for.
 struct Chain {
     sources: Vec<(&'static str, Arc<dyn TokenCredential>)>,
     /// The one that has answered; none while it is no place of a source.
@@ -90,6 +91,8 @@ impl TokenCredential for Chain {
                     self.chosen.store(at, Ordering::Relaxed);
                     return Ok(token);
                 }
+                // The next one would be someone else for as long as the process lives.
+                Err(error) if is_busy(&error) => return Err(error),
                 Err(error) => refusals.push(format!("{name}: {error}")),
             }
         }
@@ -117,6 +120,7 @@ mod tests {
     struct Source {
         asked: AtomicU32,
         has: Option<&'static str>,
+        lacks: CoreKind,
     }
 
     #[async_trait]
@@ -127,14 +131,14 @@ mod tests {
             _: Option<TokenRequestOptions<'_>>,
         ) -> azure_core::Result<AccessToken> {
             self.asked.fetch_add(1, Ordering::Relaxed);
-            let none = || azure_core::Error::with_message(CoreKind::Credential, "none here");
+            let none = || azure_core::Error::with_message(self.lacks.clone(), "none here");
             let token = self.has.ok_or_else(none)?;
             Ok(AccessToken::new(token, OffsetDateTime::UNIX_EPOCH))
         }
     }
 
     fn source(has: Option<&'static str>) -> Arc<Source> {
-        Arc::new(Source { asked: AtomicU32::new(0), has })
+        Arc::new(Source { asked: AtomicU32::new(0), has, lacks: CoreKind::Credential })
     }
 
     fn chain(first: &Arc<Source>, second: &Arc<Source>) -> Chain {
@@ -152,6 +156,17 @@ mod tests {
         }
         assert_eq!(first.asked.load(Ordering::Relaxed), 1);
         assert_eq!(second.asked.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn a_source_that_is_busy_is_not_passed_over_for_someone_else() {
+        let lacks =
+            CoreKind::HttpResponse { status: 429_u16.into(), error_code: None, raw_response: None };
+        let first = Arc::new(Source { asked: AtomicU32::new(0), has: None, lacks });
+        let second = source(Some("token"));
+        let error = block_on(chain(&first, &second).get_token(&[], None)).unwrap_err();
+        assert!(is_busy(&error), "{error}");
+        assert_eq!(second.asked.load(Ordering::Relaxed), 0);
     }
 
     #[test]

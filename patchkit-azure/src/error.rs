@@ -70,15 +70,29 @@ pub(crate) fn unanswered(call: Call, error: &azure_core::Error) -> Error {
 /// The error of a credential, which leaves nothing open about the request that it was for: that one
 /// was never sent.
 pub(crate) fn no_credentials(error: &azure_core::Error) -> Error {
-    let later = match error.kind() {
-        CoreKind::Connection | CoreKind::Io => true,
+    let is_lost = |kind: &CoreKind| matches!(kind, CoreKind::Connection | CoreKind::Io);
+    let later = is_busy(error) || kinds(error).any(is_lost);
+    let retry = if later { Retry::Backoff } else { Retry::Never };
+    Error::new(ErrorKind::Unauthenticated, PROVIDER, "Token", causes(error)).with_retry(retry)
+}
+
+/// Whether who gives tokens answered, but not for now. An answer that is no JSON is one of these: Entra ID
+/// refuses with a plain `Too Many Requests` (MSAL.NET, "Retry-After header and HTTP 429 error").
+pub(crate) fn is_busy(error: &azure_core::Error) -> bool {
+    kinds(error).any(|kind| match kind {
         CoreKind::HttpResponse { status, .. } => {
             matches!(u16::from(*status), 408 | 429 | 500..=599)
         }
+        CoreKind::DataConversion => true,
         _ => false,
-    };
-    let retry = if later { Retry::Backoff } else { Retry::Never };
-    Error::new(ErrorKind::Unauthenticated, PROVIDER, "Token", causes(error)).with_retry(retry)
+    })
+}
+
+/// The kinds of an error and of those behind it: azure_identity wraps each in one of kind `Credential`.
+fn kinds(error: &azure_core::Error) -> impl Iterator<Item = &CoreKind> {
+    let first: &(dyn StdError + 'static) = error;
+    let all = std::iter::successors(Some(first), |error| StdError::source(*error));
+    all.filter_map(|it| it.downcast_ref::<azure_core::Error>()).map(azure_core::Error::kind)
 }
 
 fn ours(call: Call, kind: ErrorKind, message: String, after: Option<Duration>) -> Error {
@@ -299,6 +313,37 @@ mod tests {
         let wait = Duration::from_mins(2);
         let error = ours(Call::Write("Start"), ErrorKind::Throttled, String::new(), Some(wait));
         assert_eq!(error.retry(), Retry::After(wait));
+    }
+
+    /// As azure_identity 1.0 tells of them.
+    #[test]
+    fn a_token_that_may_be_had_later_is_asked_for_again_however_it_is_wrapped() {
+        let wrapped = |kind: CoreKind| {
+            let inner = azure_core::Error::with_message(kind, "inner");
+            azure_core::Error::with_error(CoreKind::Credential, inner, "authentication failed")
+        };
+        let answered = |status: u16| CoreKind::HttpResponse {
+            status: status.into(),
+            error_code: None,
+            raw_response: None,
+        };
+        for (kind, retry) in [
+            (answered(429), Retry::Backoff),
+            (answered(503), Retry::Backoff),
+            (answered(401), Retry::Never),
+            (CoreKind::Connection, Retry::Backoff),
+            (CoreKind::Io, Retry::Backoff),
+            (CoreKind::DataConversion, Retry::Backoff),
+            (CoreKind::Credential, Retry::Never),
+        ] {
+            let what = format!("{kind:?}");
+            let error = no_credentials(&wrapped(kind));
+            assert_eq!(
+                (error.kind(), error.retry()),
+                (ErrorKind::Unauthenticated, retry),
+                "{what}"
+            );
+        }
     }
 
     #[test]
