@@ -14,7 +14,7 @@ use crate::{
     cloud::world::{
         State,
         catalogue::System,
-        machine::{Assessment, Attempt, AzureSide, Installation, MachineIx},
+        machine::{Assessment, Attempt, AzureSide, Failure, Installation, MachineIx},
         uuid,
     },
     rng::mix,
@@ -76,12 +76,9 @@ impl Named {
 }
 
 /// The error object of a result, which a success has too (azure-cli, test_vm_install_patches).
-pub(super) fn errors(failed: &[String]) -> Value {
-    let details: Vec<_> = failed
-        .iter()
-        .take(5)
-        .map(|it| json!({"code": "PACKAGE_MANAGER_FAILURE", "message": it}))
-        .collect();
+pub(super) fn errors(failed: &[Failure]) -> Value {
+    let details: Vec<_> =
+        failed.iter().take(5).map(|it| json!({"code": it.code, "message": it.message})).collect();
     let code = if failed.is_empty() { "0" } else { "1" };
     json!({
         "details": details,
@@ -227,11 +224,15 @@ pub(super) fn installation_counts(it: &Installation) -> Value {
     counts.into()
 }
 
-/// What failed, in words.
-pub(super) fn failures(state: &State, at: MachineIx, it: &Installation) -> Vec<String> {
+/// What failed: the whole, and each patch.
+pub(super) fn failures(state: &State, at: MachineIx, it: &Installation) -> Vec<Failure> {
     let system = state.system_of(at);
     let named = it.failed.ones().filter_map(|place| system.patches.get(place));
-    named.map(|patch| format!("Failed to install {}.", Named::of(patch, system).name)).collect()
+    let patches = named.map(|patch| Failure {
+        code: "PACKAGE_MANAGER_FAILURE".into(),
+        message: format!("Failed to install {}.", Named::of(patch, system).name).into(),
+    });
+    it.failure.clone().into_iter().chain(patches).collect()
 }
 
 fn with(mut body: Value, more: Value) -> Value {
@@ -284,15 +285,16 @@ pub(super) fn arc_installation(state: &State, at: MachineIx, it: &Installation) 
 /// An assessment that found nothing yet, or never will: "It remains 'InProgress' until the operation
 /// completes" (Compute API, `AvailablePatchSummary`).
 fn attempt(it: &Attempt, now: Timestamp) -> Value {
+    let failed = it.failed.as_ref();
     json!({
-        "status": if it.failed.is_some() { "Failed" } else { "InProgress" },
+        "status": if failed.is_some() { "Failed" } else { "InProgress" },
         "assessmentActivityId": it.activity,
         "rebootPending": false,
         "criticalAndSecurityPatchCount": 0,
         "otherPatchCount": 0,
         "startTime": stamp(it.started),
-        "lastModifiedTime": stamp(it.failed.unwrap_or(now)),
-        "error": null,
+        "lastModifiedTime": stamp(failed.map_or(now, |(at, _)| *at)),
+        "error": failed.map(|(_, failure)| errors(std::slice::from_ref(failure))),
     })
 }
 

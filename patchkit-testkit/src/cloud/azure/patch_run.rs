@@ -15,7 +15,7 @@ use crate::cloud::world::{
     State,
     clock::{earlier, later},
     judge::between,
-    machine::{Assessment, Attempt, AzureKind, Installation, MachineIx, Power},
+    machine::{Assessment, Attempt, AzureKind, Failure, Installation, MachineIx, Power},
     patching::{JobEnd, Work},
 };
 
@@ -80,6 +80,7 @@ impl State {
             status: "InProgress",
             reboot_status: "NotNeeded",
             window_exceeded: false,
+            failure: None,
             started_by: order.started_by,
             maintenance_run: order.maintenance_run.clone(),
             installed: plan.none.clone(),
@@ -215,16 +216,19 @@ impl State {
 
     fn fail_run(&mut self, at: MachineIx, activity: &str, error: ArmError) {
         let now = self.now;
+        let failure =
+            Failure { code: (*error.code).into(), message: error.message.as_str().into() };
         if let Some(azure) = &mut self.machine_mut(at).azure
             && let Some(it) = azure.installations.iter_mut().find(|it| *it.activity == *activity)
         {
             it.status = "Failed";
             it.ended = Some(now);
+            it.failure = Some(failure.clone());
         }
         if let Some(azure) = &mut self.machine_mut(at).azure
             && let Some(it) = azure.attempt.as_mut().filter(|it| *it.activity == *activity)
         {
-            it.failed = Some(now);
+            it.failed = Some((now, failure));
         }
         self.end_run(at, activity, End::Failed(error));
     }

@@ -329,6 +329,7 @@ impl State {
             },
             reboot_status: if pending_reboot { "Required" } else { "NotNeeded" },
             window_exceeded: !pending.is_clear(),
+            failure: None,
             started_by: "User",
             maintenance_run: Box::default(),
             installed,

@@ -411,8 +411,15 @@ pub(crate) struct Assessment {
 pub(crate) struct Attempt {
     pub(crate) activity: Box<str>,
     pub(crate) started: Timestamp,
-    /// When it failed.
-    pub(crate) failed: Option<Timestamp>,
+    /// When it failed, and of what.
+    pub(crate) failed: Option<(Timestamp, Failure)>,
+}
+
+/// What went wrong, as the platform tells it.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: Box<str>,
+    pub(crate) message: Box<str>,
 }
 
 #[derive(Clone, Debug)]
@@ -424,6 +431,8 @@ pub(crate) struct Installation {
     pub(crate) status: &'static str,
     pub(crate) reboot_status: &'static str,
     pub(crate) window_exceeded: bool,
+    /// What ended it before its time.
+    pub(crate) failure: Option<Failure>,
     /// `User`, `Platform`
     pub(crate) started_by: &'static str,
     pub(crate) maintenance_run: Box<str>,

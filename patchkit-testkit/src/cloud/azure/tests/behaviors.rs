@@ -1,6 +1,6 @@
 //! Machines that do not do as they should, patched by the platform until it is over.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Cloud, HOUR, order};
 use crate::cloud::world::machine::{Agent, Behavior};
@@ -25,6 +25,52 @@ fn found(assessment: &Value) -> u64 {
     let output = &assessment["properties"]["output"];
     let count = |key: &str| output[key].as_u64().unwrap();
     count("criticalAndSecurityPatchCount") + count("otherPatchCount")
+}
+
+/// The properties of the rows of installations, as Resource Graph has them.
+fn rows(cloud: &Cloud, what: &str) -> Value {
+    let query =
+        format!("patchinstallationresources | where type !has 'softwarepatches' | project {what}");
+    let body = json!({"query": query});
+    cloud.post("/providers/Microsoft.ResourceGraph/resources", &body).body["data"].clone()
+}
+
+#[test]
+fn a_run_that_failed_carries_its_error_wherever_it_is_told() {
+    for behavior in [Behavior::Hangs, Behavior::DiesInTheMiddle] {
+        let cloud = Cloud::new(behavior);
+        let id = cloud.vms().remove(0);
+        let error = installed(&cloud, &id)["error"].clone();
+        let carried = json!({
+            "code": "1",
+            "message": "1 error/s reported.",
+            "details": [{"code": error["code"], "message": error["message"]}],
+        });
+        let view = cloud.get(&format!("{id}/instanceView")).body;
+        let told = &view["patchStatus"]["lastPatchInstallationSummary"];
+        assert_eq!((&told["status"], &told["error"]), (&"Failed".into(), &carried));
+        let properties = &rows(&cloud, "properties")[0]["properties"];
+        assert_eq!(properties["errorDetails"], carried, "{properties}");
+        let member = &rows(&cloud, "e = properties.errorDetails")[0]["e"];
+        assert_eq!(member, &carried);
+    }
+}
+
+#[test]
+fn an_assessment_that_failed_carries_its_error() {
+    let cloud = Cloud::new(Behavior::Well);
+    let id = cloud.vms().remove(0);
+    let at = cloud.at(&id);
+    if let Some(azure) = &mut cloud.0.settled().machine_mut(at).azure {
+        azure.agent = Agent::ConnectionLost;
+    }
+    let error = assessed(&cloud, &id)["error"].clone();
+    assert_eq!(error["code"], "VMAgentStatusCommunicationError");
+    let view = cloud.get(&format!("{id}/instanceView")).body;
+    let told = &view["patchStatus"]["availablePatchSummary"];
+    assert_eq!((&told["status"], &told["error"]["code"]), (&"Failed".into(), &"1".into()));
+    assert_eq!(told["error"]["details"][0]["code"], error["code"]);
+    assert_eq!(told["error"]["details"][0]["message"], error["message"]);
 }
 
 #[test]
