@@ -40,11 +40,30 @@ const DAY: i64 = 86_399;
 /// The application of the machine that asks its metadata service.
 const MACHINE: &str = "00000000-0000-4000-8000-0000000000a1";
 
+/// What a token for Azure Resource Manager can name, in the order of its refusal.
+const AUDIENCES: [&str; 4] = [
+    "https://management.core.windows.net/",
+    "https://management.core.windows.net",
+    "https://management.azure.com/",
+    "https://management.azure.com",
+];
+
+/// The words of the refusal are those that users report
+/// (Azure-Samples/active-directory-dotnetcore-daemon-v2#145).
+fn elsewhere(audience: &str) -> String {
+    let allowed = AUDIENCES.map(|it| format!("'{it}'")).join(",");
+    format!(
+        "The access token has been obtained for wrong audience or resource '{audience}'. It should \
+         exactly match with one of the allowed audiences {allowed}."
+    )
+}
+
 impl Bearer {
     /// Who sent a request.
     ///
     /// # Errors
-    /// Where there is no token; where tokens are checked, also for one that is not ours or ended.
+    /// Where there is no token; where tokens are checked, also for one that is not ours, ended, or is
+    /// for another service.
     pub(super) fn caller(self, ask: &Ask<'_>, shared: &Shared) -> Result<Caller, ArmError> {
         let token = ask.header("authorization").and_then(|it| it.split_once(' '));
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
@@ -67,6 +86,10 @@ impl Bearer {
                     "ExpiredAuthenticationToken",
                     "The access token expiry UTC time is earlier than current UTC time.",
                 ));
+            }
+            let audience = claims["aud"].as_str().unwrap_or_default();
+            if !AUDIENCES.contains(&audience) {
+                return Err(self.refuse("InvalidAuthenticationTokenAudience", &elsewhere(audience)));
             }
         }
         let application = claims.as_ref().and_then(|it| it["appid"].as_str());
@@ -229,7 +252,9 @@ fn by_secret(shared: &Shared, ask: &Ask<'_>, audience: &str) -> Reply {
         return entra(shared, status, "invalid_scope", 1_002_012, &what);
     }
     let now = shared.credential_time().as_second();
-    let audience = wanted.trim_end_matches(".default");
+    // A slash at the end of the resource comes before that of the scope, and stays ("Scopes and
+    // permissions in the Microsoft identity platform", trailing slashes).
+    let audience = wanted.strip_suffix("/.default").unwrap_or(wanted);
     let token = shared.bearer.issue(application, audience, now, HOUR);
     // The first version of the endpoint writes its numbers as texts.
     let body = if wanted.ends_with(".default") {

@@ -1,10 +1,10 @@
 //! What goes wrong on purpose where tokens are given.
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use serde_json::Value;
 
-use super::{super::answer, Cloud};
+use super::{super::answer, Cloud, SUBSCRIPTION};
 use crate::cloud::{
     Denial, Fault, FaultKind, RateLimit,
     fault::{Delivery, Reply},
@@ -110,4 +110,49 @@ fn a_rate_of_tokens_tells_the_wait() {
     let seconds: u64 = second.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     // Time of ours passes, too, while this runs.
     assert!((6..=10).contains(&seconds), "{seconds}");
+}
+
+/// A token that Entra gives for a scope, or for a resource by its older endpoint.
+fn token(cloud: &Cloud, path: &str, wanted: &str) -> String {
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "client_credentials")
+        .append_pair("client_id", "app")
+        .append_pair("client_secret", "s")
+        .append_pair(if path.contains("v2.0") { "scope" } else { "resource" }, wanted)
+        .finish();
+    let request = Request::post(path).body(Bytes::from(form)).unwrap();
+    let body: Value = serde_json::from_slice(answer(&cloud.0, &request).response.body()).unwrap();
+    format!("Bearer {}", body["access_token"].as_str().unwrap())
+}
+
+#[test]
+fn a_token_for_another_audience_is_refused_where_tokens_are_looked_at() {
+    let mut cloud = Cloud::well();
+    cloud.0.bearer.checked = true;
+    let ask = |token: &str| {
+        let path = format!("/subscriptions/{SUBSCRIPTION}");
+        cloud.with(token, Method::GET, &path, &Value::Null)
+    };
+    let [new, old] = ["/tenant/oauth2/v2.0/token", "/tenant/oauth2/token"];
+    for (path, wanted) in [
+        (new, "https://management.azure.com/.default"),
+        (new, "https://management.azure.com//.default"),
+        (new, "https://management.core.windows.net/.default"),
+        (new, "https://management.core.windows.net//.default"),
+        (old, "https://management.azure.com/"),
+        (old, "https://management.core.windows.net"),
+    ] {
+        assert_eq!(ask(&token(&cloud, path, wanted)).status, StatusCode::OK, "{wanted}");
+    }
+    let refused = ask(&token(&cloud, new, "https://graph.microsoft.com/.default"));
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (401, "InvalidAuthenticationTokenAudience")
+    );
+    let message = refused.body["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("wrong audience or resource 'https://graph.microsoft.com'"),
+        "{message}"
+    );
+    assert!(refused.header("www-authenticate").contains("invalid_token"));
 }
