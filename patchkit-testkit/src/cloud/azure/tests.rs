@@ -343,6 +343,19 @@ fn assign(cloud: &Cloud, scope: &str, configuration: &str, filter: &Value) {
     assert_eq!(cloud.send(Method::PUT, &path, &body).status, 201);
 }
 
+#[test]
+fn an_assignment_of_no_configuration_is_refused_as_a_wrong_request() {
+    let cloud = Cloud::well();
+    let path = "providers/Microsoft.Maintenance/configurationAssignments/weekly";
+    let path = format!("{}/{path}", group_of(&cloud.vms()[0]));
+    for properties in [json!({}), json!({"maintenanceConfigurationId": ""})] {
+        let reply = cloud.send(Method::PUT, &path, &json!({"properties": properties}));
+        assert_eq!((reply.status.as_u16(), reply.code()), (400, "InvalidParameter"));
+        let target = "properties.maintenanceConfigurationId";
+        assert_eq!(reply.body["error"]["target"], target, "{}", reply.body);
+    }
+}
+
 fn group_of(id: &str) -> String {
     id.split('/').take(5).collect::<Vec<_>>().join("/")
 }

@@ -175,7 +175,12 @@ fn store(
     status: StatusCode,
 ) -> Result<Reply, ArmError> {
     let properties = &body["properties"];
-    let configuration = properties["maintenanceConfigurationId"].as_str().unwrap_or_default();
+    let configuration = properties["maintenanceConfigurationId"].as_str();
+    let Some(configuration) = configuration.filter(|it| !it.is_empty()) else {
+        let place = "properties.maintenanceConfigurationId";
+        let what = "Required parameter 'maintenanceConfigurationId'.";
+        return Err(ArmError::parameter(place, what));
+    };
     let known = &call.state.azure.schedules.configurations;
     if !known.contains_key(&configuration.to_lowercase()) {
         let mut parts = configuration.rsplit('/');
