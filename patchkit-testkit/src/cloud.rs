@@ -58,7 +58,7 @@
 //! | `GET /nodes` | the ids of all machines |
 //! | `POST /nodes` | adds one: a [`NodeSpec`], such as `{"place": {"ec2": {"account": "111122223333", "region": "us-east-1"}}, "operating_system": "UBUNTU"}`; answers with its truth and its `id` |
 //! | `GET /nodes/i-…` | the truth of one, by an id of either cloud (percent-encoded) or its host name |
-//! | `POST /nodes/i-…` | changes one: a [`NodeChange`], such as `{"agent": "connection_lost"}` |
+//! | `POST /nodes/i-…` | changes one: a [`NodeChange`], such as `{"agent": "connection_lost"}`; one of Azure's is not terminated |
 //! | `PUT /patches/i-…` | replaces what is on one, and has it reported: a list of [`PatchSpec`], such as `[{"id": "openssl", "state": "MISSING"}]` |
 //!
 //! # Behavior

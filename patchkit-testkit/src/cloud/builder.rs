@@ -243,14 +243,12 @@ impl World {
         Some(AccountKey::of(&key))
     }
 
-    /// Changes a machine behind both clouds' backs; says whether there is such a one.
+    /// Changes a machine behind both clouds' backs; says whether it did. It does not where there is no
+    /// such machine, or where one of Azure's is to be terminated.
     pub fn change_node(&self, id: &str, change: &NodeChange) -> bool {
         let mut state = self.shared.settled();
         let found = state.find_anywhere(id);
-        if let Some(at) = found {
-            state.change(at, change);
-        }
-        found.is_some()
+        found.is_some_and(|at| state.change(at, change).is_ok())
     }
 }
 
@@ -344,7 +342,8 @@ impl AccountKey {
 }
 
 impl WorldBuilder {
-    /// The seed that everything follows from.
+    /// The seed of all that is made: nodes, their patches, keys and how they behave. Accounts, Regions and
+    /// subscriptions are the same for each.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;

@@ -220,7 +220,7 @@ impl Control {
         let at = find(&state, id)?;
         if request.method() == Method::POST {
             let change: NodeChange = body(request)?;
-            state.change(at, &change);
+            state.change(at, &change).map_err(|it| bad(&it.message()))?;
         }
         shown(&state.truth(at))
     }

@@ -14,7 +14,7 @@ pub use self::extension::ExtensionSpec;
 use super::world::machine::{Agent, Behavior, Power};
 use crate::{PatchSeed, Scanned};
 
-const PROVIDER: &str = "sim-cloud";
+pub(super) const PROVIDER: &str = "sim-cloud";
 
 /// A machine to be added to a world.
 ///

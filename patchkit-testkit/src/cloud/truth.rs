@@ -1,11 +1,15 @@
 //! What is really so of a machine: for tests to hold against what a provider says.
 
 use jiff::Timestamp;
+use patchkit_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::world::{
-    State,
-    machine::{Agent, Behavior, Machine, MachineIx, Power},
+use super::{
+    seed::PROVIDER,
+    world::{
+        State,
+        machine::{Agent, Behavior, Machine, MachineIx, Power},
+    },
 };
 
 /// What is really so of a machine, whoever knows it by whatever id.
@@ -24,9 +28,10 @@ pub struct NodeTruth {
     pub address: String,
     /// Whether it runs.
     pub power: Power,
-    /// What its agent does.
+    /// What its agent does: Systems Manager's, or where that cannot know it, Azure's guest agent or
+    /// Arc's.
     pub agent: Option<Agent>,
-    /// Whether the agent answers now.
+    /// Whether that agent answers now.
     pub answers: bool,
     /// What it does when it is patched.
     pub behavior: Behavior,
@@ -49,11 +54,12 @@ pub struct NodeTruth {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct NodeChange {
-    /// What its agent does from now on.
+    /// What its agents do from now on, of both clouds.
     pub agent: Option<Agent>,
     /// What it does when it is patched.
     pub behavior: Option<Behavior>,
-    /// Its power, at once.
+    /// Its power, at once. A machine of Azure cannot be terminated: no operation that is served deletes
+    /// one.
     pub power: Option<Power>,
 }
 
@@ -77,7 +83,7 @@ impl NodeChange {
         self
     }
 
-    /// Changes its power at once.
+    /// Changes its power at once; a machine of Azure cannot be terminated.
     #[must_use]
     pub fn with_power(mut self, power: Power) -> Self {
         self.power = Some(power);
@@ -123,6 +129,10 @@ impl State {
         let scope = |aws: &super::world::machine::AwsSide| {
             format!("{}/{}", self.account_of(aws.scope).id, self.scope(aws.scope).region)
         };
+        let (agent, answers) = match (&machine.aws, &machine.azure) {
+            (None, Some(azure)) => (Some(azure.agent), self.answers_azure(at)),
+            (aws, _) => (aws.as_ref().map(|it| it.agent), self.answers(at)),
+        };
         NodeTruth {
             name: machine.name.to_string(),
             aws_id: machine.aws.as_ref().map(|it| it.id.to_string()),
@@ -130,8 +140,8 @@ impl State {
             azure_id: machine.azure.as_ref().map(|it| self.vm_resource_id(it)),
             address: machine.address(),
             power: machine.power,
-            agent: machine.aws.as_ref().map(|it| it.agent),
-            answers: self.answers(at),
+            agent,
+            answers,
             behavior: machine.behavior,
             operating_system: system.os.to_string(),
             installed: ids(&machine.patches.installed),
@@ -142,8 +152,16 @@ impl State {
         }
     }
 
-    pub(crate) fn change(&mut self, at: MachineIx, change: &NodeChange) {
+    /// Changes a machine.
+    ///
+    /// # Errors
+    /// `InvalidInput` where a machine of Azure is to be terminated; nothing is changed then.
+    pub(crate) fn change(&mut self, at: MachineIx, change: &NodeChange) -> Result<()> {
         let NodeChange { agent, behavior, power } = change;
+        if *power == Some(Power::Terminated) && self.machine(at).azure.is_some() {
+            let what = "a machine of Azure cannot be terminated; it can be stopped or deallocated";
+            return Err(Error::invalid(PROVIDER, "change_node", what));
+        }
         self.version += 1;
         if let Some(behavior) = behavior {
             self.machine_mut(at).behavior = *behavior;
@@ -154,5 +172,6 @@ impl State {
         if let Some(power) = power {
             self.force_power(at, *power);
         }
+        Ok(())
     }
 }

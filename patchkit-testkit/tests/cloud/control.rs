@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use patchkit_testkit::cloud::World;
+use patchkit_core::OperatingSystem;
+use patchkit_testkit::cloud::{NodeChange, NodeSpec, Power, World};
 use serde_json::{Value, json};
 
 use super::{ask, command, online, small, ssm, ssm_as};
@@ -300,4 +301,45 @@ async fn a_machine_is_read_and_changed_by_each_of_its_names() {
     bad(&world, "POST", &path, &json!({"power": "humming"}), 400, "humming");
     bad(&world, "POST", &path, &json!({"pwoer": "stopped"}), 400, "pwoer");
     assert_eq!(good(&world, "GET", &path, &Value::Null), changed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_azure_alone_knows_shows_the_agent_of_azure() {
+    let world = small().await;
+    let vm = NodeSpec::vm(OperatingSystem::Ubuntu, &world.endpoints().subscriptions[0], "web");
+    let id = world.add_node(&vm).unwrap();
+    let path = format!("/nodes/{}", id.replace('/', "%2F"));
+    let truth = good(&world, "GET", &path, &Value::Null);
+    assert_eq!([&truth["agent"], &truth["answers"]], [&json!("online"), &json!(true)]);
+    let lost = good(&world, "POST", &path, &json!({"agent": "connection_lost"}));
+    assert_eq!([&lost["agent"], &lost["answers"]], [&json!("connection_lost"), &json!(false)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_of_azure_cannot_be_terminated_behind_its_back() {
+    let world = small().await;
+    let vm = NodeSpec::vm(OperatingSystem::Ubuntu, &world.endpoints().subscriptions[0], "web");
+    let id = world.add_node(&vm).unwrap();
+    let path = format!("/nodes/{}", id.replace('/', "%2F"));
+    let before = good(&world, "GET", &path, &Value::Null);
+    let change = json!({"power": "terminated", "agent": "connection_lost"});
+    bad(&world, "POST", &path, &change, 400, "terminated");
+    assert_eq!(good(&world, "GET", &path, &Value::Null), before, "nothing of it was changed");
+    assert!(!world.change_node(&id, &NodeChange::new().with_power(Power::Terminated)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hybrid_node_that_is_gone_is_lost_to_both_lists_of_nodes() {
+    let world = small().await;
+    let spec = NodeSpec::hybrid(OperatingSystem::Ubuntu, "111122223333", "us-east-1");
+    let id = world.add_node(&spec).unwrap();
+    good(&world, "POST", &format!("/nodes/{id}"), &json!({"power": "terminated"}));
+    for (operation, list, filter) in [
+        ("DescribeInstanceInformation", "InstanceInformationList", "Filters"),
+        ("DescribeInstanceProperties", "InstanceProperties", "FiltersWithOperator"),
+    ] {
+        let key = json!([{"Key": "InstanceIds", "Values": [&id]}]);
+        let (status, answer) = ssm(&world, operation, &json!({filter: key})).unwrap();
+        assert_eq!((status, &answer[list][0]["PingStatus"]), (200, &json!("ConnectionLost")));
+    }
 }

@@ -76,8 +76,11 @@ fn describe_instance_properties(call: &mut Call<'_>, value: Value) -> Result<Val
     let state = &*call.state;
     let region = call.region();
     let shown = call.here().machines.iter().filter_map(|at| {
-        // Stopped instances are shown: that is what InstanceState is for.
-        let gone = state.machine(*at).power == Power::Terminated || !state.is_managed(*at);
+        // Stopped instances are shown: that is what InstanceState is for. Of a hybrid node nobody tells
+        // the service that it is gone.
+        let machine = state.machine(*at);
+        let instance = machine.aws.as_ref().is_some_and(|it| matches!(it.side, AwsKind::Ec2(_)));
+        let gone = instance && machine.power == Power::Terminated || !state.is_managed(*at);
         if gone { None } else { properties(state, *at, region) }
     });
     let passing = shown.filter(|node| {
