@@ -188,6 +188,11 @@ const SERVICES: &[Entry] = &[
     ("sts", include_str!("aws/model/sts.json"), &[sts::OPERATIONS]),
 ];
 
+/// The names of the services, without S3's.
+pub(crate) fn service_names() -> impl Iterator<Item = &'static str> {
+    SERVICES.iter().map(|(name, ..)| *name)
+}
+
 fn services() -> &'static [Service] {
     static SERVICES_READ: OnceLock<Vec<Service>> = OnceLock::new();
     SERVICES_READ.get_or_init(|| {

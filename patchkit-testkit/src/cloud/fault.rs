@@ -1,5 +1,7 @@
 //! What goes wrong on purpose: which requests are met, and how they are spoiled.
 
+mod form;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use globset::{Glob, GlobMatcher};
@@ -16,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// # let _ = (twice, region);
 /// ```
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(try_from = "FaultForm")]
+#[serde(try_from = "form::FaultForm")]
 #[non_exhaustive]
 pub struct Fault {
     /// What happens.
@@ -24,7 +26,7 @@ pub struct Fault {
     pub kind: FaultKind,
     /// Only this operation; a glob such as `Describe*`. None: all.
     pub operation: Option<String>,
-    /// Only this service: `ssm`, `ec2`, `arm`. None: all.
+    /// Only this service: `ssm`, `ec2`, `s3`, `arm`. None: all.
     pub service: Option<String>,
     /// Only in this account's Region (`111122223333/eu-west-1`) or subscription; a glob. A query of
     /// Resource Graph is in each subscription that it names, and in all where it names none. None: all.
@@ -47,47 +49,6 @@ pub struct Fault {
     pub until: Option<Timestamp>,
 }
 
-/// A fault as JSON has it: a misspelt member is refused, not left out.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FaultForm {
-    kind: String,
-    status: Option<u16>,
-    seconds: Option<i64>,
-    operation: Option<String>,
-    service: Option<String>,
-    scope: Option<String>,
-    node: Option<String>,
-    caller: Option<String>,
-    page: Option<u32>,
-    #[serde(default)]
-    skip: u32,
-    times: Option<u32>,
-    from: Option<Timestamp>,
-    until: Option<Timestamp>,
-}
-
-impl TryFrom<FaultForm> for Fault {
-    type Error = serde_json::Error;
-
-    fn try_from(form: FaultForm) -> Result<Self, serde_json::Error> {
-        let FaultForm { kind, status, seconds, operation, service, scope, node, .. } = form;
-        let mut members = serde_json::Map::new();
-        members.insert("kind".to_owned(), kind.into());
-        members.extend(status.map(|it| ("status".to_owned(), it.into())));
-        members.extend(seconds.map(|it| ("seconds".to_owned(), it.into())));
-        let kind = FaultKind::deserialize(serde_json::Value::Object(members))?;
-        if let FaultKind::Fail { status } = kind
-            && !(400..=599).contains(&status)
-        {
-            let message = format!("a request does not fail with the status {status}");
-            return Err(serde::de::Error::custom(message));
-        }
-        let FaultForm { caller, page, skip, times, from, until, .. } = form;
-        Ok(Self { kind, operation, service, scope, node, caller, page, skip, times, from, until })
-    }
-}
-
 /// What happens to a request.
 ///
 #[doc = include_str!("faults.md")]
@@ -100,9 +61,9 @@ pub enum FaultKind {
     /// It is refused for its caller may not, in the service's own form. See also
     /// [`Denial`](super::Denial), which lasts.
     Deny,
-    /// It fails inside the service, which has not acted; a status such as 500 or 503.
+    /// It fails inside the service, which has not acted.
     Fail {
-        /// The status of the answer.
+        /// The status of the answer, from 500 to 599.
         status: u16,
     },
     /// The service acts, and then fails: the answer is a 500. What the service refuses anyway is
@@ -121,7 +82,8 @@ pub enum FaultKind {
     },
     /// Whole scopes are away: connections are cut, nothing acts. Resource Graph answers from an index
     /// of its own, without a word on what it leaves out: rows of a subscription that is away are
-    /// missing, and a query over none but such is refused with 403.
+    /// missing, and a query over none but such is refused with 403. A fault without a scope takes all
+    /// away, and cuts the connections of Resource Graph, too.
     Away,
     /// The answer's page token is the one that was asked with.
     RepeatToken,
@@ -356,8 +318,9 @@ impl Faults {
     /// Sets a fault; its number takes it back.
     ///
     /// # Errors
-    /// Where a glob cannot be read, or the service has no such fault.
+    /// Where a glob cannot be read, the service has no such fault, or it could meet no request.
     pub(crate) fn add(&mut self, fault: Fault) -> Result<u64, InvalidFault> {
+        fault.check()?;
         let glob = |pattern: &Option<String>| {
             let read = |it| Glob::new(it).map(|it| it.compile_matcher());
             pattern.as_deref().map(read).transpose().map_err(|it| InvalidFault(it.to_string()))
@@ -585,14 +548,5 @@ mod tests {
         let mut all = OF_ALL.to_vec();
         all.sort_unstable_by_key(|it| named.iter().position(|name| name == it));
         assert_eq!(named, all);
-    }
-
-    #[test]
-    fn a_fault_reads_from_json_as_the_control_endpoint_takes_it() {
-        let text = r#"{"kind": "fail", "status": 503, "operation": "SendCommand", "times": 1}"#;
-        let fault: Fault = serde_json::from_str(text).unwrap();
-        assert_eq!(fault, Fault::new(FaultKind::Fail { status: 503 }).on("SendCommand").times(1));
-        assert!(serde_json::from_str::<Fault>(r#"{"kind": "away", "operatoin": "x"}"#).is_err());
-        assert!(serde_json::from_str::<Fault>(r#"{"kind": "fail"}"#).is_err());
     }
 }

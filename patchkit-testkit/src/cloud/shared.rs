@@ -164,7 +164,7 @@ impl Shared {
             None => Met::Pass(None),
             Some(FaultKind::Throttle) => Met::Throttled(None),
             Some(FaultKind::Deny) => Met::Denied,
-            Some(FaultKind::Fail { status }) => Met::Failed(status.clamp(400, 599)),
+            Some(FaultKind::Fail { status }) => Met::Failed(status),
             Some(FaultKind::CutBefore | FaultKind::Away) => Met::Cut,
             Some(kind) => Met::Pass(Some(kind)),
         }

@@ -170,7 +170,18 @@ async fn faults_are_listed_with_what_they_met_and_taken_back_one_by_one_or_all()
     for (body, why) in [
         (json!({"kind": "explode"}), "explode"),
         (json!({"kind": "fail", "status": 200}), "200"),
+        (json!({"kind": "fail", "status": 404}), "404"),
         (json!({"kind": "throttle", "operation": "[a"}), "[a"),
+        (json!({"kind": "throttle", "seconds": 5}), "throttle has no seconds"),
+        (json!({"kind": "throttle", "status": 500}), "throttle has no status"),
+        (json!({"kind": "slow", "seconds": 1, "status": 500}), "slow has no status"),
+        (json!({"kind": "deny", "times": 0}), "times"),
+        (json!({"kind": "deny", "page": 0}), "page"),
+        (json!({"kind": "deny", "service": "nosuch"}), "nosuch"),
+        (
+            json!({"kind": "deny", "from": "2026-11-03T00:00:00Z", "until": "2026-11-02T00:00:00Z"}),
+            "2026-11-03T00:00:00Z",
+        ),
         (json!({}), "kind"),
     ] {
         bad(&world, "POST", "/faults", &body, 400, why);
