@@ -84,6 +84,13 @@ def test_the_lake_has_what_has_changed_until_the_end(another_sim, tmp_path):
     assert ("Rack", "7") in {(it["Key"], it["Value"]) for it in rows}
 
 
+def test_a_lake_that_is_not_empty_is_told_and_kept(another_sim, tmp_path):
+    for seed, told_so in [("1", 0), ("2", 1)]:
+        sim = another_sim(nodes=20, speed=1, more=["--lake", str(tmp_path), "--seed", seed])
+        sim.stop()
+        assert sim.said().count(f"{tmp_path} is not empty") == told_so
+
+
 def test_what_the_lake_cannot_hold_is_told_once_with_its_path(another_sim, tmp_path):
     (tmp_path / "AWS:Tag").write_text("in the way")
     sim = another_sim(nodes=60, speed=1, more=["--lake", str(tmp_path)])

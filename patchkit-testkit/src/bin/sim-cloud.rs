@@ -19,7 +19,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// The seed that everything follows from.
+    /// The seed of all that is made: nodes, their patches, keys and how they behave. Accounts and
+    /// subscriptions are the same for each.
     #[arg(long, default_value_t = 7, allow_negative_numbers = true)]
     seed: u64,
     /// How many machines there are; 0: none, but those that the control endpoint is told to add.
@@ -40,7 +41,7 @@ struct Args {
     /// node changes; and the output of commands that name a bucket, under the same key. It is what
     /// `fleet-report DIR` reports on. All of it is written when the process has ended on SIGTERM or
     /// Ctrl-C; a second one does not wait for that. Of what cannot be written, each cause is told once on
-    /// standard error.
+    /// standard error; so is a folder that is not empty, whose files stay.
     #[arg(long, value_name = "DIR")]
     lake: Option<PathBuf>,
     /// Serves only requests that are signed by one of the printed keys, or carry a token given out.
@@ -103,6 +104,13 @@ async fn serve(args: Args) -> std::io::Result<()> {
     }
     let has_lake = args.lake.is_some();
     if let Some(lake) = args.lake {
+        // A world that goes on where it was is usual; that of another seed would be read as one with it.
+        if std::fs::read_dir(&lake).is_ok_and(|mut it| it.next().is_some()) {
+            eprintln!(
+                "sim-cloud: {} is not empty: what is in it stays, and is of the lake, too",
+                lake.display()
+            );
+        }
         builder = builder.lake(lake);
     }
     if args.check_signatures {
