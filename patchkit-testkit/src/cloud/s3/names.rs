@@ -2,8 +2,8 @@
 //!
 //! An object's file has its key as its path below the bucket's folder, so that the folders can be
 //! read as they are. Where its path is a folder, for other keys go on behind it with a slash, its
-//! file is in there, under a name that no other key has: `.object`. A key that has such a segment
-//! itself has a `~` more in the path of its file.
+//! file is in there, under a name that no other key has: `.object`. So is that of a key that ends with
+//! a slash, as `.folder`. A key that has such a segment itself has a `~` more in the path of its file.
 
 use std::{fs, io, sync::PoisonError};
 
@@ -12,17 +12,23 @@ use super::Root;
 /// The name of the file of an object whose path is a folder.
 const INNER: &str = ".object";
 
+/// The name of the file of an object whose key ends with a slash: consoles make folders so.
+const MARKER: &str = ".folder";
+
 /// The path of a key's file below the bucket's folder, where that is no folder.
 pub(super) fn escaped(key: &str) -> String {
     let segments =
         key.split('/').map(|it| if is_reserved(it) { format!("{it}~") } else { it.into() });
-    segments.collect::<Vec<_>>().join("/")
+    let path = segments.collect::<Vec<_>>().join("/");
+    if path.ends_with('/') { path + MARKER } else { path }
 }
 
-/// The segment of a key that a name stands for; none for the file of what it lies in.
+/// The segment of a key that a name stands for, an empty one behind a last slash; none for the file of
+/// what it lies in.
 pub(super) fn unescaped(name: &str) -> Option<&str> {
     match name.strip_suffix('~') {
         Some(shorter) if is_reserved(shorter) => Some(shorter),
+        _ if name == MARKER => Some(""),
         _ if is_reserved(name) => None,
         _ => Some(name),
     }
@@ -34,12 +40,12 @@ pub(super) fn inner(folder: &str) -> String {
 }
 
 fn is_reserved(segment: &str) -> bool {
-    segment.strip_prefix(INNER).is_some_and(|rest| rest.bytes().all(|it| it == b'~'))
+    let rest = segment.strip_prefix(INNER).or_else(|| segment.strip_prefix(MARKER));
+    rest.is_some_and(|rest| rest.bytes().all(|it| it == b'~'))
 }
 
 impl Root {
-    /// The path, below the bucket's folder, of the file that an object is in or would be in. A key
-    /// that ends with a slash is of a folder.
+    /// The path, below the bucket's folder, of the file that an object is in or would be in.
     pub(super) fn file_of(&self, bucket: &str, key: &str) -> String {
         let path = escaped(key);
         let file = self.path().join(bucket).join(&path);
@@ -47,7 +53,7 @@ impl Root {
             // While one is moved, its path is for a moment neither file nor folder.
             drop(self.moving.lock().unwrap_or_else(PoisonError::into_inner));
         }
-        if !key.ends_with('/') && file.is_dir() { inner(&path) } else { path }
+        if file.is_dir() { inner(&path) } else { path }
     }
 
     /// Makes the folders of a key, also where an object is in the way; says what
@@ -125,5 +131,14 @@ mod tests {
             assert_eq!(back.join("/"), key);
         }
         assert_eq!(unescaped(".object"), None);
+    }
+
+    #[test]
+    fn a_key_that_ends_with_a_slash_is_a_file_in_its_folder() {
+        assert_eq!((&*escaped("a/"), unescaped(".folder")), ("a/.folder", Some("")));
+        assert_eq!(
+            (&*escaped("a/.folder"), unescaped(".folder~")),
+            ("a/.folder~", Some(".folder"))
+        );
     }
 }

@@ -27,7 +27,7 @@ impl Store {
         for _ in 0..MOST_LOOKS {
             let (bucket, key) = request.input.object();
             let file = self.root.file_of(bucket, key);
-            let response = match self.check_object(bucket, key, &file) {
+            let response = match self.check_object(bucket, &file) {
                 Ok(()) => {
                     let mut there = request.clone();
                     there.input.set_key(file.clone());
@@ -61,7 +61,7 @@ impl Store {
         };
         for _ in 0..MOST_LOOKS {
             let file = self.root.file_of(&bucket, &key);
-            let copied = match self.check_object(&bucket, &key, &file) {
+            let copied = match self.check_object(&bucket, &file) {
                 Ok(()) => {
                     let (bucket, version_id) = (bucket.clone(), version_id.clone());
                     let key = file.as_str().into();

@@ -62,10 +62,10 @@ impl Store {
 
     /// Refuses to read what is no object, where its file would be this one: s3s-fs takes folders for
     /// objects, and an unknown bucket for an unknown key.
-    pub(super) fn check_object(&self, bucket: &str, key: &str, file: &str) -> S3Result<()> {
+    pub(super) fn check_object(&self, bucket: &str, file: &str) -> S3Result<()> {
         self.check_bucket(bucket)?;
         match fs::metadata(self.root.path().join(bucket).join(file)) {
-            Ok(found) if found.is_dir() == key.ends_with('/') => Ok(()),
+            Ok(found) if found.is_file() => Ok(()),
             _ => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
         }
     }

@@ -522,6 +522,35 @@ async fn a_folder_is_no_object() {
     server.writer().put(BUCKET, "a/b", b"x").unwrap();
     assert!(get(&server, "a").await.contains("<Code>NoSuchKey</Code>"));
     assert_eq!(status(&raw(&server, "HEAD", "/example-bucket/a", "").await), "404");
+    for (method, target) in [("GET", "/example-bucket/a/"), ("HEAD", "/example-bucket/a/")] {
+        assert_eq!(status(&raw(&server, method, target, "").await), "404", "{method}");
+    }
     let answer = raw(&server, "GET", "/no-such-bucket/a", "").await;
     assert!(answer.contains("<Code>NoSuchBucket</Code>"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_key_that_ends_with_a_slash_is_an_object_like_any_other() {
+    let server = start(options()).await;
+    for (key, body) in [("d/x", "x"), ("d/", ""), ("d/.folder", "own"), ("e/", "not empty")] {
+        let target = format!("/{BUCKET}/{key}");
+        assert_eq!(status(&raw(&server, "PUT", &target, body).await), "200", "{key}");
+    }
+    assert_eq!(status(&raw(&server, "HEAD", "/example-bucket/d/", "").await), "200");
+    assert_eq!(body(&get(&server, "d/").await), "");
+    assert_eq!(body(&get(&server, "d/.folder").await), "own");
+    assert_eq!(body(&get(&server, "e/").await), "not empty");
+    let keys = |answer: &str| -> Vec<String> {
+        let keys = answer.split("<Key>").skip(1);
+        keys.map(|it| it.split("</Key>").next().unwrap().to_owned()).collect()
+    };
+    let all = raw(&server, "GET", "/example-bucket?list-type=2", "").await;
+    assert_eq!(keys(&all), ["d/", "d/.folder", "d/x", "e/"]);
+    let within = raw(&server, "GET", "/example-bucket?list-type=2&prefix=d/&delimiter=/", "").await;
+    assert_eq!(keys(&within), ["d/", "d/.folder", "d/x"]);
+    let above = raw(&server, "GET", "/example-bucket?list-type=2&delimiter=/", "").await;
+    assert!(keys(&above).is_empty() && above.contains("<Prefix>e/</Prefix>"), "{above}");
+    assert_eq!(status(&raw(&server, "DELETE", "/example-bucket/d/", "").await), "204");
+    assert_eq!(status(&raw(&server, "HEAD", "/example-bucket/d/", "").await), "404");
+    assert_eq!(body(&get(&server, "d/x").await), "x");
 }
