@@ -29,11 +29,11 @@ struct Args {
     /// About how many patches there are for all operating systems together.
     #[arg(long, default_value_t = 400, value_parser = at_most::<100_000>, allow_negative_numbers = true)]
     patches: usize,
-    /// How many seconds of the world pass in a real one; 0: only the control endpoint moves it.
+    /// How many seconds of the world pass in a real one, a million at most; 0: only the control endpoint moves it.
     /// Then commands reach no node, and nothing is ever done, until it is told that time has passed.
     #[arg(long, default_value_t = 60.0, value_parser = speed, allow_negative_numbers = true)]
     speed: f64,
-    /// When the world begins, as in 2026-11-02T00:00:00Z; without it, now. With it, temporary
+    /// When the world begins, as in 2026-11-02T00:00:00Z, in one of the years 1970 to 9000; without it, now. With it, temporary
     /// credentials end by the world's time, whatever the clock of a client says.
     #[arg(long)]
     start_at: Option<Timestamp>,
@@ -75,8 +75,8 @@ async fn main() -> ExitCode {
 
 fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(speed) if speed.is_finite() && speed >= 0.0 => Ok(speed),
-        _ => Err("a speed is a number, zero or more".to_owned()),
+        Ok(speed) if (0.0..=1e6).contains(&speed) => Ok(speed),
+        _ => Err("a speed is a number from 0 to 1000000".to_owned()),
     }
 }
 

@@ -329,6 +329,11 @@ fn serve<'s>(
         skew::check(request, seconds).map_err(|it| service.unauthenticated(&it))?;
     }
     if let Some(input) = &operation.input {
+        if service.name == "ec2"
+            && let Some(name) = validate::missing(&service.model, input, &value)
+        {
+            return Err(refusals::missing(name).into());
+        }
         validate::validate(&service.model, input, &value).map_err(|it| service.invalid(it))?;
     }
     let handler = service
@@ -380,14 +385,17 @@ fn serve<'s>(
 }
 
 /// Refuses a request that is not signed by a known key, where signatures are checked.
-fn check_signature(shared: &Shared, request: &wire::Request) -> Result<(), sigv4::Refusal> {
+fn check_signature(
+    shared: &Shared,
+    request: &wire::Request,
+) -> Result<Option<Credential>, sigv4::Refusal> {
     if shared.checks == SignatureChecks::Off {
-        return Ok(());
+        return Ok(None);
     }
     let (head, body) = request.clone().into_parts();
     // Clients sign by their own clock, whatever the world's says.
     let now = SystemClock.now();
-    sigv4::check(&head, &body, &*shared.keys, now, shared.credential_time()).map(drop)
+    sigv4::check(&head, &body, &*shared.keys, now, shared.credential_time()).map(Some)
 }
 
 /// The service that a request is for; none where that is not served.
@@ -433,7 +441,18 @@ impl Service {
         shared: &Shared,
         request: &wire::Request,
     ) -> Result<(), sigv4::Refusal> {
-        if self.is_open_to_all(request) { Ok(()) } else { check_signature(shared, request) }
+        if self.is_open_to_all(request) {
+            return Ok(());
+        }
+        let signed = check_signature(shared, request)?;
+        let own = self.signing_name();
+        // The message is that of the services (IAM user guide, "Troubleshooting SigV4 signing").
+        match signed.filter(|it| it.service != own) {
+            None => Ok(()),
+            Some(_) => Err(sigv4::Refusal::Mismatch(format!(
+                "Credential should be scoped to correct service: '{own}'. "
+            ))),
+        }
     }
 
     /// Whether a request needs no signature: who has none asks for a first one by the token of a web

@@ -133,7 +133,8 @@ impl World {
         self.shared.advance(by);
     }
 
-    /// Changes how many seconds of the world pass in a real one.
+    /// Changes how many seconds of the world pass in a real one: from zero to a million; what is beyond is
+    /// taken as the nearest of them.
     pub fn set_speed(&self, speed: f64) {
         lock(&self.shared.clock).set_speed(speed);
     }
@@ -237,14 +238,15 @@ impl World {
     }
 
     /// A key of another user of an account, by which its requests are told from those of others; none
-    /// where the world has no such account. Asked again for the same user, the key is the same.
+    /// where the world has no such account, or the user no name. Asked again for the same user, the key is the same.
     pub fn add_caller(&self, account: &str, user: &str) -> Option<AccountKey> {
         let key = self.shared.keys.of_user(account, user)?;
         Some(AccountKey::of(&key))
     }
 
     /// Changes a machine behind both clouds' backs; says whether it did. It does not where there is no
-    /// such machine, or where one of Azure's is to be terminated.
+    /// such machine, where one of Azure's is to be terminated, or one that was terminated is to have
+    /// another power.
     pub fn change_node(&self, id: &str, change: &NodeChange) -> bool {
         let mut state = self.shared.settled();
         let found = state.find_anywhere(id);
@@ -400,14 +402,15 @@ impl WorldBuilder {
         self
     }
 
-    /// How many seconds of the world pass in a real one: zero, where only tests move it.
+    /// How many seconds of the world pass in a real one: zero, where only tests move it; a million at
+    /// most.
     #[must_use]
     pub fn speed(mut self, speed: f64) -> Self {
         self.speed = speed;
         self
     }
 
-    /// When the world begins; without it, now.
+    /// When the world begins, in one of the years 1970 to 9000; without it, now.
     ///
     /// With it nothing that is answered depends on the machine's clock: one seed, one start and the
     /// same requests give the same bytes, but for the header `Date` and, where rates are limited, what is
@@ -463,10 +466,11 @@ impl WorldBuilder {
     /// Makes the world and serves it.
     ///
     /// # Errors
-    /// Where an account, a Region or a subscription is none or is there twice, the address cannot be
-    /// listened on, or the lake not be written.
+    /// Where an account, a Region or a subscription is none or is there twice, the start or the speed is
+    /// beyond what is possible, the address cannot be listened on, or the lake not be written.
     pub async fn start(self) -> io::Result<World> {
         places::check(&self.accounts, &self.regions, &self.subscriptions)?;
+        places::check_time(self.start_at, self.speed)?;
         let plan = self.plan();
         let mut state = State::new(&plan);
         if let Some(folder) = &self.lake {

@@ -8,7 +8,7 @@ use patchkit_core::Clock;
 
 use super::{
     shared::{Shared, lock},
-    world::clock::later,
+    world::clock::{END, later},
 };
 
 /// How long a sleeper looks away between two looks, in the machine's time.
@@ -47,7 +47,7 @@ impl Clock for SimClock {
     }
 
     async fn sleep(&self, duration: Duration) {
-        let sleeper = Sleeper::lie_down(&self.0, later(self.now(), duration));
+        let sleeper = Sleeper::lie_down(&self.0, later(self.now(), duration).min(END));
         let (mut quiet, mut seen) = (0, sleeper.goings_on());
         while self.now() < sleeper.place.0 {
             tokio::time::sleep(LOOK).await;

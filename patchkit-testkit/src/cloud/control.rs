@@ -18,7 +18,11 @@ use super::{
     server::Answer,
     shared::{Shared, lock},
     truth::NodeChange,
-    world::{State, machine::MachineIx},
+    world::{
+        State,
+        clock::{END, FASTEST, later},
+        machine::MachineIx,
+    },
 };
 
 pub(crate) struct Control {
@@ -151,6 +155,9 @@ impl Control {
             (&Method::GET, "limits", "") => shown(&lock(&shared.limits).all()),
             (&Method::POST, "limits", "") => {
                 let limit: RateLimit = body(request)?;
+                if limit.per_second < 0.0 {
+                    return Err(bad(&"per_second is zero or more"));
+                }
                 lock(&shared.limits).add(limit).map_err(|it| bad(&it))?;
                 Ok(json!({}))
             }
@@ -186,8 +193,11 @@ impl Control {
         if by > LONGEST {
             return Err(bad(&"advance by a year at most"));
         }
-        if speed.is_some_and(|it| !it.is_finite() || it < 0.0) {
-            return Err(bad(&"a speed is zero or more"));
+        if speed.is_some_and(|it| !(0.0..=FASTEST).contains(&it)) {
+            return Err(bad(&format!("a speed is from 0 to {FASTEST}")));
+        }
+        if later(self.shared.now(), by) > END {
+            return Err(bad(&format!("time ends at {END}")));
         }
         self.shared.advance(by);
         if let Some(speed) = speed {
@@ -243,6 +253,9 @@ impl Control {
 
     fn add_caller(&self, asked: &NewCaller) -> Result<Value, Refused> {
         let NewCaller { account, user } = asked;
+        if user.is_empty() {
+            return Err(bad(&"a user has a name"));
+        }
         let key = self.shared.keys.of_user(account, user);
         let key = key.ok_or_else(|| missing(&format!("there is no account {account}")))?;
         shown(&AccountKey::of(&key))

@@ -1,8 +1,11 @@
-//! Which accounts, Regions and subscriptions a world is asked to have.
+//! Which accounts, Regions and subscriptions a world is asked to have, and what time.
 
 use std::{collections::BTreeSet, io};
 
+use jiff::Timestamp;
 use uuid::Uuid;
+
+use super::world::clock::{FASTEST, STARTS};
 
 /// Refuses what no cloud would name so, and what is there twice.
 pub(super) fn check(
@@ -46,4 +49,17 @@ fn is_region(text: &str) -> bool {
         && parts.iter().all(is_word)
         && !number.is_empty()
         && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Refuses a start that clients cannot read, and a speed that is none.
+pub(super) fn check_time(start: Option<Timestamp>, speed: f64) -> io::Result<()> {
+    let invalid = |message| Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    if let Some(start) = start.filter(|it| !STARTS.contains(it)) {
+        let (first, last) = (STARTS.start(), STARTS.end());
+        return invalid(format!("a world begins from {first} to {last}, not at {start}"));
+    }
+    if !(0.0..=FASTEST).contains(&speed) {
+        return invalid(format!("a speed is from 0 to {FASTEST}, not {speed}"));
+    }
+    Ok(())
 }

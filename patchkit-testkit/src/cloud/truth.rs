@@ -155,12 +155,19 @@ impl State {
     /// Changes a machine.
     ///
     /// # Errors
-    /// `InvalidInput` where a machine of Azure is to be terminated; nothing is changed then.
+    /// `InvalidInput` where a machine of Azure is to be terminated, or one that was terminated is to have
+    /// another power; nothing is changed then.
     pub(crate) fn change(&mut self, at: MachineIx, change: &NodeChange) -> Result<()> {
         let NodeChange { agent, behavior, power } = change;
+        let refuse = |what: &'static str| Err(Error::invalid(PROVIDER, "change_node", what));
         if *power == Some(Power::Terminated) && self.machine(at).azure.is_some() {
-            let what = "a machine of Azure cannot be terminated; it can be stopped or deallocated";
-            return Err(Error::invalid(PROVIDER, "change_node", what));
+            return refuse(
+                "a machine of Azure cannot be terminated; it can be stopped or deallocated",
+            );
+        }
+        let gone = self.machine(at).power == Power::Terminated;
+        if gone && power.is_some_and(|it| it != Power::Terminated) {
+            return refuse("a machine that was terminated gets no other power");
         }
         self.version += 1;
         if let Some(behavior) = behavior {
@@ -169,8 +176,8 @@ impl State {
         if let Some(agent) = agent {
             self.set_agent(at, *agent);
         }
-        if let Some(power) = power {
-            self.force_power(at, *power);
+        if let Some(power) = power.filter(|_| !gone) {
+            self.force_power(at, power);
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ pub(crate) mod judge;
 pub(crate) mod machine;
 pub(crate) mod machines;
 pub(crate) mod patching;
+mod permission;
 pub(crate) mod populate;
 pub(crate) mod power;
 pub(crate) mod shelf;
@@ -38,7 +39,7 @@ use self::{
     clock::later,
     identity::Identity,
     judge::{BaselineRef, Judgement, Judgements, PatchScan},
-    machine::{Agent, AwsKind, AwsSide, Machine, MachineIx, Power, ScopeIx, SubIx},
+    machine::{AwsSide, Machine, MachineIx, Power, ScopeIx, SubIx},
     machines::Machines,
     shelf::Shelf,
 };
@@ -109,7 +110,8 @@ pub(crate) struct RegionScope {
     /// By id.
     pub(crate) machines: Vec<MachineIx>,
     pub(crate) shelf: Shelf,
-    /// Default Host Management: instances need no profile (`/ssm/managed-instance/…` setting).
+    /// Default Host Management: the name of the role of instances without a profile
+    /// (`/ssm/managed-instance/…` setting).
     pub(crate) default_host_role: Option<Box<str>>,
     pub(crate) config: config::Store,
     pub(crate) groups: resource_groups::Store,
@@ -273,6 +275,7 @@ impl State {
         machine.power == Power::Running
             && machine.aws.as_ref().is_some_and(|aws| {
                 aws.registered.is_some()
+                    && !aws.shut_out
                     && aws.agent.answers_after().is_some()
                     && aws.answers_from <= self.now
             })
@@ -285,43 +288,6 @@ impl State {
             && machine.azure.as_ref().is_some_and(|azure| {
                 azure.agent.answers_after().is_some() && azure.answers_from <= self.now
             })
-    }
-
-    /// Whether an instance's role, or the Region's default one, lets it be managed.
-    pub(crate) fn is_permitted(&self, at: MachineIx) -> bool {
-        let Some(aws) = &self.machine(at).aws else { return false };
-        let identity = &self.account_of(aws.scope).identity;
-        match &aws.side {
-            AwsKind::Hybrid(hybrid) => identity.manages(&hybrid.role),
-            AwsKind::Ec2(ec2) => match &ec2.profile {
-                Some(association) => identity.profile_manages(&association.profile),
-                // An agent before 3.2.582.0 does not know of it (user guide, "Managing EC2
-                // instances automatically with Default Host Management Configuration").
-                None => {
-                    aws.agent != Agent::OldVersion
-                        && self.scope(aws.scope).default_host_role.is_some()
-                }
-            },
-        }
-    }
-
-    /// Looks again, after a change of roles, whether a machine's agent can register: it retries
-    /// every few minutes, and does so within five here.
-    pub(crate) fn recheck_agent(&mut self, at: MachineIx) {
-        let wait = judge::between(self.draw(at, 11), 30, 300);
-        self.after(wait, move |state| {
-            let now = state.now;
-            let may = state.is_permitted(at) && state.machine(at).power == Power::Running;
-            if may
-                && let Some(aws) = &mut state.machine_mut(at).aws
-                && aws.registered.is_none()
-                && aws.agent.answers_after().is_some()
-            {
-                aws.registered = Some(now);
-                aws.answers_from = now;
-                state.sync_node(at, Part::All);
-            }
-        });
     }
 
     /// The baseline that a machine is patched by, judged for its system now.

@@ -118,7 +118,8 @@ async fn the_clock_takes_a_speed_and_refuses_what_is_no_time() {
     assert_eq!(good(&world, "GET", "/clock", &Value::Null)["now"], still.to_string());
     for (body, why) in [
         (json!({}), "advance_seconds, speed or both"),
-        (json!({"speed": -1}), "zero or more"),
+        (json!({"speed": -1}), "from 0 to 1000000"),
+        (json!({"speed": 1e12}), "from 0 to 1000000"),
         (json!({"speed": "fast"}), "fast"),
         (json!({"advance_seconds": -1}), "negative"),
         (json!({"advance_seconds": 1e9}), "a year at most"),
@@ -241,6 +242,7 @@ async fn a_rate_is_set_listed_and_taken_back() {
     for (body, why) in [
         (json!({"operation": "[a", "per_second": 1, "burst": 1}), "[a"),
         (json!({"operation": "*", "per_second": 1, "burst": -1}), "-1"),
+        (json!({"operation": "*", "per_second": -1, "burst": 1}), "per_second"),
         (json!({"operation": "*", "per_second": 1}), "burst"),
         (json!({"operation": "*", "per_second": 1, "burst": 1, "for": "me"}), "for"),
     ] {
@@ -284,6 +286,9 @@ async fn a_caller_is_told_from_others_by_its_key() {
     let unknown = json!({"account": "999999999999", "user": "x"});
     bad(&world, "POST", "/callers", &unknown, 404, "999999999999");
     bad(&world, "POST", "/callers", &json!({"account": "111122223333"}), 400, "user");
+    let nameless = json!({"account": "111122223333", "user": ""});
+    bad(&world, "POST", "/callers", &nameless, 400, "a user has a name");
+    assert!(world.add_caller("111122223333", "").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,6 +317,22 @@ async fn a_machine_is_read_and_changed_by_each_of_its_names() {
     bad(&world, "POST", &path, &json!({"power": "humming"}), 400, "humming");
     bad(&world, "POST", &path, &json!({"pwoer": "stopped"}), 400, "pwoer");
     assert_eq!(good(&world, "GET", &path, &Value::Null), changed);
+
+    let gone = good(&world, "POST", &path, &json!({"power": "terminated"}));
+    assert_eq!(good(&world, "POST", &path, &json!({"power": "terminated"})), gone);
+    bad(&world, "POST", &path, &json!({"power": "running"}), 400, "terminated");
+    assert_eq!(good(&world, "GET", &path, &Value::Null), gone);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_ends_before_what_no_one_can_read() {
+    let start = "9000-12-31T23:00:00Z".parse().unwrap();
+    let world = World::builder().nodes(8).start_at(start).start().await.unwrap();
+    world.advance(std::time::Duration::from_hours(24 * 365 * 898));
+    let year = json!({"advance_seconds": 31_536_000});
+    let late = [(); 3].map(|()| control(&world, "POST", "/clock", &year.to_string()).0);
+    assert_eq!(late[2], 400);
+    assert!(*world.now().to_string() < *"9900-01-02");
 }
 
 #[tokio::test(flavor = "multi_thread")]

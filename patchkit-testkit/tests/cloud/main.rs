@@ -172,6 +172,11 @@ async fn nobody_tells_the_service_that_a_hybrid_node_is_off() {
     let input = json!({"Filters": [{"Key": "InstanceIds", "Values": [id]}]});
     let (_, page) = ssm(&world, "DescribeInstanceInformation", &input).unwrap();
     assert_eq!(page["InstanceInformationList"][0]["PingStatus"], "ConnectionLost");
+    // It takes a command as it does for a node whose connection is lost.
+    assert_eq!(ssm(&world, "SendCommand", &command(id)).unwrap().0, 200);
+    world.change_node(id, &NodeChange::new().with_power(Power::Running));
+    world.change_node(id, &NodeChange::new().with_agent(Agent::ConnectionLost));
+    assert_eq!(ssm(&world, "SendCommand", &command(id)).unwrap().0, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -330,7 +335,7 @@ async fn a_world_that_is_dropped_listens_no_more() {
 }
 
 #[tokio::test]
-async fn places_that_no_cloud_has_are_refused_by_their_name() {
+async fn places_times_and_speeds_that_cannot_be_are_refused() {
     let world = || World::builder().nodes(0);
     let (account, subscription) = ("111122223333", "5b1c0ffe-0000-4000-8000-00000000000a");
     let twice = world().azure_subscription(subscription);
@@ -360,6 +365,14 @@ async fn places_that_no_cloud_has_are_refused_by_their_name() {
         let error = world.start().await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
         assert_eq!(error.to_string(), message);
+    }
+    for at in ["1969-12-31T23:59:59Z", "9001-01-01T00:00:00Z"] {
+        let error = world().start_at(at.parse().unwrap()).start().await.unwrap_err();
+        assert!(error.to_string().contains("a world begins from 1970"), "{error}");
+    }
+    for speed in [-1.0, 1e12, f64::NAN] {
+        let error = world().speed(speed).start().await.unwrap_err();
+        assert!(error.to_string().contains("a speed is from 0 to 1000000"), "{error}");
     }
     let gov = world().aws_account(account).aws_region("us-gov-east-1");
     assert!(gov.start().await.is_ok());

@@ -6,13 +6,19 @@ mod network;
 mod power;
 mod profiles;
 mod tags;
+#[cfg(test)]
+mod tests;
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use serde_json::Value;
 
 pub(crate) use self::network::Network;
 use super::{AwsError, Call, Operations};
 use crate::cloud::world::{
     State,
+    clock::later,
     machine::{AwsKind, AwsSide, Ec2, Machine, MachineIx},
 };
 
@@ -42,10 +48,17 @@ impl<'a> Instance<'a> {
         let machine = state.machine(at);
         let aws = machine.aws.as_ref()?;
         match &aws.side {
+            AwsKind::Ec2(ec2) if is_forgotten(ec2, state.now) => None,
             AwsKind::Ec2(ec2) => Some(Self { at, machine, aws, ec2 }),
             AwsKind::Hybrid(_) => None,
         }
     }
+}
+
+/// "Terminated instances remain visible after termination (for approximately one hour)" (EC2 API
+/// reference, TerminateInstances).
+fn is_forgotten(ec2: &Ec2, now: Timestamp) -> bool {
+    ec2.terminated.is_some_and(|at| later(at, Duration::from_hours(1)) <= now)
 }
 
 /// The instances of the caller's account and Region, by id.

@@ -14,10 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use super::{AwsError, Call, Operations, page::Page};
-use crate::cloud::world::{
-    identity::{Identity, Role},
-    machine::AwsKind,
-};
+use crate::cloud::world::identity::{Identity, Role};
 
 pub(super) const OPERATIONS: &[Operations] =
     &[policies::OPERATIONS, profiles::OPERATIONS, roles::OPERATIONS];
@@ -107,21 +104,12 @@ fn listed(
     Ok(Value::Object(output))
 }
 
-/// Lets the agents look again that could not register: roles have changed.
+/// Looks again at the account's agents: roles have changed.
 fn recheck(call: &mut Call<'_>) {
     let account = call.here().account;
-    let places: Vec<_> = call
-        .state
-        .scopes
-        .iter()
-        .filter(|scope| scope.account == account)
-        .flat_map(|scope| scope.machines.iter().copied())
-        .filter(|at| {
-            let aws = call.state.machine(*at).aws.as_ref();
-            aws.is_some_and(|it| it.registered.is_none() && matches!(it.side, AwsKind::Ec2(_)))
-        })
-        .collect();
+    let scopes = call.state.scopes.iter().filter(|scope| scope.account == account);
+    let places: Vec<_> = scopes.flat_map(|scope| scope.machines.iter().copied()).collect();
     for at in places {
-        call.state.recheck_agent(at);
+        call.state.review_agent(at);
     }
 }

@@ -106,3 +106,10 @@ impl Service {
         }
     }
 }
+
+/// EC2's own words for a member that is not there (EC2 API reference, "Error codes",
+/// `MissingParameter`); a list has the name of one of its items.
+pub(super) fn missing(name: &str) -> AwsError {
+    let one = name.strip_suffix('s').filter(|it| it.ends_with("Id")).unwrap_or(name);
+    AwsError::new("MissingParameter", format!("The request must contain the parameter {one}"))
+}

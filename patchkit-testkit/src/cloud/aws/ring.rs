@@ -60,7 +60,8 @@ impl KeyRing {
 
     /// The long-lived key of a user of an account, made unless it is there; none without the account.
     pub(crate) fn of_user(&self, account: &str, user: &str) -> Option<Key> {
-        let account = self.of_account(account)?.caller.account;
+        // Without a name it would be the account's own key.
+        let account = self.of_account(account).filter(|_| !user.is_empty())?.caller.account;
         let key = lasting(self.seed, &account, user);
         self.add(key.clone());
         Some(key)

@@ -56,7 +56,7 @@ impl Unserved {
         outcome: &mut RecordedCall,
     ) -> Response<Bytes> {
         let caller = check_signature(shared, request)
-            .and_then(|()| shared.keys.caller(credential, shared))
+            .and_then(|_| shared.keys.caller(credential, shared))
             .map(|caller| outcome.caller = caller.arn);
         let error = caller.map_or_else(|it| self.unauthenticated(&it), |()| self.error());
         let response = wire::encode_error(self.form, None, &error, &outcome.request_id);

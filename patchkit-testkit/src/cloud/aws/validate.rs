@@ -28,6 +28,12 @@ pub(crate) fn validate(model: &Model, input: &Reference, value: &Value) -> Resul
     }
 }
 
+/// The first member that an input must have and lacks.
+pub(crate) fn missing<'m>(model: &'m Model, input: &Reference, value: &Value) -> Option<&'m str> {
+    let mut required = model.shape(input)?.required.iter();
+    required.find(|name| value[&***name].is_null()).map(|name| &**name)
+}
+
 struct Found<'a> {
     model: &'a Model,
     errors: Vec<String>,

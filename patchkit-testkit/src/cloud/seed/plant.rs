@@ -175,7 +175,8 @@ impl State {
                 profile: profile.into(),
                 since: now,
             });
-            let ec2 = Ec2 { profile, kind: "t3.medium", zone: 'a', reason: "".into() };
+            let (kind, reason) = ("t3.medium", "".into());
+            let ec2 = Ec2 { profile, kind, zone: 'a', terminated: None, reason };
             (format!("i-{number}"), AwsKind::Ec2(ec2))
         };
         let version = if spec.agent == Agent::OldVersion { OLD_AGENT } else { CURRENT_AGENT };
@@ -187,6 +188,7 @@ impl State {
             agent_version: version.into(),
             answers_from: now,
             registered: None,
+            shut_out: false,
             last_heard: earlier(now, Duration::from_hours(1)),
             side,
             scan: None,

@@ -1,8 +1,22 @@
 //! The world's time: a base, a speed, and what tests add.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
 
 use jiff::{SignedDuration, Timestamp};
+
+/// When a world begins at the earliest and at the latest: years that clients can read.
+pub(crate) const STARTS: RangeInclusive<Timestamp> =
+    Timestamp::UNIX_EPOCH..=Timestamp::constant(221_876_927_999, 0);
+
+/// The end of time, 1 January 9900: what is due later never happens. It is before the last time that
+/// can be told, so that no more than that is ever due at once.
+pub(crate) const END: Timestamp = Timestamp::constant(250_246_627_200, 0);
+
+/// How many seconds pass at most in a real one.
+pub(crate) const FASTEST: f64 = 1e6;
 
 /// Time that runs at a speed of its own and can be advanced.
 #[derive(Debug)]
@@ -22,11 +36,11 @@ impl WorldClock {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        later(self.base, self.since.elapsed().mul_f64(self.speed))
+        later(self.base, self.since.elapsed().mul_f64(self.speed)).min(END)
     }
 
     pub(crate) fn advance(&mut self, by: Duration) {
-        self.base = later(self.base, by);
+        self.base = later(self.base, by).min(END);
     }
 
     pub(crate) fn speed(&self) -> f64 {
@@ -55,7 +69,7 @@ impl WorldClock {
 
 /// A speed that is none is that of a clock that stands still; none is so fast that time ends.
 fn sane(speed: f64) -> f64 {
-    if speed.is_finite() { speed.clamp(0.0, 1e6) } else { 0.0 }
+    if speed.is_finite() { speed.clamp(0.0, FASTEST) } else { 0.0 }
 }
 
 /// `at` plus `by`; the end of time where that is beyond it.
@@ -86,6 +100,16 @@ mod tests {
         assert_eq!(clock.now(), base);
         clock.advance(Duration::from_secs(90));
         assert_eq!(clock.now(), later(base, Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn time_has_an_end_that_is_before_the_last_time() {
+        let mut clock = WorldClock::new(*STARTS.end(), 0.0);
+        for _ in 0..2 {
+            clock.advance(Duration::from_hours(24 * 366 * 1_000));
+            assert_eq!(clock.now(), END);
+        }
+        assert!(later(END, Duration::from_hours(24 * 366)) < Timestamp::MAX);
     }
 
     #[test]

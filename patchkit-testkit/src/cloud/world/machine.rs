@@ -276,6 +276,8 @@ pub(crate) struct AwsSide {
     pub(crate) answers_from: Timestamp,
     /// When the service first heard of it; none while it is not managed.
     pub(crate) registered: Option<Timestamp>,
+    /// Its role does not let it speak to the service, which has known it.
+    pub(crate) shut_out: bool,
     /// When the agent was last heard of, while it no longer answers.
     pub(crate) last_heard: Timestamp,
     pub(crate) side: AwsKind,
@@ -307,6 +309,8 @@ pub(crate) struct Ec2 {
     pub(crate) profile: Option<ProfileAssociation>,
     pub(crate) kind: &'static str,
     pub(crate) zone: char,
+    /// When it was terminated.
+    pub(crate) terminated: Option<Timestamp>,
     /// The reason of the last change of power, as EC2 words it.
     pub(crate) reason: Box<str>,
 }

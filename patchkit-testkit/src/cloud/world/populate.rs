@@ -344,6 +344,7 @@ impl<'a> Population<'a> {
             profile: association,
             kind: KINDS[rng.index(KINDS.len())],
             zone: *rng.pick(&['a', 'b', 'c']),
+            terminated: None,
             reason: "".into(),
         });
         let id = format!("i-{}", hex17(mix(self.plan.seed ^ mix(n as u64)), n as u64));
@@ -399,6 +400,7 @@ impl<'a> Population<'a> {
             agent_version: self.word(version),
             answers_from: self.plan.now,
             registered,
+            shut_out: false,
             last_heard: earlier(self.plan.now, silent),
             side,
             scan: None,

@@ -7,7 +7,8 @@ use super::{
     State,
     clock::later,
     judge::between,
-    machine::{Agent, AwsKind, MachineIx, Power},
+    machine::{Agent, AwsKind, AwsSide, MachineIx, Power},
+    populate::{CURRENT_AGENT, OLD_AGENT},
 };
 
 /// How a machine is turned off.
@@ -100,6 +101,8 @@ impl State {
                     state.sync_node(at, Part::Node);
                 }
             });
+            // It may have been off when it was let in.
+            self.review_agent(at);
         }
     }
 
@@ -128,9 +131,18 @@ impl State {
             if heard {
                 aws.last_heard = now;
             }
+            let version = version_of(agent, aws);
             aws.agent = agent;
             aws.answers_from = now;
+            if let Some(version) = version {
+                self.keep_gathered(at);
+                if let Some(aws) = &mut self.machine_mut(at).aws {
+                    aws.agent_version = version.into();
+                }
+            }
             self.sync_node(at, Part::Node);
+            // The default role of a Region is nothing to an old agent.
+            self.review_agent(at);
         }
     }
 
@@ -145,6 +157,12 @@ impl State {
         {
             let when = now.strftime("%Y-%m-%d %H:%M:%S GMT");
             ec2.reason = format!("User initiated ({when})").into();
+        }
+        if let Some(aws) = &mut machine.aws
+            && let AwsKind::Ec2(ec2) = &mut aws.side
+            && to == Power::Terminated
+        {
+            ec2.terminated = Some(now);
         }
         self.sync_node(at, Part::Node);
         change
@@ -164,5 +182,15 @@ impl State {
             azure.last_heard = now;
         }
         self.machine_mut(at).job = None;
+    }
+}
+
+/// The version by which a node's agent becomes another, where it is not the one that it has.
+fn version_of(agent: Agent, aws: &AwsSide) -> Option<&'static str> {
+    let is_current = *aws.agent_version == *CURRENT_AGENT;
+    match agent {
+        Agent::OldVersion if is_current => Some(OLD_AGENT),
+        Agent::Online | Agent::LateAfterBoot if !is_current => Some(CURRENT_AGENT),
+        _ => None,
     }
 }

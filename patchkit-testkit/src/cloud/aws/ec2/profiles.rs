@@ -119,7 +119,7 @@ fn set(call: &mut Call<'_>, at: MachineIx, association: Option<ProfileAssociatio
     {
         ec2.profile = association;
     }
-    call.state.recheck_agent(at);
+    call.state.review_agent(at);
 }
 
 fn shown(call: &Call<'_>, at: MachineIx, association: &ProfileAssociation, state: &str) -> Value {

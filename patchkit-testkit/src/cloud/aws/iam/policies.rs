@@ -131,6 +131,7 @@ fn detach(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
         return Err(AwsError::new("NoSuchEntityException", message));
     };
     role.attached.remove(place);
+    recheck(call);
     Ok(json!({}))
 }
 

@@ -93,6 +93,7 @@ fn remove_role(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     if let Some(profile) = identity_mut(call).profiles.get_mut(&name) {
         profile.role = None;
     }
+    recheck(call);
     Ok(json!({}))
 }
 

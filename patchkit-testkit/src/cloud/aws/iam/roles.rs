@@ -119,10 +119,11 @@ fn list_role_policies(call: &mut Call<'_>, input: Value) -> Result<Value, AwsErr
 fn delete_role_policy(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     let name = text(&input, "PolicyName");
     let role = role_mut(call, &input)?;
-    match role.inline.remove(name) {
-        Some(_) => Ok(json!({})),
-        None => Err(none("role policy", name)),
+    if role.inline.remove(name).is_none() {
+        return Err(none("role policy", name));
     }
+    recheck(call);
+    Ok(json!({}))
 }
 
 fn all_of(call: &Call<'_>, name: &str, role: &Role) -> Value {

@@ -11,6 +11,10 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::*;
+use crate::cloud::{
+    aws::testing::{ACCOUNT, TestCloud},
+    s3::SignatureChecks,
+};
 
 const ACCESS_KEY: &str = "AKIAFIXTURE";
 const SECRET: &str = "not/a+secret";
@@ -498,4 +502,44 @@ fn meaning(uri: &http::Uri) -> (Vec<&str>, bool, Pairs) {
         .collect();
     pairs.sort();
     (segments, is_folder, pairs)
+}
+
+#[test]
+fn a_signature_that_is_scoped_to_another_service_is_refused() {
+    let mut cloud = TestCloud::new(8);
+    cloud.shared.checks = SignatureChecks::On;
+    let key = cloud.shared.keys.of_account(ACCOUNT).unwrap();
+    let now = cloud.shared.credential_time();
+    let now = std::time::UNIX_EPOCH + now.duration_since(Timestamp::UNIX_EPOCH).unsigned_abs();
+    let ask = |service: &str| {
+        let secret = key.entry.secret.expose();
+        let identity = Credentials::new(&*key.id, secret, None, None, "test").into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region("us-east-1")
+            .name(service)
+            .time(now)
+            .settings(SigningSettings::default())
+            .build()
+            .unwrap()
+            .into();
+        let mut request = Request::post("http://localhost/")
+            .header("host", "localhost")
+            .header("x-amz-target", "AmazonSSM.ListCommands")
+            .body(bytes::Bytes::from("{}"))
+            .unwrap();
+        let headers = [("host", "localhost"), ("x-amz-target", "AmazonSSM.ListCommands")];
+        let body = SignableBody::Bytes(b"{}");
+        let signable =
+            SignableRequest::new("POST", "http://localhost/", headers.into_iter(), body).unwrap();
+        let (instructions, _) = sign(signable, &params).unwrap().into_parts();
+        instructions.apply_to_request_http1x(&mut request);
+        let response = super::super::answer(&cloud.shared, &request).response;
+        (response.status(), String::from_utf8(response.body().to_vec()).unwrap())
+    };
+    assert_eq!(ask("ssm").0, StatusCode::OK);
+    let (status, body) = ask("ec2");
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(body.contains("InvalidSignatureException"), "{body}");
+    assert!(body.contains("scoped to correct service: 'ssm'"), "{body}");
 }

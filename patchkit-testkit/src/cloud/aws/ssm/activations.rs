@@ -16,7 +16,7 @@ use crate::cloud::{
     world::{
         State,
         clock::later,
-        machine::{Agent, AwsKind, MachineIx, Tags},
+        machine::{AwsKind, MachineIx, Tags},
     },
 };
 
@@ -232,16 +232,9 @@ fn update_role(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     // Its agent cannot go on without a role that lets it: it falls silent when its credentials end,
     // within the hour.
     call.state.after(Duration::from_hours(1), move |state| {
-        if !state.is_permitted(at) && state.answers(at) {
-            state.lose_agent(at);
-        }
+        state.shut_out(at);
     });
-    if call.state.is_permitted(at)
-        && let Some(aws) = &mut call.state.machine_mut(at).aws
-        && aws.agent == Agent::ConnectionLost
-    {
-        aws.agent = Agent::Online;
-    }
+    call.state.let_in(at);
     call.state.sync_node(at, Part::Node);
     Ok(json!({}))
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::cloud::world::{
     State,
-    machine::{AwsKind, MachineIx},
+    machine::{AwsKind, MachineIx, Power},
     populate::CURRENT_AGENT,
 };
 
@@ -43,9 +43,15 @@ impl State {
     /// instances (API reference, DescribeInstanceInformation). Of a hybrid node nobody tells the
     /// service that it is off: its connection is lost.
     pub(crate) fn is_listed(&self, at: MachineIx) -> bool {
+        self.is_managed(at) && !self.known_power(at).is_some_and(Power::is_off)
+    }
+
+    /// The power of a node, as far as the service knows: EC2 tells it of instances, and of hybrid nodes
+    /// nobody does.
+    pub(super) fn known_power(&self, at: MachineIx) -> Option<Power> {
         let machine = self.machine(at);
-        let hybrid = machine.aws.as_ref().is_some_and(|it| matches!(it.side, AwsKind::Hybrid(_)));
-        self.is_managed(at) && (hybrid || !machine.power.is_off())
+        let aws = machine.aws.as_ref()?;
+        matches!(aws.side, AwsKind::Ec2(_)).then_some(machine.power)
     }
 
     /// Whether a machine has ever been a managed node here: what the inventory knows of.

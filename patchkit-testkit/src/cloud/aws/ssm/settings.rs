@@ -89,14 +89,12 @@ fn update(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     let here = call.here_mut();
     here.ssm.settings.0.insert(id, set);
     if id == HOST_ROLE {
-        here.default_host_role = Some(new.into()).filter(|_| new != NONE);
-        // Agents of instances that were refused try again by themselves.
-        let waiting: Vec<MachineIx> = call.here().machines.clone();
-        for at in waiting {
-            if !call.state.is_managed(at) {
-                call.state.recheck_agent(at);
-            }
-        }
+        // A role that is not there lets no one in: the setting takes any (its path goes before the
+        // name: user guide, "Managing EC2 instances automatically with Default Host Management
+        // Configuration").
+        let name = new.rsplit('/').next().filter(|_| new != NONE);
+        here.default_host_role = name.map(Into::into);
+        review(call);
     }
     Ok(json!({}))
 }
@@ -107,6 +105,15 @@ fn reset(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     here.ssm.settings.0.remove(known.0);
     if known.0 == HOST_ROLE {
         here.default_host_role = None;
+        review(call);
     }
     Ok(json!({"ServiceSetting": shown(call, known)}))
+}
+
+/// Looks again at the Region's agents: the role of those without a profile is another.
+fn review(call: &mut Call<'_>) {
+    let all: Vec<MachineIx> = call.here().machines.clone();
+    for at in all {
+        call.state.review_agent(at);
+    }
 }

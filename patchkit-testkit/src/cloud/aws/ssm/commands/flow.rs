@@ -77,8 +77,7 @@ impl State {
         let delivery = Duration::from_secs(request.timeout_seconds.unwrap_or(3_600).into());
         let deadline = later(sent, delivery).min(expires);
         let there = self.is_node(&at);
-        // An agent whose role was taken away is not given its messages.
-        if there && self.answers(machine) && self.is_permitted(machine) {
+        if there && self.answers(machine) {
             if !document.runs_on(self.platform(machine)) {
                 self.finish(&at, Stage::InvalidPlatform);
                 return;
@@ -93,7 +92,7 @@ impl State {
             self.at(until, move |state| state.time_out(&late));
             self.run_next_step(at);
         } else if now >= deadline {
-            let off = !there || self.machine(machine).power != Power::Running;
+            let off = !there || self.known_power(machine).is_some_and(|it| it != Power::Running);
             let stage = if off { Stage::Undeliverable } else { Stage::DeliveryTimedOut };
             self.finish(&at, stage);
         } else {

@@ -325,9 +325,8 @@ fn named_nodes(
     }
     let node = |id: &String| {
         state.find(scope, id).filter(|at| {
-            let machine = state.machine(*at);
-            let registered = machine.aws.as_ref().is_some_and(|aws| aws.registered.is_some());
-            registered && machine.power == Power::Running
+            let power = state.known_power(*at);
+            state.is_managed(*at) && power.is_none_or(|it| it == Power::Running)
         })
     };
     let invalid: Vec<&str> =

@@ -35,7 +35,7 @@ pub(crate) fn resolve(
         let machine = state.machine(*at);
         let Some(aws) = &machine.aws else { return false };
         aws.registered.is_some()
-            && machine.power != Power::Terminated
+            && state.known_power(*at) != Some(Power::Terminated)
             && targets.iter().enumerate().all(|(place, it)| named == Some(place) || it.matches(aws))
     };
     Ok(nodes.into_iter().filter(matches).collect())

@@ -1,8 +1,9 @@
 use serde_json::{Value, json};
 
 use crate::cloud::{
+    NodeChange,
     testing::{TestWorld, is_hybrid, is_stopped, read_only},
-    world::State,
+    world::{State, machine::Agent},
 };
 
 const LIST: &str = "DescribeInstanceInformation";
@@ -150,4 +151,23 @@ fn windows_cuts_the_name_of_a_computer_at_fifteen_characters() {
     let nodes = world.all(LIST, KEY, &json!({"Filters": filters, "MaxResults": 50}));
     let lengths = nodes.iter().map(|it| it["ComputerName"].as_str().unwrap().chars().count());
     assert_eq!(lengths.max(), Some(15));
+}
+
+#[test]
+fn an_agent_that_is_made_old_or_new_says_so() {
+    let world = TestWorld::new(60);
+    let id = world.ids(State::answers).remove(0);
+    let at = world.at(&id);
+    let told = |agent: Agent| {
+        let change = NodeChange::new().with_agent(agent);
+        assert!(world.state().change(at, &change).is_ok());
+        let filters = json!([{"Key": "InstanceIds", "Values": [id]}]);
+        let node = world.all(LIST, KEY, &json!({"Filters": filters})).remove(0);
+        (node["AgentVersion"].clone(), node["IsLatestVersion"].clone())
+    };
+    let new = told(Agent::Online);
+    assert_eq!(new.1, true);
+    assert_eq!(told(Agent::OldVersion), (json!("3.1.1260.0"), json!(false)));
+    assert_eq!(told(Agent::ConnectionLost), (json!("3.1.1260.0"), json!(false)));
+    assert_eq!(told(Agent::Online), new);
 }

@@ -26,12 +26,28 @@ fn with_a_default_role_instances_without_a_profile_are_managed() {
     assert!(!bare.is_empty());
     let managed = world.ids(State::is_managed);
     assert!(bare.iter().all(|id| !managed.contains(id)));
-    let role = "service-role/AWSSystemsManagerDefaultEC2InstanceManagementRole";
+    let name = "AWSSystemsManagerDefaultEC2InstanceManagementRole";
+    let role = format!("service-role/{name}");
     let arn = format!("arn:aws:ssm:us-east-1:111122223333:servicesetting{HOST_ROLE}");
-    world.ssm("UpdateServiceSetting", &json!({"SettingId": arn, "SettingValue": role})).unwrap();
-    world.advance(Duration::from_mins(10));
+    let set = || {
+        let setting = json!({"SettingId": arn, "SettingValue": role});
+        world.ssm("UpdateServiceSetting", &setting).unwrap();
+        world.advance(Duration::from_mins(10));
+    };
+    set();
+    let without_role = world.ids(State::is_managed);
+    assert_eq!(without_role, managed, "a role that is not there lets no one in");
+    {
+        let identity = &mut world.state().accounts[0].identity;
+        let role = identity.roles["patchkit-managed-node"].clone();
+        identity.roles.insert(name.into(), role);
+    }
+    set();
     let managed = world.ids(State::is_managed);
     assert!(bare.iter().all(|id| managed.contains(id)));
+    world.ssm("ResetServiceSetting", &json!({"SettingId": HOST_ROLE})).unwrap();
+    let heard = world.ids(State::answers);
+    assert!(bare.iter().all(|id| !heard.contains(id)));
 }
 
 #[test]

@@ -252,6 +252,7 @@ fn a_node_whose_role_was_taken_away_gets_no_command() {
         AwsKind::Hybrid(_) => unreachable!("an instance"),
     };
     take_away(&mut lab.state().machine_mut(at).aws.as_mut().unwrap().side);
+    lab.state().review_agent(at);
     let id = lab.send("AWS-Noop", &[node], json!({}));
     lab.advance(120);
     assert_eq!(lab.stages(&id), ["Delayed"]);
