@@ -85,8 +85,8 @@ def test_the_lake_has_what_has_changed_until_the_end(another_sim, tmp_path):
 
 
 def test_a_lake_that_is_not_empty_is_told_and_kept(another_sim, tmp_path):
-    for seed, told_so in [("1", 0), ("2", 1)]:
-        sim = another_sim(nodes=20, speed=1, more=["--lake", str(tmp_path), "--seed", seed])
+    for seed, told_so in [(1, 0), (2, 1)]:
+        sim = another_sim(seed=seed, nodes=20, speed=1, more=["--lake", str(tmp_path)])
         sim.stop()
         assert sim.said().count(f"{tmp_path} is not empty") == told_so
 

@@ -33,8 +33,8 @@ struct Args {
     /// Then commands reach no node, and nothing is ever done, until it is told that time has passed.
     #[arg(long, default_value_t = 60.0, value_parser = speed, allow_negative_numbers = true)]
     speed: f64,
-    /// When the world begins, as in 2026-11-02T00:00:00Z, in one of the years 1970 to 9000; without it, now. With it, temporary
-    /// credentials end by the world's time, whatever the clock of a client says.
+    /// When the world begins, as in 2026-11-02T00:00:00Z, in one of the years 1970 to 9000; without it, now.
+    /// With it, temporary credentials end by the world's time, whatever the clock of a client says.
     #[arg(long)]
     start_at: Option<Timestamp>,
     /// Writes the lake of all accounts here, as Resource Data Sync does, from the start and whenever a
