@@ -252,8 +252,8 @@ fn by_secret(shared: &Shared, ask: &Ask<'_>, audience: &str) -> Reply {
         return entra(shared, status, "invalid_scope", 1_002_012, &what);
     }
     let now = shared.credential_time().as_second();
-    // A slash at the end of the resource comes before that of the scope, and stays ("Scopes and
-    // permissions in the Microsoft identity platform", trailing slashes).
+    // A slash at the end of the resource comes before that of the scope, and stays ("Scopes for a
+    // web API accepting v1.0 tokens": two slashes for Azure Resource Manager).
     let audience = wanted.strip_suffix("/.default").unwrap_or(wanted);
     let token = shared.bearer.issue(application, audience, now, HOUR);
     // The first version of the endpoint writes its numbers as texts.
