@@ -287,16 +287,16 @@ impl Server {
         let bytes = post("/", &head, r#"{"MaxResults": 50}"#);
         let mut connection = Connection::open(&self.aws);
         let body = connection.ask(&bytes).1;
-        let page: Value = serde_json::from_slice(&body).expect("a page is JSON");
+        let page: Value = serde_json::from_slice(body).expect("a page is JSON");
         let list = page["InstanceInformationList"].as_array().cloned().unwrap_or_default();
         list.iter().filter_map(|it| Some(it["InstanceId"].as_str()?.to_owned())).collect()
     }
 
     /// The token of the second page of a query.
     fn graph_token(&self) -> Option<String> {
-        let body =
-            Connection::open(&self.azure).ask(&graph_request(QUERIES[0].1, self.top, None)).1;
-        let page: Value = serde_json::from_slice(&body).expect("a page is JSON");
+        let mut connection = Connection::open(&self.azure);
+        let body = connection.ask(&graph_request(QUERIES[0].1, self.top, None)).1;
+        let page: Value = serde_json::from_slice(body).expect("a page is JSON");
         Some(page["$skipToken"].as_str()?.to_owned())
     }
 
@@ -311,7 +311,7 @@ impl Server {
         let ask = |connection: &mut Connection, query: &str, token: Option<&str>| -> Page {
             let (status, body) = connection.ask(&graph_request(query, self.top, token));
             assert_eq!(status, 200, "{query}");
-            serde_json::from_slice(&body).expect("a page is JSON")
+            serde_json::from_slice(body).expect("a page is JSON")
         };
         let first = self.cost(&self.azure, time, |connection| {
             ask(connection, &opened(), None);
@@ -452,32 +452,37 @@ impl Drop for Server {
     }
 }
 
-/// A connection that is kept. A client library would take more CPU than what is measured.
-struct Connection(BufReader<TcpStream>);
+/// A connection that is kept, with the last answer's body. A client library would take more CPU than
+/// what is measured, and a new buffer for each answer more memory than is near to the processor.
+struct Connection {
+    stream: BufReader<TcpStream>,
+    body: Vec<u8>,
+}
 
 impl Connection {
     fn open(address: &str) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("a socket takes its options");
-        Self(BufReader::new(stream))
+        Self { stream: BufReader::new(stream), body: Vec::new() }
     }
 
-    fn ask(&mut self, request: &[u8]) -> (u16, Vec<u8>) {
-        self.0.get_mut().write_all(request).expect("the server reads");
+    fn ask(&mut self, request: &[u8]) -> (u16, &[u8]) {
+        self.stream.get_mut().write_all(request).expect("the server reads");
         let mut line = String::new();
-        self.0.read_line(&mut line).expect("the server answers");
+        self.stream.read_line(&mut line).expect("the server answers");
         let status = line.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or(0);
         let mut length = 0;
         loop {
             line.clear();
-            self.0.read_line(&mut line).expect("the server answers");
+            self.stream.read_line(&mut line).expect("the server answers");
             let Some((name, value)) = line.split_once(':') else { break };
             if name.eq_ignore_ascii_case("content-length") {
                 length = value.trim().parse().unwrap_or(0);
             }
         }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).expect("the server answers to the end");
+        self.body.resize(self.body.len().max(length), 0);
+        let body = &mut self.body[..length];
+        self.stream.read_exact(body).expect("the server answers to the end");
         (status, body)
     }
 }

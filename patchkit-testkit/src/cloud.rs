@@ -102,6 +102,10 @@
 //! # }
 //! ```
 //!
+//! Each account has four roles: `patchkit-managed-node` and `patchkit-no-systems-manager`, with instance
+//! profiles of the same names, `patchkit-hybrid-node` for activations, and `patchkit-notifications`, by
+//! which commands tell topics.
+//!
 //! Baselines, patch groups, roles and whatever else a service keeps are best made by its own API,
 //! through a client whose credentials are those of [`World::add_caller`]: under its name its requests
 //! are told from those under test, and a fault [of a caller](Fault::of_caller) leaves them alone.

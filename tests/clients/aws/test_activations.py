@@ -8,6 +8,9 @@ from aws.cloud import every, once, refused
 from aws.fleet import fresh, nodes
 
 UNKNOWN = "mi-0fffffffffffffff0"
+# Roles that Systems Manager can assume.
+ROLE = "patchkit-hybrid-node"
+ANOTHER = "patchkit-notifications"
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def made(ssm):
     ids = []
 
     def make(**arguments):
-        arguments.setdefault("IamRole", "hybrid")
+        arguments.setdefault("IamRole", ROLE)
         ids.append(ssm.create_activation(**arguments))
         return ids[-1]
 
@@ -47,7 +50,7 @@ def activations(ssm, size=None, **filters):
 
 def test_an_activation_is_made_listed_and_deleted(ssm):
     made = ssm.create_activation(
-        IamRole="hybrid",
+        IamRole=ROLE,
         DefaultInstanceName="rack-7",
         Description="of a test",
         RegistrationLimit=5,
@@ -56,7 +59,7 @@ def test_an_activation_is_made_listed_and_deleted(ssm):
     one = made["ActivationId"]
     assert len(made["ActivationCode"]) == 20
     found = next(it for it in activations(ssm) if it["ActivationId"] == one)
-    assert (found["IamRole"], found["DefaultInstanceName"]) == ("hybrid", "rack-7")
+    assert (found["IamRole"], found["DefaultInstanceName"]) == (ROLE, "rack-7")
     assert (found["RegistrationLimit"], found["RegistrationsCount"]) == (5, 0)
     assert found["Expired"] is False
     # It ends after a day unless it says otherwise.
@@ -81,7 +84,7 @@ def test_every_activation_is_listed_once_and_filtered(ssm, made):
 def test_a_limit_of_registrations_is_a_thousand(aws):
     call = aws.client("ssm", checked=False).create_activation
     for limit in (0, 1001):
-        refused("ValidationException", call, IamRole="hybrid", RegistrationLimit=limit)
+        refused("ValidationException", call, IamRole=ROLE, RegistrationLimit=limit)
 
 
 def test_an_unknown_activation_is_told(ssm):
@@ -93,12 +96,12 @@ def test_an_unknown_activation_is_told(ssm):
 def test_a_hybrid_node_gets_another_role(hybrid):
     ssm, node = hybrid
     before = nodes(ssm, Filters=[{"Key": "InstanceIds", "Values": [node]}])[0]["IamRole"]
-    ssm.update_managed_instance_role(InstanceId=node, IamRole="another")
+    ssm.update_managed_instance_role(InstanceId=node, IamRole=ANOTHER)
     found = nodes(ssm, Filters=[{"Key": "InstanceIds", "Values": [node]}])
-    assert found[0]["IamRole"] == "another"
+    assert found[0]["IamRole"] == ANOTHER
     ssm.update_managed_instance_role(InstanceId=node, IamRole=before)
     call = ssm.update_managed_instance_role
-    refused("InvalidInstanceId", call, InstanceId=UNKNOWN, IamRole="another")
+    refused("InvalidInstanceId", call, InstanceId=UNKNOWN, IamRole=ANOTHER)
 
 
 def test_a_hybrid_node_is_tagged_through_systems_manager(hybrid):

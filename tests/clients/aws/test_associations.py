@@ -160,6 +160,35 @@ def test_a_node_knows_its_associations(ssm, made, some):
     assert {it["InstanceId"] for it in found} == {some[0]}
 
 
+def tag_by_ec2(aws, node, key):
+    aws.client("ec2").create_tags(Resources=[node], Tags=[{"Key": key, "Value": "on"}])
+
+
+def tag_by_tagging(aws, node, key):
+    arn = f"arn:aws:ec2:{aws.region}:{aws.account}:instance/{node}"
+    tagging = aws.client("resourcegroupstaggingapi")
+    answer = tagging.tag_resources(ResourceARNList=[arn], Tags={key: "on"})
+    assert answer["FailedResourcesMap"] == {}
+
+
+@pytest.mark.parametrize("tag", [tag_by_ec2, tag_by_tagging])
+def test_a_node_that_gets_the_tag_of_a_target_is_reached(aws, ssm, made, tag):
+    key = fresh("meant")
+    node = next(it["InstanceId"] for it in online(ssm) if it["InstanceId"].startswith("i-"))
+    one = made(Targets=[{"Key": f"tag:{key}", "Values": ["on"]}])["AssociationId"]
+    tag(aws, node, key)
+
+    def reached():
+        found = []
+        for it in executions(ssm, one):
+            found += ssm.describe_association_execution_targets(
+                AssociationId=one, ExecutionId=it["ExecutionId"]
+            )["AssociationExecutionTargets"]
+        return [it["ResourceId"] for it in found if it["Status"] == "Success"]
+
+    assert eventually(reached) == [node]
+
+
 @pytest.mark.parametrize("schedule", ["rate(29 minutes)", "rate(32 days)", "cron(bad)", "often"])
 def test_a_schedule_that_is_none_is_refused(ssm, some, schedule):
     """User guide, cron and rate expressions: associations run every 30 minutes to 31 days."""

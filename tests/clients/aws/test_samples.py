@@ -117,7 +117,7 @@ def told(aws, sim):
         run(
             aws.client("ssm"),
             [node],
-            ServiceRoleArn=f"arn:aws:iam::{aws.account}:role/told",
+            ServiceRoleArn=f"arn:aws:iam::{aws.account}:role/patchkit-notifications",
             NotificationConfig=notified,
             OutputS3BucketName="outputs",
             OutputS3KeyPrefix="told",

@@ -150,9 +150,10 @@ async fn a_topic_is_told_of_commands_as_asked() {
     let nodes = online(&world);
     let topics = aws_sdk_sns::Client::new(&sdk(&world, REGION));
     let topic = topics.create_topic().name("patching").send().await.unwrap().topic_arn.unwrap();
-    let tells = CommandNotification::new(&topic, "arn:aws:iam::111122223333:role/tell")
-        .with_events([CommandEvent::Success])
-        .with_per(NotifyPer::Node);
+    let tells =
+        CommandNotification::new(&topic, "arn:aws:iam::111122223333:role/patchkit-notifications")
+            .with_events([CommandEvent::Success])
+            .with_per(NotifyPer::Node);
     let options = CommandOptions::default().with_notification(tells);
     let ssm = ssm(&world).await.with_command_options(options);
     let id = ssm.submit(scan("told", &nodes[..3])).await.unwrap();

@@ -49,8 +49,10 @@ impl<'a> Resource<'a> {
     /// The machine at a place, where AWS has it.
     pub(crate) fn of(state: &'a State, at: MachineIx) -> Option<Self> {
         let machine = state.machine(at);
-        let aws = machine.aws.as_ref().filter(|_| machine.power != Power::Terminated)?;
+        let aws = machine.aws.as_ref()?;
+        // Of a hybrid node's machine nobody tells that it is gone.
         let kind = match &aws.side {
+            AwsKind::Ec2(_) if machine.power == Power::Terminated => return None,
             AwsKind::Ec2(_) => Kind::Instance,
             AwsKind::Hybrid(_) => Kind::ManagedNode,
         };

@@ -17,7 +17,7 @@ use super::{
     resource::{self, Kind, Resource, TagFilter},
     texts,
 };
-use crate::cloud::{lake::Part, world::machine::Tags};
+use crate::cloud::world::machine::Tags;
 
 pub(super) const OPERATIONS: &[Operations] = &[&[
     ("GetResources", get_resources),
@@ -193,7 +193,7 @@ fn each(
                 let aws = call.state.machine_mut(at).aws.as_mut();
                 let changed = aws.map_or(Ok(()), |aws| change(&mut aws.tags));
                 if changed.is_ok() {
-                    call.state.sync_node(at, Part::Tags);
+                    call.state.tags_changed(at);
                 }
                 changed
             }

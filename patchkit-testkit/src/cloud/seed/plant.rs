@@ -83,6 +83,7 @@ impl State {
             self.report(at);
         }
         self.sync_node(at, Part::All);
+        self.associate(at);
         let machine = self.machine(at);
         let azure = machine.azure.as_ref().map(|it| self.vm_resource_id(it));
         let aws = machine.aws.as_ref().map(|it| it.id.to_string());

@@ -12,6 +12,9 @@ use crate::rng::mix;
 /// The policy that lets a node be managed by Systems Manager.
 pub(crate) const CORE_POLICY: &str = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore";
 
+/// The policy that lets a role publish to topics.
+const TOPICS_POLICY: &str = "arn:aws:iam::aws:policy/AmazonSNSFullAccess";
+
 /// The actions without which a node cannot be patched (user guide, "Configure instance permissions
 /// required for Systems Manager").
 pub(crate) const NEEDED: [&str; 4] = [
@@ -74,7 +77,7 @@ pub(crate) struct Policy {
 }
 
 impl Identity {
-    /// What an account of a made world has: three roles, two instance profiles, AWS's policies.
+    /// What an account of a made world has: four roles, two instance profiles, AWS's policies.
     pub(crate) fn made(seed: u64, account: &str, now: Timestamp) -> Self {
         let account = account.bytes().fold(seed, |sum, byte| mix(sum ^ u64::from(byte)));
         let id =
@@ -97,7 +100,7 @@ impl Identity {
             };
             identity.policies.insert(arn.into(), policy);
         }
-        let roles: [(&str, &str, Option<&str>); 3] = [
+        let roles: [(&str, &str, Option<&str>); 4] = [
             ("patchkit-managed-node", "ec2.amazonaws.com", Some(CORE_POLICY)),
             (
                 "patchkit-no-systems-manager",
@@ -105,6 +108,8 @@ impl Identity {
                 Some("arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"),
             ),
             ("patchkit-hybrid-node", "ssm.amazonaws.com", Some(CORE_POLICY)),
+            // By it the service tells a topic of a command.
+            ("patchkit-notifications", "ssm.amazonaws.com", Some(TOPICS_POLICY)),
         ];
         for ((name, service, policy), n) in roles.into_iter().zip(1..) {
             let role = Role {
@@ -152,6 +157,22 @@ impl Identity {
         self.policies.get(role.boundary.as_ref()?).map(|policy| &policy.document)
     }
 
+    /// The name of the role with this ARN or name, where the account has it and a service can assume
+    /// it.
+    pub(crate) fn role_for<'r>(
+        &self,
+        service: &str,
+        account: &str,
+        role: &'r str,
+    ) -> Option<&'r str> {
+        let arn = role.strip_prefix("arn:");
+        let name = role.rsplit('/').next()?;
+        let known = self.roles.get(name)?;
+        let own = || format!("aws:iam::{account}:role{}{name}", known.path);
+        let is_it = arn.is_none_or(|arn| arn == own());
+        (is_it && known.trusts("sts:AssumeRole", &Asking::Service(service))).then_some(name)
+    }
+
     /// Whether a node with this role can be managed and patched.
     pub(crate) fn manages(&self, role: &str) -> bool {
         NEEDED.iter().all(|action| self.allows(role, action))
@@ -171,6 +192,8 @@ pub(crate) enum Asking<'a> {
     Caller { account: &'a str, arn: &'a str, external_id: Option<&'a str> },
     /// Someone whom a provider of identities knows, by the provider's name.
     WebIdentity { provider: &'a str },
+    /// A service of AWS, by its principal: `ssm.amazonaws.com`.
+    Service(&'a str),
 }
 
 impl Role {
@@ -201,6 +224,7 @@ impl Asking<'_> {
             principal == "*" || one_or_many(&principal[kind]).filter_map(Value::as_str).any(is)
         };
         match *self {
+            Self::Service(name) => named("Service", &|it| it == name),
             Self::Caller { account, arn, external_id } => {
                 let wanted = &statement["Condition"]["StringEquals"]["sts:ExternalId"];
                 let has_id = wanted.is_null()
@@ -362,6 +386,7 @@ pub(crate) fn managed_policies() -> Vec<(&'static str, Vec<&'static str>)> {
             "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy",
             vec!["cloudwatch:PutMetricData", "ec2:DescribeTags", "logs:PutLogEvents"],
         ),
+        (TOPICS_POLICY, vec!["sns:*"]),
     ]
 }
 
@@ -415,6 +440,10 @@ mod tests {
         assert!(!role_with_id.trusts("sts:AssumeRole", &caller(None)));
 
         let provider = "arn:aws:iam::111122223333:oidc-provider/token.example.com";
+        let service = role(json!({"Service": ["ec2.amazonaws.com"]}), Value::Null);
+        assert!(service.trusts("sts:AssumeRole", &Asking::Service("ec2.amazonaws.com")));
+        assert!(!service.trusts("sts:AssumeRole", &Asking::Service("ssm.amazonaws.com")));
+
         let federated = role(json!({"Federated": provider}), Value::Null);
         let of = |provider| Asking::WebIdentity { provider };
         let action = "sts:AssumeRoleWithWebIdentity";

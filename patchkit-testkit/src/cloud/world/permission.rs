@@ -67,11 +67,13 @@ impl State {
         if aws.registered.is_some() {
             if std::mem::take(&mut aws.shut_out) {
                 self.sync_node(at, Part::Node);
+                self.associate(at);
             }
         } else if runs && aws.agent.answers_after().is_some() {
             aws.registered = Some(now);
             aws.answers_from = now;
             self.sync_node(at, Part::All);
+            self.associate(at);
         }
     }
 }

@@ -99,6 +99,7 @@ impl State {
             self.at(from, move |state| {
                 if state.answers(at) {
                     state.sync_node(at, Part::Node);
+                    state.associate(at);
                 }
             });
             // It may have been off when it was let in.
@@ -141,6 +142,7 @@ impl State {
                 }
             }
             self.sync_node(at, Part::Node);
+            self.associate(at);
             // The default role of a Region is nothing to an old agent.
             self.review_agent(at);
         }

@@ -8,7 +8,7 @@ use super::{
     filter::Filters,
     named,
 };
-use crate::cloud::{lake::Part, world::machine::Tags};
+use crate::cloud::world::machine::Tags;
 
 pub(super) const OPERATIONS: Operations =
     &[("CreateTags", create_tags), ("DeleteTags", delete_tags), ("DescribeTags", describe_tags)];
@@ -51,7 +51,7 @@ fn create_tags(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
                 set(&mut aws.tags, key, value);
             }
         }
-        call.state.sync_node(at, Part::Tags);
+        call.state.tags_changed(at);
     }
     Ok(json!({}))
 }
@@ -71,7 +71,7 @@ fn delete_tags(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
         if let Some(aws) = &mut call.state.machine_mut(at).aws {
             aws.tags.retain(|(key, value)| !doomed(key, value));
         }
-        call.state.sync_node(at, Part::Tags);
+        call.state.tags_changed(at);
     }
     Ok(json!({}))
 }

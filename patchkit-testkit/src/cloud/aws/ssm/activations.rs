@@ -111,15 +111,7 @@ fn create(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
             .filter(|at| *at > now && *at <= later(now, DAY * 30))
             .ok_or_else(|| invalid("ExpirationDate must be within 30 days from now."))?,
     };
-    let role = input.iam_role.rsplit('/').next().unwrap_or_default();
-    // Roles that this account's IAM does not know are taken for good ones.
-    let known = call.account().identity.roles.get(role);
-    if known.is_some_and(|role| !role.trust.to_string().contains("ssm.amazonaws.com")) {
-        return Err(AwsError::validation(format!(
-            "Nonexistent role or missing ssm service principal in trust policy: {}",
-            input.iam_role
-        )));
-    }
+    check_role(call, &input.iam_role)?;
     let id: Arc<str> = call.state.new_uuid().into();
     let code = call.state.new_hex() + &call.state.new_hex();
     let code = &code[..20];
@@ -224,6 +216,7 @@ fn deregister(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
 fn update_role(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     let (at, _) = hybrid(call, &value)?;
     let role: Arc<str> = value["IamRole"].as_str().unwrap_or_default().into();
+    check_role(call, &role)?;
     if let Some(aws) = &mut call.state.machine_mut(at).aws
         && let AwsKind::Hybrid(hybrid) = &mut aws.side
     {
@@ -237,6 +230,23 @@ fn update_role(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     call.state.let_in(at);
     call.state.sync_node(at, Part::Node);
     Ok(json!({}))
+}
+
+/// The role of hybrid nodes is one that the service can assume; the words are the service's
+/// (prescriptive guidance, "Set up a CI/CD pipeline for hybrid workloads on Amazon ECS Anywhere").
+fn check_role(call: &Call<'_>, role: &str) -> Result<(), AwsError> {
+    let account = call.account_id();
+    if call.account().identity.role_for("ssm.amazonaws.com", account, role).is_some() {
+        return Ok(());
+    }
+    let arn = if role.starts_with("arn:") {
+        role.to_owned()
+    } else {
+        format!("arn:aws:iam::{account}:role/{role}")
+    };
+    let message =
+        format!("Nonexistent role or missing ssm service principal in trust policy: {arn}");
+    Err(AwsError::validation(message))
 }
 
 fn invalid(message: &str) -> AwsError {

@@ -1,5 +1,6 @@
 //! State Manager: documents that are applied to nodes again and again.
 
+mod arrival;
 mod change;
 mod read;
 mod run;
@@ -188,6 +189,12 @@ impl Definition {
 impl Association {
     fn targets(&self) -> Vec<Target> {
         self.definition.targets()
+    }
+
+    /// Whether it runs by its schedule alone.
+    fn waits_for_schedule(&self) -> bool {
+        let definition = &self.definition;
+        definition.apply_only_at_cron_interval && definition.schedule_expression.is_some()
     }
 
     /// The number of the version that it is now.

@@ -33,7 +33,7 @@ use self::hooks::Hook;
 pub(crate) use self::{
     send::{Origin, SendRequest, Target, check_parameters, send},
     stage::Stage,
-    targets::resolve,
+    targets::{reaches, resolve},
 };
 use super::super::{AwsError, Operations, input};
 use crate::cloud::world::{

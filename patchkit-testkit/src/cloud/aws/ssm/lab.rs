@@ -176,6 +176,7 @@ impl Lab {
             let mut state = self.state();
             let aws = state.machine_mut(at).aws.as_mut().unwrap();
             aws.tags.push((key.into(), value.into()));
+            state.tags_changed(at);
         }
     }
 

@@ -9,10 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{AwsError, Call, Operations, input};
-use crate::cloud::{
-    lake::Part,
-    world::machine::{MachineIx, Tags},
-};
+use crate::cloud::world::machine::{MachineIx, Tags};
 
 pub(super) const OPERATIONS: Operations = &[
     ("AddTagsToResource", add),
@@ -139,7 +136,7 @@ impl Place {
 
     fn changed(&self, call: &mut Call<'_>) {
         if let Self::Node(at) = self {
-            call.state.sync_node(*at, Part::Tags);
+            call.state.tags_changed(*at);
         }
     }
 }

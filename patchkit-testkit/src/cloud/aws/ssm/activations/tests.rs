@@ -39,7 +39,7 @@ fn an_activation_expires_after_a_day_unless_it_says_otherwise() {
     assert_eq!(activations(&world, &by_id)[0]["Expired"], false);
     world.advance(Duration::from_hours(24));
     assert_eq!(activations(&world, &by_id)[0]["Expired"], true);
-    let late = json!({"IamRole": "any", "ExpirationDate": "2027-01-01T00:00:00Z"});
+    let late = json!({"IamRole": "patchkit-hybrid-node", "ExpirationDate": "2027-01-01T00:00:00Z"});
     assert_eq!(world.refused(CREATE, &late), "InvalidParameters");
     let id = json!({"ActivationId": made["ActivationId"]});
     world.ssm("DeleteActivation", &id).unwrap();
@@ -59,8 +59,13 @@ fn the_code_of_an_activation_is_shown_once() {
 
 #[test]
 fn a_role_that_systems_manager_cannot_assume_is_refused() {
-    let role = json!({"IamRole": "patchkit-managed-node"});
-    assert_eq!(read_only().refused(CREATE, &role), "ValidationException");
+    let world = TestWorld::new(100);
+    let hybrid = world.ids(is_hybrid).remove(0);
+    for role in ["no-such-role", "patchkit-managed-node", "arn:aws:iam::444455556666:role/x"] {
+        assert_eq!(world.refused(CREATE, &json!({"IamRole": role})), "ValidationException");
+        let change = json!({"InstanceId": hybrid, "IamRole": role});
+        assert_eq!(world.refused("UpdateManagedInstanceRole", &change), "ValidationException");
+    }
 }
 
 #[test]
@@ -86,7 +91,7 @@ fn a_node_whose_role_does_not_let_it_falls_silent_within_the_hour() {
         answer.unwrap()["InstanceInformationList"][0]["PingStatus"].clone()
     };
     let role = |name: &str| json!({"InstanceId": id, "IamRole": name});
-    world.ssm("UpdateManagedInstanceRole", &role("patchkit-no-systems-manager")).unwrap();
+    world.ssm("UpdateManagedInstanceRole", &role("patchkit-notifications")).unwrap();
     assert_eq!(status(), "Online");
     world.advance(Duration::from_secs(3_700));
     assert_eq!(status(), "ConnectionLost");

@@ -59,8 +59,7 @@ pub(super) fn create_association(call: &mut Call<'_>, value: Value) -> Result<Va
         timing,
         plan: 0,
     };
-    let at_once = !association.definition.apply_only_at_cron_interval
-        || association.definition.schedule_expression.is_none();
+    let at_once = !association.waits_for_schedule();
     let store = &mut call.here_mut().ssm;
     store.associations.by_id.insert(Arc::clone(&id), association);
     *store.tags.of_mut("Association", &id) = tags;
@@ -98,14 +97,14 @@ pub(super) fn update_association(call: &mut Call<'_>, value: Value) -> Result<Va
     check(call.state, scope, &new)?;
     let now = call.state.now;
     let timing = timing(&new, now)?;
-    let at_once = !new.apply_only_at_cron_interval || new.schedule_expression.is_none();
     if let Some(association) = call.state.association_mut(scope, &id) {
         let definition = std::mem::replace(&mut association.definition, new);
         association.old.push(Version { definition, created: association.updated });
         association.timing = timing;
         association.updated = now;
     }
-    if at_once {
+    let known = call.state.association(scope, &id);
+    if known.is_some_and(|it| !it.waits_for_schedule()) {
         call.reached = run::run(call.state, scope, &id)?;
     } else {
         run::expect(call.state, scope, &id)?;

@@ -15,7 +15,8 @@ use crate::cloud::{
     aws::{
         AwsError, Call, input,
         ssm::commands::{
-            self, Origin, SendRequest, Stage, Target, documents::Document, reached, resolve,
+            self, Origin, SendRequest, Stage, Target, documents::Document, reached, reaches,
+            resolve,
         },
     },
     lake::Part,
@@ -87,7 +88,7 @@ pub(super) fn expect(state: &mut State, scope: ScopeIx, id: &str) -> Result<(), 
     Ok(())
 }
 
-fn run_on(
+pub(super) fn run_on(
     state: &mut State,
     scope: ScopeIx,
     id: &str,
@@ -275,7 +276,6 @@ pub(in super::super) fn refresh(
 pub(super) fn effective(state: &State, scope: ScopeIx, node: &str) -> Vec<Arc<str>> {
     let Some(at) = state.find(scope, node) else { return Vec::new() };
     let associations = state.associations(scope).by_id.values();
-    let for_node = associations
-        .filter(|it| resolve(state, scope, &it.targets()).is_ok_and(|all| all.contains(&at)));
+    let for_node = associations.filter(|it| reaches(state, scope, &it.targets(), at));
     for_node.map(|it| Arc::clone(&it.id)).collect()
 }

@@ -350,3 +350,52 @@ fn a_scheduled_run_is_cancelled_after_its_duration() {
     assert_eq!(status(json!(1)), "Failed");
     assert_eq!(status(Value::Null), "InProgress");
 }
+
+#[test]
+fn a_node_that_comes_to_be_meant_is_reached_within_a_minute_and_once() {
+    let lab = Lab::new(Behavior::Well);
+    let nodes = lab.linux();
+    let (stopped, idle) = (lab.stopped().remove(0), nodes[2].clone());
+    lab.tag(&nodes[..1], "team", "web");
+    let for_team = |change: Value| {
+        let mut input = noop(&lab);
+        input["Targets"] = json!([{"Key": "tag:team", "Values": ["web"]}]);
+        input["ScheduleExpression"] = json!("rate(7 days)");
+        for (name, value) in change.as_object().unwrap() {
+            input[name] = value.clone();
+        }
+        create(&lab, &input)
+    };
+    let id = for_team(json!({}));
+    let later = for_team(json!({"ApplyOnlyAtCronInterval": true}));
+    lab.advance(60);
+    let reached = |id: &str| -> Vec<(String, String)> {
+        let runs = runs(&lab, id);
+        let targets = runs.iter().rev().flat_map(|run| {
+            let asked = json!({"AssociationId": id, "ExecutionId": run["ExecutionId"]});
+            let told = lab.good("DescribeAssociationExecutionTargets", &asked);
+            told["AssociationExecutionTargets"].as_array().unwrap().clone()
+        });
+        let text = |it: &Value| it.as_str().unwrap().to_owned();
+        targets.map(|it| (text(&it["ResourceId"]), text(&it["Status"]))).collect()
+    };
+    let good = |node: &str| (node.to_owned(), "Success".to_owned());
+    assert_eq!(reached(&id), [good(&nodes[0])]);
+
+    lab.tag(&[nodes[1].clone(), stopped.clone()], "team", "web");
+    lab.advance(60);
+    assert_eq!(reached(&id), [good(&nodes[0]), good(&nodes[1])]);
+    // The one that is off is reached once it answers.
+    let at = lab.at(&stopped);
+    lab.state().power_on(at);
+    lab.advance(600);
+    assert_eq!(reached(&id), [good(&nodes[0]), good(&nodes[1]), good(&stopped)]);
+    // Another tag makes nothing new, and a node that is not meant stays as it was.
+    lab.tag(&[nodes[0].clone(), idle], "rack", "7");
+    lab.advance(600);
+    assert_eq!(reached(&id).len(), 3);
+    assert_eq!(reached(&later), []);
+    let told = described(&lab, &later);
+    let counts = &told["Overview"]["AssociationStatusAggregatedCount"];
+    assert_eq!(*counts, json!({"Pending": 3}));
+}

@@ -19,7 +19,7 @@ pub(super) fn of_command(state: &mut State, scope: ScopeIx, id: &str) {
         "status": command.stage.status(),
         "eventTime": stamp(state.now),
     });
-    let Some(topic) = topic(command, command.stage, "Command") else { return };
+    let Some(topic) = topic(state, scope, command, (command.stage, "Command")) else { return };
     let subject = format!("EC2 Run Command Notification {}", state.scope(scope).region);
     publish(state, scope, &topic, &subject, &message);
 }
@@ -28,7 +28,8 @@ pub(super) fn of_command(state: &mut State, scope: ScopeIx, id: &str) {
 pub(super) fn of_invocation(state: &mut State, at: &At) {
     let Some(command) = state.command_at(at) else { return };
     let invocation = &command.invocations[at.n];
-    let Some(topic) = topic(command, invocation.stage, "Invocation") else { return };
+    let of = (invocation.stage, "Invocation");
+    let Some(topic) = topic(state, at.scope, command, of) else { return };
     let message = json!({
         "commandId": &*command.id,
         "documentName": &*command.document.name,
@@ -41,15 +42,31 @@ pub(super) fn of_invocation(state: &mut State, at: &At) {
     publish(state, at.scope, &topic, &subject, &message);
 }
 
-/// The topic that wants to know of this stage, if one does.
-fn topic(command: &Command, stage: Stage, of: &str) -> Option<String> {
+/// The topic that wants to know of this stage, if one does and its role may publish.
+fn topic(
+    state: &State,
+    scope: ScopeIx,
+    command: &Command,
+    (stage, of): (Stage, &str),
+) -> Option<String> {
     let config = command.request.notification_config.as_ref()?;
     // Without a type, it is the command's own changes that are told.
     let wanted = config.of.as_deref().unwrap_or("Command") == of;
     let status = stage.status();
     let events = &config.events;
     let told = events.is_empty() || events.iter().any(|it| it == "All" || it == status);
-    (wanted && told).then(|| config.topic.clone())
+    if !wanted || !told {
+        return None;
+    }
+    let role = role_of(state, scope, command.request.service_role_arn.as_deref()?)?;
+    let publishes = state.account_of(scope).identity.allows(role, "sns:Publish");
+    publishes.then(|| config.topic.clone())
+}
+
+/// The name of a role by its ARN, where the service can assume it.
+pub(super) fn role_of<'r>(state: &State, scope: ScopeIx, arn: &'r str) -> Option<&'r str> {
+    let account = state.account_of(scope);
+    account.identity.role_for("ssm.amazonaws.com", &account.id, arn)
 }
 
 fn publish(state: &mut State, scope: ScopeIx, topic: &str, subject: &str, message: &Value) {

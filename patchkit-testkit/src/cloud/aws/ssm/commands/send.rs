@@ -15,7 +15,7 @@ use super::{
     super::documents as contents,
     At, AwsError, Command, Invocation, Plugin, Stage, State,
     documents::{Document, Parameter, Platform, Rule},
-    output, targets,
+    notices, output, targets,
 };
 use crate::cloud::world::{
     clock::later,
@@ -104,7 +104,7 @@ pub(crate) fn send(
 ) -> Result<Value, AwsError> {
     let document = check_document(state, scope, &request)?;
     check_parameters(&document, &request.parameters)?;
-    check_notification(&request)?;
+    check_notification(state, scope, &request)?;
     let nodes = match (request.instance_ids.as_slice(), request.targets.as_slice()) {
         ([], []) => {
             let message = "Either InstanceIds or Targets must be specified.";
@@ -296,17 +296,34 @@ impl Parameter {
     }
 }
 
-fn check_notification(request: &SendRequest) -> Result<(), AwsError> {
-    let Some(config) = &request.notification_config else { return Ok(()) };
-    if !config.topic.starts_with("arn:") {
-        let message = "The notification configuration has no topic.";
-        return Err(AwsError::new("InvalidNotificationConfig", message));
+/// A topic, and a role by which the service may speak to it.
+fn check_notification(
+    state: &State,
+    scope: ScopeIx,
+    request: &SendRequest,
+) -> Result<(), AwsError> {
+    let role = request.service_role_arn.as_deref().filter(|it| !it.is_empty());
+    if let Some(config) = &request.notification_config {
+        if !config.topic.starts_with("arn:aws:sns:") {
+            let message = format!("The ARN of a topic is not valid: {:?}.", config.topic);
+            return Err(AwsError::new("InvalidNotificationConfig", message));
+        }
+        if role.is_none() {
+            let message = "A role that may publish to the topic must be given: ServiceRoleArn.";
+            return Err(AwsError::new("InvalidRole", message));
+        }
     }
-    if request.service_role_arn.as_deref().is_none_or(str::is_empty) {
-        let message = "A role that may publish to the topic must be given: ServiceRoleArn.";
-        return Err(AwsError::new("InvalidRole", message));
+    let Some(role) = role else { return Ok(()) };
+    if role.starts_with("arn:") && notices::role_of(state, scope, role).is_some() {
+        return Ok(());
     }
-    Ok(())
+    // "Verify that you specified an IAM role for notifications that includes the required trust
+    // policy" (API reference, SendCommand, InvalidRole).
+    let message = format!(
+        "ServiceRoleArn {role:?} is not the ARN of a role of this account that ssm.amazonaws.com \
+         can assume."
+    );
+    Err(AwsError::new("InvalidRole", message))
 }
 
 /// The machines of these ids; one that is not managed and running refuses the whole call.

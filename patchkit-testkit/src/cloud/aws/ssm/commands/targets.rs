@@ -31,14 +31,24 @@ pub(crate) fn resolve(
         }
         None => state.scope(scope).machines.clone(),
     };
-    let matches = |at: &MachineIx| {
-        let machine = state.machine(*at);
-        let Some(aws) = &machine.aws else { return false };
-        aws.registered.is_some()
-            && state.known_power(*at) != Some(Power::Terminated)
-            && targets.iter().enumerate().all(|(place, it)| named == Some(place) || it.matches(aws))
-    };
-    Ok(nodes.into_iter().filter(matches).collect())
+    let others = targets.iter().enumerate().filter(|(place, _)| named != Some(*place));
+    let others: Vec<&Target> = others.map(|(_, it)| it).collect();
+    Ok(nodes.into_iter().filter(|at| is_meant(state, *at, &others)).collect())
+}
+
+/// Whether targets mean a node.
+pub(crate) fn reaches(state: &State, scope: ScopeIx, targets: &[Target], at: MachineIx) -> bool {
+    let (groups, others): (Vec<&Target>, Vec<&Target>) =
+        targets.iter().partition(|it| it.key == GROUP);
+    let in_group = |it: &Target| members(state, scope, it).is_ok_and(|all| all.contains(&at));
+    is_meant(state, at, &others) && groups.into_iter().all(in_group)
+}
+
+fn is_meant(state: &State, at: MachineIx, targets: &[&Target]) -> bool {
+    let Some(aws) = &state.machine(at).aws else { return false };
+    aws.registered.is_some()
+        && state.known_power(at) != Some(Power::Terminated)
+        && targets.iter().all(|it| it.matches(aws))
 }
 
 /// Of a resource group, its name.

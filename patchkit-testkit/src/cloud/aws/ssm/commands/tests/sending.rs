@@ -6,6 +6,7 @@ use crate::cloud::{
 };
 
 const SCRIPT: &str = "AWS-RunShellScript";
+const NOTIFIER: &str = "arn:aws:iam::111122223333:role/patchkit-notifications";
 
 #[test]
 fn an_id_that_is_not_a_running_managed_node_refuses_the_whole_call() {
@@ -297,7 +298,7 @@ fn a_topic_is_told_of_the_events_it_asks_for() {
     let config = |events: serde_json::Value, of: &str| {
         json!({
             "DocumentName": "AWS-Noop", "InstanceIds": [node],
-            "ServiceRoleArn": "arn:aws:iam::111122223333:role/notify",
+            "ServiceRoleArn": NOTIFIER,
             "NotificationConfig": {
                 "NotificationArn": "arn:aws:sns:us-east-1:111122223333:t",
                 "NotificationEvents": events, "NotificationType": of,
@@ -324,6 +325,40 @@ fn a_topic_is_told_of_the_events_it_asks_for() {
     let mut without_role = config(json!(["All"]), "Command");
     without_role.as_object_mut().unwrap().remove("ServiceRoleArn");
     assert_eq!(lab.refused("SendCommand", &without_role), "InvalidRole");
+}
+
+#[test]
+fn a_topic_is_told_by_a_role_that_the_service_can_assume_and_that_may_publish() {
+    let lab = Lab::new(Behavior::Well);
+    let node = lab.linux().remove(0);
+    let topic = "arn:aws:sns:us-east-1:111122223333:t";
+    let command = |role: &str, topic: &str| {
+        json!({
+            "DocumentName": "AWS-Noop", "InstanceIds": [node], "ServiceRoleArn": role,
+            "NotificationConfig": {"NotificationArn": topic, "NotificationEvents": ["All"]},
+        })
+    };
+    for role in [
+        "notify",
+        "patchkit-notifications",
+        "arn:aws:iam::111122223333:role/no-such-role",
+        "arn:aws:iam::444455556666:role/patchkit-notifications",
+        "arn:aws:iam::111122223333:role/other-path/patchkit-notifications",
+        "arn:aws:iam::111122223333:user/patchkit-notifications",
+        "arn:aws:iam::111122223333:role/patchkit-managed-node",
+    ] {
+        assert_eq!(lab.refused("SendCommand", &command(role, topic)), "InvalidRole", "{role}");
+    }
+    let error = lab.refused("SendCommand", &command(NOTIFIER, "arn:aws:sqs:us-east-1:1:q"));
+    assert_eq!(error, "InvalidNotificationConfig");
+    lab.topic("t");
+    // It can be assumed, and may not publish.
+    lab.send_as(&command("arn:aws:iam::111122223333:role/patchkit-hybrid-node", topic));
+    lab.advance(60);
+    assert_eq!(lab.state().messages().len(), 0);
+    lab.send_as(&command(NOTIFIER, topic));
+    lab.advance(60);
+    assert_eq!(lab.state().messages().len(), 2);
 }
 
 #[test]
