@@ -65,20 +65,17 @@ impl Limits {
         if set.is_empty() {
             return None;
         }
-        let fitting = set.iter().filter(|(_, glob)| glob.is_match(subject.operation));
         let own = [subject.scope];
         let several: Vec<&str> = subject.scopes.iter().map(|it| &**it).collect();
         let scopes = if several.is_empty() { &own[..] } else { &several };
-        for (limit, _) in fitting {
+        let wanted = set.iter().enumerate().flat_map(|(place, (limit, glob))| {
             let rate = Rate::per_second(limit.per_second.max(0.0), limit.burst);
-            for scope in scopes {
-                let key = format!("{}:{}:{scope}", limit.operation, subject.operation);
-                if let Err(wait) = buckets.take(&key, rate, now) {
-                    return Some(wait);
-                }
-            }
-        }
-        None
+            let fits = glob.is_match(subject.operation);
+            let scopes = scopes.iter().filter(move |_| fits);
+            scopes.map(move |scope| (format!("{place}:{}:{scope}", subject.operation), rate))
+        });
+        let wanted: Vec<_> = wanted.collect();
+        buckets.take_all(&wanted, now).err()
     }
 }
 
@@ -115,5 +112,15 @@ mod tests {
         let list = subject("ListCommands", "1/us-east-1");
         let refused = [(); 2].map(|()| limits.refuse(&list, now).map(RetryAfter::seconds));
         assert_eq!(refused, [None, Some(86_400)], "what never refills tells a day");
+
+        // A request that one of two rates refuses takes nothing of the other.
+        let mut limits = Limits::default();
+        limits.add(RateLimit::of("Send*", 0.001, 2)).unwrap();
+        limits.add(RateLimit::of("SendCommand", 1.0, 1)).unwrap();
+        let send = subject("SendCommand", "1/us-east-1");
+        let refused = [(); 3].map(|()| limits.refuse(&send, now).map(RetryAfter::seconds));
+        assert_eq!(refused, [None, Some(1), Some(1)]);
+        let then = later(now, Duration::from_secs(1));
+        assert_eq!(limits.refuse(&send, then), None);
     }
 }

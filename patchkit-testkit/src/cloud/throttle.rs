@@ -69,24 +69,8 @@ impl Buckets {
         rate: Rate,
         now: Timestamp,
     ) -> Result<Remaining, RetryAfter> {
-        if self.0.len() > MANY && !self.0.contains_key(key) {
-            self.0.retain(|_, bucket| {
-                bucket.refill(now);
-                bucket.tokens < f64::from(bucket.rate.cap)
-            });
-        }
-        let full = Bucket { tokens: f64::from(rate.cap), at: now, rate };
-        let bucket = match self.0.get_mut(key) {
-            Some(bucket) => bucket,
-            None => self.0.entry(key.into()).or_insert(full),
-        };
-        bucket.rate = rate;
-        bucket.refill(now);
-        if bucket.tokens < 1.0 {
-            let wait = (1.0 - bucket.tokens) / rate.per_second;
-            let wait = Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX);
-            return Err(RetryAfter(wait));
-        }
+        let bucket = self.bucket(key, rate, now);
+        bucket.check()?;
         bucket.tokens -= 1.0;
         #[expect(
             clippy::cast_possible_truncation,
@@ -95,9 +79,49 @@ impl Buckets {
         )]
         Ok(Remaining(bucket.tokens as u32))
     }
+
+    /// Takes a token of each of these buckets.
+    ///
+    /// # Errors
+    /// Where one has none. A refused request takes nothing of any.
+    pub(crate) fn take_all(
+        &mut self,
+        all: &[(String, Rate)],
+        now: Timestamp,
+    ) -> Result<(), RetryAfter> {
+        for (key, rate) in all {
+            self.bucket(key, *rate, now).check()?;
+        }
+        for (key, rate) in all {
+            self.take(key, *rate, now)?;
+        }
+        Ok(())
+    }
+
+    fn bucket(&mut self, key: &str, rate: Rate, now: Timestamp) -> &mut Bucket {
+        if self.0.len() > MANY && !self.0.contains_key(key) {
+            self.0.retain(|_, bucket| {
+                bucket.refill(now);
+                bucket.tokens < f64::from(bucket.rate.cap)
+            });
+        }
+        let full = Bucket { tokens: f64::from(rate.cap), at: now, rate };
+        let bucket = self.0.entry(key.into()).or_insert(full);
+        bucket.rate = rate;
+        bucket.refill(now);
+        bucket
+    }
 }
 
 impl Bucket {
+    fn check(&self) -> Result<(), RetryAfter> {
+        if self.tokens >= 1.0 {
+            return Ok(());
+        }
+        let wait = (1.0 - self.tokens) / self.rate.per_second;
+        Err(RetryAfter(Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX)))
+    }
+
     fn refill(&mut self, now: Timestamp) {
         let passed = now.duration_since(self.at).as_secs_f64().max(0.0);
         let tokens = self.tokens + passed * self.rate.per_second;
