@@ -41,7 +41,7 @@ fn check_all(
 }
 
 /// `eu-west-1`, `us-gov-east-1`, `eusc-de-east-1`: words, and a number.
-fn is_region(text: &str) -> bool {
+pub(crate) fn is_region(text: &str) -> bool {
     let mut parts: Vec<&str> = text.split('-').collect();
     let number = parts.pop().unwrap_or_default();
     let is_word = |it: &&str| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_lowercase());

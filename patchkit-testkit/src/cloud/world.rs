@@ -3,6 +3,7 @@
 //! All of it follows from the seed, the options and the virtual time: nothing here asks the
 //! system's clock or its random numbers.
 
+pub(crate) mod address;
 pub(crate) mod agenda;
 pub(crate) mod catalogue;
 pub(crate) mod clock;

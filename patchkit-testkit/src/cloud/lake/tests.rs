@@ -31,7 +31,7 @@ struct Kept(Mutex<BTreeMap<String, Vec<u8>>>);
 impl ObjectSink for Kept {
     fn put(&self, bucket: &str, key: &str, bytes: Vec<u8>) -> Result<()> {
         if bucket != "lake" && !bucket.is_empty() {
-            return Err(Error::not_found("s3", "put", format!("there is no bucket {bucket}")));
+            return Err(Error::not_found("s3", "put", format!("the bucket {bucket}")));
         }
         lock(&self.0).insert(key.to_owned(), bytes);
         Ok(())

@@ -38,7 +38,7 @@ impl BucketWriter {
             return Err(Error::invalid("s3", "put", format!("{key:?} cannot be a file")));
         }
         if !folder.is_dir() {
-            return Err(Error::not_found("s3", "put", format!("there is no bucket {bucket}")));
+            return Err(Error::not_found("s3", "put", format!("the bucket {bucket}")));
         }
         self.write(bucket, key, bytes).map_err(|e| failed("put", key, e))
     }

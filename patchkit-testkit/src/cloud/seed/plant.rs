@@ -14,6 +14,7 @@ use crate::{
         lake::Part,
         world::{
             Execution, ResourceGroup, State, Subscription,
+            address::{ZONES, address},
             catalogue::SystemIx,
             clock::earlier,
             hex17,
@@ -59,7 +60,6 @@ impl State {
                 (None, Some(self.azure_side(at, spec, subscription, group, &name)?))
             }
         };
-        let [_, a, b, c] = at.0.to_be_bytes();
         let booted = earlier(self.now, DAY);
         self.machines.push(Machine {
             name: name.into(),
@@ -69,7 +69,7 @@ impl State {
             booted,
             first_booted: booted,
             created: earlier(booted, DAY),
-            address: [10, a, b, c],
+            address: address(at.0, None),
             behavior: spec.behavior,
             patches,
             job: None,
@@ -176,8 +176,9 @@ impl State {
                 profile: profile.into(),
                 since: now,
             });
-            let (kind, reason) = ("t3.medium", "".into());
-            let ec2 = Ec2 { profile, kind, zone: 'a', terminated: None, reason };
+            let (kind, zone, reason) = ("t3.medium", ZONES[0], "".into());
+            let launched = earlier(now, DAY);
+            let ec2 = Ec2 { profile, kind, zone, launched, terminated: None, reason };
             (format!("i-{number}"), AwsKind::Ec2(ec2))
         };
         let version = if spec.agent == Agent::OldVersion { OLD_AGENT } else { CURRENT_AGENT };

@@ -309,6 +309,8 @@ pub(crate) struct Ec2 {
     pub(crate) profile: Option<ProfileAssociation>,
     pub(crate) kind: &'static str,
     pub(crate) zone: char,
+    /// When it was last started; a reboot is no start.
+    pub(crate) launched: Timestamp,
     /// When it was terminated.
     pub(crate) terminated: Option<Timestamp>,
     /// The reason of the last change of power, as EC2 words it.

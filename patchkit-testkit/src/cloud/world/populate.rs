@@ -17,6 +17,7 @@ use patchkit_core::OperationKind;
 
 use super::{
     Account, Consistency, Execution, RegionScope, ResourceGroup, State, Subscription,
+    address::{RESERVED, ZONES, address},
     catalogue::{Catalogue, System, SystemIx},
     clock::{earlier, later},
     hex17,
@@ -255,7 +256,7 @@ impl<'a> Population<'a> {
             booted: booted.max(created),
             first_booted: booted.max(created),
             created,
-            address: [10, (n >> 16) as u8, (n >> 8) as u8, n as u8],
+            address: address(n as u32, None),
             behavior,
             patches,
             job: None,
@@ -264,7 +265,7 @@ impl<'a> Population<'a> {
         };
         match place {
             Place::Ec2(scope) => {
-                machine.aws = Some(self.instance(state, scope, &machine, tags, n, &mut rng));
+                machine.aws = Some(self.instance(state, scope, &mut machine, tags, n, &mut rng));
             }
             Place::OnPremises(scope) => {
                 machine.aws = Some(self.hybrid(scope, &machine, tags, n, &mut rng));
@@ -319,7 +320,7 @@ impl<'a> Population<'a> {
         &mut self,
         state: &State,
         scope: ScopeIx,
-        machine: &Machine,
+        machine: &mut Machine,
         tags: Tags,
         n: usize,
         rng: &mut Rng,
@@ -340,10 +341,14 @@ impl<'a> Population<'a> {
             profile: self.word(profile),
             since: machine.created,
         });
+        let kind = KINDS[rng.index(KINDS.len())];
+        let zone = *rng.pick(&ZONES);
+        machine.address = address(n as u32, Some(zone));
         let side = AwsKind::Ec2(Ec2 {
             profile: association,
-            kind: KINDS[rng.index(KINDS.len())],
-            zone: *rng.pick(&['a', 'b', 'c']),
+            kind,
+            zone,
+            launched: machine.booted,
             terminated: None,
             reason: "".into(),
         });
@@ -453,7 +458,7 @@ impl<'a> Population<'a> {
         let group = if matches!(kind, AzureKind::Vm | AzureKind::Arc) { group } else { 0 };
         let vm_id = uuid(rng.next(), rng.next());
         // Of their own stream, so that the draws of the other clouds stay as they are.
-        let number = u64::from(u32::from_be_bytes(machine.address));
+        let number = u64::from(u32::from_be_bytes(machine.address)) - u64::from(RESERVED);
         let mut rng = Rng::stream(self.plan.seed, 0x0A9E_0717, number);
         let silent = Duration::from_secs(3_600 * (1 + rng.below(300)));
         AzureSide {

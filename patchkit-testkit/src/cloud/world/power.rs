@@ -162,9 +162,12 @@ impl State {
         }
         if let Some(aws) = &mut machine.aws
             && let AwsKind::Ec2(ec2) = &mut aws.side
-            && to == Power::Terminated
         {
-            ec2.terminated = Some(now);
+            match to {
+                Power::Starting => ec2.launched = now,
+                Power::Terminated => ec2.terminated = Some(now),
+                _ => {}
+            }
         }
         self.sync_node(at, Part::Node);
         change

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use patchkit_core::OperatingSystem;
 use serde_json::{Value, json};
 
 use super::{
@@ -21,7 +22,7 @@ pub(super) const OPERATIONS: Operations = &[
     ("DescribeInstanceStatus", describe_instance_status),
 ];
 
-const FILTERS: [&str; 20] = [
+const FILTERS: [&str; 22] = [
     "architecture",
     "availability-zone",
     "iam-instance-profile.arn",
@@ -31,8 +32,10 @@ const FILTERS: [&str; 20] = [
     "instance-state-name",
     "instance-type",
     "ip-address",
+    "launch-time",
     "owner-id",
     "platform",
+    "platform-details",
     "private-dns-name",
     "private-ip-address",
     "reservation-id",
@@ -94,8 +97,10 @@ fn values(call: &Call<'_>, it: &Instance<'_>, name: &str) -> Vec<String> {
         "instance-state-code" => code.to_string(),
         "instance-state-name" => state.to_owned(),
         "instance-type" => it.ec2.kind.to_owned(),
+        "launch-time" => it.ec2.launched.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
         "owner-id" => call.account_id().to_owned(),
         "platform" if system.is_windows() => "windows".to_owned(),
+        "platform-details" => platform_details(&system.os).to_owned(),
         "private-dns-name" => private_dns_name(call, it),
         "private-ip-address" => it.machine.address(),
         "reservation-id" => reservation_id(it),
@@ -118,7 +123,8 @@ fn reservation(call: &Call<'_>, it: &Instance<'_>) -> Value {
 }
 
 fn instance(call: &Call<'_>, it: &Instance<'_>) -> Value {
-    let windows = call.state.system_of(it.at).is_windows();
+    let system = call.state.system_of(it.at);
+    let windows = system.is_windows();
     let tag = |(key, value): &(Arc<str>, Arc<str>)| {
         object([("Key", (**key).into()), ("Value", (**value).into())])
     };
@@ -143,10 +149,10 @@ fn instance(call: &Call<'_>, it: &Instance<'_>) -> Value {
         ("PublicDnsName", "".into()),
         ("AmiLaunchIndex", 0.into()),
         ("InstanceType", it.ec2.kind.into()),
-        ("LaunchTime", seconds(it.machine.booted)),
+        ("LaunchTime", seconds(it.ec2.launched)),
         ("Placement", placement),
         ("Platform", windows.then_some("windows").into()),
-        ("PlatformDetails", if windows { "Windows" } else { "Linux/UNIX" }.into()),
+        ("PlatformDetails", platform_details(&system.os).into()),
         ("Monitoring", object([("State", "disabled".into())])),
         ("SubnetId", network::subnet_id(call, it.ec2.zone).into()),
         ("VpcId", network::vpc_id(call).into()),
@@ -258,6 +264,17 @@ pub(super) fn profile_arn(call: &Call<'_>, name: &str) -> String {
 
 pub(super) fn profile_id(call: &Call<'_>, name: &str) -> Option<String> {
     call.account().identity.profiles.get(name).map(|it| it.id.to_string())
+}
+
+/// EC2 user guide, "AMI billing information fields": systems that are licensed by the hour have names
+/// of their own.
+fn platform_details(os: &OperatingSystem) -> &'static str {
+    match os {
+        OperatingSystem::Windows => "Windows",
+        OperatingSystem::RedHatEnterpriseLinux => "Red Hat Enterprise Linux",
+        OperatingSystem::Suse => "SUSE Linux",
+        _ => "Linux/UNIX",
+    }
 }
 
 fn zone(call: &Call<'_>, it: &Instance<'_>) -> String {

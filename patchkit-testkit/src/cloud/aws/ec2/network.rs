@@ -19,7 +19,11 @@ use super::{
     tags::check,
 };
 use crate::{
-    cloud::world::{hex17, machine::Tags},
+    cloud::world::{
+        address::{ZONES, subnet},
+        hex17,
+        machine::Tags,
+    },
     rng::mix,
 };
 
@@ -41,8 +45,6 @@ pub(crate) struct Network {
     /// The rules of groups by the groups' ids, where these are no longer those of the start.
     ingress: BTreeMap<String, Vec<groups::Rule>>,
 }
-
-const ZONES: [char; 3] = ['a', 'b', 'c'];
 
 fn describe_regions(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     dry_run(&input)?;
@@ -107,21 +109,21 @@ fn describe_vpc_attribute(call: &mut Call<'_>, input: Value) -> Result<Value, Aw
 
 fn describe_subnets(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
     dry_run(&input)?;
-    let subnet = |(n, zone): (usize, char)| {
+    let described = |zone: char| {
         json!({
             "SubnetId": subnet_id(call, zone),
             "VpcId": vpc_id(call),
             "State": "available",
-            "CidrBlock": format!("10.{}.0.0/16", n * 64),
+            "CidrBlock": subnet(zone),
             "AvailabilityZone": format!("{}{zone}", call.region()),
-            "AvailableIpAddressCount": 60_000,
+            "AvailableIpAddressCount": 4_000_000,
             "MapPublicIpOnLaunch": false,
             "DefaultForAz": false,
             "OwnerId": call.account_id(),
             "Tags": [],
         })
     };
-    let subnets = ZONES.into_iter().enumerate().map(subnet).collect();
+    let subnets = ZONES.into_iter().map(described).collect();
     let filters = ["availability-zone", "subnet-id", "vpc-id"];
     listed(call, &input, "Subnets", "SubnetIds", "SubnetId", &filters, subnets)
 }

@@ -2,7 +2,7 @@
 
 use patchkit_core::{
     ApprovalRule, AutoApproval, AvailableUpdates, ComplianceLevel, OperatingSystem, PackageFamily,
-    PatchBaseline, PatchFilter, PatchRepository, RejectedAction, UpdateScope,
+    PatchBaseline, PatchFilter, PatchRepository, RejectedAction, UpdateScope, Violation,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -96,8 +96,37 @@ pub(super) fn change(mut baseline: PatchBaseline, value: Value) -> Result<PatchB
         _ => AvailableUpdates::Compliant,
     });
     set(&mut baseline.available_updates, available);
-    let violations: Vec<String> = baseline.validate().iter().map(ToString::to_string).collect();
+    let violations: Vec<String> = baseline.validate().iter().map(shown).collect();
     if violations.is_empty() { Ok(baseline) } else { Err(refused(violations.join("; "))) }
+}
+
+/// What is wrong, with the names that the API has for it.
+fn shown(Violation { field, problem, .. }: &Violation) -> String {
+    let member = |part: &str| {
+        let (name, place) = part.split_at(part.find('[').unwrap_or(part.len()));
+        let name = match name {
+            "approval_rules" => "ApprovalRules.PatchRules",
+            "approval" => "ApproveAfterDays",
+            "approved_patches" => "ApprovedPatches",
+            "approved_patches_scope" => "ApprovedPatchesEnableNonSecurity",
+            "available_updates" => "AvailableSecurityUpdatesComplianceStatus",
+            "configuration" => "Configuration",
+            "description" => "Description",
+            "filters" => "PatchFilterGroup.PatchFilters",
+            "global_filters" => "GlobalFilters.PatchFilters",
+            "key" => "Key",
+            "name" => "Name",
+            "products" => "Products",
+            "rejected_patches" => "RejectedPatches",
+            "scope" => "EnableNonSecurity",
+            "sources" => "Sources",
+            "values" => "Values",
+            other => other,
+        };
+        format!("{name}{place}")
+    };
+    let members: Vec<String> = field.split('.').map(member).collect();
+    format!("{} {problem}", members.join("."))
 }
 
 /// A baseline as GetPatchBaseline has it, without its id, dates and groups.
@@ -310,6 +339,44 @@ mod tests {
             (&ubuntu, json!({"ApproveUntilDate": "2026-01-31"}), false),
         ] {
             assert_eq!(rule_for(os.clone(), &rule).is_ok(), taken, "{os} {rule}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_named_as_the_request_names_it() {
+        let filter = json!({"Key": "PRODUCT", "Values": ["a", "a"]});
+        let baseline = json!({
+            "Name": "x!",
+            "Description": "",
+            "GlobalFilters": {"PatchFilters": [{"Key": "SEVERITY", "Values": ["*"]}]},
+            "ApprovalRules": {"PatchRules": [{
+                "PatchFilterGroup": {"PatchFilters": [filter]},
+                "ApproveAfterDays": 361,
+                "EnableNonSecurity": true,
+            }]},
+            "ApprovedPatches": ["not a patch"],
+            "ApprovedPatchesEnableNonSecurity": true,
+            "RejectedPatches": ["KB1", "KB1"],
+            "Sources": [{"Name": "x!", "Products": [], "Configuration": ""}],
+        });
+        let message = read(baseline, OperatingSystem::Windows).unwrap_err().message;
+        let member = regex::Regex::new(r"^([A-Z][A-Za-z]+(\[\d\])?\.?)+ ").unwrap();
+        for part in message.split("; ") {
+            assert!(member.is_match(part), "{part:?} of {message}");
+        }
+        for named in [
+            "Name ",
+            "GlobalFilters.PatchFilters[0].Key ",
+            "ApprovalRules.PatchRules[0].ApproveAfterDays is 361 days",
+            "ApprovalRules.PatchRules[0].PatchFilterGroup.PatchFilters[0].Values",
+            "ApprovalRules.PatchRules[0].EnableNonSecurity ",
+            "ApprovedPatches[0] ",
+            "ApprovedPatchesEnableNonSecurity ",
+            "RejectedPatches[1] ",
+            "Sources[0].Name ",
+            "Sources[0].Products",
+        ] {
+            assert!(message.contains(named), "no {named:?} in {message}");
         }
     }
 

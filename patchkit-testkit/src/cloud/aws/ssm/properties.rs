@@ -107,7 +107,7 @@ fn properties(state: &State, at: MachineIx, region: &str) -> Option<Value> {
         value["InstanceState"] = json!(instance_state(machine.power));
         value["AvailabilityZone"] = json!(format!("{region}{}", ec2.zone));
         value["InstanceRole"] = json!(ec2.profile.as_ref().map(|it| &*it.profile));
-        value["LaunchTime"] = seconds(machine.booted);
+        value["LaunchTime"] = seconds(ec2.launched);
     }
     Some(value)
 }

@@ -6,11 +6,12 @@ mod tests;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use patchkit_core::Result as Written;
+use patchkit_core::{ErrorKind, Result as Written};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{AwsError, Call, Operations, input, page::Page, seconds};
+use crate::cloud::places::is_region;
 
 pub(super) const OPERATIONS: Operations = &[
     ("CreateResourceDataSync", create),
@@ -107,6 +108,9 @@ fn create(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     if sharing.is_some_and(|it| it["DestinationDataSharingType"] != "Organization") {
         return Err(invalid("DestinationDataSharingType must be Organization."));
     }
+    if !is_region(&destination.region) {
+        return Err(invalid(format!("{:?} is no Region.", destination.region)));
+    }
     let now = call.state.now;
     let syncs = &mut call.here_mut().ssm.syncs.0;
     if syncs.contains_key(&name) {
@@ -118,6 +122,7 @@ fn create(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
         let message = format!("You have exceeded the allowed maximum of {LIMIT} syncs.");
         return Err(AwsError::new("ResourceDataSyncCountExceededException", message));
     }
+    let bucket = destination.bucket_name.clone();
     let sync = Sync { destination, created: now, last: None, last_good: None, failed: None };
     syncs.insert(name.clone(), sync);
     let scope = call.scope;
@@ -125,7 +130,10 @@ fn create(call: &mut Call<'_>, value: Value) -> Result<Value, AwsError> {
     let tested = target.map(|target| call.state.write_test(scope, &target));
     if let Some(Err(error)) = tested {
         call.here_mut().ssm.syncs.0.remove(&name);
-        return Err(invalid(format!("The bucket cannot be written to: {error}")));
+        return Err(invalid(match error.kind() {
+            ErrorKind::NotFound => format!("The bucket {bucket} does not exist."),
+            _ => format!("The bucket {bucket} cannot be written to: {}", error.message()),
+        }));
     }
     call.state.write_all(scope, Some(name));
     Ok(json!({}))

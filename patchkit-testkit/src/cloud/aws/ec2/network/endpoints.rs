@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::{
     super::super::{AwsError, Call, Operations, seconds, texts},
-    ZONES, dry_run, groups, id, known_vpc, listed, new_tags,
+    dry_run, groups, id, known_vpc, listed, new_tags,
     routes::table_id,
     security_group, subnet_id, unknown_id, vpc_id,
 };
-use crate::cloud::world::{State, clock::earlier, machine::ScopeIx};
+use crate::cloud::world::{State, address::ZONES, clock::earlier, machine::ScopeIx};
 
 pub(in super::super) const OPERATIONS: Operations = &[
     ("CreateVpcEndpoint", create_vpc_endpoint),

@@ -77,6 +77,14 @@ impl Order {
     }
 }
 
+/// What the documents call it.
+pub(super) fn reboot_option(reboot: Reboot) -> &'static str {
+    match reboot {
+        Reboot::Never => "NoReboot",
+        _ => "RebootIfNeeded",
+    }
+}
+
 fn operation(text: Option<&str>) -> OperationKind {
     match text {
         Some("Install") => OperationKind::Install,
@@ -217,7 +225,7 @@ impl State {
     fn patched(&mut self, at: &At, machine: MachineIx, order: &Order, plan: &Plan, end: &JobEnd) {
         let id = Arc::clone(&at.command);
         let with = (&*plan.judgement, &*plan.snapshot);
-        let report = text::report(self, machine, order.operation, with, end);
+        let report = text::report(self, machine, (order.operation, order.reboot), with, end);
         let failed = end.failed.count_ones(..);
         if order.for_association {
             if let Some(association) = &order.association {
@@ -237,10 +245,7 @@ impl State {
                 id,
                 kind: if policy { "PatchPolicy" } else { "Command" },
                 snapshot: Arc::clone(&plan.snapshot),
-                reboot_option: match order.reboot {
-                    Reboot::Never => "NoReboot",
-                    _ => "RebootIfNeeded",
-                },
+                reboot_option: reboot_option(order.reboot),
                 install_override: order.install_list.as_deref().map(Arc::from),
                 started: end.started,
             };

@@ -5,16 +5,19 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use patchkit_core::{OperationKind, PatchCounts};
 
-use super::{At, Command, Invocation, Plugin, State, stamp};
+use super::{At, Command, Invocation, Plugin, State, patch::reboot_option, stamp};
 use crate::cloud::world::{
-    judge::Judgement, machine::MachineIx, patching::JobEnd, shelf::group_of,
+    judge::Judgement,
+    machine::MachineIx,
+    patching::{JobEnd, Reboot},
+    shelf::group_of,
 };
 
 /// The report at the end of a patch operation, in the manner of the agent's own.
 pub(super) fn report(
     state: &State,
     at: MachineIx,
-    operation: OperationKind,
+    (operation, reboot): (OperationKind, Reboot),
     (judgement, snapshot): (&Judgement, &str),
     end: &JobEnd,
 ) -> String {
@@ -46,11 +49,7 @@ pub(super) fn report(
         stamp(state.now)
     );
     let _ = counts(&mut text, &verdict.counts);
-    let _ = writeln!(
-        text,
-        "RebootOption                    : {}\n",
-        if end.rebooted { "RebootIfNeeded (rebooted)" } else { "" }
-    );
+    let _ = writeln!(text, "RebootOption                    : {}\n", reboot_option(reboot));
     for (place, word) in [(&end.installed, "Installed"), (&end.failed, "Failed")] {
         for patch in
             place.ones().filter_map(|at| state.catalogue.system(machine.system).patches.get(at))

@@ -43,7 +43,9 @@ fn a_sync_that_cannot_be_is_refused() {
         json!({"DestinationDataSharingType": "Galaxy"});
     let mut source = sync("a");
     source["SyncType"] = json!("SyncFromSource");
-    for input in [json!({"SyncName": "a"}), other, source] {
+    let mut nowhere = sync("a");
+    nowhere["S3Destination"]["Region"] = json!("us-east");
+    for input in [json!({"SyncName": "a"}), other, source, nowhere] {
         let code = world.refused(CREATE, &input);
         assert_eq!(code, "ResourceDataSyncInvalidConfigurationException");
     }

@@ -48,6 +48,23 @@ pub(super) fn behind(lab: &Lab) -> String {
 }
 
 #[test]
+fn the_report_of_a_run_tells_the_reboot_option_that_was_given() {
+    let lab = Lab::new(Behavior::Well);
+    let nodes = lab.linux();
+    for (node, parameters, option) in [
+        (0, json!({"Operation": ["Install"]}), "RebootIfNeeded"),
+        (1, json!({"Operation": ["Install"], "RebootOption": ["NoReboot"]}), "NoReboot"),
+    ] {
+        let id = lab.send("AWS-RunPatchBaseline", &nodes[node..=node], parameters);
+        lab.advance(7_200);
+        let told = lab.plugin(&id, &nodes[node], "PatchLinux");
+        let text = told["StandardOutputContent"].as_str().unwrap();
+        let line = text.lines().find(|it| it.starts_with("RebootOption")).unwrap();
+        assert_eq!(line.split(": ").nth(1), Some(option), "{text}");
+    }
+}
+
+#[test]
 fn a_scan_overwrites_what_was_known_and_changes_nothing() {
     let lab = Lab::new(Behavior::Well);
     let node = behind(&lab);
