@@ -8,7 +8,7 @@
 //! | what | how far |
 //! |---|---|
 //! | objects | put, get with ranges, head, list (v1, v2), delete (one, many), multipart, copy (a reader may meet half of a copy) |
-//! | buckets | create, head, list, location, delete; a policy is kept and given back, and binds nobody |
+//! | buckets | create, head, list, location, delete; a location and a policy are kept and given back, and bind nobody |
 //! | put on condition | `If-None-Match: *` and `If-Match`, one at a time; not against puts without |
 //! | get on condition | all four conditions |
 //! | listing | keys in order, entity tags, a delimiter of one byte; no folders that are empty |
@@ -20,11 +20,13 @@ mod chunked;
 mod door;
 mod guard;
 mod listing;
+mod location;
 mod names;
 mod read;
 pub(super) mod skew;
 mod store;
 mod tap;
+mod uploads;
 mod writer;
 
 use std::{
@@ -38,6 +40,7 @@ use std::{
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use patchkit_core::{Clock, Error, ErrorKind, Result};
+use s3s::{S3Result, s3_error};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
@@ -212,6 +215,14 @@ impl Root {
             return Err(Error::invalid("s3", operation, message));
         }
         Ok(self.path().join(bucket))
+    }
+
+    /// Refuses what is asked of a bucket that is not there.
+    fn check_bucket(&self, bucket: &str) -> S3Result<()> {
+        if self.path().join(bucket).is_dir() {
+            return Ok(());
+        }
+        Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"))
     }
 
     /// Where s3s-fs 0.14 keeps what belongs to an object, by the path of its file: its entity tag and

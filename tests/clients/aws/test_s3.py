@@ -167,6 +167,8 @@ def listing(s3):
         Bucket=BUCKET, Prefix="many/", Delimiter="/", ContinuationToken=folders["NextContinuationToken"]
     )
     assert [item["Prefix"] for item in rest["CommonPrefixes"]] == ["many/2/"], rest
+    wrong = code(s3.list_objects_v2, Bucket=BUCKET, ContinuationToken="many/0/")
+    assert wrong == "400 InvalidArgument"
     after = s3.list_objects_v2(Bucket=BUCKET, Prefix="many/", StartAfter=wanted[-2])
     assert [item["Key"] for item in after["Contents"]] == wanted[-1:]
     odd = s3.list_objects_v2(Bucket=BUCKET, Prefix="AWS:")
@@ -197,10 +199,24 @@ def multipart(s3):
         {"PartNumber": n, "ETag": s3.upload_part(**upload, PartNumber=n, Body=piece)["ETag"]}
         for n, piece in enumerate([body[:five], body[five:]], start=1)
     ]
-    assert len(s3.list_parts(**upload)["Parts"]) == 2
+    told = s3.list_parts(**upload)["Parts"]
+    assert [(it["PartNumber"], it["ETag"]) for it in told] == [
+        (it["PartNumber"], it["ETag"]) for it in parts
+    ]
     done = s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
     assert done["ETag"].endswith('-2"'), done
     assert s3.get_object(Bucket=BUCKET, Key="big")["Body"].read() == body
+    listed = {"Parts": [{"PartNumber": 1, "ETag": parts[0]["ETag"]}]}
+    for call, more in [
+        (s3.upload_part, {"PartNumber": 1, "Body": b"x"}),
+        (s3.upload_part_copy, {"PartNumber": 1, "CopySource": f"{BUCKET}/big"}),
+        (s3.list_parts, {}),
+        (s3.complete_multipart_upload, {"MultipartUpload": listed}),
+        (s3.abort_multipart_upload, {}),
+    ]:
+        assert code(call, **upload, **more) == "404 NoSuchUpload"
+    nowhere = code(s3.create_multipart_upload, Bucket="no-such-bucket", Key="big")
+    assert nowhere == "404 NoSuchBucket"
     begun = s3.create_multipart_upload(Bucket=BUCKET, Key="big")
     s3.abort_multipart_upload(Bucket=BUCKET, Key="big", UploadId=begun["UploadId"])
     with tempfile.NamedTemporaryFile() as file:

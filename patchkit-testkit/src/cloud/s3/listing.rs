@@ -7,6 +7,20 @@ use std::{fs, io, path::Path, time::SystemTime, vec};
 
 use super::names;
 
+/// What tokens begin with, under their encoding: what begins otherwise is none.
+const TOKEN: &str = "after:";
+
+/// The token of the page after a key.
+pub(super) fn token_of(key: &str) -> String {
+    base64_simd::URL_SAFE_NO_PAD.encode_to_string(format!("{TOKEN}{key}"))
+}
+
+/// The key that a page begins after; none where the text is no token.
+pub(super) fn key_of(token: &str) -> Option<String> {
+    let text = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(token).ok()?;
+    Some(String::from_utf8(text).ok()?.strip_prefix(TOKEN)?.to_owned())
+}
+
 /// What is asked for.
 pub(super) struct Question {
     pub(super) after: Option<String>,

@@ -34,8 +34,10 @@ use tokio::sync::Mutex;
 
 use super::{
     Root,
-    listing::{Found, Page, Question},
+    listing::{self, Found, Page, Question},
+    location,
     names::is_absent,
+    uploads::Upload,
 };
 use crate::cloud::aws::sigv4::hex;
 
@@ -63,7 +65,7 @@ impl Store {
     /// Refuses to read what is no object, where its file would be this one: s3s-fs takes folders for
     /// objects, and an unknown bucket for an unknown key.
     pub(super) fn check_object(&self, bucket: &str, file: &str) -> S3Result<()> {
-        self.check_bucket(bucket)?;
+        self.root.check_bucket(bucket)?;
         match fs::metadata(self.root.path().join(bucket).join(file)) {
             Ok(found) if found.is_file() => Ok(()),
             _ => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
@@ -72,15 +74,58 @@ impl Store {
 
     /// The path of the file of an object that is to be written, with the folders that it needs.
     fn new_file(&self, bucket: &str, key: &str) -> S3Result<String> {
-        self.check_bucket(bucket)?;
+        self.root.check_bucket(bucket)?;
         self.root.make_room(bucket, key).map_err(S3Error::internal_error)
     }
 
-    fn check_bucket(&self, bucket: &str) -> S3Result<()> {
-        if self.root.path().join(bucket).is_dir() {
-            return Ok(());
+    /// A page of a bucket, and the last that it tells where there are more.
+    async fn list(
+        &self,
+        input: ListObjectsV2Input,
+    ) -> S3Result<(ListObjectsV2Output, Option<String>)> {
+        self.root.check_bucket(&input.bucket)?;
+        let folder = self.root.path().join(&input.bucket);
+        // A page has at most 1,000: S3 API reference, `ListObjectsV2`.
+        let limit = input.max_keys.unwrap_or(1000).min(1000);
+        let question = Question {
+            after: input.start_after.clone(),
+            delimiter: input.delimiter.as_deref().and_then(|text| text.chars().next()),
+            limit: usize::try_from(limit).map_err(|_| s3_error!(InvalidArgument))?,
+            prefix: input.prefix.clone().unwrap_or_default(),
+        };
+        let (root, bucket) = (Arc::clone(&self.root), input.bucket.clone());
+        let read = move || {
+            let page = question.answer(&folder)?;
+            let Page { objects, prefixes, next } = page;
+            let objects: io::Result<Vec<Object>> =
+                objects.into_iter().map(|found| listed(&root, &bucket, found)).collect();
+            Ok::<_, io::Error>((objects?, prefixes, next))
+        };
+        let read = tokio::task::spawn_blocking(read).await.map_err(S3Error::internal_error)?;
+        let (mut objects, prefixes, next) = read.map_err(S3Error::internal_error)?;
+        let encoding = input.encoding_type.clone();
+        let shown = |text| encoded(encoding.as_ref(), text);
+        for object in &mut objects {
+            object.key = object.key.take().map(shown);
         }
-        Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"))
+        let prefixes: Vec<CommonPrefix> = prefixes
+            .into_iter()
+            .map(|prefix| CommonPrefix { prefix: Some(shown(prefix)) })
+            .collect();
+        let output = ListObjectsV2Output {
+            key_count: i32::try_from(objects.len() + prefixes.len()).ok(),
+            common_prefixes: (!prefixes.is_empty()).then_some(prefixes),
+            contents: (!objects.is_empty()).then_some(objects),
+            delimiter: input.delimiter.map(shown),
+            encoding_type: input.encoding_type,
+            is_truncated: Some(next.is_some()),
+            max_keys: Some(limit),
+            name: Some(input.bucket),
+            prefix: Some(shown(input.prefix.unwrap_or_default())),
+            start_after: input.start_after.map(shown),
+            ..ListObjectsV2Output::default()
+        };
+        Ok((output, next))
     }
 }
 
@@ -100,12 +145,19 @@ fn listed(root: &Root, bucket: &str, found: Found) -> io::Result<Object> {
     })
 }
 
+fn encoded(encoding: Option<&EncodingType>, text: String) -> String {
+    if encoding.is_some_and(|it| it.as_str() == EncodingType::URL) {
+        return utf8_percent_encode(&text, ENCODED).to_string();
+    }
+    text
+}
+
 fn stored_tag(sidecar: &Path) -> Option<String> {
     let info: serde_json::Value = serde_json::from_slice(&fs::read(sidecar).ok()?).ok()?;
     Some(info.get("e_tag")?.as_str()?.to_owned())
 }
 
-fn md5_of(path: &Path) -> io::Result<String> {
+pub(super) fn md5_of(path: &Path) -> io::Result<String> {
     let mut md5 = Md5::new();
     let mut file = fs::File::open(path)?;
     let mut piece = vec![0; 64 << 10];
@@ -123,6 +175,8 @@ impl S3 for Store {
         &self,
         request: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        let AbortMultipartUploadInput { bucket, key, upload_id, .. } = &request.input;
+        Upload::of(&self.root, bucket, key, upload_id)?;
         self.files.abort_multipart_upload(request).await
     }
 
@@ -132,6 +186,10 @@ impl S3 for Store {
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let _held = self.condition.lock().await;
         let input = &mut request.input;
+        let upload = Upload::of(&self.root, &input.bucket, &input.key, &input.upload_id)?;
+        if let Some(parts) = input.multipart_upload.as_mut().and_then(|it| it.parts.as_mut()) {
+            upload.settle(parts)?;
+        }
         let file = self.new_file(&input.bucket, &input.key)?;
         let key = std::mem::replace(&mut input.key, file);
         if key != input.key {
@@ -171,18 +229,28 @@ impl S3 for Store {
         request: S3Request<CreateBucketInput>,
     ) -> S3Result<S3Response<CreateBucketOutput>> {
         // The caller's own: S3 API reference, `CreateBucket`.
-        if self.check_bucket(&request.input.bucket).is_ok() {
+        if self.root.check_bucket(&request.input.bucket).is_ok() {
             let message = "Your previous request to create the named bucket succeeded and you \
                            already own it.";
             return Err(s3_error!(BucketAlreadyOwnedByYou, "{message}"));
         }
-        self.files.create_bucket(request).await
+        let bucket = request.input.bucket.clone();
+        let wanted = request.input.create_bucket_configuration.as_ref();
+        let wanted = wanted.and_then(|it| it.location_constraint.as_ref());
+        let wanted = wanted.map(location::asked).transpose()?.map(ToOwned::to_owned);
+        let answer = self.files.create_bucket(request).await?;
+        if let Some(region) = wanted {
+            let file = self.root.sidecar(&bucket, "", "location");
+            tokio::fs::write(file, region).await.map_err(S3Error::internal_error)?;
+        }
+        Ok(answer)
     }
 
     async fn create_multipart_upload(
         &self,
         request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        self.root.check_bucket(&request.input.bucket)?;
         self.files.create_multipart_upload(request).await
     }
 
@@ -190,13 +258,15 @@ impl S3 for Store {
         &self,
         request: S3Request<DeleteBucketInput>,
     ) -> S3Result<S3Response<DeleteBucketOutput>> {
-        let policy = self.policy(&request.input.bucket);
-        if holds_a_file(&self.root.path().join(&request.input.bucket)) {
+        let bucket = request.input.bucket.clone();
+        if holds_a_file(&self.root.path().join(&bucket)) {
             return Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty"));
         }
         let answer = self.files.delete_bucket(request).await?;
-        // Most buckets have none.
-        drop(tokio::fs::remove_file(policy).await);
+        // Most buckets have neither.
+        for kind in ["location", "policy"] {
+            drop(tokio::fs::remove_file(self.root.sidecar(&bucket, "", kind)).await);
+        }
         Ok(answer)
     }
 
@@ -205,7 +275,7 @@ impl S3 for Store {
         request: S3Request<DeleteBucketPolicyInput>,
     ) -> S3Result<S3Response<DeleteBucketPolicyOutput>> {
         let bucket = &request.input.bucket;
-        self.check_bucket(bucket)?;
+        self.root.check_bucket(bucket)?;
         // Deleted is what is not there, too.
         drop(tokio::fs::remove_file(self.policy(bucket)).await);
         Ok(S3Response::new(DeleteBucketPolicyOutput {}))
@@ -216,7 +286,7 @@ impl S3 for Store {
         request: S3Request<GetBucketPolicyInput>,
     ) -> S3Result<S3Response<GetBucketPolicyOutput>> {
         let bucket = &request.input.bucket;
-        self.check_bucket(bucket)?;
+        self.root.check_bucket(bucket)?;
         let Ok(policy) = tokio::fs::read_to_string(self.policy(bucket)).await else {
             return Err(s3_error!(NoSuchBucketPolicy, "The bucket policy does not exist"));
         };
@@ -228,7 +298,7 @@ impl S3 for Store {
         request: S3Request<PutBucketPolicyInput>,
     ) -> S3Result<S3Response<PutBucketPolicyOutput>> {
         let PutBucketPolicyInput { bucket, policy, .. } = request.input;
-        self.check_bucket(&bucket)?;
+        self.root.check_bucket(&bucket)?;
         let read: Option<serde_json::Value> = serde_json::from_str(&policy).ok();
         if !read.is_some_and(|it| it["Statement"].is_array() || it["Statement"].is_object()) {
             return Err(s3_error!(MalformedPolicy, "Missing required field Statement"));
@@ -251,7 +321,7 @@ impl S3 for Store {
         mut request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let DeleteObjectsInput { bucket, delete, .. } = &mut request.input;
-        self.check_bucket(bucket)?;
+        self.root.check_bucket(bucket)?;
         let mut keys = Vec::new();
         for object in &mut delete.objects {
             let file = self.root.file_of(bucket, &object.key);
@@ -269,7 +339,10 @@ impl S3 for Store {
         &self,
         request: S3Request<GetBucketLocationInput>,
     ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-        self.files.get_bucket_location(request).await
+        let bucket = &request.input.bucket;
+        self.root.check_bucket(bucket)?;
+        let location_constraint = self.root.location(bucket).map(Into::into);
+        Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
     }
 
     async fn get_object(
@@ -283,7 +356,10 @@ impl S3 for Store {
         &self,
         request: S3Request<HeadBucketInput>,
     ) -> S3Result<S3Response<HeadBucketOutput>> {
-        self.files.head_bucket(request).await
+        let region = self.root.region(&request.input.bucket);
+        let mut answer = self.files.head_bucket(request).await?;
+        answer.output.bucket_region = Some(region);
+        Ok(answer)
     }
 
     async fn head_object(
@@ -305,8 +381,9 @@ impl S3 for Store {
         request: S3Request<ListObjectsInput>,
     ) -> S3Result<S3Response<ListObjectsOutput>> {
         let marker = request.input.marker.clone();
-        let second = self.list_objects_v2(request.map_input(Into::into)).await?;
-        Ok(second.map_output(|second| ListObjectsOutput {
+        let (second, next) = self.list(request.input.into()).await?;
+        let next = next.map(|next| encoded(second.encoding_type.as_ref(), next));
+        Ok(S3Response::new(ListObjectsOutput {
             common_prefixes: second.common_prefixes,
             contents: second.contents,
             delimiter: second.delimiter,
@@ -315,7 +392,7 @@ impl S3 for Store {
             marker,
             max_keys: second.max_keys,
             name: second.name,
-            next_marker: second.next_continuation_token,
+            next_marker: next,
             prefix: second.prefix,
             ..ListObjectsOutput::default()
         }))
@@ -325,79 +402,50 @@ impl S3 for Store {
         &self,
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        let input = request.input;
-        self.check_bucket(&input.bucket)?;
-        let folder = self.root.path().join(&input.bucket);
-        // A page has at most 1,000: S3 API reference, `ListObjectsV2`.
-        let limit = input.max_keys.unwrap_or(1000).min(1000);
-        let question = Question {
-            after: input.continuation_token.clone().max(input.start_after.clone()),
-            delimiter: input.delimiter.as_deref().and_then(|text| text.chars().next()),
-            limit: usize::try_from(limit).map_err(|_| s3_error!(InvalidArgument))?,
-            prefix: input.prefix.clone().unwrap_or_default(),
-        };
-        let (root, bucket) = (Arc::clone(&self.root), input.bucket.clone());
-        let read = move || {
-            let page = question.answer(&folder)?;
-            let Page { objects, prefixes, next } = page;
-            let objects: io::Result<Vec<Object>> =
-                objects.into_iter().map(|found| listed(&root, &bucket, found)).collect();
-            Ok::<_, io::Error>((objects?, prefixes, next))
-        };
-        let read = tokio::task::spawn_blocking(read).await.map_err(S3Error::internal_error)?;
-        let (mut objects, prefixes, next) = read.map_err(S3Error::internal_error)?;
-        let is_url = input.encoding_type.as_ref().is_some_and(|e| e.as_str() == EncodingType::URL);
-        let shown = |text: String| {
-            if is_url { utf8_percent_encode(&text, ENCODED).to_string() } else { text }
-        };
-        for object in &mut objects {
-            object.key = object.key.take().map(shown);
+        let mut input = request.input;
+        let token = input.continuation_token.take();
+        if let Some(token) = &token {
+            let after = listing::key_of(token).ok_or_else(|| {
+                s3_error!(InvalidArgument, "The continuation token provided is incorrect")
+            })?;
+            // It goes before a start that is given too: S3 API reference, `ListObjectsV2`.
+            input.start_after = Some(after);
         }
-        let prefixes: Vec<CommonPrefix> = prefixes
-            .into_iter()
-            .map(|prefix| CommonPrefix { prefix: Some(shown(prefix)) })
-            .collect();
-        Ok(S3Response::new(ListObjectsV2Output {
-            key_count: i32::try_from(objects.len() + prefixes.len()).ok(),
-            common_prefixes: (!prefixes.is_empty()).then_some(prefixes),
-            contents: (!objects.is_empty()).then_some(objects),
-            continuation_token: input.continuation_token,
-            delimiter: input.delimiter.map(shown),
-            encoding_type: input.encoding_type,
-            is_truncated: Some(next.is_some()),
-            max_keys: Some(limit),
-            name: Some(input.bucket),
-            next_continuation_token: next,
-            prefix: Some(shown(input.prefix.unwrap_or_default())),
-            start_after: input.start_after.map(shown),
-            ..ListObjectsV2Output::default()
-        }))
+        let (mut output, next) = self.list(input).await?;
+        output.start_after = output.start_after.filter(|_| token.is_none());
+        output.continuation_token = token;
+        output.next_continuation_token = next.as_deref().map(listing::token_of);
+        Ok(S3Response::new(output))
     }
 
     async fn list_parts(
         &self,
         request: S3Request<ListPartsInput>,
     ) -> S3Result<S3Response<ListPartsOutput>> {
+        let ListPartsInput { bucket, key, upload_id, .. } = &request.input;
+        let upload = Upload::of(&self.root, bucket, key, upload_id)?;
         let (limit, marker) = (request.input.max_parts, request.input.part_number_marker);
         let whole = self.files.list_parts(request).await?;
         // By number, and a thousand at most: S3 API reference, `ListParts`. s3s-fs gives all of
         // them as the folder has them.
         let limit = limit.unwrap_or(1000).min(1000);
         let most = usize::try_from(limit).map_err(|_| s3_error!(InvalidArgument))?;
-        Ok(whole.map_output(|whole| {
-            let mut parts = whole.parts.unwrap_or_default();
-            parts.retain(|it| it.part_number > marker);
-            parts.sort_by_key(|it| it.part_number);
-            let is_truncated = most > 0 && parts.len() > most;
-            parts.truncate(most);
-            ListPartsOutput {
-                is_truncated: Some(is_truncated),
-                max_parts: Some(limit),
-                next_part_number_marker: parts.last().and_then(|it| it.part_number),
-                part_number_marker: Some(marker.unwrap_or_default()),
-                parts: Some(parts),
-                ..whole
-            }
+        let whole = whole.output;
+        let mut parts = whole.parts.unwrap_or_default();
+        parts.retain(|it| it.part_number > marker);
+        parts.sort_by_key(|it| it.part_number);
+        let is_truncated = most > 0 && parts.len() > most;
+        parts.truncate(most);
+        for part in &mut parts {
+            part.e_tag = upload.tag(part).map_err(S3Error::internal_error)?;
+        }
+        Ok(S3Response::new(ListPartsOutput {
+            is_truncated: Some(is_truncated),
+            max_parts: Some(limit),
+            next_part_number_marker: parts.last().and_then(|it| it.part_number),
+            part_number_marker: Some(marker.unwrap_or_default()),
+            parts: Some(parts),
+            ..whole
         }))
     }
 
@@ -428,6 +476,8 @@ impl S3 for Store {
         &self,
         request: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
+        let UploadPartInput { bucket, key, upload_id, .. } = &request.input;
+        Upload::of(&self.root, bucket, key, upload_id)?;
         self.files.upload_part(request).await
     }
 
@@ -435,8 +485,9 @@ impl S3 for Store {
         &self,
         request: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-        let source = request.input.copy_source.clone();
-        self.copy(source, |source| {
+        let UploadPartCopyInput { bucket, key, upload_id, copy_source, .. } = &request.input;
+        Upload::of(&self.root, bucket, key, upload_id)?;
+        self.copy(copy_source.clone(), |source| {
             let mut there = request.clone();
             there.input.copy_source = source;
             self.files.upload_part_copy(there)

@@ -16,6 +16,9 @@ use tokio::{
 use super::*;
 use crate::cloud::keys::KeyEntry;
 
+mod buckets;
+mod uploads;
+
 const BUCKET: &str = "example-bucket";
 
 #[derive(Debug)]
@@ -70,6 +73,12 @@ async fn get(server: &S3Server, key: &str) -> String {
 
 fn status(answer: &str) -> &str {
     answer.get(9..12).unwrap_or("none")
+}
+
+/// The text of the first element of a name.
+fn element(answer: &str, name: &str) -> Option<String> {
+    let (_, rest) = answer.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(text, _)| text.to_owned())
 }
 
 fn body(answer: &str) -> &str {
@@ -458,11 +467,11 @@ async fn a_key_may_be_the_folder_of_another() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_becomes_a_folder_is_read_all_the_while() {
+/// Looks at objects, again and again, while each becomes the folder of another.
+async fn while_they_become_folders(count: u32, look: impl AsyncFn(&S3Server, &str)) {
     let server = start(options()).await;
     let writer = server.writer();
-    let names: Vec<String> = (0..100).map(|number| format!("a{number}")).collect();
+    let names: Vec<String> = (0..count).map(|number| format!("a{number}")).collect();
     for name in &names {
         raw(&server, "PUT", &format!("/{BUCKET}/{name}"), name).await;
     }
@@ -476,7 +485,7 @@ async fn an_object_that_becomes_a_folder_is_read_all_the_while() {
     });
     loop {
         for name in &names {
-            assert_eq!(body(&get(&server, name).await), *name);
+            look(&server, name).await;
         }
         if writing.is_finished() {
             break;
@@ -486,34 +495,22 @@ async fn an_object_that_becomes_a_folder_is_read_all_the_while() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_becomes_a_folder_is_read_all_the_while() {
+    while_they_become_folders(100, async |server, name| {
+        assert_eq!(body(&get(server, name).await), name);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_becomes_a_folder_is_copied_all_the_while() {
-    let server = start(options()).await;
-    let writer = server.writer();
-    let names: Vec<String> = (0..300).map(|number| format!("a{number}")).collect();
-    for name in &names {
-        raw(&server, "PUT", &format!("/{BUCKET}/{name}"), name).await;
-    }
-    let writing = std::thread::spawn({
-        let names = names.clone();
-        move || {
-            for name in &names {
-                writer.put(BUCKET, &format!("{name}/b"), b"x").unwrap();
-            }
-        }
-    });
-    loop {
-        for name in &names {
-            let source = format!("x-amz-copy-source: {BUCKET}/{name}\r\n");
-            let copied =
-                with_headers(&server, "PUT", &format!("/{BUCKET}/copy"), &source, "").await;
-            assert_eq!(status(&copied), "200", "{copied}");
-            assert_eq!(body(&get(&server, "copy").await), *name);
-        }
-        if writing.is_finished() {
-            break;
-        }
-    }
-    writing.join().unwrap();
+    while_they_become_folders(300, async |server, name| {
+        let source = format!("x-amz-copy-source: {BUCKET}/{name}\r\n");
+        let copied = with_headers(server, "PUT", &format!("/{BUCKET}/copy"), &source, "").await;
+        assert_eq!(status(&copied), "200", "{copied}");
+        assert_eq!(body(&get(server, "copy").await), name);
+    })
+    .await;
 }
 
 #[tokio::test]
