@@ -1,10 +1,14 @@
 """SNS: topics, what is published to them and who hears of it."""
 
+import base64
+import json
+import urllib.request
 import uuid
 
 import pytest
 
 from aws.cloud import every, once, refused
+from aws.fleet import fresh
 
 ADDRESS = "patching@example.com"
 
@@ -133,4 +137,24 @@ def test_a_subject_is_one_line_of_a_hundred_characters_at_most(aws):
     arguments = {"TopicArn": topic, "MessageStructure": "json"}
     sns.publish(Message='{"default": "text"}', **arguments)
     refused("InvalidParameter", sns.publish, Message='{"email": "text"}', **arguments)
+    sns.delete_topic(TopicArn=topic)
+
+
+def test_what_was_published_is_told_with_its_attributes(aws, sim):
+    sns = aws.client("sns")
+    topic = sns.create_topic(Name=fresh("kept"))["TopicArn"]
+    given = {
+        "kind": {"DataType": "String", "StringValue": "report"},
+        "raw": {"DataType": "Binary", "BinaryValue": b"bytes"},
+    }
+    sns.publish(TopicArn=topic, Message="one", MessageAttributes=given)
+    entry = {"Id": "two", "Message": "two", "MessageAttributes": given}
+    sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=[entry])
+    with urllib.request.urlopen(f"{sim.control_endpoint}/messages") as answer:
+        kept = [it for it in json.load(answer) if it["topic"] == topic]
+    expected = {"kind": "report", "raw": base64.b64encode(b"bytes").decode()}
+    assert [(it["message"], it["attributes"]) for it in kept] == [
+        ("one", expected),
+        ("two", expected),
+    ]
     sns.delete_topic(TopicArn=topic)

@@ -31,6 +31,25 @@ def of_mode(sets, mode: str) -> tuple[Clients, VirtualMachineScaleSet]:
     pytest.fail(f"the world has no {mode} scale set")
 
 
+class Machine:
+    """One machine of a uniform set, and what can be done with it."""
+
+    def __init__(self, sets) -> None:
+        self.clients, one = of_mode(sets, "Uniform")
+        self.operations = self.clients.compute.virtual_machine_scale_set_vms
+        self.place = (group_of(one.id), one.name)
+        self.one = next(self.operations.list(*self.place))
+        self.place += (self.one.instance_id,)
+
+    def power(self) -> str:
+        return power_of(self.operations.get_instance_view(*self.place))
+
+
+@pytest.fixture
+def machine(sets) -> Machine:
+    return Machine(sets)
+
+
 def test_a_set_is_the_same_from_every_list(sets) -> None:
     for clients, one in sets:
         operations = clients.compute.virtual_machine_scale_sets
@@ -65,57 +84,34 @@ def test_a_uniform_machine_has_its_own_instance_view(sets) -> None:
         assert operations.get(group, one.name, member.instance_id).id == member.id
 
 
-def test_a_uniform_machine_is_stopped_and_started(sets) -> None:
-    clients, one = of_mode(sets, "Uniform")
-    group = group_of(one.id)
-    operations = clients.compute.virtual_machine_scale_set_vms
-    number = next(operations.list(group, one.name)).instance_id
-
-    def power() -> str:
-        return power_of(operations.get_instance_view(group, one.name, number))
-
-    operations.begin_deallocate(group, one.name, number).result()
-    assert power() == "deallocated"
-    operations.begin_start(group, one.name, number).result()
-    assert power() == "running"
+def test_a_uniform_machine_is_stopped_and_started(machine) -> None:
+    machine.operations.begin_deallocate(*machine.place).result()
+    assert machine.power() == "deallocated"
+    machine.operations.begin_start(*machine.place).result()
+    assert machine.power() == "running"
 
 
-def test_a_uniform_machine_is_powered_off_and_restarted(sets) -> None:
-    clients, one = of_mode(sets, "Uniform")
-    group = group_of(one.id)
-    operations = clients.compute.virtual_machine_scale_set_vms
-    number = next(operations.list(group, one.name)).instance_id
-
-    def power() -> str:
-        return power_of(operations.get_instance_view(group, one.name, number))
-
+def test_a_uniform_machine_is_powered_off_and_restarted(machine) -> None:
     for skip in (False, True):
-        operations.begin_power_off(group, one.name, number, skip_shutdown=skip).result()
-        assert power() == "stopped"
-        operations.begin_start(group, one.name, number).result()
-        assert power() == "running"
-    operations.begin_restart(group, one.name, number).result()
-    assert power() == "running"
+        machine.operations.begin_power_off(*machine.place, skip_shutdown=skip).result()
+        assert machine.power() == "stopped"
+        machine.operations.begin_start(*machine.place).result()
+        assert machine.power() == "running"
+    machine.operations.begin_restart(*machine.place).result()
+    assert machine.power() == "running"
 
 
-def test_a_uniform_machine_that_is_deallocated_is_not_restarted(sets) -> None:
+def test_a_uniform_machine_that_is_deallocated_is_not_restarted(machine) -> None:
     # As an ordinary machine: Microsoft's list of VM error codes, OperationNotAllowed.
-    clients, one = of_mode(sets, "Uniform")
-    group = group_of(one.id)
-    operations = clients.compute.virtual_machine_scale_set_vms
-    number = next(operations.list(group, one.name)).instance_id
-    operations.begin_deallocate(group, one.name, number).result()
+    machine.operations.begin_deallocate(*machine.place).result()
     with pytest.raises(HttpResponseError) as caught:
-        operations.begin_restart(group, one.name, number)
+        machine.operations.begin_restart(*machine.place)
     assert (caught.value.status_code, caught.value.error.code) == (409, "OperationNotAllowed")
-    operations.begin_start(group, one.name, number).result()
+    machine.operations.begin_start(*machine.place).result()
 
 
-def test_a_uniform_machine_has_no_patch_operations(sets) -> None:
-    clients, one = of_mode(sets, "Uniform")
-    operations = clients.compute.virtual_machine_scale_set_vms
-    member = next(operations.list(group_of(one.id), one.name))
-    answer = clients.raw("POST", f"{member.id}/assessPatches", version=COMPUTE_VERSION)
+def test_a_uniform_machine_has_no_patch_operations(machine) -> None:
+    answer = machine.clients.raw("POST", f"{machine.one.id}/assessPatches", version=COMPUTE_VERSION)
     assert 400 <= answer.status < 500
 
 

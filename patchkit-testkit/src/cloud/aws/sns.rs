@@ -66,6 +66,17 @@ pub struct Message {
     pub subject: Option<String>,
     /// What it says.
     pub message: String,
+    /// Its attributes by name; those of bytes in base64.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// What is to be published.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Post<'a> {
+    pub(crate) subject: Option<&'a str>,
+    pub(crate) message: &'a str,
+    /// As requests have them.
+    pub(crate) attributes: &'a Value,
 }
 
 /// The longest message, with its attributes, in bytes (SNS quotas).
@@ -77,8 +88,7 @@ impl State {
         &mut self,
         scope: ScopeIx,
         topic: &str,
-        subject: Option<&str>,
-        message: &str,
+        post: Post<'_>,
     ) -> Option<String> {
         let id = self.new_uuid();
         let at = self.now;
@@ -87,8 +97,9 @@ impl State {
             at,
             topic: topic.to_owned(),
             id: id.clone(),
-            subject: subject.map(ToOwned::to_owned),
-            message: message.to_owned(),
+            subject: post.subject.map(ToOwned::to_owned),
+            message: post.message.to_owned(),
+            attributes: attributes(post.attributes),
         });
         Some(id)
     }
@@ -100,6 +111,13 @@ impl State {
         messages.sort_by_key(|it| it.at);
         messages
     }
+}
+
+fn attributes(given: &Value) -> BTreeMap<String, String> {
+    let all = given.as_object().into_iter().flatten();
+    let text =
+        |it: &Value| it["StringValue"].as_str().or(it["BinaryValue"].as_str()).map(Into::into);
+    all.filter_map(|(name, it)| Some((name.clone(), text(it)?))).collect()
 }
 
 fn create_topic(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
@@ -237,7 +255,8 @@ fn publish(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
             ));
         }
     }
-    let id = call.state.publish(call.scope, &arn, subject, message);
+    let post = Post { subject, message, attributes: &input["MessageAttributes"] };
+    let id = call.state.publish(call.scope, &arn, post);
     id.map(|id| json!({"MessageId": id})).ok_or_else(missing)
 }
 
@@ -279,7 +298,11 @@ fn publish_batch(call: &mut Call<'_>, input: Value) -> Result<Value, AwsError> {
         };
         let id = invalid
             .is_none()
-            .then(|| call.state.publish(call.scope, &arn, entry["Subject"].as_str(), message))
+            .then(|| {
+                let (subject, attributes) =
+                    (entry["Subject"].as_str(), &entry["MessageAttributes"]);
+                call.state.publish(call.scope, &arn, Post { subject, message, attributes })
+            })
             .flatten();
         match id {
             Some(id) => sent.push(json!({"Id": entry["Id"], "MessageId": id})),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{At, Command, Stage, State, stamp};
-use crate::cloud::world::machine::ScopeIx;
+use crate::cloud::{aws::sns::Post, world::machine::ScopeIx};
 
 /// Tells of a command's status, where someone wants to know.
 pub(super) fn of_command(state: &mut State, scope: ScopeIx, id: &str) {
@@ -71,5 +71,7 @@ pub(super) fn role_of<'r>(state: &State, scope: ScopeIx, arn: &'r str) -> Option
 
 fn publish(state: &mut State, scope: ScopeIx, topic: &str, subject: &str, message: &Value) {
     // A topic that is gone gets nothing, and its command does not care.
-    let _ = state.publish(scope, topic, Some(subject), &message.to_string());
+    let message = message.to_string();
+    let post = Post { subject: Some(subject), message: &message, attributes: &Value::Null };
+    let _ = state.publish(scope, topic, post);
 }
