@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | subscriptions, resource groups, providers | list, get | changes |
 //! | virtual machines | list (by subscription, group, location; `statusOnly`, `$filter` by scale set, `$expand`), get, instance view, start, deallocate, power off, restart, update of patch settings and tags | create, delete, hibernation, sizes, disks; changes of extensions; how long a skipped shutdown takes |
-//! | patches of virtual machines | assess, install with every parameter, patch status, daily assessment | hotpatching; updates by the platform without a schedule |
+//! | patches of virtual machines | assess, install with every parameter, patch status, daily assessment | hotpatching; updates by the platform without a schedule; parameters for the other operating system are passed over |
 //! | scale sets | list, get, instance view; machines of uniform ones: list, get, view, power | changes; `$filter` of their machines |
 //! | Arc machines | list, get, assess, install | licences, changes |
 //! | extensions | those that a test puts on a machine, in Resource Graph and instance views | list, get, changes |
