@@ -187,21 +187,28 @@ impl S3 for Store {
         let _held = self.condition.lock().await;
         let input = &mut request.input;
         let upload = Upload::of(&self.root, &input.bucket, &input.key, &input.upload_id)?;
+        let mut exchanged = Vec::new();
         if let Some(parts) = input.multipart_upload.as_mut().and_then(|it| it.parts.as_mut()) {
-            upload.settle(parts)?;
+            upload.check(parts)?;
+            exchanged = upload.renumber(parts).map_err(S3Error::internal_error)?;
         }
         let file = self.new_file(&input.bucket, &input.key)?;
         let key = std::mem::replace(&mut input.key, file);
-        if key != input.key {
-            // What was said of the object when its upload began is there under its key.
-            let kind = format!("upload-{}.metadata", input.upload_id);
-            let told = |key| self.root.sidecar(&input.bucket, key, &kind);
-            match fs::rename(told(&key), told(&input.key)) {
-                Err(e) if !is_absent(&e) => return Err(S3Error::internal_error(e)),
-                _ => {}
-            }
+        // What was said of the object when its upload began is there under its key.
+        let kind = format!("upload-{}.metadata", input.upload_id);
+        let told = [&key, &input.key].map(|key| self.root.sidecar(&input.bucket, key, &kind));
+        match fs::rename(&told[0], &told[1]) {
+            Err(e) if !is_absent(&e) => return Err(S3Error::internal_error(e)),
+            _ => {}
         }
-        let mut response = self.files.complete_multipart_upload(request).await?;
+        let completed = self.files.complete_multipart_upload(request).await;
+        if completed.is_err() && upload.goes_on() {
+            let restored = upload.restore(&exchanged);
+            restored
+                .and_then(|()| fs::rename(&told[1], &told[0]))
+                .map_err(S3Error::internal_error)?;
+        }
+        let mut response = completed?;
         if let Some(later) = response.output.future.take() {
             response.output = later.await?;
         }

@@ -38,16 +38,15 @@ impl<'a> Upload<'a> {
         let id = Uuid::try_parse(id).map_err(|_| none())?.to_string();
         // What was said of the object when its upload began.
         let told = root.sidecar(bucket, key, &format!("upload-{id}.metadata"));
-        let known = root.path().join(format!(".upload-{id}.json")).is_file() && told.is_file();
-        if known { Ok(Self { root, id }) } else { Err(none()) }
+        let upload = Self { root, id };
+        if upload.goes_on() && told.is_file() { Ok(upload) } else { Err(none()) }
     }
 
-    /// Checks the parts that an object is to be made of, and numbers them one after the other, which
-    /// s3s-fs wants and S3 does not.
+    /// Checks the parts that an object is to be made of.
     ///
     /// # Errors
     /// `InvalidPartOrder`, `InvalidPart` and `EntityTooSmall`.
-    pub(super) fn settle(&self, parts: &mut [CompletedPart]) -> S3Result<()> {
+    pub(super) fn check(&self, parts: &[CompletedPart]) -> S3Result<()> {
         let numbers = parts.iter().map(|it| it.part_number);
         if !numbers.is_sorted_by(|a, b| a < b) {
             let message = "The list of parts was not in ascending order. Parts must be ordered by \
@@ -69,12 +68,41 @@ impl<'a> Upload<'a> {
                 return Err(s3_error!(EntityTooSmall, "{message}"));
             }
         }
+        Ok(())
+    }
+
+    /// Numbers parts one after the other, which s3s-fs wants and S3 does not. Says what was exchanged.
+    pub(super) fn renumber(&self, parts: &mut [CompletedPart]) -> io::Result<Vec<(i32, i32)>> {
+        let mut exchanged = Vec::new();
         for (number, part) in (1..).zip(parts) {
             if let Some(from) = part.part_number.replace(number).filter(|it| *it != number) {
-                fs::rename(self.file(from), self.file(number)).map_err(S3Error::internal_error)?;
+                self.exchange(from, number)?;
+                exchanged.push((from, number));
             }
         }
-        Ok(())
+        Ok(exchanged)
+    }
+
+    /// Whether it is neither completed nor aborted by now.
+    pub(super) fn goes_on(&self) -> bool {
+        self.root.path().join(format!(".upload-{}.json", self.id)).is_file()
+    }
+
+    /// Gives parts their numbers back.
+    pub(super) fn restore(&self, exchanged: &[(i32, i32)]) -> io::Result<()> {
+        exchanged.iter().rev().try_for_each(|(from, number)| self.exchange(*number, *from))
+    }
+
+    /// Gives a part another number, and one that has it already the part's own.
+    fn exchange(&self, from: i32, number: i32) -> io::Result<()> {
+        let (from, to) = (self.file(from), self.file(number));
+        if !to.exists() {
+            return fs::rename(from, to);
+        }
+        let aside = self.root.path().join(format!(".aside-{}", self.id));
+        fs::rename(&to, &aside)?;
+        fs::rename(&from, &to)?;
+        fs::rename(aside, from)
     }
 
     /// The tag of a part.

@@ -76,6 +76,19 @@ async fn a_completion_that_is_refused_leaves_the_upload_as_it_was() {
     for tag in [&first, &small, &last] {
         assert!(listed.contains(&**tag), "no {tag} in {listed}");
     }
+    // A condition is looked at last, when parts have been put in line.
+    server.writer().put(BUCKET, "it", b"there").unwrap();
+    server.writer().put(BUCKET, "it/below", b"there too").unwrap();
+    let condition = "if-none-match: *\r\n";
+    for parts in [[(2, &*first), (7, &*last)], [(2, &*first), (4, &*small)]] {
+        let list = list_of(&parts);
+        let answer = with_headers(&server, "POST", &target, condition, &list).await;
+        assert_eq!(code(&answer), "412 PreconditionFailed", "{answer}");
+        let told = raw(&server, "GET", &target, "").await;
+        let numbers: Vec<&str> =
+            told.split("<PartNumber>").skip(1).map(|it| it.split('<').next().unwrap()).collect();
+        assert_eq!(numbers, ["2", "4", "7"], "{told}");
+    }
     // Numbers need not follow one another, and a part may be left out.
     let answer = raw(&server, "POST", &target, &list_of(&[(2, &first), (7, &last)])).await;
     assert_eq!(status(&answer), "200", "{answer}");
